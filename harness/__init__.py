@@ -1,0 +1,1 @@
+"""A fuzzing and hardening harness for the safetensors parser."""

@@ -1,0 +1,59 @@
+"""The ``harness`` command: finds sub-commands by file name, maps errors to exit statuses."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from typing import NoReturn
+
+import click
+
+import harness.cli as package
+from harness.errors import HarnessError
+
+
+class _Commands(click.Group):
+    """One sub-command per module of this package that defines ``command``; imported only when used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name != "main" and m.name[0] != "_")
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in self.list_commands(ctx):
+            return None
+        command = importlib.import_module(f"harness.cli.{name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="safetensors-harness", prog_name="harness")
+def group() -> None:
+    """Fuzz the safetensors parser and keep what is found as regression tests.
+
+    \b
+    Start with:  harness doctor
+                 harness fuzz --time 60s
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line; never returns. Exit statuses are those of the README."""
+    try:
+        result = group.main(standalone_mode=False)
+    except HarnessError as error:
+        click.echo(f"harness: {error}", err=True)
+        if error.hint:
+            click.echo(f"  {error.hint}", err=True)
+        sys.exit(error.exit_status)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("harness: interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)
+    # With standalone_mode off, click hands back ctx.exit()'s status or the command's return value.
+    sys.exit(result if isinstance(result, int) else 0)
