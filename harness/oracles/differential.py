@@ -1,0 +1,85 @@
+"""The parser against the independent judge, both ways.
+
+Three defects can show: *accepted* although the format forbids it, *refused* although the format allows it, and
+*misread*: accepted by both, with other names, dtypes, shapes, bytes, metadata or order.
+"""
+
+from __future__ import annotations
+
+from harness.format.judge import Judgement, features
+from harness.format.model import Header
+from harness.oracles.base import Finding, normalise
+from harness.targets.base import ACCEPT, NOT_READ, REJECT, Observation, Reading
+
+
+def accepted(data: bytes, judgement: Judgement, reading: Reading) -> list[Finding]:
+    """Findings of a run that the parser accepted."""
+    if judgement.verdict == "reject":
+        summary = f"accepted, but the format forbids it: {judgement.detail}"
+        return [Finding("differential", "differential", judgement.rule, f"accepted/{judgement.aspect}", summary)]
+    if judgement.verdict == "unspecified" or judgement.header is None:
+        return []
+    return misread(data, judgement.header, reading)
+
+
+def refused(data: bytes, judgement: Judgement, error: str) -> list[Finding]:
+    """Findings of a run that the parser refused with its documented error."""
+    if judgement.verdict != "accept":
+        return []
+    tags = "+".join(sorted(features(data, judgement)))
+    message = normalise(error)
+    summary = f"refused with {error[:200]!r}, but the format allows it ({tags or 'nothing unusual in it'})"
+    return [Finding("differential", "differential", "refused", message, summary)]
+
+
+def misread(data: bytes, header: Header, reading: Reading) -> list[Finding]:
+    """What the parser read differently from the judge, of a file that both accept."""
+
+    def found(aspect: str, summary: str) -> list[Finding]:
+        return [Finding("differential", "differential", "misread", aspect, summary)]
+
+    start = 8 + header.size
+    theirs = dict(reading.tensors)
+    partial = reading.partial or {}
+    if len(theirs) != len(reading.tensors):
+        return found("names", "the parser lists a tensor twice")
+    if len(theirs) + len(partial) != len(header.tensors):
+        return found("names", f"the parser lists {len(theirs) + len(partial)} tensors, the file has {len(header.tensors)}")
+    for tensor in header.tensors:
+        mine = theirs.get(tensor.name)
+        if mine is None:
+            if tensor.name in partial:
+                continue
+            return found("names", f"the parser does not list tensor {tensor.name[:80]!r}")
+        if mine["dtype"] != tensor.dtype:
+            return found("dtype", f"tensor {tensor.name[:80]!r} is {tensor.dtype}, read as {mine['dtype']}")
+        if mine["shape"] != list(tensor.shape):
+            return found("shape", f"tensor {tensor.name[:80]!r} is {list(tensor.shape)}, read as {mine['shape']}")
+        if mine["data"] != data[start + tensor.begin : start + tensor.end]:
+            return found("bytes", f"tensor {tensor.name[:80]!r} is read with other bytes than the file holds")
+    if reading.metadata is not NOT_READ and reading.metadata != header.metadata:
+        return found("metadata", f"metadata is {header.metadata!r:.100}, read as {reading.metadata!r:.100}")
+    return _order(header, reading.offset_keys)
+
+
+def _order(header: Header, keys: list[str] | None) -> list[Finding]:
+    """``offset_keys`` promises the names by offset; ties (empty tensors) may stand in any order."""
+    if keys is None:
+        return []
+    begin = {tensor.name: (tensor.begin, tensor.end) for tensor in header.tensors}
+    if sorted(keys) != sorted(begin):
+        return [Finding("differential", "differential", "misread", "offset-keys", "offset_keys names other tensors")]
+    places = [begin[key] for key in keys]
+    if places != sorted(places):
+        return [Finding("differential", "differential", "misread", "offset-order", "offset_keys is not by offset")]
+    return []
+
+
+def check(data: bytes, judgement: Judgement, observation: Observation, reading: Reading | None) -> list[Finding]:
+    """Both ways at once, for callers off the hot path."""
+    outcome, error, _ = observation
+    if outcome == REJECT:
+        return refused(data, judgement, error)
+    if outcome == ACCEPT and reading is not None:
+        return accepted(data, judgement, reading)
+    return []

@@ -1,0 +1,36 @@
+"""``safetensors.deserialize``: the whole file as bytes, every tensor read at once."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from harness.targets.base import ACCEPT, NOT_READ, REJECT, Observation, Reading, Run, classify
+
+
+class Deserialize:
+    """The parser's core with the thinnest layer above it: the fastest target, and the deepest per CPU second."""
+
+    name = "deserialize"
+    description = "safetensors.deserialize(bytes)"
+    max_len = 4096
+    memory_mb = 512
+    uses_parser = True
+
+    def open(self, safetensors: ModuleType | None) -> Run:
+        assert safetensors is not None
+        deserialize = safetensors.deserialize
+        refusal: type[Exception] = safetensors.SafetensorError
+
+        def run(data: bytes) -> Observation:
+            try:
+                return ACCEPT, "", deserialize(data)
+            except refusal as error:
+                return REJECT, error.args[0], error
+            except BaseException as error:
+                return classify(error, (refusal,))
+
+        return run
+
+    def reading(self, value: Any) -> Reading:
+        return Reading(tensors=value, metadata=NOT_READ)

@@ -1,0 +1,35 @@
+"""Our own judge as a target: it is Python that reads hostile files, so it is fuzzed like the parser."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from harness.format import judge
+from harness.targets.base import ACCEPT, NOT_READ, RAISE, REJECT, Observation, Reading, Run, describe
+
+
+class Model:
+    """The judge must answer on every input: never raise, never hang, never blow up."""
+
+    name = "model"
+    description = "the independent judge of the format itself"
+    max_len = 8192
+    memory_mb = 512
+    uses_parser = False
+
+    def open(self, safetensors: ModuleType | None) -> Run:
+        assert safetensors is None, "the judge runs without the parser"
+        verdict_of = judge.judge
+
+        def run(data: bytes) -> Observation:
+            try:
+                judgement = verdict_of(data)
+            except Exception as error:  # the judge's contract is to raise nothing at all
+                return RAISE, describe(error), error
+            return (ACCEPT, "", judgement) if judgement.verdict == "accept" else (REJECT, judgement.rule, judgement)
+
+        return run
+
+    def reading(self, value: Any) -> Reading:
+        return Reading(tensors=[], metadata=NOT_READ)

@@ -1,0 +1,74 @@
+"""``safetensors.safe_open``: open, keys, offset_keys, metadata, then every tensor, from a file that lives in memory."""
+
+from __future__ import annotations
+
+import os
+from types import ModuleType
+from typing import Any
+
+from harness.targets.base import ACCEPT, PANIC, RAISE, REJECT, Observation, Reading, Run, classify, describe
+
+# numpy's one-letter type codes; 'l' and 'q' are both 64-bit integers on Linux.
+_DTYPE_OF_CHAR = {
+    "?": "BOOL", "B": "U8", "b": "I8", "h": "I16", "H": "U16", "e": "F16", "i": "I32", "I": "U32", "f": "F32",
+    "l": "I64", "L": "U64", "q": "I64", "Q": "U64", "d": "F64", "F": "C64",
+}  # fmt: skip
+
+
+class SafeOpen:
+    """The lazy reader that people call, with numpy as its framework and a memfd as its file (no disk)."""
+
+    name = "safe_open"
+    description = "safe_open(path, framework='numpy'): keys, offset_keys, metadata, every get_tensor"
+    max_len = 4096
+    memory_mb = 512
+    uses_parser = True
+
+    def open(self, safetensors: ModuleType | None) -> Run:
+        assert safetensors is not None
+        safe_open = safetensors.safe_open
+        refusal: type[Exception] = safetensors.SafetensorError
+        descriptor = os.memfd_create("safe_open-input")
+        path = f"/proc/self/fd/{descriptor}"
+
+        def run(data: bytes) -> Observation:
+            # Nothing of the last run maps the file any more, so shrinking it cannot fault.
+            os.ftruncate(descriptor, len(data))
+            os.pwrite(descriptor, data, 0)
+            try:
+                with safe_open(path, framework="numpy") as file:
+                    return _read(file, refusal)
+            except refusal as error:
+                return REJECT, error.args[0], error
+            except BaseException as error:
+                return classify(error, (refusal,))
+
+        return run
+
+    def reading(self, value: Any) -> Reading:
+        assert isinstance(value, Reading)
+        return value
+
+
+def _read(file: Any, refusal: type[Exception]) -> Observation:
+    """Everything the open file gives. One tensor that fails does not hide the others."""
+    tensors: list[tuple[str, dict[str, Any]]] = []
+    partial: dict[str, str] | None = None
+    outcome, first = ACCEPT, ""
+    for name in file.keys():  # noqa: SIM118 - the reader is no mapping
+        try:
+            array = file.get_tensor(name)
+        except refusal as error:
+            partial = partial or {}
+            partial[name] = describe(error)
+        except BaseException as error:
+            kind, text, _ = classify(error, (refusal,))
+            if outcome != PANIC:
+                outcome, first = (kind, text) if kind == PANIC or outcome == ACCEPT else (outcome, first)
+            partial = partial or {}
+            partial[name] = text
+        else:
+            dtype = _DTYPE_OF_CHAR.get(array.dtype.char, str(array.dtype))
+            tensors.append((name, {"dtype": dtype, "shape": list(array.shape), "data": array.tobytes()}))
+    assert outcome in (ACCEPT, RAISE, PANIC)
+    return outcome, first, Reading(tensors, file.metadata(), file.offset_keys(), partial)
