@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from harness.observation import PANIC, RAISE, Observation
 from harness.oracles.base import Finding, normalise
-from harness.targets.base import PANIC, RAISE, Observation
 
 
 def check(observation: Observation) -> list[Finding]:

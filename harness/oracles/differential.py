@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from harness.format.judge import Judgement, features
 from harness.format.model import Header
+from harness.observation import ACCEPT, NOT_READ, REJECT, Observation, Reading
 from harness.oracles.base import Finding, normalise
-from harness.targets.base import ACCEPT, NOT_READ, REJECT, Observation, Reading
 
 
 def accepted(data: bytes, judgement: Judgement, reading: Reading) -> list[Finding]:
@@ -44,7 +44,9 @@ def misread(data: bytes, header: Header, reading: Reading) -> list[Finding]:
     if len(theirs) != len(reading.tensors):
         return found("names", "the parser lists a tensor twice")
     if len(theirs) + len(partial) != len(header.tensors):
-        return found("names", f"the parser lists {len(theirs) + len(partial)} tensors, the file has {len(header.tensors)}")
+        return found(
+            "names", f"the parser lists {len(theirs) + len(partial)} tensors, the file has {len(header.tensors)}"
+        )
     for tensor in header.tensors:
         mine = theirs.get(tensor.name)
         if mine is None:

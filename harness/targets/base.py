@@ -10,46 +10,41 @@ object that satisfies :class:`Target`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any, Protocol
 
 from harness.errors import HarnessError
+from harness.observation import (
+    ACCEPT,
+    NOT_READ,
+    PANIC,
+    RAISE,
+    REJECT,
+    Observation,
+    Reading,
+    Run,
+    classify,
+    describe,
+)
 
-# The outcomes a run inside one process can have. A child that dies, hangs or runs out of memory is seen by its
-# parent (triage.replay), which adds "crash", "hang" and "memory".
-ACCEPT = "accept"
-REJECT = "reject"
-RAISE = "raise"
-PANIC = "panic"
+__all__ = [
+    "ACCEPT",
+    "NOT_READ",
+    "PANIC",
+    "RAISE",
+    "REJECT",
+    "Observation",
+    "Reading",
+    "Run",
+    "Target",
+    "classify",
+    "describe",
+    "get",
+    "targets",
+]
 
 ENTRY_POINTS = "safetensors_harness.targets"
-
-
-@dataclass(slots=True)
-class Reading:
-    """What the parser says a file holds, in one form for every target.
-
-    ``tensors`` pairs each name with ``{"dtype": str, "shape": list[int], "data": bytes-like}``, the form
-    ``safetensors.deserialize`` itself returns. ``metadata`` is ``NOT_READ`` where the entry point does not give it.
-    ``offset_keys`` are the names by offset, or ``None`` where the entry point has no such call.
-    ``partial`` names tensors that the entry point refused on its own (an unsupported dtype), with the reason.
-    """
-
-    tensors: list[tuple[str, dict[str, Any]]]
-    metadata: dict[str, str] | None | object
-    offset_keys: list[str] | None = None
-    partial: dict[str, str] | None = None
-
-
-NOT_READ = object()
-
-#: ``(outcome, error, value)``: the error is "" or "Type: message"; the value is a Reading (or a target's own form,
-#: see ``Target.reading``) when accepted, otherwise the exception.
-Observation = tuple[str, str, Any]
-Run = Callable[[bytes], Observation]
 
 
 class Target(Protocol):
@@ -68,25 +63,6 @@ class Target(Protocol):
 
     def reading(self, value: Any) -> Reading:
         """The neutral form of an accepted run's value."""
-
-
-def describe(error: BaseException) -> str:
-    """``Type: message`` of an exception, as observations carry it."""
-    return f"{type(error).__name__}: {error}"
-
-
-def classify(error: BaseException, documented: tuple[type[BaseException], ...]) -> Observation:
-    """The observation of a run that ended in ``error``.
-
-    A Rust panic reaches Python as ``pyo3_runtime.PanicException``, a BaseException; interrupts are let through.
-    """
-    if isinstance(error, documented):
-        return REJECT, describe(error), error
-    if type(error).__name__ == "PanicException":
-        return PANIC, describe(error), error
-    if not isinstance(error, Exception):
-        raise error
-    return RAISE, describe(error), error
 
 
 def _builtin() -> dict[str, Target]:

@@ -1,0 +1,57 @@
+"""What one run of the parser yields: how it ended, and what was read. Targets make it, oracles judge it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+# The outcomes a run inside one process can have. A child that dies, hangs or runs out of memory is seen by its
+# parent (triage.replay), which adds "crash", "hang" and "memory".
+ACCEPT = "accept"
+REJECT = "reject"
+RAISE = "raise"
+PANIC = "panic"
+
+
+@dataclass(slots=True)
+class Reading:
+    """What the parser says a file holds, in one form for every target.
+
+    ``tensors`` pairs each name with ``{"dtype": str, "shape": list[int], "data": bytes-like}``, the form
+    ``safetensors.deserialize`` itself returns. ``metadata`` is ``NOT_READ`` where the entry point does not give it.
+    ``offset_keys`` are the names by offset, or ``None`` where the entry point has no such call.
+    ``partial`` names tensors that the entry point refused on its own (an unsupported dtype), with the reason.
+    """
+
+    tensors: list[tuple[str, dict[str, Any]]]
+    metadata: dict[str, str] | object | None
+    offset_keys: list[str] | None = None
+    partial: dict[str, str] | None = None
+
+
+NOT_READ = object()
+
+#: ``(outcome, error, value)``. The error is "" when accepted, the message alone for a documented refusal, otherwise
+#: "Type: message". The value is what was read (a Reading, or a target's own form of it), or the exception.
+Observation = tuple[str, str, Any]
+Run = Callable[[bytes], Observation]
+
+
+def describe(error: BaseException) -> str:
+    """``Type: message`` of an exception, as observations carry it."""
+    return f"{type(error).__name__}: {error}"
+
+
+def classify(error: BaseException, documented: tuple[type[BaseException], ...]) -> Observation:
+    """The observation of a run that ended in ``error``.
+
+    A Rust panic reaches Python as ``pyo3_runtime.PanicException``, a BaseException; interrupts are let through.
+    """
+    if isinstance(error, documented):
+        return REJECT, describe(error), error
+    if type(error).__name__ == "PanicException":
+        return PANIC, describe(error), error
+    if not isinstance(error, Exception):
+        raise error
+    return RAISE, describe(error), error
