@@ -1,0 +1,264 @@
+"""The full judge, written for reading: names the rule that a file breaks, or what the text leaves open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from harness.format.dtypes import DTYPE_BITS
+from harness.format.framing import check_framing
+from harness.format.jsontext import JsonError, Object, Odd, Opaque, Reader, Value, field_span, key_span, value_span
+from harness.format.judgement import Judgement
+from harness.format.layout import check_layout
+from harness.format.model import Header, Tensor
+from harness.format.rules import ORDER, U64_MAX
+
+METADATA = "__metadata__"
+_FIELDS = ("dtype", "shape", "data_offsets")
+
+
+class Problem(NamedTuple):
+    """A broken rule or an unsettled point. ``at`` is the position of the top-level key it belongs to, or -1.
+
+    ``field`` narrows it down to a member of that key's value; ``span`` is given instead where it is known already.
+    """
+
+    rule: str
+    aspect: str
+    detail: str
+    at: int = -1
+    field: str = ""
+    span: tuple[int, int] | None = None
+
+
+def judge_strictly(data: bytes, size: int) -> Judgement:
+    """Judges a file of ``size`` bytes whose first bytes, at least its whole header, are ``data``."""
+    refusal = check_framing(data, size)
+    if refusal is not None:
+        return Judgement("reject", *refusal[:3], None, refusal.span)
+    length = int.from_bytes(data[:8], "little")
+    end = 8 + length
+    reading = _Reading(data, end)
+    try:
+        reading.read()
+    except JsonError as error:
+        detail = f"the header is not JSON at byte {error.start}: {error.aspect}"
+        return Judgement("reject", "header.json", error.aspect, detail, None, (error.start, error.end))
+    if reading.worst is None or reading.worst.rule.startswith("unspecified."):
+        for misplaced in check_layout(reading.tensors, size - end):
+            at = reading.position(misplaced.tensor)
+            reading.note(Problem(*misplaced[:3], at, "data_offsets" if at >= 0 else ""))
+    worst = reading.worst
+    header = Header(length, reading.metadata, tuple(reading.tensors)) if reading.readable else None
+    if worst is None:
+        return Judgement("accept", "", "", "", header, None)
+    span = _span(data, end, worst)
+    if worst.rule.startswith("unspecified."):
+        return Judgement("unspecified", worst.rule, worst.aspect, worst.detail, header, span)
+    return Judgement("reject", worst.rule, worst.aspect, worst.detail, None, span)
+
+
+class _Reading:
+    """One pass over the header: tensors and metadata as they come, and the problem of the highest rank so far."""
+
+    def __init__(self, data: bytes, end: int) -> None:
+        self._reader = Reader(data, 8, end)
+        self._places: dict[str, int] = {}
+        self._rank = len(ORDER)
+        self.worst: Problem | None = None
+        self.metadata: dict[str, str] | None = None
+        self.tensors: list[Tensor] = []
+        self.readable = True
+
+    def note(self, problem: Problem) -> None:
+        """Keeps the problem of the highest rank; of equals the first in the text."""
+        rank = ORDER[problem.rule, problem.aspect]
+        if rank < self._rank:
+            self._rank, self.worst = rank, problem
+
+    def position(self, tensor: Tensor | None) -> int:
+        """Where the key of ``tensor`` stands in the file, -1 for none."""
+        return -1 if tensor is None else self._places[tensor.name]
+
+    def read(self) -> None:
+        """Reads the header to its end. Raises JsonError."""
+        places = self._places
+        for key, at, value in self._reader.members():
+            if key in places:
+                aspect = "metadata" if key == METADATA else "tensor-name"
+                self.note(Problem("header.duplicate-key", aspect, f"the key {_quote(key)} stands twice", at))
+                continue
+            places[key] = at
+            if key == METADATA:
+                self._read_metadata(value, at)
+            else:
+                self._read_tensor(key, value, at)
+        place = self._reader.nested_duplicate
+        if place >= 0:
+            self.note(
+                Problem("header.duplicate-key", "nested", "a key of a nested object stands twice", span=(place, place))
+            )
+
+    def _read_metadata(self, value: Value, at: int) -> None:
+        if not isinstance(value, Object):
+            aspect = "null" if value is None else "not-object"
+            self.note(Problem("metadata.strings", aspect, f"{METADATA} is {_kind(value)}, not an object", at))
+            return
+        for key, place in value.duplicates.items():
+            detail = f"the key {_quote(key)} of {METADATA} stands twice"
+            self.note(Problem("header.duplicate-key", "metadata-key", detail, at, span=(place, place)))
+        strings: dict[str, str] = {}
+        for key, item in value.fields.items():
+            if not isinstance(item, str):
+                detail = f"the value of {_quote(key)} in {METADATA} is {_kind(item)}, not a string"
+                self.note(Problem("metadata.strings", "value-not-string", detail, at, key))
+                continue
+            strings[key] = item
+            if _lone(key):
+                detail = f"the key {_quote(key)} of {METADATA} holds half a surrogate pair"
+                self.note(Problem("unspecified.lone-surrogate", "metadata-key", detail, at, key))
+            if _lone(item):
+                detail = f"the value of {_quote(key)} in {METADATA} holds half a surrogate pair"
+                self.note(Problem("unspecified.lone-surrogate", "metadata-value", detail, at, key))
+        self.metadata = strings
+
+    def _read_tensor(self, name: str, value: Value, at: int) -> None:
+        if not isinstance(value, Object):
+            aspect = "array-form" if value is Opaque.ARRAY else "null" if value is None else "scalar"
+            self.note(Problem("tensor.fields", aspect, f"{_quote(name)} is {_kind(value)}, not an object", at))
+            return
+        fields = value.fields
+        for key, place in value.duplicates.items():
+            aspect = "tensor-field" if key in _FIELDS else "extra-field"
+            detail = f"the key {_quote(key)} of {_quote(name)} stands twice"
+            self.note(Problem("header.duplicate-key", aspect, detail, at, span=(place, place)))
+        missing = [field for field in _FIELDS if field not in fields]
+        if missing:
+            self.note(Problem("tensor.fields", "missing", f"{_quote(name)} has no {missing[0]}", at))
+            return
+        if _lone(name):
+            detail = f"the name {_quote(name)} holds half a surrogate pair"
+            self.note(Problem("unspecified.lone-surrogate", "tensor-name", detail, at))
+        if len(fields) > len(_FIELDS):
+            extra = next(field for field in fields if field not in _FIELDS)
+            detail = f"{_quote(name)} has the field {_quote(extra)} beyond dtype, shape and data_offsets"
+            self.note(Problem("unspecified.extra-field", "tensor", detail, at, extra))
+        for problem in self._fields(name, fields):
+            self.note(problem._replace(at=at))
+
+    def _fields(self, name: str, fields: dict[str, Value]) -> Iterator[Problem]:
+        """Yields what is wrong with the three fields, in the order of the rules; keeps the tensor if it is sound."""
+        dtype, shape = fields["dtype"], fields["shape"]
+        sound = True
+        if not isinstance(dtype, str):
+            sound = False
+            yield Problem("tensor.dtype", "not-string", f"the dtype of {_quote(name)} is {_kind(dtype)}", field="dtype")
+        elif dtype not in DTYPE_BITS:
+            sound = False
+            yield Problem("tensor.dtype", "unknown", f"{_quote(name)} has the dtype {_quote(dtype)}", field="dtype")
+        dimensions, odd, aspect = _integers(shape)
+        if aspect:
+            sound = False
+            yield Problem("tensor.shape", aspect, f"the shape of {_quote(name)}: {aspect}", field="shape")
+        elif odd:
+            detail = f"a dimension of {_quote(name)} is not spelled as plain digits"
+            yield Problem("unspecified.integer-form", "shape", detail, field="shape")
+        offsets, odd, aspect = _integers(fields["data_offsets"])
+        aspect = aspect or _offset_aspect(offsets)
+        if aspect:
+            sound = False
+            detail = f"the data_offsets of {_quote(name)}: {aspect}"
+            yield Problem("tensor.offsets", aspect, detail, field="data_offsets")
+        elif odd:
+            detail = f"an offset of {_quote(name)} is not spelled as plain digits"
+            yield Problem("unspecified.integer-form", "offsets", detail, field="data_offsets")
+        if not sound or not isinstance(dtype, str):
+            return
+        begin, end = offsets
+        bits = _bits(dtype, dimensions)
+        if bits is None:
+            yield Problem("tensor.size", "overflow", f"{_quote(name)} has more than 2^64-1 bits", field="shape")
+        elif bits % 8:
+            detail = f"{_quote(name)} takes {bits} bits, which are no whole bytes"
+            yield Problem("tensor.sub-byte", "partial", detail, field="shape")
+        elif bits != 8 * (end - begin):
+            detail = f"{_quote(name)} takes {bits // 8} bytes by dtype and shape, {end - begin} by data_offsets"
+            yield Problem("tensor.size", "mismatch", detail, field="data_offsets")
+        else:
+            if max(dimensions, default=0) > U64_MAX:
+                self.readable = False
+                detail = f"{_quote(name)} is empty, and one of its dimensions is beyond 64 bits"
+                yield Problem("unspecified.huge-dimension", "shape", detail, field="shape")
+            self.tensors.append(Tensor(name, dtype, tuple(dimensions), begin, end))
+
+
+def _integers(value: Value) -> tuple[list[int], bool, str]:
+    """Reads a list of non-negative integers: (values, whether one is spelled oddly, aspect of what is wrong or "")."""
+    if not isinstance(value, list):
+        return [], False, "not-list"
+    numbers: list[int] = []
+    odd = False
+    for item in value:
+        if isinstance(item, Odd):
+            odd = True
+            if item.value is None:
+                return [], odd, "not-integer"
+            numbers.append(item.value)
+        elif isinstance(item, int) and not isinstance(item, bool):
+            numbers.append(item)
+        else:
+            return [], odd, "not-integer"
+    return numbers, odd, "negative" if min(numbers, default=0) < 0 else ""
+
+
+def _offset_aspect(offsets: list[int]) -> str:
+    if len(offsets) != 2:
+        return "not-pair"
+    begin, end = offsets
+    if max(begin, end) > U64_MAX:
+        return "beyond-u64"
+    return "reversed" if begin > end else ""
+
+
+def _bits(dtype: str, dimensions: list[int]) -> int | None:
+    """Bits of a tensor; None when they do not fit 64 bits. A zero dimension makes it 0, wherever it stands."""
+    if 0 in dimensions:
+        return 0
+    bits = DTYPE_BITS[dtype]
+    for dimension in dimensions:
+        bits *= dimension
+        if bits > U64_MAX:
+            return None
+    return bits
+
+
+def _span(data: bytes, end: int, problem: Problem) -> tuple[int, int] | None:
+    if problem.span is not None:
+        return key_span(data, problem.span[0], end)
+    if problem.at < 0:
+        return None
+    start, after = value_span(data, problem.at, end)
+    if problem.field:
+        return field_span(data, start, end, problem.field)
+    return problem.at, after
+
+
+def _lone(text: str) -> bool:
+    return not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _quote(text: str) -> str:
+    """A string of the input for a message: ASCII, and cut where it is long."""
+    return ascii(text) if len(text) <= 60 else ascii(text[:57]) + "..."
+
+
+def _kind(value: Value) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, int | Odd):
+        return "a number"
+    if isinstance(value, str):
+        return "a string"
+    return "an array" if isinstance(value, list) or value is Opaque.ARRAY else "an object"
