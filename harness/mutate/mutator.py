@@ -1,0 +1,172 @@
+"""The custom mutator: parses each base once, picks an operator, never raises."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from harness.format.tree import DEEP, LENGTH, SHALLOW, SOUND, Doc
+from harness.mutate.generate import generate
+from harness.mutate.registry import OPERATORS
+from harness.mutate.repair import mend
+from harness.mutate.rng import Native, Rng
+from harness.mutate.schedule import LARGE, OperatorStats, Schedule
+
+_DOCS: Final = 4096
+"""Parsed bases kept, in each of two generations."""
+_MADE: Final = 1 << 16
+"""Outputs remembered for credit, in each of two generations; a number each."""
+_STOCK: Final = 64
+"""Derived inputs that stand in as bases: mutations of mutations, parsed now and then."""
+_ROUND: Final = 1024
+"""Calls between two looks after the stock."""
+_ROUNDS: Final = 4
+"""Rounds between two rebuilds of the schedule."""
+_LARGE_BYTES: Final = 600
+_TRIES: Final = 4
+_ODD: Final = 0x9E3779B97F4A7C15
+_MASK: Final = 0xFFFFFFFFFFFFFFFF
+
+
+class Base(Doc):
+    """A parsed input with its ``level`` in the schedule, and a mended ``twin`` where it is broken."""
+
+    __slots__ = ("level", "twin")
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.level = self.health + (LARGE if len(data) > _LARGE_BYTES else 0)
+        self.twin: Base | None = None
+
+
+class Mutator:
+    """A custom mutator for libFuzzer that works on the structure of the format.
+
+    ``native`` is libFuzzer's own mutation (``atheris.Mutate``), None outside libFuzzer. ``disabled`` names
+    operators to leave out; ValueError for a name that is none, or if nothing is left. Run libFuzzer with
+    ``-mutate_depth=1``: then every base is a corpus member, is parsed once, and the first time that an output
+    comes back as a base proves it was kept, for which its operator is given credit.
+
+    Equal calls in equal order give equal outputs.
+    """
+
+    def __init__(
+        self,
+        seeds: Sequence[bytes],
+        *,
+        native: Native | None = None,
+        disabled: Collection[str] = (),
+    ) -> None:
+        strange = set(disabled) - OPERATORS.keys()
+        if strange:
+            raise ValueError(f"no such operator: {', '.join(sorted(strange))}")
+        operators = [op for name, op in OPERATORS.items() if name not in disabled]
+        if not operators:
+            raise ValueError("every operator is disabled")
+        self._schedule = Schedule(operators)
+        self._tables = self._schedule.tables
+        self._uses = self._schedule.uses
+        self._rng = Rng(0, native=native)
+        self._young: dict[bytes, Base] = {}
+        self._old: dict[bytes, Base] = {}
+        self._made: dict[int, int] = {}
+        self._made_before: dict[int, int] = {}
+        self._left = _ROUND
+        self._rounds = 0
+        self._stock: list[Base] = []
+        for seed in range(_STOCK):
+            self._rng.reset(seed)
+            self._stock.append(Base(generate(self._rng)))
+        for data in seeds:
+            base = self._base(data)
+            if base.health == SOUND:
+                self._keep(base)
+
+    def __call__(self, data: bytes, max_size: int, seed: int) -> bytes:
+        """Return a mutation of ``data`` of at most ``max_size`` bytes."""
+        doc = self._young.get(data)
+        if doc is None:
+            doc = self._base(data)
+        if doc.health == SHALLOW:
+            # A broken base mostly breeds broken offspring: its mended twin, or another input, does better.
+            if seed & 0x7000:
+                doc = doc.twin or self._stock[(seed >> 16) % _STOCK]
+        elif not seed & 0x7000:
+            doc = self._stock[(seed >> 16) % _STOCK]
+        rng = self._rng
+        rng.seed = seed
+        rng.state = ((seed + 1) * _ODD & _MASK) >> 7
+        apply, index = self._tables[doc.level][seed & 1023]
+        try:
+            out = apply(doc, rng)
+        except Exception:
+            self._schedule.errors[index] += 1
+            out = None
+        if out is None or len(out) > max_size:
+            out, index = self._again(doc, data, max_size)
+        self._uses[index] += 1
+        self._made[hash(out)] = index
+        self._left -= 1
+        if not self._left:
+            self._look_after(out)
+        return out
+
+    def stats(self) -> dict[str, OperatorStats]:
+        """Return what each operator did so far, by name."""
+        return self._schedule.stats()
+
+    def _base(self, data: bytes) -> Base:
+        """Return the parsed ``data``, which is not among the young."""
+        base = self._old.get(data)
+        if base is None:
+            key = hash(data)
+            index = self._made.get(key, self._made_before.get(key))
+            if index is not None:
+                self._schedule.kept[index] += 1
+            base = Base(data)
+            self._rng.bank.learn(base)
+            if base.health == SHALLOW:
+                mended = mend(base)
+                base.twin = None if mended is None else Base(mended)
+        if len(self._young) >= _DOCS:
+            self._old = self._young
+            self._young = {}
+        self._young[data] = base
+        return base
+
+    def _again(self, doc: Base, data: bytes, max_size: int) -> tuple[bytes, int]:
+        """Return a mutation by another operator, and its index, after one that gave nothing or too much."""
+        rng = self._rng
+        table = self._tables[doc.level]
+        index = 0
+        for _ in range(_TRIES):
+            apply, index = rng.choice(table)
+            try:
+                out = apply(doc, rng)
+            except Exception:
+                self._schedule.errors[index] += 1
+                continue
+            if out is not None and len(out) <= max_size:
+                return out, index
+        fitting = [base.data for base in self._stock if len(base.data) <= max_size]
+        return rng.choice(fitting or [data[:max_size]]), index
+
+    def _look_after(self, out: bytes) -> None:
+        """Renew a part of the stock, forget old outputs, and rebuild the schedule now and then."""
+        self._left = _ROUND
+        self._rounds += 1
+        base = Base(out)
+        if base.health == SOUND or (base.health == DEEP and self._rounds % 4 == 0):
+            self._keep(base)
+        if len(self._made) >= _MADE:
+            self._made_before = self._made
+            self._made = {}
+        if self._rounds % _ROUNDS == 0:
+            self._schedule.rebuild()
+            self._tables = self._schedule.tables
+
+    def _keep(self, base: Base) -> None:
+        """Put ``base`` into the stock, in place of the oldest."""
+        if LENGTH < len(base.data) <= 2 * _LARGE_BYTES:
+            self._stock.append(base)
+            del self._stock[0]

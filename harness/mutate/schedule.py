@@ -1,0 +1,93 @@
+"""Which operator comes next: fixed shares for families, learning within them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from harness.format.tree import DEEP, SHALLOW, SOUND
+from harness.mutate.registry import Function, Operator
+
+SLOTS: Final = 1024
+"""Length of a table: a power of two, so that a few bits of the seed pick."""
+ERROR_LIMIT: Final = 100
+"""An operator that raised this often is out."""
+LARGE: Final = 3
+"""Added to the health of a base to get the level of a large one."""
+
+# What part of the calls goes to which family, by health of the base. Without fixed shares the schedule would run
+# into the ground where new error messages are cheap: JSON syntax pays early, and hardly ever gets deep.
+_SHARES: Final = {
+    SOUND: {"sound": 0.44, "deep": 0.40, "shallow": 0.16},
+    DEEP: {"sound": 0.55, "deep": 0.30, "shallow": 0.15},
+    SHALLOW: {"sound": 0.40, "deep": 0.20, "shallow": 0.40},
+}
+_EVEN: Final = 0.4
+"""Part of a family's share that is spread evenly, whatever was learnt."""
+_MEMORY: Final = 0.995
+"""What the past counts at each rebuild, compared with the one before."""
+
+
+class OperatorStats(NamedTuple):
+    """What an operator did: calls, outputs that the fuzzer kept, present part of all calls (0 to 1), exceptions."""
+
+    uses: int
+    kept: int
+    weight: float
+    errors: int
+
+
+class Schedule:
+    """Tables of operators, one per level of base, rebuilt from what was kept."""
+
+    def __init__(self, operators: Sequence[Operator]) -> None:
+        self.operators = list(operators)
+        size = len(self.operators)
+        self.uses = [0] * size
+        self.kept = [0] * size
+        self.errors = [0] * size
+        self._uses = [0.0] * size
+        self._kept = [0.0] * size
+        self._seen = [(0, 0)] * size
+        self.tables: list[list[tuple[Function, int]]] = []
+        self.rebuild()
+
+    def rebuild(self) -> None:
+        """Make the tables anew from the counts so far."""
+        for i, (uses, kept) in enumerate(self._seen):
+            self._uses[i] = self._uses[i] * _MEMORY + self.uses[i] - uses
+            self._kept[i] = self._kept[i] * _MEMORY + self.kept[i] - kept
+            self._seen[i] = (self.uses[i], self.kept[i])
+        self.tables = [self._table(self._weights(level)) for level in range(2 * LARGE)]
+
+    def stats(self) -> dict[str, OperatorStats]:
+        """Return the counts by operator; ``weight`` is that for a small sound base."""
+        weights = self._weights(SOUND)
+        return {
+            op.name: OperatorStats(self.uses[i], self.kept[i], round(weights[i], 4), self.errors[i])
+            for i, op in enumerate(self.operators)
+        }
+
+    def _weights(self, level: int) -> list[float]:
+        weights = [0.0] * len(self.operators)
+        for family, share in _SHARES[level % LARGE].items():
+            rates: dict[int, float] = {}
+            for i, op in enumerate(self.operators):
+                if op.family == family and self.errors[i] < ERROR_LIMIT:
+                    rates[i] = (self._kept[i] + 1) / (self._uses[i] + 500)
+                    if level >= LARGE and op.smaller:
+                        rates[i] *= 12
+            total = sum(rates.values())
+            for i, rate in rates.items():
+                weights[i] = share * (_EVEN / len(rates) + (1 - _EVEN) * rate / total)
+        total = sum(weights)
+        return [weight / total for weight in weights] if total else weights
+
+    def _table(self, weights: list[float]) -> list[tuple[Function, int]]:
+        table: list[tuple[Function, int]] = []
+        due = 0.0
+        for i, weight in enumerate(weights):
+            due += weight * SLOTS
+            while len(table) < round(due):
+                table.append((self.operators[i].apply, i))
+        return table
