@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from harness.format.fast import read_plain
+from harness.format.features import FEATURES, features
 from harness.format.framing import check_framing
 from harness.format.judgement import Judgement, Verdict
 from harness.format.rules import ASPECTS, RULES, UNSPECIFIED
 from harness.format.strict import judge_strictly
 
-__all__ = ["ASPECTS", "RULES", "UNSPECIFIED", "Judgement", "Verdict", "judge", "quick"]
+__all__ = ["ASPECTS", "FEATURES", "RULES", "UNSPECIFIED", "Judgement", "Verdict", "features", "judge", "quick"]
 
 _new = tuple.__new__
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+METADATA = "__metadata__"
+"""The one key of the header that names no tensor."""
+
 
 class Tensor(NamedTuple):
     """One tensor of the header. ``begin`` and ``end`` are bytes from the start of the buffer, ``end`` is one past."""

@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 from harness.format.dtypes import DTYPE_BITS
 from harness.format.framing import check_framing
-from harness.format.jsontext import JsonError, Object, Odd, Opaque, Reader, Value, field_span, key_span, value_span
+from harness.format.jsontext import Object, Opaque, Reader, Value, field_span, key_span, value_span
+from harness.format.jsontoken import JsonError, Odd
 from harness.format.judgement import Judgement
 from harness.format.layout import check_layout
-from harness.format.model import Header, Tensor
+from harness.format.model import METADATA, Header, Tensor
 from harness.format.rules import ORDER, U64_MAX
 
-METADATA = "__metadata__"
 _FIELDS = ("dtype", "shape", "data_offsets")
 
 
