@@ -1,0 +1,108 @@
+"""``harness repro``: run one input again, on one parser or on all."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from harness.parsers import registry
+from harness.parsers.registry import Parser
+from harness.targets import base
+from harness.triage import replay
+from harness.triage.inputs import Named, resolve
+from harness.triage.replay import Replay
+
+#: Builds that an input is run on when none is named: the one that users have, and the checked one.
+FLAVOURS = ("sancov", "wheel")
+
+
+def parsers_for(name: str | None, target: str) -> list[Parser | None]:
+    """The parser of that name, or every plain and instrumented build here; ``[None]`` for a target without parser.
+
+    Raises HarnessError when there is none.
+    """
+    if not base.get(target).uses_parser:
+        return [None]
+    if name is not None:
+        return [registry.find(name)]
+    found: list[Parser | None] = [parser for parser in registry.available() if parser.flavour in FLAVOURS]
+    return found or [registry.find(None)]
+
+
+@click.command(epilog="Example: harness repro header.duplicate-key-0c17b2d4 --parser 0.8.0-wheel")
+@click.argument("what", metavar="ID|FILE")
+@click.option("--target", metavar="T", help="Entry point. Default: the finding's own, or deserialize for a file.")
+@click.option("--parser", metavar="NAME", help="One parser. Default: every one that is built.")
+@click.option("--timeout", type=click.FloatRange(min=0.1), default=replay.TIMEOUT_S, show_default=True, help="Seconds.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def command(what: str, target: str | None, parser: str | None, timeout: float, as_json: bool) -> int:
+    """Run one input again, each time in a process of its own, and say what happens on which build.
+
+    Ends with 1 when it reproduces: a finding shows its own signature, a file shows any finding. Otherwise with 0.
+    """
+    named = resolve(what)
+    entry = target or named.target or "deserialize"
+    data = named.data()
+    rows = []
+    for build in parsers_for(parser, entry):
+        result = replay.once(build, entry, data, timeout)
+        rows.append((build, result, _shows(named, entry, result)))
+    reproduces = any(shown for _, _, shown in rows)
+    if as_json:
+        click.echo(json.dumps(_as_json(named, entry, rows, reproduces), indent=1))
+    else:
+        _print(named, entry, len(data), rows, reproduces)
+    return int(reproduces)
+
+
+def _shows(named: Named, target: str, result: Replay) -> bool:
+    if named.signature and target == named.target:
+        return named.signature in result.signatures
+    return bool(result.findings)
+
+
+def _as_json(
+    named: Named, target: str, rows: list[tuple[Parser | None, Replay, bool]], reproduces: bool
+) -> dict[str, Any]:
+    return {
+        "id": named.id,
+        "input": str(named.path),
+        "target": target,
+        "signature": named.signature,
+        "reproduces": reproduces,
+        "parsers": {
+            build.name if build else "": {
+                "outcome": result.outcome,
+                "error": result.error,
+                "place": result.place,
+                "reproduces": shown,
+                "findings": [
+                    {"signature": f.signature, "kind": f.finding.kind, "summary": f.finding.summary}
+                    for f in result.findings
+                ],
+            }
+            for build, result, shown in rows
+        },
+    }
+
+
+def _print(
+    named: Named, target: str, size: int, rows: list[tuple[Parser | None, Replay, bool]], reproduces: bool
+) -> None:
+    click.echo(f"{named.id or named.path} on {target} ({size} bytes)")
+    for build, result, shown in rows:
+        name = f"{build.name} ({build.flavour})" if build else "the judge itself"
+        error = f": {result.error[:300]}" if result.error else ""
+        click.echo(f"  {name:<24} {'REPRODUCES' if shown else 'does not   '}  {result.outcome}{error}")
+        if result.place:
+            click.echo(f"{'':29}at {result.place}")
+        for judged in result.findings:
+            mark = "*" if judged.signature == named.signature else "-"
+            click.echo(f"{'':27}{mark} {judged.signature}\n{'':29}{judged.finding.summary}")
+    if reproduces:
+        where = ", ".join(build.name if build else target for build, _, shown in rows if shown)
+        click.echo(f"reproduces on {where}" + (f": {named.signature}" if named.signature else ""))
+    else:
+        click.echo("does not reproduce")

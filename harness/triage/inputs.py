@@ -1,0 +1,141 @@
+"""From what a person types, ``ID|FILE``, to an input and what is known of it; and reading files that may be anything."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import HarnessError
+from harness.triage import crashes, store
+
+#: Largest file that is read as a whole, in bytes: a header at its limit and as much again.
+MAX_WHOLE = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """An input. ``id``, ``target`` and ``signature`` are "" for a file that belongs to no finding."""
+
+    path: Path
+    id: str = ""
+    target: str = ""
+    signature: str = ""
+    parser: str = ""
+    builds: tuple[str, ...] = ()
+
+    def data(self) -> bytes:
+        """The bytes. Raises HarnessError when the file cannot be read, is none, or is too large."""
+        return read_whole(self.path)
+
+
+def size_of(path: Path) -> int:
+    """The size of a regular file in bytes. Raises HarnessError for everything else; never blocks."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise HarnessError(f"{path}: {reason}", hint="name a file that can be read") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise HarnessError(f"{path} is a folder", hint=f"name the files in it: {path}/*.safetensors")
+    if not stat.S_ISREG(status.st_mode):
+        raise HarnessError(
+            f"{path} is no regular file (a pipe or device)", hint="copy what it yields into a file first"
+        )
+    return status.st_size
+
+
+def read_part(path: Path, size: int, offset: int = 0) -> bytes:
+    """At most ``size`` bytes from ``offset``. Raises HarnessError when the file cannot be read."""
+    try:
+        # Non-blocking, should a pipe have taken the file's place since it was looked at.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            parts: list[bytes] = []
+            while size > 0 and (part := os.pread(descriptor, min(size, 1 << 24), offset)):
+                parts.append(part)
+                offset += len(part)
+                size -= len(part)
+            return b"".join(parts)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise HarnessError(f"{path}: {error.strerror}", hint="name a file that can be read") from error
+
+
+def read_whole(path: Path) -> bytes:
+    """All of a regular file of at most MAX_WHOLE bytes. Raises HarnessError otherwise."""
+    size = size_of(path)
+    if size > MAX_WHOLE:
+        raise HarnessError(
+            f"{path} has {size} bytes; inputs are run up to {MAX_WHOLE}", hint="harness check reads files of any size"
+        )
+    return read_part(path, size)
+
+
+def resolve(name: str) -> Named:
+    """The input that ``name`` means: a file, a finding's folder, or the id of a finding.
+
+    Ids are looked up in crashes/ first, then in the campaigns, the latest first; the beginning of an id will do when
+    only one starts so. Raises HarnessError when nothing matches.
+    """
+    path = Path(name)
+    if path.is_dir():
+        found = _in_folder(path)
+        if found is not None:
+            return found
+        size_of(path)
+    if path.exists():
+        return _of_file(path)
+    found = _by_id(name)
+    if found is not None:
+        return found
+    if os.sep in name or path.suffix:
+        size_of(path)
+    raise HarnessError(f"no file and no finding is called {name!r}", hint="harness findings lists the ids of a campaign; crashes/ holds the filed ones")  # fmt: skip
+
+
+def _in_folder(folder: Path) -> Named | None:
+    if (folder / crashes.ABOUT).is_file():
+        return of_crash(crashes.load(folder.resolve()))
+    if (folder / store.ABOUT).is_file():
+        return of_stored(store.finding_at(folder))
+    return None
+
+
+def _of_file(path: Path) -> Named:
+    """A file; the input of a finding keeps what is known of it."""
+    size_of(path)
+    if path.name in (store.INPUT, crashes.INPUT):
+        found = _in_folder(path.parent)
+        if found is not None and found.path.name == path.name:
+            return found
+    return Named(path)
+
+
+def of_crash(crash: crashes.Crash) -> Named:
+    """A filed finding."""
+    return Named(crash.input, crash.id, crash.target, crash.signature, builds=crash.builds)
+
+
+def of_stored(stored: store.Stored) -> Named:
+    """A campaign's finding."""
+    return Named(stored.input, stored.id, stored.target, stored.signature, stored.parser)
+
+
+def _by_id(name: str) -> Named | None:
+    candidates: dict[str, Named] = {}
+    for root in crashes.roots():
+        for folder in sorted(root.glob("*/")):
+            if folder.name.startswith(name) and (folder / crashes.ABOUT).is_file() and folder.name not in candidates:
+                candidates[folder.name] = of_crash(crashes.load(folder))
+    for campaign in store.campaigns():
+        for folder in sorted((campaign / "findings").glob("*/")):
+            if folder.name.startswith(name) and (folder / store.ABOUT).is_file() and folder.name not in candidates:
+                candidates[folder.name] = of_stored(store.finding_at(folder))
+    if name in candidates:
+        return candidates[name]
+    if len(candidates) > 1:
+        raise HarnessError(f"{name!r} could be {', '.join(sorted(candidates)[:8])}", hint="say a little more of the id")
+    return next(iter(candidates.values()), None)

@@ -1,0 +1,197 @@
+"""Runs inputs again, each judged in full, in a child process that may die of them.
+
+``Replayer`` keeps one child for many inputs and starts another when it dies; ``once`` uses a fresh one, for what must
+not depend on earlier runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import harness
+from harness.errors import EngineError
+from harness.oracles.base import Finding
+from harness.parsers.registry import Parser
+from harness.targets import base
+from harness.triage import wire
+from harness.triage.judging import isolated
+from harness.triage.signature import signature
+
+TIMEOUT_S = 10.0
+#: Seconds in which a child must have loaded its parser; generous, because machines are shared.
+START_S = 60.0
+
+_PLACE = re.compile(rb"panicked at ([^\n]{1,300}?):(\d+):\d+:?$", re.MULTILINE)
+_REFUSED_ALLOCATION = b"memory allocation of "
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A finding and its signature on the target it was replayed on."""
+
+    signature: str
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What one run did.
+
+    ``outcome`` is one of accept, reject, raise, panic, crash, hang, memory; ``error`` is the parser's message, or how the
+    process ended. ``place`` is ``file:line`` of a panic, as far as the build knows it.
+    """
+
+    outcome: str
+    error: str
+    findings: tuple[Judged, ...] = ()
+    place: str = ""
+
+    @property
+    def signatures(self) -> tuple[str, ...]:
+        """The signatures of all findings, in the oracles' order."""
+        return tuple(judged.signature for judged in self.findings)
+
+
+def died_of(status: int) -> str:
+    """How a process ended, in words: the name of its signal, or its exit status."""
+    if status >= 0:
+        return f"exit status {status}"
+    try:
+        return signal.Signals(-status).name
+    except ValueError:
+        return f"signal {-status}"
+
+
+class Replayer:
+    """A child process with one parser and one target. Use as a context manager.
+
+    ``memory_mb`` (default: the target's own) is what a run may allocate beyond the loaded parser.
+    """
+
+    def __init__(self, parser: Parser | None, target: str, *, memory_mb: int | None = None) -> None:
+        self.parser = parser
+        self.target = base.get(target)
+        self.memory_mb = memory_mb or self.target.memory_mb
+        self._child: subprocess.Popen[bytes] | None = None
+        self._stderr: IO[bytes] | None = None
+        self._seen = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the child."""
+        child, self._child = self._child, None
+        if child is not None:
+            child.kill()
+            child.wait()
+            for pipe in (child.stdin, child.stdout):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):
+                        pipe.close()
+        if self._stderr is not None:
+            self._stderr.close()
+            self._stderr = None
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self.close()
+        self._stderr = tempfile.TemporaryFile(prefix="harness-replay-")  # noqa: SIM115 - lives as long as the child
+        self._seen = 0
+        environment = {**os.environ, "RUST_BACKTRACE": "0", "PYTHONPATH": str(Path(harness.__file__).parents[1])}
+        # One thread each: idle pools of a numerical library would count against the memory limit.
+        environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        name = self.parser.name if self.parser else ""
+        command = [sys.executable, "-P", "-m", "harness.triage.child", name, self.target.name, str(self.memory_mb)]
+        self._child = child = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr, env=environment, bufsize=0
+        )
+        if self._reply(child, START_S) is None:
+            said = self._said().decode(errors="replace").strip()
+            self.close()
+            raise EngineError(f"the replay process for {name or self.target.name} did not start: {said[-2000:]}",
+                              hint="harness doctor checks the installation; harness build makes the parser again")  # fmt: skip
+        return child
+
+    def _reply(self, child: subprocess.Popen[bytes], seconds: float) -> dict[str, object] | None:
+        """The child's next frame; None when it died or took too long."""
+        assert child.stdout is not None
+        descriptor = child.stdout.fileno()
+        deadline = time.monotonic() + seconds
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return None
+            ready, _, _ = select.select([descriptor], [], [], left)
+            if ready:
+                return wire.receive(descriptor)
+
+    def _said(self) -> bytes:
+        """What the child has printed since the last time."""
+        if self._stderr is None:
+            return b""
+        end = os.fstat(self._stderr.fileno()).st_size
+        text = os.pread(self._stderr.fileno(), min(end - self._seen, 1 << 16), max(self._seen, end - (1 << 16)))
+        self._seen = end
+        return text
+
+    def run(self, data: bytes, timeout_s: float = TIMEOUT_S) -> Replay:
+        """Run ``data`` once. Raises EngineError when the child cannot even load the parser."""
+        child = self._child
+        if child is None or child.poll() is not None:
+            child = self._start()
+        assert child.stdin is not None
+        try:
+            wire.write_all(child.stdin.fileno(), wire.REQUEST.pack(len(data), timeout_s) + data)
+            reply = self._reply(child, timeout_s)
+        except BrokenPipeError:
+            reply = None
+        said = self._said()
+        found = _PLACE.search(said)
+        place = f"{found[1].decode(errors='replace')}:{int(found[2])}" if found else ""
+        if reply is None:
+            return self._ended(child, data, said)
+        fields = reply["findings"]
+        assert isinstance(fields, list)
+        return Replay(str(reply["outcome"]), str(reply["error"]), self._judged(Finding(*f) for f in fields), place)
+
+    def _judged(self, findings: object) -> tuple[Judged, ...]:
+        return tuple(Judged(signature(self.target.name, f), f) for f in findings)  # type: ignore[attr-defined]
+
+    def _ended(self, child: subprocess.Popen[bytes], data: bytes, said: bytes) -> Replay:
+        """The child died or hangs."""
+        try:
+            # A closed pipe comes a moment before the exit status.
+            status = child.wait(0.5)
+        except subprocess.TimeoutExpired:
+            self.close()
+            finding = isolated(self.target, data, "hang", "timeout")
+            return Replay("hang", "no answer within the time limit", self._judged([finding]))
+        self.close()
+        if _REFUSED_ALLOCATION in said and status == -signal.SIGABRT:
+            finding = isolated(self.target, data, "memory", "allocation")
+            return Replay("memory", said.decode(errors="replace").strip()[-300:], self._judged([finding]))
+        sign = died_of(status)
+        return Replay("crash", sign, self._judged([isolated(self.target, data, "crash", sign)]))
+
+
+def once(parser: Parser | None, target: str, data: bytes, timeout_s: float = TIMEOUT_S) -> Replay:
+    """One run in a process of its own."""
+    with Replayer(parser, target) as replayer:
+        return replayer.run(data, timeout_s)

@@ -1,0 +1,234 @@
+"""What campaigns find, ``<campaign>/findings/<id>/{input,finding.json}``: each signature once, its smallest input.
+
+Several workers write at once: whoever adds holds the lock of the folder ``findings``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from harness import paths
+from harness.errors import HarnessError
+from harness.files import write_atomic
+from harness.triage import crashes, verdicts
+
+INPUT = "input"
+ABOUT = "finding.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One finding of a campaign. ``seconds`` since the worker's start, ``size`` of the input in bytes.
+
+    ``about`` is all of finding.json, fields of other tools included.
+    """
+
+    folder: Path
+    id: str
+    target: str
+    oracle: str
+    kind: str
+    rule: str
+    aspect: str
+    signature: str
+    summary: str
+    size: int
+    parser: str
+    seed: int
+    execution: int
+    seconds: float
+    first_seen: str
+    count: int
+    guard: tuple[str, ...]
+    about: dict[str, Any] = field(repr=False, compare=False)
+
+    @property
+    def input(self) -> Path:
+        """The input's file."""
+        return self.folder / INPUT
+
+    def data(self) -> bytes:
+        """The input. Raises HarnessError when it is gone."""
+        try:
+            return self.input.read_bytes()
+        except OSError as error:
+            raise HarnessError(
+                f"{self.input}: {error.strerror}", hint="restore the file, or delete its folder"
+            ) from error
+
+
+@contextlib.contextmanager
+def _locked(campaign: Path) -> Iterator[Path]:
+    folder = campaign / "findings"
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield folder
+    finally:
+        os.close(descriptor)
+
+
+def add_finding(
+    campaign: Path,
+    *,
+    id: str,  # noqa: A002 - named as in the JSON
+    target: str,
+    oracle: str,
+    kind: str,
+    rule: str,
+    aspect: str,
+    signature: str,
+    summary: str,
+    data: bytes,
+    parser: str,
+    seed: int,
+    execution: int,
+    seconds: float,
+    count: int = 1,
+) -> bool:
+    """Store a finding, or replace its input where this one is smaller; True when the signature is new here.
+
+    ``count`` is added to how often it was seen. The input is written before what describes it, so a kill in between
+    leaves a folder that :func:`findings` does not list and the next call completes.
+    """
+    with _locked(campaign) as root:
+        folder = root / id
+        folder.mkdir(exist_ok=True)
+        old = _read(folder / ABOUT) if (folder / ABOUT).is_file() else None
+        about: dict[str, Any] = old or {
+            "id": id,
+            "target": target,
+            "oracle": oracle,
+            "kind": kind,
+            "rule": rule,
+            "aspect": aspect,
+            "signature": signature,
+            "parser": parser,
+            "seed": seed,
+            "execution": execution,
+            "seconds": round(seconds, 3),
+            "first_seen": datetime.now(UTC).isoformat(timespec="seconds"),
+            "count": 0,
+        }
+        about["count"] += count
+        if old is None or len(data) < about["size"]:
+            write_atomic(folder / INPUT, data)
+            about |= {"summary": summary, "size": len(data)}
+        _write(folder / ABOUT, about)
+        return old is None
+
+
+def _write(path: Path, about: dict[str, Any]) -> None:
+    write_atomic(path, json.dumps(about, indent=1) + "\n")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        about = json.loads(path.read_bytes())
+        if not isinstance(about, dict):
+            raise TypeError("not an object")
+    except OSError as error:
+        raise HarnessError(f"{path}: {error.strerror}", hint="check the campaign's folder") from error
+    except (ValueError, TypeError) as error:
+        raise HarnessError(
+            f"{path} is damaged: {error}", hint="the input beside it is untouched; `harness repro` runs it as a file"
+        ) from error
+    return about
+
+
+def _stored(folder: Path) -> Stored:
+    path = folder / ABOUT
+    about = _read(path)
+    try:
+        return Stored(
+            folder=folder,
+            guard=tuple(about.get("guard", ())),
+            about=about,
+            **{name: about[name] for name in Stored.__slots__ if name not in ("folder", "guard", "about")},
+        )
+    except KeyError as error:
+        raise HarnessError(f"{path} lacks the field {error}", hint="the input beside it is untouched; `harness repro` runs it as a file") from error  # fmt: skip
+
+
+def findings(campaign: Path) -> list[Stored]:
+    """What a campaign found, by id. Raises HarnessError naming the file that is damaged."""
+    return [_stored(path.parent) for path in sorted((campaign / "findings").glob(f"*/{ABOUT}"))]
+
+
+def finding_at(folder: Path) -> Stored:
+    """The finding stored in ``folder``."""
+    return _stored(folder)
+
+
+def update(finding: Stored, **fields: Any) -> None:
+    """Add or change fields of finding.json."""
+    with _locked(finding.folder.parents[1]):
+        _write(finding.folder / ABOUT, _read(finding.folder / ABOUT) | fields)
+
+
+def replace_input(finding: Stored, data: bytes, summary: str) -> None:
+    """Put a minimised input in the place of a larger one."""
+    with _locked(finding.folder.parents[1]):
+        about = _read(finding.folder / ABOUT)
+        about.setdefault("found_size", about["size"])
+        write_atomic(finding.input, data)
+        _write(finding.folder / ABOUT, about | {"size": len(data), "summary": summary})
+
+
+def set_guard(campaign: Path, id: str, words: Sequence[str]) -> None:  # noqa: A002 - as above
+    """Keep the words by which workers recognise, and skip, inputs that kill as this finding's do."""
+    path = campaign / "findings" / id / ABOUT
+    with _locked(campaign):
+        _write(path, _read(path) | {"guard": list(words)})
+
+
+def guards(campaign: Path) -> list[list[str]]:
+    """The guards of all findings of a campaign."""
+    return [list(stored.guard) for stored in findings(campaign) if stored.guard]
+
+
+def known(signature: str) -> str | None:
+    """What covers a signature: the id of its folder in crashes/, ``verdict:NAME`` of a rule, or None."""
+    crash = crashes.find(signature)
+    if crash is not None:
+        return crash.id
+    rule = verdicts.match(signature)
+    return None if rule is None else f"verdict:{rule.name}"
+
+
+def is_open(signature: str) -> bool:
+    """Whether a signature is filed as a defect that is still to be mended."""
+    crash = crashes.find(signature)
+    return crash is not None and crash.status == crashes.OPEN
+
+
+def campaigns() -> list[Path]:
+    """All campaigns of this project, the latest first."""
+    ledgers = [(path.stat().st_mtime, path.parent) for path in paths.campaigns_dir().glob("*/campaign.json")]
+    return [folder for _, folder in sorted(ledgers, reverse=True)]
+
+
+def campaign_at(chosen: Path | None) -> Path:
+    """The campaign in that folder, or of that name in build/campaigns; the latest when None.
+
+    Raises HarnessError when there is none.
+    """
+    if chosen is None:
+        latest = campaigns()
+        if not latest:
+            raise HarnessError(f"no campaign in {paths.campaigns_dir()}", hint="run one: harness fuzz --time 60s")
+        return latest[0]
+    for folder in (chosen, paths.campaigns_dir() / chosen):
+        if (folder / "campaign.json").is_file() or (folder / "findings").is_dir():
+            return folder
+    names = ", ".join(folder.name for folder in campaigns()[:8]) or "none yet"
+    raise HarnessError(f"{chosen} is no campaign folder (it has no campaign.json)", hint=f"campaigns here: {names}")

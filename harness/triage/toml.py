@@ -1,0 +1,34 @@
+"""Writing the little TOML we keep; reading is ``tomllib``'s."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+Value = str | int | float | bool | list[str] | list[int]
+
+
+def _text(value: str) -> str:
+    # JSON's escapes are TOML's, except that TOML wants DEL escaped and knows no lone surrogate.
+    clean = value.encode("utf-8", "backslashreplace").decode()
+    return json.dumps(clean, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _value(value: Value) -> str:
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return "[" + ", ".join(_value(item) for item in value) + "]"
+    return str(value)
+
+
+def dumps(table: Mapping[str, Value | Mapping[str, Value]]) -> str:
+    """TOML of a table of plain values and, one level deep, of tables of plain values."""
+    lines = [f"{key} = {_value(value)}" for key, value in table.items() if not isinstance(value, Mapping)]
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            lines += ["", f"[{key}]"]
+            lines += [f"{name} = {_value(item)}" for name, item in value.items()]
+    return "\n".join(lines) + "\n"

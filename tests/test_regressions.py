@@ -1,0 +1,70 @@
+"""Every filed finding, and every seed, on the parser as it is today.
+
+One test id per folder of crashes/. An *open* finding is expected to show: the day upstream mends it the test says so
+(XPASS, strict), and its status becomes ``fixed``. A *fixed* one must not show again. A *by-design* one must still show:
+a verdict on what no longer happens is out of date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from harness import corpus_store, paths
+from harness.parsers import registry
+from harness.targets import base
+from harness.triage import crashes, replay
+from harness.triage.crashes import BY_DESIGN, FIXED, OPEN, Crash
+from harness.triage.replay import Replayer
+from harness.triage.store import known
+
+FILED = crashes.crashes()
+
+
+class StillBroken(Exception):
+    """The stored signature shows again."""
+
+
+def parser_for(crash: Crash) -> registry.Parser | None:
+    """The build the finding showed on, the checked one where it showed on several."""
+    if not base.get(crash.target).uses_parser:
+        return None
+    return registry.find(None, flavour="sancov" if not crash.builds or "sancov" in crash.builds else crash.builds[0])
+
+
+def case(crash: Crash):
+    marks = [pytest.mark.xfail(strict=True, raises=StillBroken, reason=crash.summary)] if crash.status == OPEN else []
+    return pytest.param(crash, id=crash.id, marks=marks)
+
+
+@pytest.mark.parametrize("crash", [case(crash) for crash in FILED])
+def test_filed_finding(crash: Crash) -> None:
+    result = replay.once(parser_for(crash), crash.target, crash.data())
+    shows = crash.signature in result.signatures
+    if crash.status == OPEN and shows:
+        raise StillBroken(f"{crash.summary}\nrepeat it with: harness repro {crash.id}")
+    if crash.status == FIXED:
+        assert not shows, f"it is back: {crash.summary}"
+    if crash.status == BY_DESIGN:
+        assert shows, f"it shows no more: set its status to fixed in {crash.folder / crashes.ABOUT}"
+    if not shows:
+        unknown = [sig for sig in result.signatures if known(sig) is None]
+        assert not unknown, f"the input shows another defect now: {unknown}"
+
+
+@pytest.fixture(scope="module", params=sorted(base.targets()))
+def replayer(request: pytest.FixtureRequest) -> Iterator[Replayer]:
+    target = base.get(request.param)
+    with Replayer(registry.find(None) if target.uses_parser else None, target.name) as child:
+        yield child
+
+
+def test_seeds_show_nothing_unknown(replayer: Replayer) -> None:
+    listing = corpus_store.list_seeds(paths.corpus_dir() / replayer.target.name)
+    assert not listing.skipped
+    assert listing.seeds, f"no seeds for target {replayer.target.name}"
+    unknown = {
+        f"{name}: {sig}" for name, data in listing.seeds for sig in replayer.run(data).signatures if known(sig) is None
+    }
+    assert not unknown
