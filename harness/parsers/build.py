@@ -1,0 +1,268 @@
+"""Building the code under test, cached, so that a build that fails or is killed leaves the last good one in place.
+
+On disk, below ``build/parsers``: ``.builds/<key>-<python>`` holds each build (``site``, ``src``, ``manifest.json``), and
+every name is a link to one of them, swapped when a build succeeded. The key is a hash of source, flags and compiler.
+Below ``build/cache``: downloaded sdists, cargo's target folders, logs; all safe to delete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import fcntl
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from harness import paths
+from harness.errors import HarnessError
+from harness.files import write_atomic
+from harness.parsers import compilation
+from harness.parsers import registry, sources, toolchain
+from harness.parsers.flavours import OWN_CRATES, RECIPES
+from harness.parsers.registry import Parser
+
+# Raised when what a build consists of changes, so that older ones are not taken for it.
+_FORMAT = 1
+
+# Builds that no name points to any more are kept for a while: a campaign may still start processes from them.
+_UNNAMED_KEPT = 4
+
+Progress = Callable[[str], None]
+
+
+def build(
+    release: str | None = None,
+    source: Path | None = None,
+    flavour: str = "sancov",
+    *,
+    name: str | None = None,
+    progress: Progress = print,
+    force: bool = False,
+) -> Parser:
+    """Build (or find built) one parser and give it its name.
+
+    ``release`` is a version in the package index, ``source`` a checkout or an unpacked sdist; neither means the default
+    release. ``flavour`` is one of :data:`harness.parsers.registry.FLAVOURS`; ``wheel`` of a release is the very file
+    that users install, or a plain optimised build where there is none for this interpreter. ``name`` defaults to the
+    release, or ``checkout``, with the flavour appended unless it is sancov. ``progress`` is told what goes on, a line at
+    a time. ``force`` builds again what is there.
+
+    Raises HarnessError when nothing can be built, with the compiler's error; what bore the name before still does.
+    """
+    if release is not None and source is not None:
+        raise HarnessError("a release and a source were given", hint="use one of --release and --source")
+    if flavour not in RECIPES:
+        raise HarnessError(f"there is no flavour {flavour}", hint=f"one of {', '.join(RECIPES)}")
+    job = _plan(release, source, flavour)
+    name = name or registry.default_name(release or ("checkout" if source else registry.default_release()), flavour)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", name):
+        raise HarnessError(f"{name!r} is no name for a parser", hint="letters, digits and . _ + - only")
+    present = None if force else _present(job.key)
+    if present is None:
+        with _lock(progress):
+            # Whoever held the lock may have made it.
+            present = None if force else _present(job.key)
+            if present is None:
+                present = _make(job, progress)
+    _link(name, present)
+    parser = registry.read(name)
+    if parser is None:
+        raise HarnessError(f"the build of {name} is damaged", hint=f"delete {paths.parsers_dir()} and build again")
+    return parser
+
+
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """What is to be built."""
+
+    key: str
+    flavour: str
+    release: str | None
+    checkout: sources.Checkout | None
+    source_hash: str
+    compiler: toolchain.Compiler | None
+
+
+def _plan(release: str | None, source: Path | None, flavour: str) -> _Job:
+    checkout = sources.locate(source) if source is not None else None
+    if checkout is None:
+        release = release or registry.default_release()
+        if not re.fullmatch(r"\d[\w.+!-]*", release):
+            raise HarnessError(
+                f"{release!r} is no version", hint="a release is named like 0.8.0; a folder with --source"
+            )
+    # A published file never changes under its version, so the version stands for its content.
+    identity = sources.tree_hash(checkout) if checkout else f"release {release}"
+    compiler = None
+    if checkout is not None or flavour != "wheel":
+        toolchain.cargo()
+        compiler = toolchain.compiler()
+    recipe = RECIPES[flavour]
+    ingredients = [_FORMAT, identity, flavour, dataclasses.asdict(recipe), compiler and dataclasses.asdict(compiler)]
+    key = hashlib.sha256(json.dumps(ingredients).encode()).hexdigest()[:16]
+    return _Job(key, flavour, release, checkout, identity, compiler)
+
+
+def _builds() -> Path:
+    return paths.parsers_dir() / ".builds"
+
+
+def _present(key: str) -> Path | None:
+    """The build with this key that this interpreter can load."""
+    for folder in sorted(_builds().glob(f"{key}-*")):
+        try:
+            manifest = json.loads((folder / "manifest.json").read_text())
+            if (
+                manifest["abi"] in ("abi3", registry.abi_of_this_python())
+                and (folder / "site" / manifest["module"]).is_file()
+            ):
+                return folder
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None
+
+
+@contextlib.contextmanager
+def _lock(progress: Progress) -> Iterator[None]:
+    """One build at a time in this project; the kernel lets go of the lock of a process that died."""
+    cache = paths.build_dir() / "cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    _builds().mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress("waiting for another build")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _make(job: _Job, progress: Progress) -> Path:
+    """Build into a working folder, then move it to its place."""
+    started = time.monotonic()
+    cache = paths.build_dir() / "cache"
+    work = cache / "work"
+    shutil.rmtree(work, ignore_errors=True)
+    (work / "out").mkdir(parents=True)
+    (cache / "logs").mkdir(exist_ok=True)
+    final = _builds() / f"{job.key}-{sys.implementation.cache_tag}"
+    log = cache / "logs" / f"{job.release or 'checkout'}-{job.flavour}.log"
+    try:
+        manifest: dict[str, Any] = {"flavour": job.flavour, "format": _FORMAT, "key": job.key}
+        wheel = job.flavour == "wheel" and job.checkout is None
+        if wheel and compilation.install_wheel(str(job.release), work / "out" / "site", progress, log):
+            manifest["origin"] = f"wheel of release {job.release}"
+        else:
+            manifest |= _compile(job, work, final, progress, log)
+        manifest |= _described(work / "out", job)
+        manifest["seconds"] = round(time.monotonic() - started, 1)
+        write_atomic(work / "out" / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+        shutil.rmtree(final, ignore_errors=True)
+        os.rename(work / "out", final)
+        return final
+    except OSError as error:
+        raise HarnessError(
+            f"the build could not be written: {error}", hint="is the disk full? harness doctor"
+        ) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _compile(job: _Job, work: Path, final: Path, progress: Progress, log: Path) -> dict[str, Any]:
+    cache = paths.build_dir() / "cache"
+    compiler = job.compiler or toolchain.compiler()
+    recipe = RECIPES[job.flavour]
+    tree = work / "out" / "src"
+    manifest: dict[str, Any] = {}
+    if job.checkout is None:
+        progress(f"fetching the source of release {job.release}")
+        sdist = sources.download(str(job.release), cache / "sdists", compilation.environment(), log)
+        sources.unpack(sdist, tree)
+        project = Path()
+        manifest |= {
+            "origin": f"sdist of release {job.release}",
+            "sdist_sha256": hashlib.sha256(sdist.read_bytes()).hexdigest(),
+        }
+    else:
+        sources.copy_tree(job.checkout, tree)
+        project = job.checkout.project
+        manifest["origin"] = f"checkout {job.checkout.root}"
+    # Cargo does not see what the wrapper adds, so each set of flags has a target folder of its own.
+    flags = repr((recipe, compiler)).encode()
+    target = cache / "target" / hashlib.sha256(flags).hexdigest()[:16]
+    compilation.compile_project(
+        compilation.Compilation(
+            project=tree / project,
+            site=work / "out" / "site",
+            target=target,
+            wrapper=work / "rustc-wrapper",
+            # Panic messages name source files: without the place of this folder they are the same on every machine.
+            # llvm-cov, in contrast, must find the files.
+            remap=f"{tree}={final / 'src'}" if job.flavour == "coverage" else f"{tree}=",
+            recipe=recipe,
+            compiler=compiler,
+        ),
+        progress,
+        log,
+    )
+    manifest |= {
+        "compiler": dataclasses.asdict(compiler),
+        "flags": {"own": list(recipe.own), "every": list(recipe.every), "own_crates": list(OWN_CRATES)},
+        "crates": compilation.resolved_crates(tree),
+    }
+    return manifest
+
+
+def _described(out: Path, job: _Job) -> dict[str, Any]:
+    """What can be read from the installed package."""
+    modules = sorted(out.glob("site/**/*safetensors_rust*.so"))
+    metadata = sorted(out.glob("site/safetensors-*.dist-info"))
+    if not modules or not metadata:
+        raise HarnessError("the build holds no compiled safetensors module", hint="is this the parser's source?")
+    module = modules[0]
+    tag = module.name.split(".")[1]
+    return {
+        "abi": "abi3" if tag == "abi3" else tag,
+        "built": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "harness": importlib.metadata.version("safetensors-harness"),
+        "module": module.relative_to(out / "site").as_posix(),
+        "module_sha256": hashlib.sha256(module.read_bytes()).hexdigest(),
+        "python": platform.python_version(),
+        "source_hash": job.source_hash,
+        "version": importlib.metadata.Distribution.at(metadata[0]).version,
+    }
+
+
+def _link(name: str, build_folder: Path) -> None:
+    """Let ``name`` point to the build, in one step."""
+    link = paths.parsers_dir() / name
+    target = os.path.relpath(build_folder, link.parent)
+    if link.is_symlink() and os.readlink(link) == target:
+        return
+    if link.exists() and not link.is_symlink():
+        raise HarnessError(f"{link} is in the way and was not made by harness build", hint="move it away")
+    temporary = link.with_name(f".link-{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    os.replace(temporary, link)
+    _prune()
+
+
+def _prune() -> None:
+    """Remove the oldest of the builds without a name."""
+    named = {link.resolve().name for link in paths.parsers_dir().iterdir() if link.is_symlink()}
+    unnamed = [folder for folder in _builds().iterdir() if folder.name not in named]
+    unnamed.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
+    for folder in unnamed[_UNNAMED_KEPT:]:
+        shutil.rmtree(folder, ignore_errors=True)

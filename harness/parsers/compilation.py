@@ -1,0 +1,169 @@
+"""Running pip, cargo and the compiler on a parser's source."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import os
+import re
+import signal
+import subprocess
+import sys
+import sysconfig
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from harness.errors import HarnessError
+from harness.parsers import sources
+from harness.parsers.flavours import OWN_CRATES, WRAPPER, Recipe
+from harness.parsers.toolchain import Compiler
+
+Progress = Callable[[str], None]
+
+# Settings of the caller's shell that would change what is built, or where to.
+_DROPPED = (
+    "CARGO_BUILD_RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_DIR", "LD_PRELOAD",
+    "MATURIN_PEP517_ARGS", "PIP_NO_BINARY", "PIP_ONLY_BINARY", "PIP_PREFIX", "PIP_REQUIRE_HASHES", "PIP_TARGET",
+    "PIP_USER", "PYTHONHOME", "PYTHONPATH", "RUSTC_BOOTSTRAP", "RUSTC_WORKSPACE_WRAPPER", "RUSTC_WRAPPER", "RUSTFLAGS",
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Compilation:
+    """One project to compile and install."""
+
+    project: Path
+    """The folder with pyproject.toml."""
+    site: Path
+    """Where the package is installed to."""
+    target: Path
+    """Cargo's target folder."""
+    wrapper: Path
+    """Where to write the script that stands before the compiler."""
+    remap: str
+    """``FROM=TO``: how paths of source files are recorded."""
+    recipe: Recipe
+    compiler: Compiler
+
+
+def environment() -> dict[str, str]:
+    """The environment for pip: the caller's, less what would change the build, with our own tools first on PATH."""
+    kept = {key: value for key, value in os.environ.items() if key not in _DROPPED}
+    # maturin is a program beside this interpreter, whether or not its environment was activated.
+    kept["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), kept.get("PATH", os.defpath)])
+    return kept | {"PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+
+
+def install_wheel(release: str, site: Path, progress: Progress, log: Path) -> bool:
+    """Install the published wheel of ``release`` into ``site``; False when there is none for this interpreter.
+
+    Raises HarnessError for a release that does not exist, and when the index cannot be reached.
+    """
+    progress(f"fetching the wheel of release {release}")
+    command = _pip("install", "--no-deps", "--only-binary", sources.PACKAGE, "--target", str(site))
+    if _run([*command, f"{sources.PACKAGE}=={release}"], environment(), log, progress) == 0:
+        return True
+    if release not in sources.released(environment()):
+        raise sources.missing(release, environment(), log)
+    progress(f"release {release} has no wheel for this Python: building it without instrumentation")
+    return False
+
+
+def compile_project(job: Compilation, progress: Progress, log: Path) -> None:
+    """Compile and install. Raises HarnessError with the compiler's error when that fails."""
+    variables = environment() | dict(job.recipe.environment)
+    own = [*job.recipe.own, f"--remap-path-prefix={job.remap}"]
+    job.wrapper.write_text(WRAPPER)
+    job.wrapper.chmod(0o755)
+    variables |= {
+        # With an explicit target cargo keeps build scripts, which run here and now, free of RUSTFLAGS.
+        "CARGO_BUILD_TARGET": job.compiler.host,
+        "CARGO_TARGET_DIR": str(job.target),
+        "CARGO_TERM_COLOR": "never",
+        "HARNESS_OWN_CRATES": " ".join(OWN_CRATES),
+        "HARNESS_OWN_FLAGS": " ".join(own),
+        "RUSTC_WRAPPER": str(job.wrapper),
+        "RUSTFLAGS": " ".join(job.recipe.every),
+    }
+    if any(character.isspace() for character in job.remap):
+        raise HarnessError(
+            f"the path of this project has white space in it: {job.project}",
+            hint="the compiler's wrapper cannot carry it; use another folder",
+        )
+    command = _pip("install", "-v", "--no-deps", "--no-cache-dir", "--target", str(job.site))
+    if _backend_is_here(job.project):
+        command.append("--no-build-isolation")
+    progress("compiling (half a minute when nothing is cached)")
+    if _run([*command, str(job.project)], variables, log, progress) != 0:
+        raise HarnessError(
+            f"the parser did not compile:\n{errors_in(log.read_text(errors='replace'))}",
+            hint=f"nothing that was built before has changed; the whole log: {log}",
+        )
+
+
+def resolved_crates(tree: Path) -> dict[str, str]:
+    """Names and versions of all crates that the build resolved to, from the Cargo.lock beside the bindings."""
+    for lock in sorted(tree.rglob("Cargo.lock")):
+        crates = [(str(p["name"]), str(p["version"])) for p in tomllib.loads(lock.read_text()).get("package", [])]
+        if any(name == "safetensors-python" for name, _ in crates):
+            versions: dict[str, str] = {}
+            for name, version in crates:
+                versions[name] = f"{versions[name]}, {version}" if name in versions else version
+            return versions
+    return {}
+
+
+def errors_in(log: str, limit: int = 40) -> str:
+    """The compiler's errors in a build log, at most ``limit`` lines; the log's end when it names none."""
+    lines = [line.rstrip() for line in log.splitlines()]
+    found: list[str] = []
+    inside = False
+    for line in lines:
+        stripped = line.strip()
+        if re.match(r"error(\[E\d+\])?: ", stripped):
+            inside = not stripped.startswith(("error: subprocess-exited", "error: could not compile"))
+        elif not stripped:
+            inside = False
+        if inside and len(found) < limit:
+            found.append(line)
+    return "\n".join(found or lines[-limit // 2 :])
+
+
+def _pip(*arguments: str) -> list[str]:
+    if importlib.util.find_spec("pip") is None:
+        raise HarnessError("this Python has no pip", hint=f"{sys.executable} -m ensurepip")
+    return [sys.executable, "-m", "pip", *arguments]
+
+
+def _backend_is_here(project: Path) -> bool:
+    """Whether what the project is built with is installed beside us; pip would fetch it anew each time otherwise."""
+    try:
+        needs = tomllib.loads((project / "pyproject.toml").read_text())["build-system"]["requires"]
+    except (OSError, ValueError, KeyError):
+        return False
+    names = (re.split(r"[^A-Za-z0-9_-]", need, maxsplit=1)[0].replace("-", "_") for need in needs)
+    return all(importlib.util.find_spec(name) is not None for name in names)
+
+
+def _run(command: list[str], variables: Mapping[str, str], log: Path, progress: Progress) -> int:
+    """Run to the end, everything it says into ``log``, crates as they are compiled to ``progress``."""
+    compiled = 0
+    with (
+        log.open("w") as handle,
+        subprocess.Popen(
+            command, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            errors="replace", start_new_session=True,
+        ) as child,
+    ):  # fmt: skip
+        try:
+            for line in child.stdout or ():
+                handle.write(line)
+                if match := re.match(r"\s*Compiling (\S+) v(\S+)", line):
+                    compiled += 1
+                    progress(f"compiling {match[1]} {match[2]} ({compiled})")
+            return child.wait()
+        except BaseException:
+            # pip's own children (cargo, compilers) are in its session and would go on.
+            os.killpg(child.pid, signal.SIGKILL)
+            raise

@@ -1,0 +1,123 @@
+"""The parsers that have been built, by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness import paths
+from harness.errors import HarnessError
+
+FLAVOURS = ("sancov", "address", "coverage", "wheel")
+
+_DEFAULT_RELEASE = "0.8.0"
+
+
+def default_release() -> str:
+    """The release that is built and fuzzed when none is named: the newest one this harness was tested with."""
+    return _DEFAULT_RELEASE
+
+
+def default_name(base: str, flavour: str) -> str:
+    """The name of a build of ``base`` (a release, or a name given to a checkout): plain for sancov, else suffixed."""
+    return base if flavour == "sancov" else f"{base}-{flavour}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Parser:
+    """One build of the code under test."""
+
+    name: str
+    """What a person calls it; the folder in ``build/parsers`` (a link, swapped when it is built anew)."""
+    root: Path
+    """The folder of this very build, links resolved: a later build does not change it under a running campaign."""
+    flavour: str
+    """One of :data:`FLAVOURS`."""
+    version: str
+    """The version that the package states of itself."""
+    manifest: Mapping[str, Any]
+    """How it was made: versions, flags, compiler, resolved crates, ABI, hash and origin of the source, seconds."""
+
+    @property
+    def site(self) -> Path:
+        """The folder that goes on ``sys.path``."""
+        return self.root / "site"
+
+    @property
+    def source(self) -> Path:
+        """The source it was compiled from; absent beside a wheel of the registry."""
+        return self.root / "src"
+
+    @property
+    def module(self) -> Path:
+        """The compiled extension module."""
+        return self.site / str(self.manifest["module"])
+
+    def why_not_here(self) -> str:
+        """Why this interpreter cannot load the build, as a clause; empty when it can."""
+        abi = str(self.manifest["abi"])
+        mine = abi_of_this_python()
+        return "" if abi in ("abi3", mine) else f"it was built for {abi}, and this Python is {mine}"
+
+
+def abi_of_this_python() -> str:
+    """The tag in the names of version-specific extension modules, such as ``cpython-311-x86_64-linux-gnu``."""
+    return str(sysconfig.get_config_var("SOABI"))
+
+
+def read(name: str) -> Parser | None:
+    """The build called ``name``, or None when there is none or its manifest cannot be read."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", name):
+        return None
+    root = (paths.parsers_dir() / name).resolve()
+    try:
+        manifest = json.loads((root / "manifest.json").read_text())
+        parser = Parser(name, root, str(manifest["flavour"]), str(manifest["version"]), manifest)
+        return parser if parser.module.is_file() and manifest["abi"] else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def available() -> list[Parser]:
+    """All builds, by name; those that this interpreter cannot load are among them (:meth:`Parser.why_not_here`)."""
+    folder = paths.parsers_dir()
+    names = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+    return [parser for name in names if (parser := read(name)) is not None]
+
+
+def find(name: str | None = None, flavour: str | None = None) -> Parser:
+    """The build called ``name``; the default release when None.
+
+    With ``flavour``, the build of that flavour: ``find("0.8.0", "wheel")`` is ``0.8.0-wheel``. Raises HarnessError
+    when there is none, when it is of another flavour, or when this interpreter cannot load it.
+    """
+    wanted = name or default_release()
+    if flavour is not None:
+        plain = read(wanted)
+        if plain is None or plain.flavour != flavour:
+            wanted = default_name(wanted, flavour)
+    parser = read(wanted)
+    if parser is None:
+        known = ", ".join(p.name for p in available()) or "none"
+        raise HarnessError(f"no parser {wanted} has been built (there are: {known})", hint=_command(wanted))
+    if flavour is not None and parser.flavour != flavour:
+        raise HarnessError(f"parser {wanted} is a {parser.flavour} build, not {flavour}", hint=_command(wanted))
+    if reason := parser.why_not_here():
+        raise HarnessError(f"parser {wanted} cannot be loaded: {reason}", hint=f"build it again: {_command(wanted)}")
+    return parser
+
+
+def _command(name: str) -> str:
+    """The command that would make the build ``name``, as far as its name tells."""
+    base, _, flavour = name.rpartition("-")
+    if flavour not in FLAVOURS:
+        base, flavour = name, "sancov"
+    what = f"--release {base}" if re.fullmatch(r"\d+(\.\d+)+\w*", base) else "--source DIR"
+    option = {"sancov": "", "address": " --sanitizer address", "coverage": " --coverage", "wheel": " --wheel"}[flavour]
+    given = f" --name {base}" if what == "--source DIR" else ""
+    return f"harness build {what}{option}{given}"

@@ -1,0 +1,128 @@
+"""Loading a parser into this process, with or without a fuzzing engine that sees into it.
+
+The order matters and every step of it was paid for:
+
+- libFuzzer's symbols must be global before an instrumented module is opened, or the module does not resolve; they come
+  from atheris' own copy, so no preload is needed and Python's custom mutator stays visible to libFuzzer.
+- ``atheris.custom_mutator`` must be in the process before libFuzzer's symbols are, and only where a mutator will be
+  set: libFuzzer calls the hook it finds, and an unset one is a segmentation fault.
+- AddressSanitizer must be first in the process, so its builds want a preload (:func:`environment`) and bring their own
+  libFuzzer.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from harness.errors import HarnessError
+from harness.parsers.registry import Parser
+
+_loaded: Parser | None = None
+_prepared: bool | None = None
+
+
+def prepare(*, mutator: bool = False) -> None:
+    """Bring atheris and its libFuzzer into the global symbol scope; done once, later calls change nothing.
+
+    Raises HarnessError when atheris is not installed, or when a mutator is wanted after an engine without one was set
+    up: the hook would not be heard.
+    """
+    global _prepared
+    if _prepared is not None:
+        if mutator and not _prepared:
+            raise HarnessError("the engine is already set up without a mutator", hint="use a process of its own")
+        return
+    if importlib.util.find_spec("atheris") is None:
+        raise HarnessError("atheris is not installed", hint="pip install safetensors-harness brings it, on Linux")
+    flags = sys.getdlopenflags()
+    sys.setdlopenflags(os.RTLD_LAZY | os.RTLD_GLOBAL)
+    try:
+        importlib.import_module("atheris")
+        if mutator:
+            importlib.import_module("atheris.custom_mutator")
+        if not _sanitized():
+            importlib.import_module("atheris.core_with_libfuzzer")
+    except ImportError as error:
+        raise HarnessError(f"atheris cannot be loaded: {error}", hint="harness doctor tells more") from error
+    finally:
+        sys.setdlopenflags(flags)
+    _prepared = mutator
+
+
+def load(parser: Parser, *, mutator: bool = False) -> ModuleType:
+    """Import ``safetensors`` of this build and return the package.
+
+    One build per process: a second call with the same build returns the same package. Raises HarnessError when another
+    safetensors is loaded already, when this interpreter cannot load the build, or when an AddressSanitizer build is
+    wanted in a process that was not started with :func:`environment`.
+    """
+    global _loaded
+    if reason := parser.why_not_here():
+        raise HarnessError(f"parser {parser.name} cannot be loaded: {reason}", hint="build it again: harness build")
+    if _loaded is not None and _loaded.root != parser.root:
+        raise HarnessError(
+            f"parser {_loaded.name} is loaded in this process; {parser.name} cannot be beside it",
+            hint="one process per parser",
+        )
+    if _loaded is None and "safetensors" in sys.modules:
+        raise HarnessError("another safetensors is loaded in this process", hint="one process per parser")
+    if parser.flavour == "address" and not _sanitized():
+        raise HarnessError(
+            f"parser {parser.name} needs AddressSanitizer preloaded",
+            hint="start the process with the environment of harness.parsers.runtime.environment()",
+        )
+    if parser.flavour in ("sancov", "address"):
+        prepare(mutator=mutator)
+    if parser.flavour == "coverage":
+        # Without a name the profile would be written to whatever folder the process stands in.
+        os.environ.setdefault("LLVM_PROFILE_FILE", os.devnull)
+    site = str(parser.site)
+    if site not in sys.path:
+        sys.path.insert(0, site)
+        importlib.invalidate_caches()
+    try:
+        module = importlib.import_module("safetensors")
+    except ImportError as error:
+        raise HarnessError(
+            f"parser {parser.name} does not import: {error}", hint="build it again: harness build --force"
+        ) from error
+    if not Path(str(module.__file__)).resolve().is_relative_to(parser.root):
+        raise HarnessError(
+            f"{module.__file__} was imported instead of parser {parser.name}", hint="one process per parser"
+        )
+    _loaded = parser
+    return module
+
+
+def internal_libfuzzer(parser: Parser) -> bool:
+    """What ``atheris.Setup(internal_libfuzzer=...)`` must be given for this build."""
+    return parser.flavour != "address"
+
+
+def environment(parser: Parser, *, mutator: bool = False) -> dict[str, str]:
+    """What must be added to the environment of a Python process that is to load this build; empty but for ASan.
+
+    Give it to the Python process alone: a shell or a symboliser that inherits the preload dies of Python's symbols.
+    """
+    if parser.flavour != "address":
+        return {}
+    spec = importlib.util.find_spec("atheris")
+    if spec is None or spec.origin is None:
+        raise HarnessError("atheris is not installed", hint="pip install safetensors-harness brings it, on Linux")
+    package = Path(spec.origin).parent
+    libraries = [package.parent / "asan_with_fuzzer.so"]
+    if mutator:
+        libraries += sorted(package.glob("custom_mutator.*.so"))
+    options = [os.environ.get("ASAN_OPTIONS", ""), "detect_leaks=0", "allocator_may_return_null=1"]
+    return {"LD_PRELOAD": " ".join(map(str, libraries)), "ASAN_OPTIONS": ":".join(filter(None, options))}
+
+
+def _sanitized() -> bool:
+    """Whether AddressSanitizer is in this process."""
+    return hasattr(ctypes.CDLL(None), "__asan_init")

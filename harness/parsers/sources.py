@@ -1,0 +1,160 @@
+"""Where the code under test comes from: a release in the package index, or a checkout."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.errors import HarnessError
+
+PACKAGE = "safetensors"
+
+# What lies about in a checkout and is no source.
+_SKIPPED = {"target", "build", "dist", "node_modules", "__pycache__"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkout:
+    """A folder with the parser's source."""
+
+    root: Path
+    """What is copied and hashed: the folder that holds the Python project and the crates that it names by path."""
+    project: Path
+    """The folder with pyproject.toml, relative to ``root``."""
+
+
+def locate(folder: Path) -> Checkout:
+    """The parser in ``folder``: an unpacked sdist, a checkout of the repository, or its bindings/python.
+
+    Raises HarnessError where there is none.
+    """
+    if not folder.is_dir():
+        what = "is not a folder" if folder.exists() else "does not exist"
+        raise HarnessError(f"{folder} {what}", hint="--source takes a checkout of the safetensors repository")
+    folder = folder.resolve()
+    beside = folder.parent.parent
+    if folder == beside / "bindings/python" and (beside / "safetensors/Cargo.toml").is_file():
+        return Checkout(beside, Path("bindings/python"))
+    for project in (Path(), Path("bindings/python")):
+        if (folder / project / "pyproject.toml").is_file() and _names_the_package(folder / project):
+            return Checkout(folder, project)
+    raise HarnessError(
+        f"{folder} holds no Python project called {PACKAGE}",
+        hint="--source takes the root of a safetensors checkout, its bindings/python, or an unpacked sdist",
+    )
+
+
+def _names_the_package(project: Path) -> bool:
+    # Releases before 0.4 state the name in setup.py.
+    texts = [
+        (project / name).read_text(errors="replace")
+        for name in ("pyproject.toml", "setup.py")
+        if (project / name).is_file()
+    ]
+    return any(re.search(rf"""name\s*=\s*["']{PACKAGE}["']""", text) for text in texts)
+
+
+def _files(root: Path) -> Iterator[Path]:
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(
+            f for f in folders if f not in _SKIPPED and not f.startswith(".") and not f.endswith(".egg-info")
+        )
+        for name in sorted(names):
+            path = Path(folder) / name
+            # Compiled modules of an editable build lie in the tree; sockets and the like are no source.
+            if path.is_file() and path.suffix not in (".so", ".pyc", ".pyd"):
+                yield path
+
+
+def tree_hash(checkout: Checkout) -> str:
+    """SHA-256 over the names and contents of the checkout's source files, in hex."""
+    digest = hashlib.sha256()
+    for path in _files(checkout.root):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{path.relative_to(checkout.root).as_posix()}\0{content}\n".encode())
+    return digest.hexdigest()
+
+
+def copy_tree(checkout: Checkout, to: Path) -> None:
+    """Copy the source files below ``to``, as new files: cargo then sees that they changed."""
+    for path in _files(checkout.root):
+        target = to / path.relative_to(checkout.root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+
+
+def download(release: str, folder: Path, environment: dict[str, str], log: Path) -> Path:
+    """Fetch the sdist of ``release`` into ``folder`` through pip, unless it is there, and return its path.
+
+    pip decides where from, and checks what the index says of its hash. Raises HarnessError for a release that does not
+    exist (naming the nearest), for one without an sdist, and when the index cannot be reached.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    present = sorted(folder.glob(f"{PACKAGE}-{release}.tar.gz"))
+    if present:
+        return present[0]
+    partial = folder / f".partial-{os.getpid()}"
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", PACKAGE, "--no-build-isolation"]
+    command += ["--dest", str(partial), f"{PACKAGE}=={release}"]
+    try:
+        with log.open("wb") as handle:
+            status = subprocess.run(command, env=environment, stdout=handle, stderr=handle, check=False).returncode
+        found = sorted(partial.glob("*.tar.gz")) if partial.is_dir() else []
+        if status != 0 or not found:
+            raise missing(release, environment, log)
+        target = folder / f"{PACKAGE}-{release}.tar.gz"
+        os.replace(found[0], target)
+        return target
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def unpack(sdist: Path, to: Path) -> None:
+    """Unpack an sdist so that its one top folder becomes ``to``. Raises HarnessError when it is damaged."""
+    scratch = to.with_name(to.name + ".unpacked")
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        with tarfile.open(sdist) as archive:
+            archive.extractall(scratch, filter="data")
+        (top,) = scratch.iterdir()
+        copy_tree(Checkout(top, Path()), to)
+    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+        raise HarnessError(
+            f"{sdist} cannot be unpacked: {error}", hint="delete it; it will be fetched again"
+        ) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def missing(release: str, environment: dict[str, str], log: Path) -> HarnessError:
+    """Why pip did not deliver ``release``: the error to raise, after asking the index which releases there are."""
+    tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
+    known = released(environment)
+    if not known:
+        return HarnessError(
+            f"the package index cannot be reached:\n{tail}", hint="see what pip says above; an own index: PIP_INDEX_URL"
+        )
+    if release not in known:
+        near = difflib.get_close_matches(release, known, n=5, cutoff=0.3) or known[:5]
+        return HarnessError(
+            f"there is no release {release} of {PACKAGE}; near it: {', '.join(near)}",
+            hint=f"harness build --release {near[0]}; the newest is {known[0]}",
+        )
+    return HarnessError(f"pip could not fetch release {release}:\n{tail}", hint=f"the whole log: {log}")
+
+
+def released(environment: dict[str, str]) -> list[str]:
+    """All releases in the index, newest first; empty when it cannot be asked."""
+    command = [sys.executable, "-m", "pip", "index", "versions", PACKAGE]
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stdout
+    match = re.search(r"^Available versions: (.+)$", answer, re.MULTILINE)
+    return [version.strip() for version in match[1].split(",")] if match else []
