@@ -1,0 +1,125 @@
+"""``harness fuzz``: run a campaign."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from harness import paths
+from harness.engine.campaign import Campaign, CampaignSettings, Outcome
+from harness.engine.view import View
+from harness.errors import HarnessError
+from harness.parsers import registry
+from harness.targets import base as targets
+
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class Duration(click.ParamType[float]):
+    """``90``, ``90s``, ``15m``, ``8h`` or ``1d``, in seconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds; fails on anything that is no time above zero."""
+        if isinstance(value, float):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", str(value))
+        if match is None or float(match[1]) == 0:
+            self.fail(f"{value!r} is no time to fuzz for; say for example 60s, 15m or 8h", param, ctx)
+        return float(match[1]) * _UNITS[match[2]]
+
+
+@click.command(epilog="Example: harness fuzz --target deserialize --time 10m --seed 7")
+@click.option("--target", "names", multiple=True, metavar="T", help="Target to drive; may be repeated. Default: all.")
+@click.option("--parser", metavar="NAME", help="Instrumented parser to drive (see `harness build`).")
+@click.option("--time", "seconds", type=Duration(), default="60s", show_default=True, help="For the whole campaign.")
+@click.option("--runs", type=click.IntRange(min=1), help="Executions per target instead of a time; repeatable.")
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes at a time. Default: one per core.")
+@click.option("--seed", type=click.IntRange(1, 2**31 - 1), default=1, show_default=True)
+@click.option("--campaign", "folder", type=click.Path(path_type=Path), help="Campaign folder; resumed if it exists.")
+@click.option("--fresh", is_flag=True, help="Start over; what the folder held is kept aside in it.")
+@click.option("--empty-corpus", is_flag=True, help="Do not load the committed seeds.")
+@click.option("--without", "disabled", multiple=True, metavar="OPERATOR", help="Switch a mutation operator off.")
+@click.option("--no-ui", is_flag=True, help="Lines instead of the live view.")
+@click.option("--strict", is_flag=True, help="Known findings that are still open end with status 1 too.")
+@click.option("--json", "as_json", is_flag=True, help="Print the session's ledger entry as JSON when done.")
+def command(
+    names: tuple[str, ...],
+    parser: str | None,
+    seconds: float,
+    runs: int | None,
+    workers: int | None,
+    seed: int,
+    folder: Path | None,
+    fresh: bool,
+    empty_corpus: bool,
+    disabled: tuple[str, ...],
+    no_ui: bool,
+    strict: bool,
+    as_json: bool,
+) -> int:
+    """Fuzz the parser. Ends with 0 (nothing new), 1 (a new finding), 2 (usage) or 3 (the engine failed)."""
+    chosen = names or tuple(name for name in targets.targets())
+    for name in chosen:
+        targets.get(name)
+    _known_operators(disabled)
+    settings = CampaignSettings(
+        folder=(folder or paths.campaigns_dir() / "main").resolve(),
+        targets=tuple(dict.fromkeys(chosen)),
+        parser=registry.find(parser).name,
+        seconds=seconds,
+        runs=runs or 0,
+        workers=workers or len(os.sched_getaffinity(0)),
+        seed=seed,
+        fresh=fresh,
+        empty=empty_corpus,
+        disabled=disabled,
+    )
+    console = Console(stderr=True)
+    live = console.is_terminal and not no_ui
+    with View(console, live=live, say=lambda text: click.echo(text, err=True)) as view:
+        outcome = Campaign(settings, view).run()
+    if as_json:
+        click.echo(json.dumps(outcome.session | {"campaign": str(settings.folder)}, indent=1))
+    else:
+        _report(outcome, settings)
+    return 1 if outcome.new or (strict and outcome.known) else 0
+
+
+def _known_operators(disabled: tuple[str, ...]) -> None:
+    from harness.mutate import OPERATORS
+
+    for name in disabled:
+        if name not in OPERATORS:
+            raise HarnessError(f"no operator is called {name!r}", hint="docs/mutators.md lists them")
+
+
+def _report(outcome: Outcome, settings: CampaignSettings) -> None:
+    session = outcome.session
+    click.echo(
+        f"{session['executions']} executions in {session['seconds']:.0f} s "
+        f"({session['cpu_seconds']:.0f} CPU-seconds) on {session['parser']}, campaign {settings.folder}"
+    )
+    for name, target in session["per_target"].items():
+        done = target["executions"] or 1
+        click.echo(
+            f"  {name}: {target['executions_per_second']:.0f}/s, {100 * target['deep'] / done:.0f} % deep, "
+            f"{100 * target['accepted'] / done:.0f} % accepted, {target['edges']} edges, {target['corpus']} inputs kept"
+        )
+    if not session["findings"]:
+        click.echo("no findings")
+        return
+    click.echo(f"findings: {len(outcome.new)} new, {len(outcome.known)} known")
+    for name in outcome.new:
+        entry = session["findings"][name]
+        click.echo(f"  {name}  ({entry.get('target', '')}, seen {entry['count']} times, {entry['size']} bytes)")
+    if outcome.new:
+        click.echo(f"repeat one:    harness repro {outcome.new[0]}")
+        click.echo("file them all: harness triage")

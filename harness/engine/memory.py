@@ -1,0 +1,84 @@
+"""Folders in memory for running workers: libFuzzer writes and unlinks corpus files all the time, and disks are slow.
+
+What lies there is copied to the campaign's folder about once a second. A campaign that was killed leaves its folders
+behind; the next one of the same campaign takes over what they hold (:func:`recover`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from harness import corpus_store
+from harness.errors import HarnessError
+
+_PREFIX = "safetensors-harness-"
+_OWNER = "owner"
+
+
+def _root() -> Path:
+    shared = Path("/dev/shm")  # noqa: S108 - a memory file system, each folder is private to its user
+    return shared if os.access(shared, os.W_OK) else Path(tempfile.gettempdir())
+
+
+def create(campaign: Path, target: str) -> Path:
+    """A new private folder for one worker of ``campaign``."""
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_root()))
+    (folder / _OWNER).write_text(f"{os.getpid()}\n{campaign}\n{target}\n")
+    (folder / "corpus").mkdir()
+    return folder
+
+
+def sync(memory: Path, corpus: Path, copied: set[str]) -> int:
+    """Copy what libFuzzer kept since the last call to ``corpus``; drop what it replaced. Returns how many were new.
+
+    ``copied`` holds the names this worker brought in; libFuzzer replaces its own larger inputs by smaller ones.
+    """
+    try:
+        present = set(os.listdir(memory / "corpus"))
+    except FileNotFoundError:
+        return 0
+    fresh = 0
+    for name in present - copied:
+        with contextlib.suppress(FileNotFoundError):  # replaced while we looked
+            data = (memory / "corpus" / name).read_bytes()
+            if corpus_store.sha1(data) != name:
+                continue  # half written: the next call takes it
+            try:
+                corpus_store.add(corpus, data)
+            except OSError as error:
+                raise HarnessError(
+                    f"cannot write the corpus {corpus}: {error.strerror}", hint="free some disk; nothing was lost"
+                ) from error
+            copied.add(name)
+            fresh += 1
+    for name in copied - present:
+        (corpus / name).unlink(missing_ok=True)
+        copied.discard(name)
+    return fresh
+
+
+def remove(memory: Path) -> None:
+    """Delete a worker's folder."""
+    shutil.rmtree(memory, ignore_errors=True)
+
+
+def recover(campaign: Path) -> int:
+    """Take over what killed campaigns left in memory: of this campaign into its corpus. Returns how many inputs."""
+    taken = 0
+    for folder in sorted(_root().glob(_PREFIX + "*")):
+        try:
+            pid, owner, target = (folder / _OWNER).read_text().splitlines()
+        except (OSError, ValueError):
+            continue
+        if Path(f"/proc/{pid}").exists():
+            continue
+        if Path(owner) == campaign:
+            taken += sync(folder, campaign / "corpus" / target, set())
+            remove(folder)
+        elif not Path(owner).exists():
+            remove(folder)
+    return taken

@@ -1,0 +1,135 @@
+"""One worker process as its supervisor sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from harness.engine import memory
+from harness.engine.settings import WorkerSettings
+from harness.engine.slot import read_slot
+
+# libFuzzer's own exit statuses (FuzzerFlags.def): a timeout, memory, a deadly signal it caught.
+_LIBFUZZER = {70: "hang", 71: "memory", 77: "crash"}
+_LOG_TAIL = 65_536
+
+
+class WorkerProcess:
+    """Starts one worker, reads its status, keeps its corpus in step, and says how it ended."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self.settings = settings
+        self.started = time.monotonic()
+        self.status: dict[str, Any] = {}
+        self.engine: dict[str, int] = {"cov": 0, "ft": 0, "corp": 0}
+        self._copied: set[str] = set()
+        self._log_read = 0
+        path = settings.memory / "settings.json"
+        settings.save(path)
+        environment = os.environ | {"PYTHONHASHSEED": "0", "RUST_BACKTRACE": "0", "PYTHONUNBUFFERED": "1"}
+        with settings.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "harness.engine.worker", str(path)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                # Its own group: Ctrl-C reaches the supervisor alone, which then asks the workers to finish.
+                start_new_session=True,
+            )
+
+    def poll(self) -> int | None:
+        """The exit status once it ended; refreshes status and engine figures either way."""
+        code = self._process.poll()
+        with contextlib.suppress(OSError, ValueError):
+            self.status = json.loads((self.settings.memory / "status.json").read_text())
+        self._read_log()
+        return code
+
+    def _read_log(self) -> None:
+        """The last ``cov: ft: corp:`` of libFuzzer's log, reading only what is new."""
+        try:
+            with self.settings.log.open("rb") as log:
+                log.seek(max(self._log_read, self.settings.log.stat().st_size - _LOG_TAIL))
+                text = log.read()
+                self._log_read = log.tell()
+        except OSError:
+            return
+        for line in reversed(text.split(b"\n")):
+            words = line.split()
+            if b"cov:" in words and b"ft:" in words and b"corp:" in words:
+                for name in self.engine:
+                    value = words[words.index(name.encode() + b":") + 1].split(b"/")[0]
+                    self.engine[name] = int(value) if value.isdigit() else self.engine[name]
+                return
+
+    def sync(self) -> int:
+        """Copy new corpus members to the campaign's folder; how many there were."""
+        return memory.sync(self.settings.memory, self.settings.campaign / "corpus" / self.settings.target, self._copied)
+
+    def ask_to_stop(self) -> None:
+        """Let it finish cleanly."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it now."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it ended within ``seconds``."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def failure(self) -> dict[str, Any] | None:
+        """What the worker itself said was wrong (set-up or start-up check)."""
+        try:
+            problem: dict[str, Any] = json.loads((self.settings.memory / "failure.json").read_text())
+        except (OSError, ValueError):
+            return None
+        return problem
+
+    def death(self, code: int) -> tuple[str, str]:
+        """Kind (crash, hang, memory) and words for an end that was not the worker's own."""
+        if code < 0:
+            name = signal.Signals(-code).name
+            return ("memory" if name == "SIGKILL" else "crash"), name
+        return _LIBFUZZER.get(code, "crash"), f"exit status {code}"
+
+    def last_input(self) -> bytes | None:
+        """The input that was running, from shared memory."""
+        return read_slot(self.settings.memory / "slot")
+
+    def log_tail(self, lines: int = 15) -> str:
+        """The end of the worker's log, for an error message."""
+        try:
+            text = self.settings.log.read_text(errors="replace")
+        except OSError:
+            return ""
+        return "\n".join(text.splitlines()[-lines:])
+
+    def clear(self) -> None:
+        """Remove the memory folder."""
+        memory.remove(self.settings.memory)
+
+
+def new_settings(**values: Any) -> WorkerSettings:
+    """Settings with a fresh memory folder and a log of their own."""
+    campaign: Path = values["campaign"]
+    folder = memory.create(campaign, values["target"])
+    logs = campaign / "log"
+    logs.mkdir(parents=True, exist_ok=True)
+    number = len(list(logs.glob(f"{values['target']}-*.log")))
+    return WorkerSettings(memory=folder, log=logs / f"{values['target']}-{number:03d}.log", **values)

@@ -1,0 +1,159 @@
+"""What a running campaign shows and what its ledger keeps: sums over workers, by target."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.engine.process import WorkerProcess
+
+_SUMS = (
+    "executions", "accepted", "deep", "judged", "judged_refused", "guarded", "defects", "cpu_seconds",
+)  # fmt: skip
+
+
+@dataclass
+class TargetProgress:
+    """One target's figures; rates are over the time its workers ran."""
+
+    sums: Counter[str] = field(default_factory=Counter)
+    stages: Counter[str] = field(default_factory=Counter)
+    rules: Counter[str] = field(default_factory=Counter)
+    operators: dict[str, Counter[str]] = field(default_factory=dict)
+    seconds: float = 0.0
+    edges: int = 0
+    features: int = 0
+    corpus: int = 0
+    semantic: int = 0
+    seeds: int = 0
+    edges_at_start: int = 0
+    rss_mb: int = 0
+    ns: dict[str, int] = field(default_factory=dict)
+    median_size: int = 0
+
+    def add(self, worker: WorkerProcess) -> None:
+        """Take in one worker's latest status."""
+        status = worker.status
+        for name in _SUMS:
+            self.sums[name] += status.get(name, 0)
+        self.stages.update(status.get("stages", {}))
+        self.rules.update(status.get("rules", {}))
+        for name, stats in status.get("operators", {}).items():
+            self.operators.setdefault(name, Counter()).update(
+                {key: value for key, value in stats.items() if isinstance(value, int)}
+            )
+        self.seconds += status.get("seconds", 0.0)
+        self.edges = max(self.edges, worker.engine["cov"] - status.get("semantic_features", 0))
+        self.features = max(self.features, worker.engine["ft"])
+        self.corpus = max(self.corpus, worker.engine["corp"])
+        self.semantic = max(self.semantic, status.get("semantic_features", 0))
+        self.seeds = max(self.seeds, status.get("seeds", 0))
+        self.edges_at_start = max(self.edges_at_start, status.get("native_edges_at_start", 0))
+        self.rss_mb = max(self.rss_mb, status.get("rss_mb", 0))
+        self.ns = status.get("ns", self.ns)
+        self.median_size = status.get("median_size", self.median_size)
+
+    def rate(self) -> float:
+        """Executions per second of worker time."""
+        return self.sums["executions"] / self.seconds if self.seconds else 0.0
+
+    def summary(self) -> dict[str, Any]:
+        """Plain JSON types for the ledger."""
+        return {
+            **{name: round(self.sums[name], 2) for name in _SUMS},
+            "seconds": round(self.seconds, 2),
+            "executions_per_second": round(self.rate(), 1),
+            "stages": dict(self.stages),
+            "rules": dict(self.rules),
+            "edges": self.edges,
+            "edges_at_start": self.edges_at_start,
+            "features": self.features,
+            "semantic_features": self.semantic,
+            "corpus": self.corpus,
+            "seeds": self.seeds,
+            "rss_mb": self.rss_mb,
+            "median_size": self.median_size,
+            "ns": self.ns,
+            "operators": {name: dict(counts) for name, counts in self.operators.items()},
+        }
+
+
+class Progress:
+    """The whole campaign's figures; ``update`` is called several times a second."""
+
+    def __init__(self, names: tuple[str, ...], seconds: float, runs: int) -> None:
+        self.names = names
+        self.seconds = seconds
+        self.runs = runs
+        self.began = time.monotonic()
+        self.last_find = 0.0
+        self.warning = ""
+        self.recovered = 0
+        self.workers = 0
+        self.findings: dict[str, dict[str, Any]] = {}
+        self.targets: dict[str, TargetProgress] = {}
+        self._done: list[WorkerProcess] = []
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the campaign began."""
+        return time.monotonic() - self.began
+
+    def started(self, worker: WorkerProcess) -> None:
+        """A worker was started."""
+        self.workers += 1
+
+    def ended(self, worker: WorkerProcess) -> None:
+        """A worker ended; its last status counts on."""
+        self._done.append(worker)
+
+    def died(self, found: dict[str, Any]) -> None:
+        """A worker's death was recorded as a finding."""
+        self._merge_finding(found["id"], found)
+
+    def update(self, active: list[WorkerProcess]) -> None:
+        """Sum up ended and running workers."""
+        figures: dict[str, TargetProgress] = {name: TargetProgress() for name in self.names}
+        findings: dict[str, dict[str, Any]] = {}
+        for worker in (*self._done, *active):
+            figures[worker.settings.target].add(worker)
+            for name, entry in worker.status.get("findings", {}).items():
+                merged = findings.setdefault(name, {"count": 0, "known": entry["known"], "size": entry["size"]})
+                merged["count"] += entry["count"]
+                merged["size"] = min(merged["size"], entry["size"])
+                merged["target"] = worker.settings.target
+        self.targets = figures
+        for name, entry in findings.items():
+            self._merge_finding(name, entry)
+
+    def _merge_finding(self, name: str, entry: dict[str, Any]) -> None:
+        if name not in self.findings:
+            self.last_find = self.elapsed
+        self.findings[name] = self.findings.get(name, {}) | entry
+
+    def new(self) -> list[str]:
+        """Ids of findings that no folder in crashes/ and no verdict rule covers."""
+        return sorted(name for name, entry in self.findings.items() if not entry.get("known"))
+
+    def known(self) -> list[str]:
+        """Ids of findings that are covered."""
+        return sorted(name for name, entry in self.findings.items() if entry.get("known"))
+
+    def executions(self) -> int:
+        """All targets together."""
+        return sum(int(target.sums["executions"]) for target in self.targets.values())
+
+    def summary(self) -> dict[str, Any]:
+        """The session's entry of the ledger."""
+        return {
+            "seconds": round(self.elapsed, 2),
+            "cpu_seconds": round(sum(target.sums["cpu_seconds"] for target in self.targets.values()), 2),
+            "executions": self.executions(),
+            "workers_started": self.workers,
+            "last_find_seconds": round(self.last_find, 2),
+            "per_target": {name: target.summary() for name, target in self.targets.items()},
+            "findings": self.findings,
+            "new": self.new(),
+        }

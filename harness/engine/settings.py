@@ -1,0 +1,54 @@
+"""What one worker is told, as one JSON file; written by the campaign, read by the worker process."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.files import write_atomic
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """One atheris process: what it runs, for how long, and where it leaves what it finds.
+
+    ``seconds`` and ``runs`` both bound the run where they are above zero. ``seed_dirs`` are read, never written;
+    ``campaign`` is the campaign's folder, ``memory`` a folder in a memory file system for this worker alone.
+    ``mutator`` and ``oracles`` are switched off only by the bench, to measure what they cost.
+    """
+
+    target: str
+    parser: str | None
+    seed: int
+    campaign: Path
+    memory: Path
+    log: Path
+    seed_dirs: tuple[Path, ...] = ()
+    runs: int = 0
+    seconds: float = 0.0
+    disabled: tuple[str, ...] = ()
+    mutator: bool = True
+    oracles: bool = True
+    semantics: bool = True
+    refused_sample: int = 64
+    guards: tuple[str, ...] = ()
+    record: Path | None = None
+    options: tuple[str, ...] = field(default=())
+
+    def save(self, path: Path) -> None:
+        """Write to ``path`` atomically."""
+        write_atomic(path, json.dumps(dataclasses.asdict(self), default=str, indent=1))
+
+    @classmethod
+    def load(cls, path: Path) -> WorkerSettings:
+        """Read what :meth:`save` wrote."""
+        raw = json.loads(path.read_text())
+        for name in ("campaign", "memory", "log"):
+            raw[name] = Path(raw[name])
+        raw["record"] = Path(raw["record"]) if raw["record"] else None
+        raw["seed_dirs"] = tuple(Path(p) for p in raw["seed_dirs"])
+        for name in ("disabled", "guards", "options"):
+            raw[name] = tuple(raw[name])
+        return cls(**raw)

@@ -1,0 +1,44 @@
+"""The input under test, in shared memory while it runs: a worker that is killed leaves it behind at no cost.
+
+The slot is a file in a memory file system, ``u64 length`` then the bytes. The worker maps it; whoever supervises
+reads it after the worker's death.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from pathlib import Path
+
+_LENGTH = struct.Struct("<Q")
+
+
+class Slot:
+    """The worker's side: ``put`` costs two small copies."""
+
+    def __init__(self, path: Path, capacity: int) -> None:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            os.ftruncate(descriptor, capacity + _LENGTH.size)
+            self._map = mmap.mmap(descriptor, capacity + _LENGTH.size)
+        finally:
+            os.close(descriptor)
+        self.view = memoryview(self._map)
+
+    def put(self, data: bytes) -> None:
+        """Store ``data``; longer than the capacity raises ValueError."""
+        size = len(data) + 8
+        self.view[:size] = len(data).to_bytes(8, "little") + data
+
+
+def read_slot(path: Path) -> bytes | None:
+    """The input a dead worker was running, or None when it had not started one."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    if len(raw) < _LENGTH.size:
+        return None
+    (length,) = _LENGTH.unpack_from(raw)
+    return raw[8 : 8 + length] if 0 < length <= len(raw) - 8 else None

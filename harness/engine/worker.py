@@ -1,0 +1,319 @@
+"""One fuzzing process: atheris with native counters, trace-compares, Python counters, the mutator and our counters.
+
+Run by a campaign as ``python -m harness.engine.worker SETTINGS.json``. atheris ends by ``_exit``, so everything is
+written as the run goes on; the process ends itself (status 0) when its time or its executions are used up, and with
+status 3 where the start-up check finds a part that is not live.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from harness import corpus_store
+from harness.engine.checks import check_log, check_native
+from harness.engine.semantics import SIZE, SemanticCounters
+from harness.engine.session import Session
+from harness.engine.settings import WorkerSettings
+from harness.engine.slot import Slot
+from harness.engine.tally import Found
+from harness.errors import EngineError, HarnessError
+from harness.files import write_atomic
+from harness.mutate import Mutator
+from harness.parsers import registry, runtime
+from harness.targets import base as targets
+from harness.triage import store
+
+STATUS = "status.json"
+GUARDED = "guarded"
+_STATUS_EVERY = 0.25
+_GUARDED_SAMPLE = 1024
+_ENGINE_FAILED = 3
+
+
+class Worker:
+    """Wires one session to atheris and to the campaign's folder."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self.settings = settings
+        self.started = time.monotonic()
+        self._status_at = 0.0
+        self._stop = False
+        self._checked = False
+        self._mutated_at = 0
+
+    def run(self) -> NoReturn:
+        """Fuzz until time, executions or a signal end it; never returns."""
+        settings = self.settings
+        # Termination is a request to finish cleanly; libFuzzer's own handlers for it are switched off below.
+        signal.signal(signal.SIGTERM, self._ask_to_stop)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        target = targets.get(settings.target)
+        self.target = target
+        parser = registry.find(settings.parser)
+        atheris, module = _load(parser, target)
+        self.atheris = atheris
+        self.counters = SemanticCounters()
+        if settings.semantics:
+            self.counters.register()
+        run = target.open(module)
+        native = check_native(parser, target, run) if target.uses_parser else 0
+        self.session = Session(
+            target,
+            run,
+            self.counters,
+            Slot(settings.memory / "slot", max(target.max_len, corpus_store.MAX_SEED) + 4096),
+            oracles=settings.oracles,
+            semantics=settings.semantics,
+            refused_sample=settings.refused_sample,
+            on_new=self._store,
+            on_tick=self._tick,
+        )
+        self.native = native
+        seeds = self._seeds()
+        self.session.tally.seeds = len(seeds)
+        # atheris puts the working function in place of ``Mutate`` only when Fuzz() starts: looked up on each call.
+        self.mutator = Mutator(
+            [data for _, data in seeds],
+            native=lambda data, size: atheris.Mutate(data, size),  # noqa: PLW0108
+            disabled=frozenset(settings.disabled),
+        )
+        arguments = self._arguments(seeds)
+        extra: dict[str, Any] = {"custom_mutator": self._mutate} if settings.mutator else {}
+        atheris.Setup(arguments, self._callback(), internal_libfuzzer=True, **extra)
+        atheris.Fuzz()
+        self.finish()
+
+    def _callback(self) -> Callable[[bytes], None]:
+        """The session's ``execute``, with what this run needs around it and nothing more."""
+        runs, execute, tally = self.settings.runs, self.session.execute, self.session.tally
+        guards = [[word.encode() for word in json.loads(words)] for words in self.settings.guards]
+
+        def bounded(data: bytes) -> None:
+            execute(data)
+            if tally.executions >= runs:
+                self.finish()
+
+        inner = bounded if runs else execute
+
+        def guarded(data: bytes) -> None:
+            for words in guards:
+                for word in words:
+                    if word not in data:
+                        break
+                else:
+                    self._skip(data)
+                    return
+            inner(data)
+
+        return guarded if guards else inner
+
+    def _skip(self, data: bytes) -> None:
+        """An input that is known to kill: counted, and now and then left for the supervisor's isolated child."""
+        tally = self.session.tally
+        if tally.guarded % _GUARDED_SAMPLE == 0:
+            (self.settings.memory / GUARDED).write_bytes(data)
+        tally.guarded += 1
+
+    def _mutate(self, data: bytes, max_size: int, seed: int) -> bytes:
+        """Atheris' mutator hook. A defect in here is ours: counted and stored as such, never the parser's."""
+        session = self.session
+        try:
+            if not self._checked:
+                self._prove_alive()
+            session.base(data)
+            tally = session.tally
+            if tally.executions & 255:
+                made = self.mutator(data, max_size, seed)
+            else:
+                start = time.perf_counter_ns()
+                made = self.mutator(data, max_size, seed)
+                tally.mutate_ns += time.perf_counter_ns() - start
+                tally.mutate_timed += 1
+            session.expect_valid = getattr(self.mutator, "expect_valid", False)
+            return made
+        except Exception as error:
+            session.expect_valid = False
+            self._defect(error)
+            made = self.atheris.Mutate(data, max_size)
+            return bytes(made)
+
+    def _defect(self, error: Exception) -> None:
+        import traceback
+
+        folder = self.settings.campaign / "log"
+        text = "".join(traceback.format_exception(error))
+        write_atomic(folder / f"harness-defect-{self.settings.target}.txt", text)
+        self.session.tally.defects += 1
+
+    def _prove_alive(self) -> None:
+        """At the first mutation the seeds have run: the log must name both tables and hold gained edges."""
+        self._checked = True
+        problem = check_log(
+            self.settings.log, native=self.target.uses_parser, semantic=SIZE if self.settings.semantics else 0
+        )
+        if not problem and self.settings.semantics and self.settings.oracles and not self.counters.index:
+            problem = "no semantic feature was gained on the seeds"
+        if problem:
+            self._fail(problem)
+
+    def _fail(self, problem: str) -> NoReturn:
+        write_atomic(self.settings.memory / "failure.json", json.dumps({"problem": problem}))
+        os._exit(_ENGINE_FAILED)
+
+    def _seeds(self) -> list[tuple[str, bytes]]:
+        """Every seed of every folder once, ordered by name so that a run repeats whatever order folders list in."""
+        found: dict[str, bytes] = {}
+        for folder in self.settings.seed_dirs:
+            found.update(corpus_store.list_seeds(folder).seeds)
+        limit = self.target.max_len
+        return sorted((name, data) for name, data in found.items() if len(data) <= limit)
+
+    def _arguments(self, seeds: list[tuple[str, bytes]]) -> list[str]:
+        settings, memory = self.settings, self.settings.memory
+        inputs = memory / "seeds"
+        inputs.mkdir(exist_ok=True)
+        corpus = memory / "corpus"
+        corpus.mkdir(exist_ok=True)
+        for name, data in seeds:
+            (inputs / name).write_bytes(data)
+        seed_list = memory / "seeds.list"
+        seed_list.write_text(",".join(str(inputs / name) for name, _ in seeds))
+        return [
+            "worker",
+            str(corpus),
+            *([f"-seed_inputs=@{seed_list}"] if seeds else []),
+            f"-seed={settings.seed % 2**31 or 1}",
+            f"-max_len={self.target.max_len}",
+            "-mutate_depth=1",
+            "-cross_over=0",
+            "-len_control=0",
+            "-detect_leaks=0",
+            "-handle_term=0",
+            "-handle_int=0",
+            "-close_fd_mask=3",
+            f"-timeout={60 if self.target.name == 'huge' else 10}",
+            f"-rss_limit_mb={self.target.memory_mb}",
+            f"-artifact_prefix={memory}/",
+            "-reload=0",
+            *settings.options,
+        ]
+
+    def _ask_to_stop(self, *_: object) -> None:
+        self._stop = True
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        late = self.settings.seconds and now - self.started >= self.settings.seconds
+        if late or self._stop:
+            self.finish()
+        if now - self._status_at >= _STATUS_EVERY:
+            self._write_status()
+
+    def _store(self, found: Found) -> None:
+        settings = self.settings
+        store.add_finding(
+            settings.campaign,
+            id=found.id,
+            target=found.target,
+            oracle=found.oracle,
+            kind=found.kind,
+            rule=found.rule,
+            aspect=found.aspect,
+            signature=found.signature,
+            summary=found.summary,
+            data=found.smallest,
+            parser=settings.parser or "",
+            seed=settings.seed,
+            execution=found.first_execution,
+            seconds=found.first_seconds,
+        )
+        found.stored = len(found.smallest)
+
+    def _write_status(self, *, final: bool = False) -> None:
+        """Status for the supervisor, and smaller inputs for findings already stored."""
+        self._status_at = time.monotonic()
+        for found in self.session.tally.found.values():
+            if len(found.smallest) < found.stored:
+                self._store(found)
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        status = self.session.tally.summary() | {
+            "target": self.settings.target,
+            "seconds": round(self._status_at - self.started, 3),
+            "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3),
+            "rss_mb": _resident_mb(),
+            "semantic_features": len(self.counters.index),
+            "native_edges_at_start": self.native,
+            "operators": {name: stats._asdict() for name, stats in self.mutator.stats().items()},
+            "median_size": _median(self.session.tally.sizes),
+            "final": final,
+        }
+        temporary = self.settings.memory / (STATUS + ".tmp")
+        temporary.write_text(json.dumps(status))
+        temporary.rename(self.settings.memory / STATUS)
+
+    def finish(self) -> NoReturn:
+        """Write what is left and end the process as atheris would."""
+        self._write_status(final=True)
+        sys.stdout.flush()
+        os._exit(0)
+
+
+def _median(sizes: dict[int, int]) -> int:
+    half, passed = sum(sizes.values()) / 2, 0
+    for size in sorted(sizes):
+        passed += sizes[size]
+        if passed >= half:
+            return size
+    return 0
+
+
+def _resident_mb() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() // 2**20
+
+
+def _load(parser: registry.Parser, target: targets.Target) -> tuple[Any, Any]:
+    """Atheris with its own libFuzzer in the global scope, then the parser, its Python layer instrumented."""
+    runtime.prepare(mutator=True)
+    import atheris
+
+    if not target.uses_parser:
+        with atheris.instrument_imports(include=["harness.format"]):
+            _reimport("harness.format")
+        return atheris, None
+    with atheris.instrument_imports(include=["safetensors"]):
+        module = runtime.load(parser, mutator=True)
+    return atheris, module
+
+
+def _reimport(package: str) -> None:
+    """Import a package anew so that the import hook in force sees it."""
+    import importlib
+
+    for name in [n for n in sys.modules if n == package or n.startswith(package + ".")]:
+        del sys.modules[name]
+    importlib.import_module(package + ".judge")
+
+
+def main() -> NoReturn:
+    """Entry point of the worker process."""
+    os.environ.setdefault("RUST_BACKTRACE", "0")
+    settings = WorkerSettings.load(Path(sys.argv[1]))
+    try:
+        Worker(settings).run()
+    except HarnessError as error:
+        problem = {"problem": str(error), "hint": error.hint, "status": error.exit_status}
+        write_atomic(settings.memory / "failure.json", json.dumps(problem))
+        os._exit(error.exit_status if isinstance(error, EngineError) else 2)
+
+
+if __name__ == "__main__":
+    main()
