@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.format.tree import LENGTH, prefix, text
-from harness.mutate.repair import DTYPES, FILL, QUOTED, dims_for, dims_text
+from harness.mutate.repair import DTYPES, FILL, QUOTED, SHAPES
 from harness.mutate.rng import Rng
 
 NAMES: tuple[bytes, ...] = tuple(
@@ -90,10 +90,10 @@ def generate(rng: Rng) -> bytes:
     begin = 0
     for name in names.values():
         dtype = rng.choice(DTYPES)
-        dims, size = dims_for(rng, dtype)
+        shape, size = rng.choice(SHAPES[dtype])
         fields = (
             b'"dtype"' + colon + QUOTED[dtype],
-            b'"shape"' + colon + dims_text(dims).replace(b",", comma),
+            b'"shape"' + colon + shape.replace(b",", comma),
             b'"data_offsets"' + colon + b"[%d%b%d]" % (begin, comma, begin + size),
         )
         order = rng.choice(_FIELD_ORDERS)

@@ -126,7 +126,7 @@ class Mutator:
             base = Base(data)
             self._rng.bank.learn(base)
             if base.health == SHALLOW:
-                mended = mend(base)
+                mended = mend(base.tensors[:16])
                 base.twin = None if mended is None else Base(mended)
         if len(self._young) >= _DOCS:
             self._old = self._young

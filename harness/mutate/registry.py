@@ -20,20 +20,25 @@ wrong only after it has read every field; or one that dies in framing, encoding,
 
 
 class Operator(NamedTuple):
-    """A named mutation. ``smaller`` ones tend to shrink the input: they get more turns when it is large."""
+    """A named mutation.
+
+    ``smaller`` ones tend to shrink the input: they get more turns when it is large. ``dear`` ones cost several
+    times what others do, and get fewer.
+    """
 
     name: str
     family: Family
     apply: Function
     summary: str
     smaller: bool
+    dear: bool
 
 
 OPERATORS: dict[str, Operator] = {}
 """All operators by name, in the order in which their modules' names sort."""
 
 
-def operator(name: str, family: Family, *, smaller: bool = False) -> Callable[[Function], Function]:
+def operator(name: str, family: Family, *, smaller: bool = False, dear: bool = False) -> Callable[[Function], Function]:
     """Enter the decorated function into OPERATORS as ``name``.
 
     Raises ValueError for a name that is taken.
@@ -43,7 +48,7 @@ def operator(name: str, family: Family, *, smaller: bool = False) -> Callable[[F
         if name in OPERATORS:
             raise ValueError(f"two operators are called {name}")
         summary = (function.__doc__ or "").strip().split("\n")[0]
-        OPERATORS[name] = Operator(name, family, function, summary, smaller)
+        OPERATORS[name] = Operator(name, family, function, summary, smaller, dear)
         return function
 
     return enter

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import prod
+
 from harness.format.dtypes import DTYPE_BITS
 from harness.format.tree import Doc, Tensor, prefix, text
 from harness.mutate.rng import Rng
 
 DTYPES: tuple[str, ...] = tuple(DTYPE_BITS)
-WHOLE: tuple[str, ...] = tuple(name for name, bits in DTYPE_BITS.items() if bits % 8 == 0)
 QUOTED: dict[str, bytes] = {name: b'"' + name.encode() + b'"' for name in DTYPES}
 FILL = bytes(range(256)) * 32
 """New bytes of a buffer: each position tells where it came from."""
-ROOM = 256
+ROOM = 128
 """Bytes that a tensor made here takes at most: searching is quicker on small inputs."""
+
+Shape = tuple[bytes, int]
 
 
 def dims_text(dims: tuple[int, ...]) -> bytes:
     """Return a shape as JSON."""
-    return b"[" + ",".join(map(str, dims)).encode() + b"]"
+    return b"[%b]" % ",".join(map(str, dims)).encode()
 
 
-def entry(name: bytes, dtype: str, dims: tuple[int, ...], begin: int, end: int) -> bytes:
-    """Return a tensor as a member of the header; ``name`` has its quotes."""
-    return b'%b:{"dtype":"%b","shape":%b,"data_offsets":[%d,%d]}' % (
-        name,
-        dtype.encode(),
-        dims_text(dims),
-        begin,
-        end,
-    )
+def entry(name: bytes, dtype: str, shape: bytes, begin: int, end: int) -> bytes:
+    """Return a tensor as a member of the header; ``name`` has its quotes, ``shape`` is as written."""
+    return b'%b:{"dtype":%b,"shape":%b,"data_offsets":[%d,%d]}' % (name, QUOTED[dtype], shape, begin, end)
 
 
 def resize(doc: Doc, pieces: list[bytes], tensor: Tensor, size: int) -> bytes:
@@ -53,7 +51,7 @@ def shift(doc: Doc, pieces: list[bytes], rank: int, start: int, delta: int) -> N
             pieces[other.at_end] = b"%d" % max(0, other.end + delta)
 
 
-def insert(doc: Doc, rng: Rng, name: bytes, dtype: str, dims: tuple[int, ...], size: int) -> bytes:
+def insert(doc: Doc, rng: Rng, name: bytes, dtype: str, shape: bytes, size: int) -> bytes:
     """Return the file with one more tensor of ``size`` bytes: anywhere in the header, anywhere in the buffer."""
     pieces = doc.pieces.copy()
     order = doc.order
@@ -63,7 +61,7 @@ def insert(doc: Doc, rng: Rng, name: bytes, dtype: str, dims: tuple[int, ...], s
     if size:
         shift(doc, pieces, rank, at, size)
         buffer = buffer[:at] + FILL[:size] + buffer[at:]
-    new = entry(name, dtype, dims, at, at + size)
+    new = entry(name, dtype, shape, at, at + size)
     if doc.members:
         place = rng.below(len(doc.members) + 1)
         if place < len(doc.members):
@@ -89,39 +87,44 @@ def remove(doc: Doc, index: int) -> bytes:
     return doc.render(pieces, buffer)
 
 
-def dims_for(rng: Rng, dtype: str) -> tuple[tuple[int, ...], int]:
-    """Return a small shape of any rank up to 8 that ``dtype`` can have, and its bytes (at most ROOM)."""
-    bits = DTYPE_BITS[dtype]
-    rank = rng.choice((0, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 8))
-    dims: list[int] = []
-    room = ROOM * 8 // bits
-    for _ in range(rank):
-        dim = rng.choice((0, 1, 1, 1, 2, 2, 3, 4, 5, 8))
-        room //= max(1, dim)
-        dims.append(dim if room else 1)
-    count = 1
-    for dim in dims:
-        count *= dim
-    if count * bits % 8:
-        # Sub-byte elements: a multiple of four of them fills whole bytes whatever their width.
-        dims.append(4)
-        count *= 4
-    return tuple(dims), count * bits // 8
+def _shapes(bits: int) -> tuple[Shape, ...]:
+    """Return small shapes of rank 0 to 8 that elements of ``bits`` bits can have, the usual ranks more often."""
+    rng = Rng(bits)
+    found: list[Shape] = []
+    while len(found) < 192:
+        dims: list[int] = []
+        room = ROOM * 8 // bits
+        for _ in range(rng.choice((0, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 6, 7, 8))):
+            dim = rng.choice((0, 1, 1, 1, 2, 2, 3, 4, 5, 8))
+            room //= max(1, dim)
+            dims.append(dim if room else 1)
+        if prod(dims) * bits % 8:
+            # Sub-byte elements: a multiple of four of them fills whole bytes, whatever their width.
+            dims.append(4)
+        found.append((dims_text(tuple(dims)), prod(dims) * bits // 8))
+    return tuple(found)
 
 
-def mend(doc: Doc) -> bytes | None:
-    """Return a valid file of the tensors that could be read in a damaged one; None where there are none."""
+SHAPES: dict[str, tuple[Shape, ...]] = {
+    name: shapes for bits in sorted(set(DTYPE_BITS.values())) for shapes in (_shapes(bits),)
+    for name, width in DTYPE_BITS.items() if width == bits
+}  # fmt: skip
+"""By dtype: shapes as written, each with the bytes that such a tensor takes (at most about ROOM)."""
+
+
+def mend(tensors: Sequence[Tensor]) -> bytes | None:
+    """Return a valid file of these tensors, of what is wrong with them mended; None where there are none."""
     members: list[bytes] = []
     names: set[str | None] = {None, "__metadata__"}
     begin = 0
-    for tensor in doc.tensors[:16]:
+    for tensor in tensors:
         name = text(tensor.name)
         dtype = tensor.dtype if tensor.bits else "U8"
         bits = tensor.count * DTYPE_BITS[dtype]
         if name in names or bits % 8 or bits > ROOM * 8:
             continue
         names.add(name)
-        members.append(entry(tensor.name, dtype, tensor.dims, begin, begin + bits // 8))
+        members.append(entry(tensor.name, dtype, dims_text(tensor.dims), begin, begin + bits // 8))
         begin += bits // 8
     if not members:
         return None

@@ -80,6 +80,8 @@ class Schedule:
             total = sum(rates.values())
             for i, rate in rates.items():
                 weights[i] = share * (_EVEN / len(rates) + (1 - _EVEN) * rate / total)
+                if self.operators[i].dear:
+                    weights[i] /= 8
         total = sum(weights)
         return [weight / total for weight in weights] if total else weights
 

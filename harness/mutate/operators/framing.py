@@ -26,7 +26,7 @@ def near(doc: Doc, rng: Rng) -> bytes | None:
 @operator("framing.limit", "shallow")
 def limit(doc: Doc, rng: Rng) -> bytes | None:
     """A length prefix at the 100 MB limit, 2**31, 2**32, 2**63 or 2**64, or the real one with a high bit set."""
-    size = rng.choice(_LIMITS) if rng.below(4) else (doc.end - LENGTH) | 1 << (rng.below(40) + 24)
+    size = rng.choice(_LIMITS) if rng.below(4) else max(0, doc.end - LENGTH) | 1 << (rng.below(40) + 24)
     return struct.pack("<Q", size) + doc.data[LENGTH:]
 
 

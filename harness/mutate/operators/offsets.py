@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.format.tree import Doc
 from harness.mutate.registry import operator
-from harness.mutate.repair import FILL, shift
+from harness.mutate.repair import FILL, resize, shift
 from harness.mutate.rng import Rng
 
 
@@ -43,6 +43,9 @@ _EDGES = (
 )  # fmt: skip
 
 
+_TOPS = (1 << 64, 1 << 63, 1 << 62, 1 << 53, 1 << 48, 1 << 40, 1 << 32, 1 << 31)
+
+
 @operator("offsets.edge", "deep")
 def edge(doc: Doc, rng: Rng) -> bytes | None:
     """One offset off by one, or 0, or at a power of two up to 2**64 - 1."""
@@ -54,4 +57,53 @@ def edge(doc: Doc, rng: Rng) -> bytes | None:
     kind = rng.below(4)
     value = tensor.end if at == tensor.at_end else tensor.begin
     pieces[at] = rng.choice(_EDGES) if kind > 1 else b"%d" % (value + 1 if kind or value < 1 else value - 1)
+    return doc.render(pieces, doc.buffer)
+
+
+@operator("offsets.swap", "deep")
+def swap(doc: Doc, rng: Rng) -> bytes | None:
+    """Begin and end of one tensor swapped, or the ranges of two tensors."""
+    tensors = doc.tensors
+    if not tensors:
+        return None
+    at = rng.below(len(tensors))
+    tensor = tensors[at]
+    pieces = doc.pieces.copy()
+    if len(tensors) < 2 or rng.below(2):
+        pieces[tensor.at_begin], pieces[tensor.at_end] = pieces[tensor.at_end], pieces[tensor.at_begin]
+    else:
+        other = tensors[at - 1 - rng.below(len(tensors) - 1)]
+        pieces[tensor.at_begin], pieces[other.at_begin] = pieces[other.at_begin], pieces[tensor.at_begin]
+        pieces[tensor.at_end], pieces[other.at_end] = pieces[other.at_end], pieces[tensor.at_end]
+    return doc.render(pieces, doc.buffer)
+
+
+@operator("offsets.equal", "deep")
+def equal(doc: Doc, rng: Rng) -> bytes | None:
+    """Two tensors on the same bytes, with dtype and shape to match; the buffer loses those of the second."""
+    order = doc.order
+    if len(order) < 2:
+        return None
+    rank = 1 + rng.below(len(order) - 1)
+    tensor, other = order[rank], order[rng.below(rank)]
+    if tensor.size < 0 or tensor.begin < other.end:
+        return None
+    pieces = doc.pieces.copy()
+    buffer = resize(doc, pieces, tensor, 0)
+    for part in ("at_dtype", "at_shape", "at_begin", "at_end"):
+        pieces[getattr(tensor, part)] = pieces[getattr(other, part)]
+    return doc.render(pieces, buffer)
+
+
+@operator("offsets.wrap", "deep")
+def wrap(doc: Doc, rng: Rng) -> bytes | None:
+    """Offsets near 2**63 or 2**64 whose difference is still the tensor's size, if counted modulo 2**64."""
+    if not doc.tensors:
+        return None
+    tensor = rng.choice(doc.tensors)
+    begin = min(rng.choice(_TOPS) - rng.choice((0, 1, 8, max(0, tensor.size))), (1 << 64) - 1)
+    begin = max(0, begin)
+    pieces = doc.pieces.copy()
+    pieces[tensor.at_begin] = b"%d" % begin
+    pieces[tensor.at_end] = b"%d" % ((begin + tensor.size) % (1 << 64))
     return doc.render(pieces, doc.buffer)

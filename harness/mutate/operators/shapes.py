@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.format.tree import Doc
 from harness.mutate.registry import operator
-from harness.mutate.repair import dims_for, dims_text, resize
+from harness.mutate.repair import SHAPES, dims_text, resize
 from harness.mutate.rng import Rng
 
 
@@ -16,9 +16,9 @@ def consistent(doc: Doc, rng: Rng) -> bytes | None:
     tensor = rng.choice(doc.tensors)
     if not tensor.bits or tensor.size < 0:
         return None
-    dims, size = dims_for(rng, tensor.dtype)
+    shape, size = rng.choice(SHAPES[tensor.dtype])
     pieces = doc.pieces.copy()
-    pieces[tensor.at_shape] = dims_text(dims)
+    pieces[tensor.at_shape] = shape
     return doc.render(pieces, resize(doc, pieces, tensor, size))
 
 

@@ -1,0 +1,95 @@
+"""Operators on how the text of the header is encoded."""
+
+from __future__ import annotations
+
+import json
+
+from harness.format.tree import LENGTH, Doc, text
+from harness.mutate.registry import operator
+from harness.mutate.rng import Rng
+
+_ESCAPES = tuple((b"\\u%04x" % code, b"\\u%04X" % code) for code in range(128))
+
+_LONE = (
+    rb"\ud800", rb"\udc00", rb"\udbff", rb"\udfff", rb"\uD800x", rb"\ud800\ud800", rb"\udc00\ud800", rb"\ud83e\u0041",
+    rb"\ud83e\n", rb"\ud83e", rb"\ud83e\udd17",
+)  # fmt: skip
+
+_DAMAGE = (
+    b"\x80", b"\xbf", b"\xc0\x80", b"\xc1\xbf", b"\xe0\x80\x80", b"\xe0\x9f\xbf", b"\xed\xa0\x80", b"\xed\xbf\xbf",
+    b"\xf0\x80\x80\x80", b"\xf4\x90\x80\x80", b"\xf5\x80\x80\x80", b"\xff", b"\xfe", b"\xe2\x82", b"\xf0\x9f\xa4", b"\xc3",
+)  # fmt: skip
+
+_STRAY = (
+    b"\x00", b"\x01", b"\x08", b"\t", b"\n", b"\r", b"\x0b", b"\x0c", b"\x1f", b"\x7f", b"\xc2\x85", b"\xc2\xa0",
+    b"\xe2\x80\xa8", b"\xef\xbb\xbf", b"\xef\xbf\xbe", b"\xe2\x80\xae", b"\\", b"\\x41", b"\\u12", b"\\u{41}", b"\\a",
+    b"\\'", b"\\0", b"\\U00000041", b"\\\n",
+)  # fmt: skip
+
+
+def respell(raw: bytes, rng: Rng) -> bytes | None:
+    """Return another spelling of the same JSON string, by escapes; None where there is none at hand."""
+    if b"\\" not in raw and raw.isascii():
+        if len(raw) < 3:
+            return None
+        at = 1 + rng.below(len(raw) - 2)
+        return raw[:at] + rng.choice(_ESCAPES[raw[at]]) + raw[at + 1 :]
+    value = text(raw)
+    if not value:
+        return None
+    if rng.below(2):
+        new = json.dumps(value).encode()
+    else:
+        new = json.dumps(value, ensure_ascii=False).encode(errors="surrogatepass")
+    return new if new != raw else b'"' + "".join(f"\\u{ord(c):04x}" if c < "\x80" else c for c in value).encode(
+        errors="surrogatepass"
+    ) + b'"'
+
+
+@operator("encoding.escape", "sound")
+def escape(doc: Doc, rng: Rng) -> bytes | None:
+    """The same string spelled with other escapes: names, field names and dtypes alike."""
+    if not doc.strings:
+        return None
+    start, stop = rng.choice(doc.strings)
+    new = respell(doc.data[start:stop], rng)
+    return None if new is None else doc.splice(start, stop, new)
+
+
+@operator("encoding.surrogate", "shallow")
+def surrogate(doc: Doc, rng: Rng) -> bytes | None:
+    """A lone, doubled or turned-round surrogate escape in a string."""
+    return _inside(doc, rng, rng.choice(_LONE))
+
+
+@operator("encoding.utf8", "shallow")
+def utf8(doc: Doc, rng: Rng) -> bytes | None:
+    """Bytes that are no UTF-8 in a string: overlong, surrogate, beyond U+10FFFF, cut off."""
+    return _inside(doc, rng, rng.choice(_DAMAGE))
+
+
+@operator("encoding.stray", "shallow")
+def stray(doc: Doc, rng: Rng) -> bytes | None:
+    """A control character, a byte order mark, a line separator or a bad escape, in a string or between tokens."""
+    new = rng.choice(_STRAY)
+    if rng.below(3) == 0 and doc.tokens:
+        at = rng.choice(doc.tokens)[0]
+        return doc.splice(at, at, new)
+    return _inside(doc, rng, new)
+
+
+@operator("encoding.bom", "shallow")
+def bom(doc: Doc, rng: Rng) -> bytes | None:
+    """A byte order mark before the header, or the whole header in UTF-16."""
+    if rng.below(4):
+        return doc.splice(LENGTH, LENGTH, rng.choice((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\x00")))
+    end = min(doc.end, LENGTH + 512)
+    return doc.splice(LENGTH, end, doc.data[LENGTH:end].decode("latin-1").encode(rng.choice(("utf-16-le", "utf-16-be"))))
+
+
+def _inside(doc: Doc, rng: Rng, new: bytes) -> bytes | None:
+    if not doc.strings:
+        return None
+    start, stop = rng.choice(doc.strings)
+    at = start + 1 + rng.below(max(1, stop - start - 1))
+    return doc.splice(at, at, new)

@@ -1,0 +1,48 @@
+"""Operators on white space and padding."""
+
+from __future__ import annotations
+
+from harness.format.tree import LENGTH, Doc, prefix
+from harness.mutate.registry import operator
+from harness.mutate.rng import Rng
+
+_SPACES = (b" ", b" ", b"\n", b"\t", b"\r", b"\r\n", b"  ", b"        ", b" \n\t ")
+_OTHER = (b"\n", b"\t", b"\r", b"\r\n", b" \n", b"\n ", b"\t" * 8, b"\x00", b" \x00", b"\x0b")
+
+
+@operator("space.padding", "sound")
+def padding(doc: Doc, rng: Rng) -> bytes | None:
+    """Spaces after the header: one, up to the next multiple of eight, or many."""
+    count = rng.choice((1, 2, 7, 8, 9, 64, -doc.end % LENGTH or 8))
+    return doc.splice(doc.end, doc.end, b" " * count)
+
+
+@operator("space.padding-other", "deep")
+def padding_other(doc: Doc, rng: Rng) -> bytes | None:
+    """White space that is no space, or a NUL, after the header."""
+    return doc.splice(doc.end, doc.end, rng.choice(_OTHER))
+
+
+@operator("space.leading", "deep")
+def leading(doc: Doc, rng: Rng) -> bytes | None:
+    """White space before the header's first brace."""
+    return doc.splice(LENGTH, LENGTH, rng.choice(_SPACES))
+
+
+@operator("space.inside", "sound")
+def inside(doc: Doc, rng: Rng) -> bytes | None:
+    """White space between two tokens of the header."""
+    if not doc.tokens:
+        return None
+    at = rng.choice(doc.tokens)[1]
+    return doc.splice(at, at, rng.choice(_SPACES)) if at < doc.end else None
+
+
+@operator("space.strip", "sound", smaller=True)
+def strip(doc: Doc, rng: Rng) -> bytes | None:
+    """No white space left between tokens, no padding."""
+    data = doc.data
+    header = b"".join([data[a:b] for a, b in doc.tokens])
+    if len(header) + LENGTH == doc.end:
+        return None
+    return prefix(len(header)) + header + doc.buffer
