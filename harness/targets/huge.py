@@ -13,13 +13,13 @@ import importlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from harness.oracles.base import Finding
-from harness.targets.base import ACCEPT, NOT_READ, PANIC, RAISE, REJECT, Observation, Reading, Run, classify
+from harness.finding import Finding
+from harness.observation import ACCEPT, NOT_READ, PANIC, RAISE, REJECT, Observation, Reading, Run, classify
+from harness.targets.huge_check import DESERIALIZE, KEYS, OPEN, READ, Measured, check
 from harness.targets.huge_layout import Layout, build, write
 from harness.targets.huge_program import KINDS, MAX_STEPS, STEP, decode, halved
 
@@ -31,29 +31,6 @@ MEASURED_BYTES = 1 << 20
 SLOW_SECONDS = 0.2
 SLOW_PER_BYTE = 1e-7
 _REPEATS = 3
-
-OPEN, KEYS, READ, DESERIALIZE = "open", "keys", "read", "deserialize"
-
-
-@dataclass(slots=True)
-class Measured:
-    """One run of one program: what was asked of the parser, what it said, and what that cost.
-
-    ``ends`` has ``(outcome, error)`` per phase, ``seconds`` its CPU time, ``growth`` the bytes of resident memory it took at
-    its peak beyond what the file itself takes. ``slower`` names phases that were measured again, with the least CPU
-    seconds of the file and of the same file at half its size.
-    """
-
-    layout: Layout
-    ends: dict[str, tuple[str, str]] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-    growth: dict[str, int] = field(default_factory=dict)
-    slower: dict[str, tuple[float, float]] = field(default_factory=dict)
-    keys: list[str] = field(default_factory=list)
-    offset_keys: list[str] = field(default_factory=list)
-    metadata: dict[str, str] | None = None
-    tensors: dict[str, tuple[str, list[int], bytes]] = field(default_factory=dict)
-    deserialized: dict[str, dict[str, Any]] | None = None
 
 
 class Huge:
@@ -84,10 +61,8 @@ class Huge:
         return Reading(tensors, value.metadata, value.offset_keys)
 
     def check(self, data: bytes, observation: Observation) -> list[Finding]:
-        """The target's own oracle: see :mod:`harness.oracles.huge`."""
-        from harness.oracles import huge
-
-        return huge.check(data, observation)
+        """The target's own oracle: see :mod:`harness.targets.huge_check`."""
+        return check(observation)
 
 
 class _Driver:
