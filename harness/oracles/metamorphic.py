@@ -1,0 +1,323 @@
+"""Relations that need no specification: the same file in other words must be read the same.
+
+An accepted file is written again in one plain spelling. Then one thing at a time is changed that must not matter, and
+what the parser reads is compared with what it read before. No reader of the format is asked who is right: a parser that
+fails here contradicts itself.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
+
+from harness.format import encode
+from harness.format.judgement import Judgement
+from harness.format.model import Header, Tensor
+from harness.observation import ACCEPT, NOT_READ, PANIC, RAISE, REJECT, Observation, Reading, Run
+from harness.oracles import rewrite
+from harness.oracles.base import Finding, normalise
+from harness.oracles.spell import FIELDS, Spelling, escaped, white_space, write
+
+
+class Reader(Protocol):
+    """The part of a target that is needed here: what an accepted run read."""
+
+    def reading(self, value: Any) -> Reading:
+        """The neutral form of an accepted run's value."""
+
+
+class Held(NamedTuple):
+    """One tensor as read."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a run read, without the order in which a hash map happened to list it.
+
+    ``order`` has the names by offset where the target reads them, without tensors of zero bytes, which share their place
+    with others. ``partial`` are names that the target refused on their own.
+    """
+
+    tensors: Mapping[str, Held]
+    partial: frozenset[str]
+    metadata: object
+    order: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """Another file, and how its content follows from that of the plain one."""
+
+    data: bytes
+    expect: Callable[[Content], Content]
+
+
+class Source(NamedTuple):
+    """The file in the form that relations vary: its tensors in the order of the header, metadata, and buffer."""
+
+    tensors: tuple[Tensor, ...]
+    metadata: dict[str, str] | None
+    payload: bytes
+
+    def spelt(self, **how: Any) -> bytes:
+        """The file; ``how`` are the fields of :class:`Spelling` that differ from the plain one."""
+        return write(self.tensors, self.metadata, self.payload, Spelling(**how))
+
+
+Relation = Callable[[Source, random.Random], Iterator[Variant]]
+RELATIONS: dict[str, Relation] = {}
+
+
+def _relation(name: str) -> Callable[[Relation], Relation]:
+    def register(relation: Relation) -> Relation:
+        RELATIONS[name] = relation
+        return relation
+
+    return register
+
+
+def same(content: Content) -> Content:
+    """The variant reads as the file itself."""
+    return content
+
+
+@_relation("tensor-order")
+def tensor_order(source: Source, rng: random.Random) -> Iterator[Variant]:
+    """The members of the header in another order, their offsets as they were."""
+    if len(source.tensors) > 1:
+        shuffled = list(source.tensors)
+        rng.shuffle(shuffled)
+        for tensors in (source.tensors[::-1], tuple(shuffled)):
+            yield Variant(source._replace(tensors=tensors).spelt(), same)
+
+
+@_relation("field-order")
+def field_order(source: Source, rng: random.Random) -> Iterator[Variant]:
+    """``dtype``, ``shape`` and ``data_offsets`` in each of the other five orders."""
+    if source.tensors:
+        for fields in list(itertools.permutations(FIELDS))[1:]:
+            yield Variant(source.spelt(fields=fields), same)
+
+
+@_relation("metadata-order")
+def metadata_order(source: Source, rng: random.Random) -> Iterator[Variant]:
+    """The entries of ``__metadata__`` the other way round."""
+    if source.metadata and len(source.metadata) > 1:
+        entries = dict(reversed(source.metadata.items()))
+        yield Variant(source._replace(metadata=entries).spelt(), same)
+
+
+@_relation("metadata-place")
+def metadata_place(source: Source, rng: random.Random) -> Iterator[Variant]:
+    """``__metadata__`` after the first tensor, and after all of them."""
+    if source.metadata is not None and source.tensors:
+        for place in {1, len(source.tensors)}:
+            yield Variant(source.spelt(metadata_at=place), same)
+
+
+@_relation("white-space")
+def spaces(source: Source, rng: random.Random) -> Iterator[Variant]:
+    """White space between the tokens of the JSON."""
+    yield Variant(source.spelt(space=white_space(rng)), same)
+
+
+@_relation("padding")
+def padding(source: Source, rng: random.Random) -> Iterator[Variant]:
+    """Spaces after the JSON: to the next multiple of 8, as writers do, and one more than that."""
+    missing = -(len(source.spelt()) - len(source.payload)) % 8
+    for pad in (missing, missing + 1):
+        yield Variant(source.spelt(pad=pad), same)
+
+
+def _escapes(where: str) -> Relation:
+    def relation(source: Source, rng: random.Random) -> Iterator[Variant]:
+        if source.tensors:
+            yield Variant(source.spelt(**{where: escaped(rng)}), same)
+
+    return relation
+
+
+RELATIONS["escape-name"] = _escapes("name")
+RELATIONS["escape-field"] = _escapes("word")
+RELATIONS["escape-dtype"] = _escapes("dtype")
+
+
+@_relation("escape-metadata")
+def escape_metadata(source: Source, rng: random.Random) -> Iterator[Variant]:
+    """Escapes in the keys and values of the metadata."""
+    if source.metadata:
+        yield Variant(source.spelt(entry=escaped(rng)), same)
+
+
+@_relation("escape-metadata-word")
+def escape_metadata_word(source: Source, rng: random.Random) -> Iterator[Variant]:
+    """Escapes in the word ``__metadata__`` itself."""
+    if source.metadata is not None:
+        yield Variant(source.spelt(metadata_word=escaped(rng)), same)
+
+
+@_relation("one-more-tensor")
+def one_more(source: Source, rng: random.Random) -> Iterator[Variant]:
+    """A tensor of a few bytes, and one of none, behind all others."""
+    end = max((tensor.end for tensor in source.tensors), default=0)
+    if end != len(source.payload):
+        return
+    taken = {tensor.name for tensor in source.tensors} | {"__metadata__"}
+    name = next(name for name in map("more{}".format, itertools.count()) if name not in taken)
+    for extra in (rng.randbytes(rng.randrange(1, 9)), b""):
+        tensor = Tensor(name, "U8", (len(extra),), end, end + len(extra))
+        more = Source((*source.tensors, tensor), source.metadata, source.payload + extra)
+        yield Variant(more.spelt(), _added(name, extra))
+
+
+def _added(name: str, extra: bytes) -> Callable[[Content], Content]:
+    def expect(content: Content) -> Content:
+        tensors = {**content.tensors, name: Held("U8", (len(extra),), extra)}
+        order = content.order if content.order is None or not extra else (*content.order, name)
+        return replace(content, tensors=tensors, order=order)
+
+    return expect
+
+
+@_relation("one-more-entry")
+def one_more_entry(source: Source, rng: random.Random) -> Iterator[Variant]:
+    """Another entry in the metadata, or a metadata with one entry where there was none."""
+    entries = dict(source.metadata or {})
+    key = next(key for key in map("more{}".format, itertools.count()) if key not in entries)
+    entries[key] = "an entry"
+
+    def expect(content: Content) -> Content:
+        return content if content.metadata is NOT_READ else replace(content, metadata=entries)
+
+    yield Variant(source._replace(metadata=entries).spelt(), expect)
+
+
+@_relation("dimension-order")
+def dimension_order(source: Source, rng: random.Random) -> Iterator[Variant]:
+    """The same dimensions in another order: as many elements, so as many bytes."""
+    orders: tuple[Callable[[tuple[int, ...]], tuple[int, ...]], ...] = (
+        lambda shape: shape[::-1],
+        lambda shape: tuple(sorted(shape)),
+        lambda shape: tuple(sorted(shape, reverse=True)),
+    )
+    seen = {tuple(tensor.shape for tensor in source.tensors)}
+    for order in orders:
+        shapes = {tensor.name: order(tensor.shape) for tensor in source.tensors}
+        if tuple(shapes.values()) in seen:
+            continue
+        seen.add(tuple(shapes.values()))
+        tensors = tuple(tensor._replace(shape=shapes[tensor.name]) for tensor in source.tensors)
+        yield Variant(source._replace(tensors=tensors).spelt(), _reshaped(shapes))
+
+
+def _reshaped(shapes: Mapping[str, tuple[int, ...]]) -> Callable[[Content], Content]:
+    def expect(content: Content) -> Content:
+        tensors = {name: held._replace(shape=shapes[name]) for name, held in content.tensors.items()}
+        return replace(content, tensors=tensors)
+
+    return expect
+
+
+def check(
+    data: bytes, judgement: Judgement, run: Run, target: Reader, observation: Observation, seed: int = 0
+) -> list[Finding]:
+    """Every relation on one accepted file: about thirty further runs, so for what is kept, not for every input.
+
+    ``observation`` is the run of ``data``; nothing is asked of refused files, nor of those that the judge refuses (their
+    header is not understood). Repeatable: what is random comes from ``seed`` and ``data`` alone.
+    """
+    before = _content(target, observation)
+    header = judgement.header
+    if before is None or header is None or judgement.verdict == "reject":
+        return []
+    rng = random.Random(zlib.crc32(data) ^ seed)
+    found = _compare("same-bytes", before, target, run(data))
+    source = Source(header.tensors, header.metadata, data[8 + header.size :])
+    plain = run(source.spelt())
+    broken = _compare("respelt", before, target, plain)
+    found += broken
+    base = _content(target, plain)
+    if base is not None and not broken:
+        for name, relation in RELATIONS.items():
+            for variant in relation(source, rng):
+                wrong = _compare(name, variant.expect(base), target, run(variant.data))
+                if wrong:
+                    found += wrong
+                    break
+    return found + _round_trips(before, header, data, target, run)
+
+
+def _round_trips(before: Content, header: Header, data: bytes, target: Reader, run: Run) -> list[Finding]:
+    """What was read, encoded again: by our encoder, and by the parser's own writer where it can write all of it."""
+    if before.partial:
+        return []
+    parts = [(name, held.dtype, held.shape, held.data) for name, held in sorted(before.tensors.items())]
+    metadata = header.metadata if before.metadata is NOT_READ else before.metadata
+    assert metadata is None or isinstance(metadata, dict)
+    expected = replace(before, metadata=NOT_READ if before.metadata is NOT_READ else metadata, order=None)
+    again = encode.pack(parts, metadata)
+    found = _compare("encoded-again", expected, target, run(again), kind="roundtrip")
+    written = rewrite.serialize(parts, metadata)
+    if isinstance(written, bytes):
+        found += _compare("serialized-again", expected, target, run(written), kind="roundtrip")
+    elif written is not None:
+        found += _failed("serialized-again", written, "roundtrip")
+    return found
+
+
+def _content(target: Reader, observation: Observation) -> Content | None:
+    """What a run read; also of one that read most of a file and then failed on a tensor."""
+    outcome, _, value = observation
+    if outcome != ACCEPT and not isinstance(value, Reading):
+        return None
+    reading = target.reading(value)
+    tensors = {
+        name: Held(entry["dtype"], tuple(entry["shape"]), bytes(entry["data"])) for name, entry in reading.tensors
+    }
+    order = None
+    if reading.offset_keys is not None:
+        order = tuple(key for key in reading.offset_keys if key not in tensors or tensors[key].data)
+    return Content(tensors, frozenset(reading.partial or ()), reading.metadata, order)
+
+
+def _compare(
+    relation: str, expected: Content, target: Reader, observation: Observation, kind: str = "differential"
+) -> list[Finding]:
+    """The finding of a variant that reads otherwise than ``expected``, if it does."""
+    got = _content(target, observation)
+    if got is None:
+        return _failed(relation, observation, kind)
+    difference = _difference(expected, got)
+    if not difference:
+        return []
+    summary = f"the same file with another {relation} reads with other {difference}"
+    return [Finding("metamorphic", kind, f"metamorphic.{relation}", difference, summary)]
+
+
+def _failed(relation: str, observation: Observation, kind: str) -> list[Finding]:
+    outcome, error, _ = observation
+    words = {REJECT: "refused", RAISE: "raised", PANIC: "panicked"}[outcome]
+    summary = f"accepted as it is, but {words} when {relation} is changed: {error[:200]}"
+    kind = {PANIC: "panic", RAISE: "contract"}.get(outcome, kind)
+    return [Finding("metamorphic", kind, f"metamorphic.{relation}", f"{words}:{normalise(error)}", summary)]
+
+
+def _difference(expected: Content, got: Content) -> str:
+    """The first thing that differs, in one word; "" when nothing does."""
+    if expected.tensors.keys() != got.tensors.keys() or expected.partial != got.partial:
+        return "names"
+    for name, held in expected.tensors.items():
+        other = got.tensors[name]
+        if held != other:
+            return "dtype" if held.dtype != other.dtype else "shape" if held.shape != other.shape else "bytes"
+    if expected.metadata != got.metadata:
+        return "metadata"
+    return "order" if expected.order is not None and got.order is not None and expected.order != got.order else ""

@@ -1,0 +1,58 @@
+"""The parser's own writer, from what its reader read."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from harness.observation import Observation, classify
+
+#: The format's dtypes by the names that ``serialize`` takes. It has none for F6 and, in this form, for F4 of odd length.
+WRITER_DTYPES = {
+    "BOOL": "bool", "U8": "uint8", "I8": "int8", "U16": "uint16", "I16": "int16", "U32": "uint32", "I32": "int32",
+    "U64": "uint64", "I64": "int64", "F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64",
+    "F8_E4M3": "float8_e4m3fn", "F8_E4M3FNUZ": "float8_e4m3fnuz", "F8_E5M2": "float8_e5m2",
+    "F8_E5M2FNUZ": "float8_e5m2fnuz", "F8_E8M0": "float8_e8m0fnu", "C64": "complex64", "F4": "float4_e2m1fn_x2",
+}  # fmt: skip
+
+Part = tuple[str, str, tuple[int, ...], bytes]
+
+
+def serialize(parts: Sequence[Part], metadata: dict[str, str] | None) -> bytes | Observation | None:
+    """The file that the loaded parser's ``serialize`` makes of (name, dtype, shape, bytes).
+
+    None where no parser is loaded, or its writer takes no such dtype or shape; an observation when it fails.
+    """
+    module = sys.modules.get("safetensors")
+    if module is None or not hasattr(module, "serialize"):
+        return None
+    shapes = [_writer_shape(dtype, shape) for _, dtype, shape, _ in parts]
+    if None in shapes:
+        return None
+    # The writer takes addresses: these buffers live until it is done, and none of them is at address zero.
+    buffers = [ctypes.create_string_buffer(data, max(1, len(data))) for _, _, _, data in parts]
+    try:
+        described: dict[str, Any] = {}
+        for (name, dtype, _, data), shape, buffer in zip(parts, shapes, buffers, strict=True):
+            described[name] = _describe(module, WRITER_DTYPES[dtype], shape, data, buffer)
+        return bytes(module.serialize(described, metadata))
+    except BaseException as error:
+        return classify(error, (module.SafetensorError,))
+
+
+def _writer_shape(dtype: str, shape: tuple[int, ...]) -> list[int] | None:
+    """The shape as the writer wants it (it doubles the last dimension of F4), or None where it cannot be said."""
+    if dtype not in WRITER_DTYPES:
+        return None
+    if dtype != "F4":
+        return list(shape)
+    return None if not shape or shape[-1] % 2 else [*shape[:-1], shape[-1] // 2]
+
+
+def _describe(module: Any, dtype: str, shape: list[int] | None, data: bytes, buffer: Any) -> Any:
+    if hasattr(module, "TensorSpec"):
+        address = ctypes.addressof(buffer)
+        return module.TensorSpec(dtype=dtype, shape=shape, data_ptr=address, data_len=len(data))
+    return {"dtype": dtype, "shape": shape, "data": data}  # releases up to 0.7.0
