@@ -1,0 +1,117 @@
+"""``harness coverage``: what the corpus reaches in the parser, Rust and Python on one page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from harness import corpus_store, paths
+from harness.coverage import outputs
+from harness.coverage.collect import Coverage, collect
+from harness.coverage.model import Tally
+from harness.errors import HarnessError
+from harness.files import write_atomic
+from harness.parsers import registry
+from harness.targets import base
+
+
+@click.command(name="coverage")
+@click.option("--html", "folder", type=click.Path(path_type=Path), help="Where the page goes; default build/coverage.")
+@click.option("--json", "as_json", is_flag=True, help="Print coverage.json instead of the table.")
+@click.option("--lcov", type=click.Path(path_type=Path), help="Write an LCOV tracefile there too.")
+@click.option("--target", "chosen", multiple=True, help="Only this target (may be repeated); default: all with seeds.")
+@click.option("--campaign", type=click.Path(path_type=Path), help="Replay this campaign's corpus as well.")
+@click.option("--parser", "name", help="The build to measure, without its -coverage; default: the newest release.")
+def command(
+    folder: Path | None,
+    as_json: bool,
+    lcov: Path | None,
+    chosen: tuple[str, ...],
+    campaign: Path | None,
+    name: str | None,
+) -> None:
+    """Replay the corpus on a coverage build and show what it reached.
+
+    \b
+    Example:  harness build --coverage
+              harness coverage
+              harness coverage --campaign build/campaigns/default --lcov lcov.info
+    """  # noqa: D301 - click's mark for "leave this paragraph as it is" is a backspace
+    console = Console(stderr=as_json, highlight=False)
+    parser = registry.find(name, flavour="coverage")
+    inputs = _inputs(chosen, campaign, console)
+    found = collect(parser, inputs)
+    page = outputs.write(found, folder or paths.build_dir() / "coverage")
+    if lcov is not None:
+        _write(lcov, outputs.as_lcov(found))
+    if as_json:
+        click.echo(json.dumps(outputs.as_json(found), indent=1))
+        return
+    _print(found, console)
+    click.echo(f"page: {page}")
+
+
+def _inputs(chosen: tuple[str, ...], campaign: Path | None, console: Console) -> dict[str, list[bytes]]:
+    """Seeds by target. Raises HarnessError when there are none at all, or ``campaign`` is no campaign."""
+    if campaign is not None and not (campaign / "corpus").is_dir():
+        raise HarnessError(f"{campaign} is no campaign: it has no corpus folder", hint="ls build/campaigns")
+    for name in chosen:
+        if not base.get(name).uses_parser:
+            raise HarnessError(f"target {name} does not run the parser", hint="it has no coverage of it to show")
+    names = chosen or [name for name, target in base.targets().items() if target.uses_parser]
+    folders = [paths.corpus_dir(), *([campaign / "corpus"] if campaign else [])]
+    inputs: dict[str, list[bytes]] = {}
+    for name in names:
+        seeds: dict[str, bytes] = {}
+        for folder in folders:
+            listing = corpus_store.list_seeds(folder / name)
+            seeds |= dict(listing.seeds)
+            if listing.warning:
+                console.print(f"{folder / name}: {listing.warning}", style="yellow", markup=False)
+        if seeds:
+            inputs[name] = list(seeds.values())
+    if not inputs:
+        raise HarnessError(
+            f"no seeds to replay for {', '.join(names)} in {' or '.join(map(str, folders))}",
+            hint="harness corpus import FILE... adds some; --campaign DIR replays what a campaign kept",
+        )
+    return inputs
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        write_atomic(path, text)
+    except OSError as error:
+        raise HarnessError(
+            f"cannot write {path}: {error.strerror}", hint="name a file in a folder that exists"
+        ) from error
+
+
+def _print(found: Coverage, console: Console) -> None:
+    for warning in found.warnings:
+        console.print(f"warning: {warning}", style="yellow", markup=False)
+    for name, replay in found.replays.items():
+        killed = f", {len(replay.deaths)} ended their process and are left out" if replay.deaths else ""
+        console.print(f"{name}: {replay.executed} inputs replayed{killed}", markup=False)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("of what can be reached", no_wrap=True, overflow="ellipsis")
+    for heading in ("regions, branches", "lines", "functions"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    totals = found.totals()
+    for rust in found.rust:
+        table.add_row(rust.path, _cell(rust.region_tally), _cell(rust.line_tally), _cell(rust.function_tally))
+    table.add_row("all Rust", *map(_cell, totals["rust"].values()), style="bold", end_section=True)
+    for python in found.python:
+        table.add_row(python.path, _cell(python.branch_tally), _cell(python.line_tally), "")
+    table.add_row("all Python", _cell(totals["python"]["branches"]), _cell(totals["python"]["lines"]), "", style="bold")
+    console.print(table)
+
+
+def _cell(tally: Tally) -> str:
+    if not tally.total:
+        return ""
+    return f"{tally.covered}/{tally.reachable} {tally.percent:5.1f} %"

@@ -1,0 +1,53 @@
+"""Python coverage of the parser's own files, from coverage.py's data files."""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import coverage
+from coverage.exceptions import CoverageException
+
+from harness.coverage.model import PythonFile
+from harness.errors import HarnessError
+from harness.parsers.registry import Parser
+
+
+def python_coverage(parser: Parser, data_files: Sequence[Path], scratch: Path) -> list[PythonFile]:
+    """All Python files of the parser, ordered by path; those that no input imported count in full.
+
+    coverage.py knows whether a line ran, not how often: counts are 0 or 1.
+    """
+    watch = coverage.Coverage(
+        data_file=str(scratch / "python-merged"), branch=True, config_file=False, source=[str(parser.site)]
+    )
+    report = scratch / "python.json"
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            watch.combine([str(path) for path in data_files], keep=True)
+            watch.json_report(outfile=str(report))
+    except CoverageException as error:
+        raise HarnessError(f"coverage.py: {error}", hint="build the parser again: harness build --coverage") from error
+    files = []
+    for name, entry in json.loads(report.read_text())["files"].items():
+        path = Path(name)
+        branches = dict.fromkeys(map(_pair, entry["executed_branches"]), 1)
+        branches |= dict.fromkeys(map(_pair, entry["missing_branches"]), 0)
+        files.append(
+            PythonFile(
+                str(path.resolve().relative_to(parser.site.resolve())),
+                path.read_text().splitlines(),
+                {**dict.fromkeys(entry["executed_lines"], 1), **dict.fromkeys(entry["missing_lines"], 0)},
+                branches,
+            )
+        )
+    return sorted(files, key=lambda file: file.path)
+
+
+def _pair(branch: Sequence[int]) -> tuple[int, int]:
+    return branch[0], branch[1]
