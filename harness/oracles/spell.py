@@ -5,23 +5,24 @@ The spelling is ours from the first brace to the last, so that exactly one thing
 
 from __future__ import annotations
 
-import json
 import random
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from json.encoder import encode_basestring, encode_basestring_ascii
 
 from harness.format.model import Tensor
 
 FIELDS = ("dtype", "shape", "data_offsets")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _WHITE = (" ", "\t", "\n", "\r", "  ", " \n\t")
 
 
 def plain(text: str) -> str:
     """A JSON string as most writers have it; a lone surrogate, which UTF-8 cannot carry, keeps its escape."""
-    spelt = json.dumps(text, ensure_ascii=False)
-    if any("\ud800" <= char <= "\udfff" for char in text):
-        return json.dumps(text)
-    return spelt
+    if text.isascii() or not _SURROGATE.search(text):
+        return encode_basestring(text)
+    return encode_basestring_ascii(text)
 
 
 def escaped(rng: random.Random) -> Callable[[str], str]:
@@ -33,7 +34,7 @@ def escaped(rng: random.Random) -> Callable[[str], str]:
     def spell(text: str) -> str:
         sure = rng.randrange(len(text)) if text else 0
         parts = [
-            _escape(char, rng) if index == sure or rng.random() < 0.5 else plain(char)[1:-1]
+            _escape(char, rng) if index == sure or rng.getrandbits(1) else plain(char)[1:-1]
             for index, char in enumerate(text)
         ]
         return '"' + "".join(parts) + '"'
@@ -58,7 +59,7 @@ def white_space(rng: random.Random) -> Callable[[], str]:
     """Now and then one of JSON's four kinds of white space, or a few."""
 
     def space() -> str:
-        return rng.choice(_WHITE) if rng.random() < 0.5 else ""
+        return _WHITE[min(pick, 5)] if (pick := rng.getrandbits(4)) < 8 else ""
 
     return space
 
