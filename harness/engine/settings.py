@@ -6,6 +6,7 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from harness.files import write_atomic
 
@@ -16,7 +17,8 @@ class WorkerSettings:
 
     ``seconds`` and ``runs`` both bound the run where they are above zero. ``seed_dirs`` are read, never written;
     ``campaign`` is the campaign's folder, ``memory`` a folder in a memory file system for this worker alone.
-    ``mutator`` and ``oracles`` are switched off only by the bench, to measure what they cost.
+    The bench alone sets ``mutator`` to other than "grammar" ("bytes": libFuzzer's own, "replay": what ``record`` holds),
+    switches ``oracles`` off, or has every input of the run kept in the file ``record``.
     """
 
     target: str
@@ -29,7 +31,7 @@ class WorkerSettings:
     runs: int = 0
     seconds: float = 0.0
     disabled: tuple[str, ...] = ()
-    mutator: bool = True
+    mutator: Literal["grammar", "bytes", "replay"] = "grammar"
     oracles: bool = True
     semantics: bool = True
     refused_sample: int = 64

@@ -7,6 +7,7 @@ status 3 where the start-up check finds a part that is not live.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import resource
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from harness import corpus_store
+from harness.engine import recording
 from harness.engine.checks import check_log, check_native
 from harness.engine.semantics import SIZE, SemanticCounters
 from harness.engine.session import Session
@@ -86,10 +88,19 @@ class Worker:
             disabled=frozenset(settings.disabled),
         )
         arguments = self._arguments(seeds)
-        extra: dict[str, Any] = {"custom_mutator": self._mutate} if settings.mutator else {}
-        atheris.Setup(arguments, self._callback(), internal_libfuzzer=True, **extra)
+        atheris.Setup(arguments, self._callback(), custom_mutator=self._hook(), internal_libfuzzer=True)
         atheris.Fuzz()
         self.finish()
+
+    def _hook(self) -> Callable[[bytes, int, int], bytes]:
+        """The mutator that libFuzzer calls; the bench compares ours with libFuzzer's own and with none at all."""
+        settings, atheris = self.settings, self.atheris
+        if settings.mutator == "bytes":
+            return lambda data, size, _seed: atheris.Mutate(data, size)
+        if settings.mutator == "replay" and settings.record is not None:
+            recorded = itertools.cycle(recording.read(settings.record))
+            return lambda _data, _size, _seed: next(recorded)
+        return self._mutate
 
     def _callback(self) -> Callable[[bytes], None]:
         """The session's ``execute``, with what this run needs around it and nothing more."""
@@ -101,6 +112,10 @@ class Worker:
             if tally.executions >= runs:
                 self.finish()
 
+        if not self.settings.oracles and self.settings.mutator == "replay":
+            execute = self.session.bare
+        if self.settings.record is not None and self.settings.mutator != "replay":
+            execute = recording.Recorder(self.settings.record, execute, skip=runs - recording.MOST)
         inner = bounded if runs else execute
 
         def guarded(data: bytes) -> None:
@@ -198,6 +213,8 @@ class Worker:
             "-detect_leaks=0",
             "-handle_term=0",
             "-handle_int=0",
+            # Compared values can be addresses, which differ from process to process: a run of N must not learn them.
+            *(["-use_cmp=0"] if settings.runs else []),
             "-close_fd_mask=3",
             f"-timeout={60 if self.target.name == 'huge' else 10}",
             f"-rss_limit_mb={self.target.memory_mb}",

@@ -57,6 +57,8 @@ class Target(Protocol):
     memory_mb: int
     #: False for a target that does not run the parser (``model``).
     uses_parser: bool
+    #: False where inputs are no files but programs that make them: such a target brings its own oracle as ``check``.
+    judged: bool
 
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to run inputs in this process."""

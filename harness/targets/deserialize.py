@@ -16,8 +16,10 @@ class Deserialize:
     max_len = 4096
     memory_mb = 512
     uses_parser = True
+    judged = True
 
     def open(self, safetensors: ModuleType | None) -> Run:
+        """Prepare to run inputs in this process."""
         assert safetensors is not None
         deserialize = safetensors.deserialize
         refusal: type[Exception] = safetensors.SafetensorError
@@ -33,4 +35,5 @@ class Deserialize:
         return run
 
     def reading(self, value: Any) -> Reading:
+        """The neutral form of an accepted run."""
         return Reading(tensors=value, metadata=NOT_READ)

@@ -16,8 +16,10 @@ class Model:
     max_len = 8192
     memory_mb = 512
     uses_parser = False
+    judged = False
 
     def open(self, safetensors: ModuleType | None) -> Run:
+        """Prepare to run inputs in this process."""
         # Imported here and not above: the worker imports the model anew under atheris' instrumentation first.
         from harness.format import judge
 
@@ -33,4 +35,5 @@ class Model:
         return run
 
     def reading(self, value: Any) -> Reading:
+        """The neutral form of an accepted run."""
         return Reading(tensors=[], metadata=NOT_READ)

@@ -23,8 +23,10 @@ class SafeOpen:
     max_len = 4096
     memory_mb = 512
     uses_parser = True
+    judged = True
 
     def open(self, safetensors: ModuleType | None) -> Run:
+        """Prepare to run inputs in this process."""
         assert safetensors is not None
         safe_open = safetensors.safe_open
         refusal: type[Exception] = safetensors.SafetensorError
@@ -46,6 +48,7 @@ class SafeOpen:
         return run
 
     def reading(self, value: Any) -> Reading:
+        """The neutral form of an accepted run."""
         assert isinstance(value, Reading)
         return value
 

@@ -1,0 +1,45 @@
+"""Every input of a run, in one file: what the bench executes again to see what mutator and oracles cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+# Enough for a fair mix of inputs, small enough to hold in memory.
+MOST = 50_000
+_LENGTH = 4
+
+
+class Recorder:
+    """Wraps a callback: passes every input on, and writes MOST of them to ``path``, after the first ``skip``."""
+
+    def __init__(self, path: Path, execute: Callable[[bytes], None], *, skip: int = 0) -> None:
+        self._skip = skip
+        self._execute = execute
+        self._file = path.open("wb", buffering=1 << 20)
+        self._left = MOST
+
+    def __call__(self, data: bytes) -> None:
+        """Run one input and keep it."""
+        self._execute(data)
+        if self._skip > 0:
+            self._skip -= 1
+        elif self._left:
+            self._file.write(len(data).to_bytes(_LENGTH, "little") + data)
+            self._left -= 1
+            if not self._left:
+                self._file.close()
+
+
+def read(path: Path) -> list[bytes]:
+    """The inputs in ``path``, in the order they ran; an unfinished last one is left out."""
+    raw = path.read_bytes()
+    inputs: list[bytes] = []
+    place = 0
+    while place + _LENGTH <= len(raw):
+        size = int.from_bytes(raw[place : place + _LENGTH], "little")
+        place += _LENGTH
+        if place + size <= len(raw):
+            inputs.append(raw[place : place + size])
+        place += size
+    return inputs
