@@ -27,8 +27,7 @@ from typing import Any
 from harness import paths
 from harness.errors import HarnessError
 from harness.files import write_atomic
-from harness.parsers import compilation
-from harness.parsers import registry, sources, toolchain
+from harness.parsers import compilation, registry, sources, toolchain
 from harness.parsers.flavours import OWN_CRATES, RECIPES
 from harness.parsers.registry import Parser
 
@@ -186,8 +185,7 @@ def _compile(job: _Job, work: Path, final: Path, progress: Progress, log: Path) 
     tree = work / "out" / "src"
     manifest: dict[str, Any] = {}
     if job.checkout is None:
-        progress(f"fetching the source of release {job.release}")
-        sdist = sources.download(str(job.release), cache / "sdists", compilation.environment(), log)
+        sdist = sources.download(str(job.release), cache / "sdists", compilation.environment(), log, progress)
         sources.unpack(sdist, tree)
         project = Path()
         manifest |= {
@@ -198,8 +196,9 @@ def _compile(job: _Job, work: Path, final: Path, progress: Progress, log: Path) 
         sources.copy_tree(job.checkout, tree)
         project = job.checkout.project
         manifest["origin"] = f"checkout {job.checkout.root}"
-    # Cargo does not see what the wrapper adds, so each set of flags has a target folder of its own.
-    flags = repr((recipe, compiler)).encode()
+    # Cargo does not see what the wrapper adds to our own crates; these were copied just now, so it compiles them anew in
+    # any case. All others are shared by builds that compile them alike.
+    flags = repr((recipe.every, recipe.environment, compiler)).encode()
     target = cache / "target" / hashlib.sha256(flags).hexdigest()[:16]
     compilation.compile_project(
         compilation.Compilation(

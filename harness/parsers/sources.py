@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from harness.errors import HarnessError
@@ -92,7 +92,9 @@ def copy_tree(checkout: Checkout, to: Path) -> None:
         shutil.copyfile(path, target)
 
 
-def download(release: str, folder: Path, environment: dict[str, str], log: Path) -> Path:
+def download(
+    release: str, folder: Path, environment: dict[str, str], log: Path, progress: Callable[[str], None]
+) -> Path:
     """Fetch the sdist of ``release`` into ``folder`` through pip, unless it is there, and return its path.
 
     pip decides where from, and checks what the index says of its hash. Raises HarnessError for a release that does not
@@ -102,6 +104,7 @@ def download(release: str, folder: Path, environment: dict[str, str], log: Path)
     present = sorted(folder.glob(f"{PACKAGE}-{release}.tar.gz"))
     if present:
         return present[0]
+    progress(f"fetching the source of release {release}")
     partial = folder / f".partial-{os.getpid()}"
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", PACKAGE, "--no-build-isolation"]
     command += ["--dest", str(partial), f"{PACKAGE}=={release}"]
