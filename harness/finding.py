@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 #: The closed set of kinds that the JSON of ``harness findings`` may carry.
 KINDS = ("panic", "contract", "differential", "roundtrip", "memory", "time", "crash", "hang")
@@ -28,27 +29,39 @@ class Finding:
     summary: str
 
 
-_QUOTED = re.compile(r"`[^`]*`|\"(?:[^\"\\]|\\.)*\"|'[^']*'")
-_LONG_WORD = re.compile(r"\S{60,}")
-_NUMBER = re.compile(r"(?:0x[0-9a-fA-F]+|(?<![A-Za-z_])\d[\d_.]*)")
-_LIST = re.compile(r"\[[^\[\]]*\]|\([N, ]*\)")
-_SPACE = re.compile(r"\s+")
-
-# Words between backquotes that are part of the parser's own vocabulary, not of the input.
-_VOCABULARY = frozenset(
-    f"`{word}`" for word in ("dtype", "shape", "data_offsets", "__metadata__", "null", ":", ",", "}", "]", "'")
+# Backquotes around words of the parser's, of its JSON reader's or of Rust's own. All others are around names of the
+# input, which are printed as they are and may hold anything, backquotes too.
+_OWN = re.compile(
+    r"(?:missing|duplicate) field `(?:dtype|shape|data_offsets|__metadata__)`"
+    r"|expected `[:,\]}]`(?: or `[:,\]}]`)?"
+    r"|called `(?:Option|Result)::\w+\(\)` on an? `(?:None|Err|Ok)` value"
 )
+_BACKQUOTED = re.compile(r"`.*`", re.DOTALL)
+# These messages print a name without any quotes, up to the end or to the next colon.
+_BARE = re.compile(r"((?:contain|read|for) tensor|tensor info for) (?!`).*?(?=: | from file|$)", re.DOTALL)
+_QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"|(?<!\w)'(?:[^'\\]|\\.)*'", re.DOTALL)
+_NUMBER = re.compile(r"(?<!\w)0x[0-9a-fA-F]+|(?<!\w)(?<![A-Za-z]-)-?\d[\d_.]*(?:[eE][+-]?\d+)?(?!\w)")
+_LIST = re.compile(r"\[[^\[\]]*\]|\([N, ]*\)")
+_LONG_WORD = re.compile(r"\S{60,}")
+_ENUMERATION = re.compile(r"\b_(?:, _)+")
+_SPACE = re.compile(r"\s+")
+_LONGEST = 1 << 16
 
 
+@lru_cache(256)
 def normalise(message: str) -> str:
-    """An error message with what comes from the input taken out: quoted text, numbers, lists.
+    """An error message with what comes from the input taken out: quoted text, names, numbers, lists.
 
     Two inputs that trip over the same defect give the same string, however their names and sizes differ.
     """
-    text = message[:2000]
-    text = _QUOTED.sub(lambda m: m.group() if m.group() in _VOCABULARY else "_", text)
+    text = message[:_LONGEST]
+    text = _OWN.sub(lambda match: match.group().replace("`", "\ue000"), text)
+    text = _BACKQUOTED.sub("_", text)
+    text = _BARE.sub(r"\1 _", text)
+    text = _QUOTED.sub("_", text)
     text = _NUMBER.sub("N", text)
     for _ in range(3):  # nested lists, inside out
         text = _LIST.sub("[]", text)
     text = _LONG_WORD.sub("_", text)
+    text = _ENUMERATION.sub("_", text).replace("\ue000", "`")
     return _SPACE.sub(" ", text).strip()[:160]
