@@ -37,11 +37,11 @@ _OWN = re.compile(
     r"|called `(?:Option|Result)::\w+\(\)` on an? `(?:None|Err|Ok)` value"
 )
 _BACKQUOTED = re.compile(r"`.*`", re.DOTALL)
-# These messages print a name without any quotes, up to the end or to the next colon.
-_BARE = re.compile(r"((?:contain|read|for) tensor|tensor info for) (?!`).*?(?=: | from file|$)", re.DOTALL)
+# These messages print a name without any quotes: up to the end, or up to the cause after the last colon.
+_BARE = re.compile(r"(contain tensor|tensor info for) .*|((?:read|failed for) tensor) .*(?= from file: |: )", re.DOTALL)
 _QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"|(?<!\w)'(?:[^'\\]|\\.)*'", re.DOTALL)
 _NUMBER = re.compile(r"(?<!\w)0x[0-9a-fA-F]+|(?<!\w)(?<![A-Za-z]-)-?\d[\d_.]*(?:[eE][+-]?\d+)?(?!\w)")
-_LIST = re.compile(r"\[[^\[\]]*\]|\([N, ]*\)")
+_LIST = re.compile(r"\[[^\[\]]*\]|(?<![\w:])\([N, ]*\)")
 _LONG_WORD = re.compile(r"\S{60,}")
 _ENUMERATION = re.compile(r"\b_(?:, _)+")
 _SPACE = re.compile(r"\s+")
@@ -57,11 +57,11 @@ def normalise(message: str) -> str:
     text = message[:_LONGEST]
     text = _OWN.sub(lambda match: match.group().replace("`", "\ue000"), text)
     text = _BACKQUOTED.sub("_", text)
-    text = _BARE.sub(r"\1 _", text)
+    text = _BARE.sub(lambda match: f"{match[1] or match[2]} _", text)
     text = _QUOTED.sub("_", text)
     text = _NUMBER.sub("N", text)
     for _ in range(3):  # nested lists, inside out
-        text = _LIST.sub("[]", text)
+        text = _LIST.sub("_", text)
     text = _LONG_WORD.sub("_", text)
     text = _ENUMERATION.sub("_", text).replace("\ue000", "`")
     return _SPACE.sub(" ", text).strip()[:160]

@@ -1,0 +1,28 @@
+"""The parsers under test. ``make test`` builds both; a test that needs one that is missing fails and says how to build it."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import pytest
+
+from harness.parsers import registry, runtime
+from harness.parsers.registry import Parser
+
+
+@pytest.fixture(scope="session")
+def wheel_parser() -> Parser:
+    """The plain release, as users have it."""
+    return registry.find(None, flavour="wheel")
+
+
+@pytest.fixture(scope="session")
+def sancov_parser() -> Parser:
+    """The instrumented build; it needs a process of its own."""
+    return registry.find(None, flavour="sancov")
+
+
+@pytest.fixture(scope="session")
+def safetensors(wheel_parser: Parser) -> ModuleType:
+    """The plain release, loaded into this process: the one build that pytest itself may load."""
+    return runtime.load(wheel_parser)
