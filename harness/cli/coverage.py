@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import click
@@ -15,7 +16,8 @@ from harness.coverage.collect import Coverage, collect
 from harness.coverage.model import Tally
 from harness.errors import HarnessError
 from harness.files import write_atomic
-from harness.parsers import registry
+from harness.parsers import build, registry
+from harness.parsers.registry import Parser
 from harness.targets import base
 
 
@@ -25,7 +27,11 @@ from harness.targets import base
 @click.option("--lcov", type=click.Path(path_type=Path), help="Write an LCOV tracefile there too.")
 @click.option("--target", "chosen", multiple=True, help="Only this target (may be repeated); default: all with seeds.")
 @click.option("--campaign", type=click.Path(path_type=Path), help="Replay this campaign's corpus as well.")
-@click.option("--parser", "name", help="The build to measure, without its -coverage; default: the newest release.")
+@click.option(
+    "--parser",
+    "name",
+    help="The build to measure, without its -coverage; default: the newest release, built if need be.",
+)
 def command(
     folder: Path | None,
     as_json: bool,
@@ -37,13 +43,12 @@ def command(
     """Replay the corpus on a coverage build and show what it reached.
 
     \b
-    Example:  harness build --coverage
-              harness coverage
+    Example:  harness coverage
               harness coverage --campaign build/campaigns/default --lcov lcov.info
     """  # noqa: D301 - click's mark for "leave this paragraph as it is" is a backspace
     console = Console(stderr=as_json, highlight=False)
-    parser = registry.find(name, flavour="coverage")
     inputs = _inputs(chosen, campaign, console)
+    parser = _parser(name, console)
     found = collect(parser, inputs)
     page = outputs.write(found, folder or paths.build_dir() / "coverage")
     if lcov is not None:
@@ -53,6 +58,15 @@ def command(
         return
     _print(found, console)
     click.echo(f"page: {page}")
+
+
+def _parser(name: str | None, console: Console) -> Parser:
+    """The coverage build of ``name``; that of a release is made if it is not there."""
+    release = name or registry.default_release()
+    is_release = re.fullmatch(r"\d+(\.\d+)+\w*", release)
+    if is_release and registry.read(registry.default_name(release, "coverage")) is None:
+        return build.build(release, flavour="coverage", progress=lambda line: console.print(line, markup=False))
+    return registry.find(name, flavour="coverage")
 
 
 def _inputs(chosen: tuple[str, ...], campaign: Path | None, console: Console) -> dict[str, list[bytes]]:

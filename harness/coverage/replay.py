@@ -6,38 +6,43 @@ on one target. The Rust profile is written when the process ends, to ``LLVM_PROF
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import coverage
 
 from harness.coverage import batches
 from harness.parsers import registry, runtime
+from harness.parsers.registry import Parser
 from harness.targets import base
 from harness.triage.child import limit_memory
 
 
-def replay(spec: Mapping[str, Any]) -> None:
-    """Run the batch of ``spec``; Python coverage goes to ``spec["python"]`` with the process' number."""
-    target = base.get(spec["target"])
-    parser = registry.find(spec["parser"])
-    watch = coverage.Coverage(
-        data_file=f"{spec['python']}.{spec['process']}",
-        branch=True,
-        config_file=False,
-        # All files below it are known to the report, imported or not.
-        source=[str(parser.site)],
-        # Threads of a numerical library are none of ours.
-        concurrency="thread",
-    )
+@contextlib.contextmanager
+def _python_watched(parser: Parser, data_file: str) -> Iterator[None]:
+    """Measure the parser's Python files, unless there is no file to write to."""
+    if not data_file:
+        yield
+        return
+    # Naming the folder, not the files, makes those that nobody imports known to the report too.
+    watch = coverage.Coverage(data_file=data_file, branch=True, config_file=False, source=[str(parser.site)])
     watch.start()
-    run = target.open(runtime.load(parser))
-    limit_memory(target.memory_mb)
-    batches.serve(spec, lambda _, data: run(data))
+    yield
     watch.stop()
     watch.save()
+
+
+def replay(spec: Mapping[str, Any]) -> None:
+    """Run the batch of ``spec``; Python coverage goes to ``spec["python"]`` with the process' number, if named."""
+    target = base.get(spec["target"])
+    parser = registry.find(spec["parser"])
+    with _python_watched(parser, spec["python"] and f"{spec['python']}.{spec['process']}"):
+        run = target.open(runtime.load(parser))
+        limit_memory(target.memory_mb)
+        batches.serve(spec, lambda _, data: run(data))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,95 @@
+"""Which regions inputs reach, for programs: the bench asks when a campaign had reached all there is.
+
+What `deserialize` can reach of tensor.rs is not written down anywhere, so it is taken from evidence: the functions that
+the committed corpus enters, and the regions in them that it has ever reached.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import corpus_store, paths
+from harness.coverage import batches
+from harness.coverage.llvm import rust_coverage
+from harness.coverage.model import Region, RustFile
+from harness.errors import HarnessError
+from harness.parsers.registry import Parser
+
+TENSOR_RS = "tensor.rs"
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Regions of one file: those that ran, and all regions of the functions that were entered."""
+
+    reached: frozenset[Region]
+    entered: frozenset[Region]
+
+
+def measure(parser: Parser, target: str, inputs: Sequence[bytes], file: str = TENSOR_RS) -> Reach:
+    """What ``inputs`` together reach in the parser's Rust file whose path ends with ``file``.
+
+    ``parser`` is a coverage build. Inputs that end their process are left out. Raises HarnessError when nothing could be
+    replayed, or the build has no such file.
+    """
+    if not inputs:
+        return Reach(frozenset(), frozenset())
+    with tempfile.TemporaryDirectory(prefix="harness-measure-") as name:
+        scratch = Path(name)
+        batches.run(
+            "harness.coverage.replay",
+            inputs,
+            {"parser": parser.name, "target": target, "python": ""},
+            lambda process: {"LLVM_PROFILE_FILE": str(scratch / f"{process}.profraw")},
+        )
+        profiles = [path for path in sorted(scratch.glob("*.profraw")) if path.stat().st_size]
+        if not profiles:
+            raise HarnessError(f"no input of {target} could be replayed", hint="harness doctor checks the set-up")
+        found = next((f for f in rust_coverage(parser, profiles, scratch) if f.path.endswith(file)), None)
+    if found is None:
+        raise HarnessError(f"parser {parser.name} has no file {file}", hint="harness coverage lists its files")
+    return _reach(found)
+
+
+def _reach(file: RustFile) -> Reach:
+    reached = frozenset(region for region, count in file.regions.items() if count)
+    functions = {f for region in reached if (f := file.source.function_at(region[:2])) is not None}
+    return Reach(reached, frozenset(r for r in file.regions if file.source.function_at(r[:2]) in functions))
+
+
+def known_reach(parser: Parser, target: str, file: str = TENSOR_RS) -> Reach:
+    """What the committed corpus of ``target`` reaches: the goal for a campaign that starts from nothing.
+
+    Raises HarnessError when the target has no seeds.
+    """
+    seeds = [data for _, data in corpus_store.list_seeds(paths.corpus_dir() / target).seeds]
+    if not seeds:
+        raise HarnessError(f"no seeds for target {target}", hint="harness corpus stats shows which targets have seeds")
+    return measure(parser, target, seeds, file)
+
+
+def first_complete(
+    parser: Parser, target: str, inputs: Sequence[bytes], wanted: AbstractSet[Region], file: str = TENSOR_RS
+) -> int | None:
+    """How many of ``inputs``, from the first on, it takes to reach all of ``wanted``; None when all do not suffice.
+
+    Halves the range each time: about log2(len(inputs)) replays of half a second.
+    """
+
+    def complete(count: int) -> bool:
+        return wanted <= measure(parser, target, inputs[:count], file).reached
+
+    low, high = 0, len(inputs)
+    if not complete(high):
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        if complete(middle):
+            high = middle
+        else:
+            low = middle + 1
+    return low
