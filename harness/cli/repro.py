@@ -10,25 +10,16 @@ import click
 from harness.parsers import registry
 from harness.parsers.registry import Parser
 from harness.targets import base
-from harness.triage import replay
+from harness.triage import filing, replay
 from harness.triage.inputs import Named, resolve
 from harness.triage.replay import Replay
 
-#: Builds that an input is run on when none is named: the one that users have, and the checked one.
-FLAVOURS = ("sancov", "wheel")
-
 
 def parsers_for(name: str | None, target: str) -> list[Parser | None]:
-    """The parser of that name, or every plain and instrumented build here; ``[None]`` for a target without parser.
-
-    Raises HarnessError when there is none.
-    """
-    if not base.get(target).uses_parser:
-        return [None]
-    if name is not None:
-        return [registry.find(name)]
-    found: list[Parser | None] = [parser for parser in registry.available() if parser.flavour in FLAVOURS]
-    return found or [registry.find(None)]
+    """The parser of that name, or every plain and instrumented build here; ``[None]`` for a target without parser."""
+    if name is None or not base.get(target).uses_parser:
+        return filing.builds(target)
+    return [registry.find(name)]
 
 
 @click.command(epilog="Example: harness repro header.duplicate-key-0c17b2d4 --parser 0.8.0-wheel")

@@ -1,4 +1,4 @@
-"""The process that inputs are run again in: ``python -m harness.triage.child PARSER TARGET MEMORY_MB``.
+"""The process that inputs are run again in: ``python -m harness.triage.child PARSER TARGET MEMORY_MB RELATIONS``.
 
 It loads one parser, opens one target, and then runs what it is sent until its input ends. It may die of what it
 runs: that is what it is for. Its stderr belongs to the parent, which reads the place of a panic from it.
@@ -6,18 +6,21 @@ runs: that is what it is for. Its stderr belongs to the parent, which reads the 
 
 from __future__ import annotations
 
+import base64
 import os
 import resource
 import signal
 import sys
+import traceback
 from typing import Any
 
+from harness.finding import Finding
 from harness.observation import Run
 from harness.parsers import registry, runtime
-from harness.targets import base
 from harness.targets.base import Target
 from harness.triage import wire
 from harness.triage.judging import isolated, judge_observation
+from harness.triage.openfile import target_named
 
 
 def limit_memory(megabytes: int) -> None:
@@ -30,27 +33,29 @@ def limit_memory(megabytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
-def answer(target: Target, run: Run, data: bytes) -> dict[str, Any]:
+def answer(target: Target, run: Run, data: bytes, *, relations: bool) -> dict[str, Any]:
     """Run one input and judge it."""
     observation = run(data)
     outcome, error, value = observation
+    variants: dict[Finding, bytes] = {}
     if isinstance(value, MemoryError):
         outcome, findings = "memory", [isolated(target, data, "memory", "allocation")]
     else:
-        findings = judge_observation(target, run, data, observation)
+        findings = judge_observation(target, run, data, observation, relations=relations, variants=variants)
     fields = [[f.oracle, f.kind, f.rule, f.aspect, f.summary] for f in findings]
-    return {"outcome": outcome, "error": error, "findings": fields}
+    other = [base64.b64encode(variants.get(finding, b"")).decode() for finding in findings]
+    return {"outcome": outcome, "error": error, "findings": fields, "variants": other}
 
 
 def main() -> None:
     """Serve until stdin ends."""
-    parser_name, target_name, memory_mb = sys.argv[1:4]
+    parser_name, target_name, memory_mb, relations = sys.argv[1:5]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     # Whatever the parser or a library prints must not get between the frames.
     replies = os.dup(1)
     os.dup2(2, 1)
-    target = base.get(target_name)
+    target = target_named(target_name)
     module = runtime.load(registry.find(parser_name)) if target.uses_parser else None
     run = target.open(module)
     limit_memory(int(memory_mb))
@@ -62,7 +67,11 @@ def main() -> None:
             return
         # The parent ends a run that takes too long; should the parent be gone, the kernel does.
         signal.setitimer(signal.ITIMER_REAL, seconds + 5)
-        message = answer(target, run, data)
+        try:
+            message = answer(target, run, data, relations=relations == "1")
+        except Exception:
+            # Targets catch what the parser throws, so this is a defect of ours: never blamed on the parser.
+            message = {"defect": traceback.format_exc()}
         signal.setitimer(signal.ITIMER_REAL, 0)
         wire.send(replies, message)
 

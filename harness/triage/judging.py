@@ -6,21 +6,21 @@ for everything. Both therefore see the same findings for the same input.
 
 from __future__ import annotations
 
+from harness.finding import Finding, normalise
 from harness.format import judge
 from harness.format.judge import Judgement
-from harness.observation import ACCEPT, Observation, Run
-from harness.oracles import contract, differential
-from harness.oracles.base import Finding
+from harness.observation import ACCEPT, PANIC, RAISE, REJECT, Observation, Reading, Run
+from harness.oracles import contract, differential, metamorphic
 from harness.targets.base import Target
 
 
 def judgement_of(target: Target, data: bytes) -> Judgement | None:
     """What the independent judge says of ``data``; None where the target is not judged by it.
 
-    The judge itself (target ``model``) is only held to its contract. A target whose inputs are no files but programs
-    that make them sets ``judged`` to False and may bring its own oracle, ``check(data, observation) -> list[Finding]``.
+    The judge itself (target ``model``) is only held to its contract; a target whose inputs are no files but programs
+    that make them brings its own oracle, ``check(data, observation) -> list[Finding]``.
     """
-    if not target.uses_parser or not getattr(target, "judged", True):
+    if not target.judged:
         return None
     return judge.judge(data)
 
@@ -30,8 +30,20 @@ def judge_run(target: Target, run: Run, data: bytes) -> list[Finding]:
     return judge_observation(target, run, data, run(data))
 
 
-def judge_observation(target: Target, run: Run, data: bytes, observation: Observation) -> list[Finding]:
-    """Every finding of a run that was observed already; ``run`` serves the oracles that compare further runs."""
+def judge_observation(
+    target: Target,
+    run: Run,
+    data: bytes,
+    observation: Observation,
+    *,
+    relations: bool = True,
+    variants: dict[Finding, bytes] | None = None,
+) -> list[Finding]:
+    """Every finding of a run that was observed already.
+
+    With ``relations``, accepted files are also run in about thirty other spellings (the metamorphic oracle);
+    ``variants`` then gets the other spelling that each of its findings is about, as far as it can be told.
+    """
     findings = contract.check(observation)
     own = getattr(target, "check", None)
     if own is not None:
@@ -39,9 +51,45 @@ def judge_observation(target: Target, run: Run, data: bytes, observation: Observ
     judgement = judgement_of(target, data)
     if judgement is None:
         return findings
-    reading = target.reading(observation[2]) if observation[0] == ACCEPT else None
-    findings += differential.check(data, judgement, observation, reading)
+    outcome, _, value = observation
+    if outcome == ACCEPT:
+        findings += differential.accepted(data, judgement, target.reading(value))
+    elif isinstance(value, Reading):
+        # Read in part: what was read is compared like that of an accepted file.
+        findings += differential.accepted(data, judgement, value)
+    else:
+        findings += differential.check(data, judgement, observation, None)
+    if relations:
+        recorder = _Recorder(run)
+        related = metamorphic.check(data, judgement, recorder, target, observation)
+        findings += related
+        if variants is not None:
+            variants |= {finding: other for finding in related if (other := recorder.variant(finding)) is not None}
     return findings
+
+
+class _Recorder:
+    """A run that remembers what it ran."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._runs: list[tuple[bytes, Observation]] = []
+
+    def __call__(self, data: bytes) -> Observation:
+        observation = self._run(data)
+        self._runs.append((data, observation))
+        return observation
+
+    def variant(self, finding: Finding) -> bytes | None:
+        """The run that ``finding`` speaks of: by how it ended, else the plain spelling."""
+        words, _, message = finding.aspect.partition(":")
+        ends = {"refused": REJECT, "raised": RAISE, "panicked": PANIC}
+        if words in ends:
+            for data, (outcome, error, _) in self._runs:
+                if outcome == ends[words] and normalise(error) == message:
+                    return data
+            return None
+        return next((data for data, observation in self._runs[1:] if observation[0] == ACCEPT), None)
 
 
 def isolated(target: Target, data: bytes, kind: str, sign: str) -> Finding:

@@ -6,6 +6,7 @@ not depend on earlier runs.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import re
@@ -18,15 +19,15 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 
 import harness
 from harness.errors import EngineError
-from harness.oracles.base import Finding
+from harness.finding import Finding
 from harness.parsers.registry import Parser
-from harness.targets import base
 from harness.triage import wire
 from harness.triage.judging import isolated
+from harness.triage.openfile import target_named
 from harness.triage.signature import signature
 
 TIMEOUT_S = 10.0
@@ -39,10 +40,14 @@ _REFUSED_ALLOCATION = b"memory allocation of "
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A finding and its signature on the target it was replayed on."""
+    """A finding and its signature on the target it was replayed on.
+
+    ``variant`` is the other spelling of the input that a metamorphic finding is about, else b"".
+    """
 
     signature: str
     finding: Finding
+    variant: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +79,25 @@ def died_of(status: int) -> str:
         return f"signal {-status}"
 
 
-class Replayer:
-    """A child process with one parser and one target. Use as a context manager.
+def _python_path() -> str:
+    """Where the child finds this very harness, and whatever the parent was given besides."""
+    own = str(Path(harness.__file__).parents[1])
+    return os.pathsep.join(filter(None, (own, os.environ.get("PYTHONPATH"))))
 
-    ``memory_mb`` (default: the target's own) is what a run may allocate beyond the loaded parser.
+
+class Replayer:
+    """A child process with one parser (None for a target that needs none) and one target. Use as a context manager.
+
+    ``memory_mb`` (default: the target's own) is what a run may allocate beyond the loaded parser. Without ``relations``
+    the metamorphic oracle, which costs about thirty further runs of each accepted input, is not asked.
     """
 
-    def __init__(self, parser: Parser | None, target: str, *, memory_mb: int | None = None) -> None:
+    def __init__(
+        self, parser: Parser | None, target: str, *, memory_mb: int | None = None, relations: bool = True
+    ) -> None:
         self.parser = parser
-        self.target = base.get(target)
+        self.target = target_named(target)
+        self.relations = relations
         self.memory_mb = memory_mb or self.target.memory_mb
         self._child: subprocess.Popen[bytes] | None = None
         self._stderr: IO[bytes] | None = None
@@ -114,11 +129,12 @@ class Replayer:
         self.close()
         self._stderr = tempfile.TemporaryFile(prefix="harness-replay-")  # noqa: SIM115 - lives as long as the child
         self._seen = 0
-        environment = {**os.environ, "RUST_BACKTRACE": "0", "PYTHONPATH": str(Path(harness.__file__).parents[1])}
+        environment = {**os.environ, "RUST_BACKTRACE": "0", "PYTHONPATH": _python_path()}
         # One thread each: idle pools of a numerical library would count against the memory limit.
         environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         name = self.parser.name if self.parser else ""
-        command = [sys.executable, "-P", "-m", "harness.triage.child", name, self.target.name, str(self.memory_mb)]
+        arguments = [name, self.target.name, str(self.memory_mb), str(int(self.relations))]
+        command = [sys.executable, "-P", "-m", "harness.triage.child", *arguments]
         self._child = child = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr, env=environment, bufsize=0
         )
@@ -129,7 +145,7 @@ class Replayer:
                               hint="harness doctor checks the installation; harness build makes the parser again")  # fmt: skip
         return child
 
-    def _reply(self, child: subprocess.Popen[bytes], seconds: float) -> dict[str, object] | None:
+    def _reply(self, child: subprocess.Popen[bytes], seconds: float) -> dict[str, Any] | None:
         """The child's next frame; None when it died or took too long."""
         assert child.stdout is not None
         descriptor = child.stdout.fileno()
@@ -152,7 +168,10 @@ class Replayer:
         return text
 
     def run(self, data: bytes, timeout_s: float = TIMEOUT_S) -> Replay:
-        """Run ``data`` once. Raises EngineError when the child cannot even load the parser."""
+        """Run ``data`` once.
+
+        Raises EngineError when the child cannot load the parser, and when an oracle of ours fails on the input.
+        """
         child = self._child
         if child is None or child.poll() is not None:
             child = self._start()
@@ -167,12 +186,19 @@ class Replayer:
         place = f"{found[1].decode(errors='replace')}:{int(found[2])}" if found else ""
         if reply is None:
             return self._ended(child, data, said)
-        fields = reply["findings"]
-        assert isinstance(fields, list)
-        return Replay(str(reply["outcome"]), str(reply["error"]), self._judged(Finding(*f) for f in fields), place)
+        if "defect" in reply:
+            raise EngineError(
+                f"the harness itself failed on this input, not the parser:\n{reply['defect'].rstrip()}",
+                hint="please report it with the input",
+            )
+        judged = tuple(
+            Judged(signature(self.target.name, Finding(*fields)), Finding(*fields), base64.b64decode(variant))
+            for fields, variant in zip(reply["findings"], reply["variants"], strict=True)
+        )
+        return Replay(reply["outcome"], reply["error"], judged, place)
 
-    def _judged(self, findings: object) -> tuple[Judged, ...]:
-        return tuple(Judged(signature(self.target.name, f), f) for f in findings)  # type: ignore[attr-defined]
+    def _judged(self, finding: Finding) -> tuple[Judged, ...]:
+        return (Judged(signature(self.target.name, finding), finding),)
 
     def _ended(self, child: subprocess.Popen[bytes], data: bytes, said: bytes) -> Replay:
         """The child died or hangs."""
@@ -182,13 +208,13 @@ class Replayer:
         except subprocess.TimeoutExpired:
             self.close()
             finding = isolated(self.target, data, "hang", "timeout")
-            return Replay("hang", "no answer within the time limit", self._judged([finding]))
+            return Replay("hang", "no answer within the time limit", self._judged(finding))
         self.close()
         if _REFUSED_ALLOCATION in said and status == -signal.SIGABRT:
             finding = isolated(self.target, data, "memory", "allocation")
-            return Replay("memory", said.decode(errors="replace").strip()[-300:], self._judged([finding]))
+            return Replay("memory", said.decode(errors="replace").strip()[-300:], self._judged(finding))
         sign = died_of(status)
-        return Replay("crash", sign, self._judged([isolated(self.target, data, "crash", sign)]))
+        return Replay("crash", sign, self._judged(isolated(self.target, data, "crash", sign)))
 
 
 def once(parser: Parser | None, target: str, data: bytes, timeout_s: float = TIMEOUT_S) -> Replay:

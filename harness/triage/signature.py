@@ -10,7 +10,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from harness.oracles.base import Finding
+from harness.finding import Finding
 
 _NOT_SLUG = re.compile(r"[^a-z0-9.]+")
 

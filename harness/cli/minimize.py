@@ -1,0 +1,72 @@
+"""``harness minimize``: the smallest input with the same signature."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness.cli._progress import shrinking
+from harness.errors import HarnessError
+from harness.files import write_atomic
+from harness.parsers import registry
+from harness.targets import base
+from harness.triage import crashes, filing, replay, store
+from harness.triage.inputs import Named, resolve
+
+
+@click.command(epilog="Example: harness minimize crash.safetensors --target safe_open --output small.safetensors")
+@click.argument("what", metavar="ID|FILE")
+@click.option("--target", metavar="T", help="Entry point. Default: the finding's own, or deserialize for a file.")
+@click.option("--parser", metavar="NAME", help="Default: a build on which it shows.")
+@click.option("--signature", "sig", metavar="TEXT", help="Which finding to keep, of a file that shows several.")
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: FILE.min; a finding's own input."
+)
+def command(what: str, target: str | None, parser: str | None, sig: str | None, output: Path | None) -> int:
+    """Make an input as small as it gets while it still shows the same finding.
+
+    Pieces of the header go first, with offsets and buffer following, then single bytes, until no single removal is kept.
+    The input of a campaign's finding is replaced; a filed one in crashes/ too. Ends with 1: the finding shows.
+    """
+    named = resolve(what)
+    entry = target or named.target or "deserialize"
+    data = named.data()
+    build, sig = _chosen(named, entry, parser, sig, data)
+    with shrinking(named.id or str(named.path)) as progress:
+        small = filing.smallest(build, entry, sig, data, progress)
+    place = output or (named.path if named.id else named.path.with_name(named.path.name + ".min"))
+    if small != data or place != named.path:
+        _store(named, place, small)
+    click.echo(f"{len(data)} -> {len(small)} bytes: {place}")
+    click.echo(f"Reproduce with: harness repro {named.id if place == named.path else place} --target {entry}")
+    return 1
+
+
+def _chosen(
+    named: Named, target: str, parser: str | None, sig: str | None, data: bytes
+) -> tuple[registry.Parser | None, str]:
+    """The build to minimise on, and the signature to keep."""
+    candidates = [registry.find(parser)] if parser and base.get(target).uses_parser else filing.builds(target)
+    wanted = sig or (named.signature if target == named.target else "")
+    seen: list[str] = []
+    for build in candidates:
+        found = replay.once(build, target, data).signatures
+        seen += found
+        if wanted in found or (found and not wanted):
+            return build, wanted or found[0]
+    shown = f"it shows {', '.join(dict.fromkeys(seen))}" if seen else "it shows no finding at all"
+    raise HarnessError(f"{named.path} does not show {wanted or 'a finding'} on {target}; {shown}",
+                       hint="--target and --signature choose another")  # fmt: skip
+
+
+def _store(named: Named, place: Path, small: bytes) -> None:
+    if named.id and place == named.path:
+        beside = place.parent
+        if (beside / crashes.ABOUT).is_file():
+            filing.refile(crashes.load(beside.resolve()), small)
+            return
+        stored = store.finding_at(beside)
+        store.replace_input(stored, small, stored.summary)
+        return
+    write_atomic(place, small)

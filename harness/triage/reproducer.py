@@ -1,0 +1,148 @@
+"""The reproducer of a filed finding: one Python file that needs nothing but ``pip install safetensors numpy``.
+
+It reads the input beside it, says what happens and what should, and ends with 1 when the defect shows, else with 0.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import lzma
+import pprint
+import textwrap
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+
+from harness.format.judge import judge
+from harness.observation import ACCEPT, PANIC, RAISE, REJECT
+from harness.targets import base
+from harness.targets.huge_layout import Layout, build
+from harness.targets.huge_program import decode, halved
+from harness.triage.crashes import INPUT, Crash
+
+_SHOULD = {
+    "refused": "the file is read: the format allows it",
+    "misread": "what is read is what the file says",
+    "panic": "the file is read, or refused with SafetensorError",
+    "raise": "the file is read, or refused with SafetensorError",
+    "crash": "the file is read or refused, and the process lives on",
+    "hang": "the file is read or refused at once",
+    "memory": "the file is read or refused within memory in proportion to its size",
+    "time": "twice the header takes about twice the time",
+}
+# Relations after which the other file holds something more, or elsewhere.
+_ADDS = ("one-more", "dimension")
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    text = (files("harness.triage") / "reproduce.py.j2").read_text(encoding="utf-8")
+    return jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True).from_string(text)  # noqa: S701 - Python, no HTML
+
+
+def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> str:
+    """The reproducer of ``crash``.
+
+    ``error`` is what the parser said of ``data``; ``variant`` the other spelling that a metamorphic finding is about.
+    """
+    check, wrong = _check(crash)
+    values: dict[str, Any] = {
+        "title": _plain(f"{crash.id}: {crash.summary}"),
+        "why": _plain(crash.why),
+        "own": not base.get(crash.target).uses_parser,
+        "releases": ", ".join(crash.releases) or "0.8.0",
+        "target": crash.target,
+        "input": INPUT,
+        "huge": _huge(crash, data) if crash.target == "huge" else None,
+        "should": repr(_should(crash, wrong)),
+        "check": check,
+        "wrong": wrong,
+        "error": repr(error.partition(":")[0]) if wrong == RAISE and error else "",
+        "memory_mb": base.get(crash.target).memory_mb,
+    }
+    if check == "misread":
+        values |= _expected(data)
+    if check == "relation":
+        relation = crash.rule.removeprefix("metamorphic.")
+        values |= {"relation": relation, "variant": _literal(variant), "adds": relation.startswith(_ADDS)}
+    return _template().render(values)
+
+
+def _check(crash: Crash) -> tuple[str, str]:
+    """Which check of the template tells the defect, and the outcome that is wrong."""
+    if crash.oracle == "isolation":
+        return "deadly", crash.kind
+    if crash.rule.startswith("metamorphic."):
+        return "relation", ""
+    if crash.rule == "misread":
+        return "misread", ""
+    if crash.kind in ("time", "memory"):
+        return ("time" if crash.kind == "time" else "growth"), crash.kind
+    if crash.kind == "panic":
+        return "outcome", PANIC
+    if crash.kind == "contract":
+        return "outcome", RAISE
+    return "outcome", REJECT if crash.rule == "refused" else ACCEPT
+
+
+def _should(crash: Crash, wrong: str) -> str:
+    if crash.rule.startswith("metamorphic."):
+        return "both read the same"
+    if wrong == ACCEPT:
+        return f"the file is refused: {crash.sentence}" if crash.sentence else "the file is refused"
+    return _SHOULD.get(crash.rule, _SHOULD.get(wrong, _SHOULD["misread"]))
+
+
+def _plain(text: str) -> str:
+    """Text that can stand in a docstring."""
+    clean = text.encode("ascii", "backslashreplace").decode().replace("\\", "\\\\").replace('"', "'")
+    return "\n".join(line for paragraph in clean.splitlines() for line in textwrap.wrap(paragraph, 110) or [""])
+
+
+def _literal(data: bytes) -> str:
+    lines = [data[at : at + 48] for at in range(0, len(data), 48)] or [b""]
+    return "(\n" + "".join(f"    {line!r}\n" for line in lines) + ")"
+
+
+def _expected(data: bytes) -> dict[str, str]:
+    header = judge(data).header
+    assert header is not None  # only files that the judge accepts are misread
+    tensors = {
+        tensor.name: (
+            tensor.dtype,
+            list(tensor.shape),
+            tensor.begin,
+            tensor.end,
+            hashlib.sha256(header.payload(data, tensor)).hexdigest(),
+        )
+        for tensor in header.tensors
+    }
+    return {"tensors": pprint.pformat(tensors, width=110, sort_dicts=False), "metadata": repr(header.metadata)}
+
+
+def _huge(crash: Crash, program: bytes) -> dict[str, Any]:
+    """The file that a program of target ``huge`` stands for, in a form that needs no program."""
+    steps = decode(program)
+    layout = build(steps)
+    headers = {"HEADER": _packed(layout)}
+    if crash.kind == "time":
+        headers["HALF"] = _packed(build(halved(steps)))
+    phase = crash.rule.partition(".")[2] if crash.kind in ("time", "memory") else ""
+    phase = phase or (
+        "deserialize" if "deserialize" in crash.aspect or crash.summary.startswith("deserialize") else "open"
+    )
+    return {
+        "prefix": layout.prefix,
+        "size": layout.size,
+        "buffer": layout.size - 8 - layout.header_size,
+        "headers": headers,
+        "phase": phase,
+    }
+
+
+def _packed(layout: Layout) -> str:
+    packed = base64.b85encode(lzma.compress(b"".join(layout.pieces), preset=6))
+    return _literal(packed)
