@@ -18,6 +18,7 @@ from harness.format.jsontoken import (
     COMMA,
     OPEN,
     OPEN_ARRAY,
+    PLAIN_LIST,
     QUOTE,
     SCALAR,
     JsonError,
@@ -136,6 +137,9 @@ class Reader:
 
     def _array(self, pos: int) -> tuple[list[Scalar | Opaque], int]:
         data, end = self._data, self._end
+        match = PLAIN_LIST.match(data, pos, end)
+        if match is not None:
+            return [int(item) for item in match[1].split(b",")], match.end()
         items: list[Scalar | Opaque] = []
         pos = space(data, pos + 1, end)
         if pos < end and data[pos] == CLOSE_ARRAY:

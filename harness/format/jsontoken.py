@@ -7,6 +7,7 @@ possessive, so that matching takes linear time and constant memory however long 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple, NoReturn
 
 HUGE = 10**20
@@ -39,6 +40,8 @@ STRING = re.compile(rb'"(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*
 _STRING_START = re.compile(rb'"(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+')
 _PLAIN_INTEGER = re.compile(rb"(?:0|[1-9][0-9]*+)(?![0-9.eE])")
 _NUMBER = re.compile(rb"(-?)(0|[1-9][0-9]*+)(?:\.([0-9]++))?(?:[eE]([+-]?)([0-9]++))?")
+# The usual shape or pair of offsets, whole: up to 32 integers of up to 19 digits, compact or with one space.
+PLAIN_LIST = re.compile(rb"\[((?:(?:0|[1-9][0-9]{0,18}+), ?+){0,31}+(?:0|[1-9][0-9]{0,18}+))\]")
 _LITERAL = re.compile(rb"true|false|null")
 SCALAR = re.compile(
     rb'"(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+"'
@@ -48,6 +51,7 @@ _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _SHORT = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _LITERALS: dict[bytes, bool | None] = {b"true": True, b"false": False, b"null": None}
 _MAX_DIGITS = 20
+_CACHED = 32
 
 QUOTE, COMMA, OPEN_ARRAY, CLOSE_ARRAY, OPEN, CLOSE = b'",[]{}'
 _DIGITS = frozenset(b"0123456789")
@@ -117,15 +121,17 @@ def scalar_at(data: bytes, pos: int, end: int) -> tuple[Scalar, int]:
         return string_at(data, pos, end)
     match = _NUMBER.match(data, pos, end)
     if match is not None:
-        return _number(match), match.end()
+        return (_short_number if match.end() - pos <= _CACHED else _number)(match[0]), match.end()
     match = _LITERAL.match(data, pos, end)
     if match is None:
         bad_value(data, pos, end)
     return _LITERALS[match[0]], match.end()
 
 
-def _number(match: re.Match[bytes]) -> Scalar:
+def _number(text: bytes) -> Scalar:
     """The exact value of a number that is not plain digits, without ever building a long integer."""
+    match = _NUMBER.fullmatch(text)
+    assert match is not None
     sign = -1 if match[1] else 1
     whole, fraction, exponent = match[2], match[3] or b"", (match[5] or b"").lstrip(b"0")
     if match[3] is None and match[5] is None and whole != b"0":
@@ -134,15 +140,19 @@ def _number(match: re.Match[bytes]) -> Scalar:
     if not digits:
         return Odd(0)
     significant = digits.rstrip(b"0")
-    shift = len(digits) - len(significant) - len(fraction)
+    down = match[4] == b"-"
     if len(exponent) > _MAX_DIGITS:
-        return Odd(None) if match[4] == b"-" else Odd(sign * HUGE)
-    scale = shift + (-1 if match[4] == b"-" else 1) * int(exponent or b"0")
+        return Odd(None) if down else Odd(sign * HUGE)
+    scale = len(digits) - len(significant) - len(fraction) + (-1 if down else 1) * int(exponent or b"0")
     if scale < 0:
         return Odd(None)
     if len(significant) + scale > _MAX_DIGITS:
         return Odd(sign * HUGE)
     return Odd(sign * int(significant) * 10**scale)
+
+
+# A long list of one number in an odd spelling costs neither a parse nor an object per element.
+_short_number = lru_cache(maxsize=256)(_number)
 
 
 def _before(data: bytes, pos: int) -> int:

@@ -1,7 +1,7 @@
 """The rules of the format by name, each with the sentence of its text that it stands on.
 
-The text is the format section of upstream's README as shipped in the sdist of 0.8.0. Where a limit stands
-elsewhere in that README, the sentence is taken from there.
+The text is the format section of upstream's README as shipped in the sdist of 0.8.0 (two sentences, on the limit of
+the header and on overlaps, stand elsewhere in it), quoted without its backquotes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ RULES: dict[str, str] = {
     "header.json": "a JSON UTF-8 string representing the header",
     "header.duplicate-key": "Duplicate keys are disallowed",
     "metadata.strings": "Arbitrary JSON is not allowed, all values must be strings",
-    "tensor.fields": 'The header is a dict like {"TENSOR_NAME": {"dtype": ..., "shape": ..., "data_offsets": ...}}',
+    "tensor.fields": '{"dtype": "F16", "shape": [1, 16, 256], "data_offsets": [BEGIN, END]}',
     "tensor.dtype": '"dtype": "F16"',
     "tensor.shape": '"shape": [1, 16, 256]',
     "tensor.offsets": "BEGIN as the starting offset and END as the one-past offset",
@@ -58,7 +58,7 @@ ASPECTS: dict[str, tuple[str, ...]] = {
     "tensor.fields": ("array-form", "null", "scalar", "missing"),
     "tensor.dtype": ("unknown", "not-string"),
     "tensor.shape": ("not-list", "not-integer", "negative"),
-    "tensor.offsets": ("not-list", "not-pair", "not-integer", "negative", "beyond-u64", "reversed"),
+    "tensor.offsets": ("not-list", "not-integer", "negative", "not-pair", "beyond-u64", "reversed"),
     "tensor.size": ("overflow", "mismatch"),
     "tensor.sub-byte": ("partial",),
     "layout.hole": ("start", "middle"),
@@ -74,7 +74,7 @@ ASPECTS: dict[str, tuple[str, ...]] = {
 """The closed vocabulary of ``Judgement.aspect``, per rule, again in the order of precedence."""
 
 UNSPECIFIED: dict[str, str] = {
-    "extra-field": 'The header is a dict like {"TENSOR_NAME": {"dtype": ..., "shape": ..., "data_offsets": ...}}',
+    "extra-field": 'The header is a dict like {"TENSOR_NAME": {"dtype": "F16", "shape": [1, 16, 256], "data_offsets": ',
     "integer-form": "Anything obscure might be modified at a later time, that odd ways to represent integer",
     "lone-surrogate": "In general the subset of JSON is implicitly decided by serde_json for this library",
     "huge-dimension": "They are not storing any data in the databuffer, yet retaining size in the header",
