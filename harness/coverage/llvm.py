@@ -20,10 +20,10 @@ _FOREIGN = re.compile(r"/registry/src/|/rustc/|/rustlib/|/git/checkouts/")
 _CODE_REGION = 0
 
 
-def rust_coverage(parser: Parser, profiles: Sequence[Path], scratch: Path) -> list[RustFile]:
+def rust_coverage(parser: Parser, profiles: Sequence[Path], scratch: Path, only: str = "") -> list[RustFile]:
     """The parser's Rust files with how often each region ran in all of ``profiles``; ``scratch`` is a folder for files.
 
-    Raises HarnessError when the tools are missing or do not read the profiles, or the build's source is gone.
+    ``only`` names the end of the one path wanted; default all. Raises HarnessError when the tools are missing or do not read the profiles, or the build's source is gone.
     """
     merged = scratch / "merged.profdata"
     listing = scratch / "profiles.txt"
@@ -34,7 +34,7 @@ def rust_coverage(parser: Parser, profiles: Sequence[Path], scratch: Path) -> li
     exported = json.loads(_run(*export))
     # Lines are counted by llvm-cov's own rules, which the JSON leaves to the reader.
     lines = line_counts(_run(*export, "-format=lcov").decode())
-    return read_export(exported["data"][0], lines, parser.source)
+    return read_export(exported["data"][0], lines, parser.source, only)
 
 
 def _run(tool: str, *arguments: str) -> bytes:
@@ -48,7 +48,7 @@ def _run(tool: str, *arguments: str) -> bytes:
     return done.stdout
 
 
-def read_export(export: dict[str, Any], lines: dict[str, dict[int, int]], root: Path) -> list[RustFile]:
+def read_export(export: dict[str, Any], lines: dict[str, dict[int, int]], root: Path, only: str = "") -> list[RustFile]:
     """The files below ``root`` in an llvm-cov JSON export, the core crate's first, with the ``lines`` of :func:`line_counts`.
 
     Raises HarnessError when the export names files of the parser and none of them is below ``root``.
@@ -69,9 +69,9 @@ def read_export(export: dict[str, Any], lines: dict[str, dict[int, int]], root: 
                 counts[region] = counts.get(region, 0) + count
     files = []
     for file in export["files"]:
-        if file["filename"] not in own:
+        path = own.get(file["filename"])
+        if path is None or not path.endswith(only):
             continue
-        path = own[file["filename"]]
         # A segment is [line, column, count, has count, starts a region, is a gap]; gaps are space between code.
         segments = [Segment(s[0], s[1], s[2], bool(s[3] and not s[5])) for s in file["segments"]]
         source = Source((root / path).read_bytes())

@@ -49,10 +49,10 @@ def measure(parser: Parser, target: str, inputs: Sequence[bytes], file: str = TE
         profiles = [path for path in sorted(scratch.glob("*.profraw")) if path.stat().st_size]
         if not profiles:
             raise HarnessError(f"no input of {target} could be replayed", hint="harness doctor checks the set-up")
-        found = next((f for f in rust_coverage(parser, profiles, scratch) if f.path.endswith(file)), None)
-    if found is None:
+        found = rust_coverage(parser, profiles, scratch, only=file)
+    if not found:
         raise HarnessError(f"parser {parser.name} has no file {file}", hint="harness coverage lists its files")
-    return _reach(found)
+    return _reach(found[0])
 
 
 def _reach(file: RustFile) -> Reach:

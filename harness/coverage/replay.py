@@ -12,8 +12,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import coverage
-
 from harness.coverage import batches
 from harness.parsers import registry, runtime
 from harness.parsers.registry import Parser
@@ -27,6 +25,8 @@ def _python_watched(parser: Parser, data_file: str) -> Iterator[None]:
     if not data_file:
         yield
         return
+    import coverage
+
     # Naming the folder, not the files, makes those that nobody imports known to the report too.
     watch = coverage.Coverage(data_file=data_file, branch=True, config_file=False, source=[str(parser.site)])
     watch.start()

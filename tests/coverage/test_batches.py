@@ -1,0 +1,57 @@
+"""Children that die must not take along what other inputs reached."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.coverage import batches
+from harness.errors import EngineError
+
+
+def run(
+    tmp_path: Path, inputs: list[bytes], *, broken: bool = False, batch: int = 500, rerun: bool = True
+) -> tuple[batches.Replayed, list[str]]:
+    out = tmp_path / "out"
+    out.mkdir(exist_ok=True)
+    settings = {"out": str(out), "mark": str(tmp_path / "mark"), "broken": broken}
+    found = batches.run("tests.coverage.dying_child", inputs, settings, batch=batch, rerun=rerun)
+    return found, sorted(line for file in out.iterdir() for line in file.read_text().splitlines())
+
+
+def test_everything_runs_once(tmp_path):
+    inputs = [b"%d" % i for i in range(7)]
+    found, ran = run(tmp_path, inputs, batch=3)
+    assert found == batches.Replayed(executed=7)
+    assert ran == [f"{i} {i}" for i in range(7)]
+
+
+def test_fatal_inputs_are_left_out_and_the_rest_still_counts(tmp_path):
+    inputs = [b"a", b"segfault", b"b", b"c", b"hang", b"d", b"exit"]
+    found, ran = run(tmp_path, inputs)
+    assert found.deaths == [(1, "SIGSEGV"), (4, "SIGALRM"), (6, "exit status 7")]
+    assert found.executed == 4
+    assert ran == ["0 a", "2 b", "3 c", "5 d"]
+
+
+def test_an_input_that_kills_only_once_is_left_out(tmp_path):
+    found, ran = run(tmp_path, [b"a", b"once", b"b"])
+    assert found.deaths == [(1, "SIGKILL")]
+    assert ran == ["0 a", "2 b"]
+
+
+def test_without_rerun_what_ran_before_a_death_is_not_run_again(tmp_path):
+    found, ran = run(tmp_path, [b"a", b"segfault", b"b"], rerun=False)
+    assert (found.executed, found.deaths) == (2, [(1, "SIGSEGV")])
+    # This child reports at its end, so what it ran before its death is lost: the caller asked for that.
+    assert ran == ["2 b"]
+
+
+def test_no_inputs_start_no_process(tmp_path):
+    assert run(tmp_path, []) == (batches.Replayed(), [])
+
+
+def test_a_child_that_cannot_start_is_an_error_with_its_words(tmp_path):
+    with pytest.raises(EngineError, match="exit status 1: cannot load the parser"):
+        run(tmp_path, [b"a"], broken=True)
