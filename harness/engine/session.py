@@ -8,6 +8,7 @@ meant to be valid, and a sample of the other refusals (the first 64 of each reas
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -30,6 +31,7 @@ def _ignore(key: Hashable) -> None:
 
 
 _TIMED_EVERY = 256
+_FULL_EVERY = 1000
 
 
 class Session:
@@ -67,6 +69,8 @@ class Session:
         #: Set by the mutator before each execution: the input was made to be valid.
         self.expect_valid = False
         self._seen_bases: set[bytes] = set()
+        self._pending: deque[bytes] = deque()
+        self._next_full = 0
 
     def execute(self, data: bytes) -> None:
         """Run and judge one input: atheris' callback."""
@@ -90,7 +94,7 @@ class Session:
 
     def _timed(self, data: bytes) -> None:
         """The same as in :meth:`execute`, under the clock: a sample, because reading the clock costs as much."""
-        clock = time.perf_counter_ns
+        clock = time.thread_time_ns
         start = clock()
         observation = self._run(data)
         ran = clock()
@@ -178,16 +182,19 @@ class Session:
     def base(self, data: bytes) -> None:
         """The mutator was handed ``data``: at mutate depth 1 that is a member of the corpus.
 
-        The first time, every oracle looks at it, the metamorphic one included. This happens between two executions,
-        where libFuzzer reads no counters.
+        Every oracle looks at each member once, the metamorphic one included; as that takes a hundred runs' time, one
+        member in a thousand executions. This happens between two executions, where libFuzzer reads no counters.
         """
-        if data in self._seen_bases:
-            return
-        self._seen_bases.add(data)
-        self.tally.bases += 1
-        if self._oracles:
-            for finding in judge_run(self.target, self._run, data):
-                self.report(data, finding)
+        if data not in self._seen_bases:
+            self._seen_bases.add(data)
+            self.tally.bases += 1
+            if self._oracles:
+                self._pending.append(data)
+        if self._pending and self.tally.executions >= self._next_full:
+            self._next_full = self.tally.executions + _FULL_EVERY
+            member = self._pending.popleft()
+            for finding in judge_run(self.target, self._run, member):
+                self.report(member, finding)
 
     def report(self, data: bytes, finding: Finding) -> None:
         """Count a finding; keep its smallest input, and store a new signature at once."""

@@ -35,7 +35,9 @@ from harness.triage import store
 
 STATUS = "status.json"
 GUARDED = "guarded"
-_STATUS_EVERY = 0.25
+_STATUS_EVERY = 0.5
+# A smaller input of a known signature is worth a write to disk only now and then.
+_SMALLER_EVERY = 5.0
 _GUARDED_SAMPLE = 1024
 _ENGINE_FAILED = 3
 
@@ -46,10 +48,10 @@ class Worker:
     def __init__(self, settings: WorkerSettings) -> None:
         self.settings = settings
         self.started = time.monotonic()
-        self._status_at = 0.0
+        self._status_at = self._stored_at = 0.0
         self._stop = False
         self._checked = False
-        self._mutated_at = 0
+        self._resident: list[tuple[float, int]] = []
 
     def run(self) -> NoReturn:
         """Fuzz until time, executions or a signal end it; never returns."""
@@ -148,9 +150,9 @@ class Worker:
             if tally.executions & 255:
                 made = self.mutator(data, max_size, seed)
             else:
-                start = time.perf_counter_ns()
+                start = time.thread_time_ns()
                 made = self.mutator(data, max_size, seed)
-                tally.mutate_ns += time.perf_counter_ns() - start
+                tally.mutate_ns += time.thread_time_ns() - start
                 tally.mutate_timed += 1
             session.expect_valid = getattr(self.mutator, "expect_valid", False)
             return made
@@ -174,7 +176,8 @@ class Worker:
         problem = check_log(
             self.settings.log, native=self.target.uses_parser, semantic=SIZE if self.settings.semantics else 0
         )
-        if not problem and self.settings.semantics and self.settings.oracles and not self.counters.index:
+        rewarded = self.settings.semantics and self.settings.oracles and self.session.tally.seeds
+        if not problem and rewarded and not self.counters.index:
             problem = "no semantic feature was gained on the seeds"
         if problem:
             self._fail(problem)
@@ -257,15 +260,26 @@ class Worker:
     def _write_status(self, *, final: bool = False) -> None:
         """Status for the supervisor, and smaller inputs for findings already stored."""
         self._status_at = time.monotonic()
-        for found in self.session.tally.found.values():
-            if len(found.smallest) < found.stored:
-                self._store(found)
+        # Ever sparser, so that a night's history stays short: about 30 points whatever the length.
+        at = round(self._status_at - self.started, 1)
+        if not self._resident or at >= 1.2 * self._resident[-1][0] or final:
+            self._resident.append((at, _resident_mb()))
+        else:
+            self._resident[-1] = (self._resident[-1][0], max(self._resident[-1][1], _resident_mb()))
+        if final or self._status_at - self._stored_at >= _SMALLER_EVERY:
+            self._stored_at = self._status_at
+            for found in self.session.tally.found.values():
+                if len(found.smallest) < found.stored:
+                    self._store(found)
         usage = resource.getrusage(resource.RUSAGE_SELF)
         status = self.session.tally.summary() | {
             "target": self.settings.target,
             "seconds": round(self._status_at - self.started, 3),
             "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3),
-            "rss_mb": _resident_mb(),
+            "executions_ns": round(1e9 * (usage.ru_utime + usage.ru_stime) / max(self.session.tally.executions, 1)),
+            "since_exec": round(time.time() - _process_start(), 3),
+            "rss_mb": self._resident[-1][1],
+            "rss_history": self._resident,
             "semantic_features": len(self.counters.index),
             "native_edges_at_start": self.native,
             "operators": {name: stats._asdict() for name, stats in self.mutator.stats().items()},
@@ -295,6 +309,13 @@ def _median(sizes: dict[int, int]) -> int:
 def _resident_mb() -> int:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() // 2**20
+
+
+def _process_start() -> float:
+    """When this process was started, in seconds since the epoch: interpreter start and imports count as start-up."""
+    ticks = int(Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19])
+    uptime = float(Path("/proc/uptime").read_text().split()[0])
+    return time.time() - uptime + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _load(parser: registry.Parser, target: targets.Target) -> tuple[Any, Any]:

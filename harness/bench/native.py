@@ -1,0 +1,112 @@
+"""The peer: libFuzzer without Python, on the crate's own entry point, as upstream fuzzes it.
+
+One call of ``SafeTensors::deserialize`` on the bytes libFuzzer makes, built from the same source as the parser under
+test with the same counters. libfuzzer-sys comes from the registry when this is built.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from harness import paths
+from harness.errors import HarnessError
+from harness.files import write_atomic
+from harness.parsers import toolchain
+from harness.parsers.registry import Parser
+
+_MANIFEST = """\
+[package]
+name = "native-peer"
+version = "0.0.0"
+edition = "2021"
+publish = false
+
+[[bin]]
+name = "native-peer"
+path = "main.rs"
+
+[dependencies]
+libfuzzer-sys = "=0.4.13"
+safetensors = {{ path = {path} }}
+
+[workspace]
+
+[profile.release]
+debug = 1
+overflow-checks = true
+debug-assertions = true
+"""
+
+_MAIN = """\
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let _ = safetensors::SafeTensors::deserialize(data);
+});
+"""
+
+_FLAGS = (
+    "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 "
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table "
+    "-Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1"
+)
+
+
+def build(parser: Parser) -> Path:
+    """Compile the peer against the parser's source; returns the program. Raises HarnessError with the compiler's words."""
+    crate = parser.source / "safetensors"
+    if not (crate / "Cargo.toml").is_file():
+        raise HarnessError(
+            f"parser {parser.name} kept no source to build the peer from", hint="harness build --release 0.8.0"
+        )
+    folder = paths.build_dir() / "bench" / "native"
+    folder.mkdir(parents=True, exist_ok=True)
+    import json
+
+    write_atomic(folder / "Cargo.toml", _MANIFEST.format(path=json.dumps(str(crate))))
+    write_atomic(folder / "main.rs", _MAIN)
+    triple = toolchain.compiler().host
+    done = subprocess.run(
+        ["cargo", "build", "--release", "--quiet", "--target", triple],
+        cwd=folder,
+        env=os.environ | {"RUSTFLAGS": _FLAGS},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise HarnessError(
+            f"the native peer does not build:\n{done.stderr[-3000:]}", hint="harness doctor checks cargo"
+        )
+    return folder / "target" / triple / "release" / "native-peer"
+
+
+def run(program: Path, seconds: float, seed: int) -> tuple[list[tuple[float, bytes]], int]:
+    """Fuzz from an empty corpus; the corpus as ``(seconds since the start, bytes)`` and the number of executions."""
+    with tempfile.TemporaryDirectory(prefix="native-peer-") as name:
+        corpus = Path(name) / "corpus"
+        corpus.mkdir()
+        started = time.time()
+        done = subprocess.run(
+            [
+                str(program), str(corpus), f"-max_total_time={round(seconds)}", f"-seed={seed}", "-print_final_stats=1",
+                "-reduce_inputs=0", f"-artifact_prefix={name}/", "-close_fd_mask=3",
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise HarnessError(f"the native peer ended with {done.returncode}:\n{done.stderr[-2000:]}")
+        executions = 0
+        for line in done.stderr.splitlines():
+            if line.startswith("stat::number_of_executed_units:"):
+                executions = int(line.split(":")[-1])
+        files = sorted(corpus.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+        inputs = [(path.stat().st_mtime - started, path.read_bytes()) for path in files]
+        shutil.rmtree(corpus)
+        return inputs, executions

@@ -1,0 +1,82 @@
+"""One worker, run to its end outside any campaign, and what it left: what every measurement here is made of."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness import paths
+from harness.engine.process import WorkerProcess, new_settings
+from harness.errors import EngineError
+
+_POLL = 0.05
+_GRACE = 60.0
+
+
+@dataclass(frozen=True)
+class Done:
+    """A worker's last status, its corpus as ``(seconds since the start, bytes)`` in order, and its start-up time."""
+
+    status: dict[str, Any]
+    corpus: list[tuple[float, bytes]]
+    edges: int
+
+    @property
+    def rate(self) -> float:
+        """Executions per CPU-second: the clock of a shared machine tells little."""
+        return float(self.status["executions"]) / max(float(self.status["cpu_seconds"]), 1e-9)
+
+    def share(self, name: str) -> float:
+        """Part of all executions, 0 to 1: ``deep`` or ``accepted``."""
+        return float(self.status[name]) / max(int(self.status["executions"]), 1)
+
+
+def seed_dirs(target: str) -> tuple[Path, ...]:
+    """The committed seeds of a target."""
+    return (paths.corpus_dir() / target,)
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A campaign folder for measurements, thrown away afterwards."""
+    parent = paths.build_dir() / "bench"
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="run-", dir=parent))
+    (folder / "findings").mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def fuzz(target: str, parser: str, folder: Path, **settings: Any) -> Done:
+    """Run one worker to its end. Raises EngineError when it fails or dies."""
+    settings.setdefault("seed", 1)
+    settings.setdefault("seed_dirs", seed_dirs(target))
+    worker = WorkerProcess(new_settings(target=target, parser=parser, campaign=folder, **settings))
+    limit = time.monotonic() + (settings.get("seconds") or 600) + _GRACE
+    started = time.time()
+    try:
+        while (code := worker.poll()) is None:
+            if time.monotonic() > limit:
+                raise EngineError(f"the bench's worker for {target} does not end\n{worker.log_tail()}")
+            time.sleep(_POLL)
+        if code != 0:
+            failure = worker.failure() or {}
+            raise EngineError(
+                f"the bench's worker for {target} ended with {code}: {failure.get('problem', '')}\n{worker.log_tail()}",
+                hint="run `harness doctor`",
+            )
+        files = sorted((worker.settings.memory / "corpus").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+        corpus = [(path.stat().st_mtime - started, path.read_bytes()) for path in files]
+        edges = worker.engine["cov"] - worker.status.get("semantic_features", 0)
+        return Done(worker.status, corpus, edges)
+    finally:
+        worker.kill()
+        worker.clear()
