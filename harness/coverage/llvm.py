@@ -23,7 +23,8 @@ _CODE_REGION = 0
 def rust_coverage(parser: Parser, profiles: Sequence[Path], scratch: Path, only: str = "") -> list[RustFile]:
     """The parser's Rust files with how often each region ran in all of ``profiles``; ``scratch`` is a folder for files.
 
-    ``only`` names the end of the one path wanted; default all. Raises HarnessError when the tools are missing or do not read the profiles, or the build's source is gone.
+    ``only`` is the end of the one path wanted; default all. Raises HarnessError when the tools are missing or do not
+    read the profiles, or the build's source is gone.
     """
     merged = scratch / "merged.profdata"
     listing = scratch / "profiles.txt"
@@ -49,8 +50,9 @@ def _run(tool: str, *arguments: str) -> bytes:
 
 
 def read_export(export: dict[str, Any], lines: dict[str, dict[int, int]], root: Path, only: str = "") -> list[RustFile]:
-    """The files below ``root`` in an llvm-cov JSON export, the core crate's first, with the ``lines`` of :func:`line_counts`.
+    """The files below ``root`` in an llvm-cov JSON export, the core crate's first.
 
+    ``lines`` is what :func:`line_counts` returns; ``only`` is the end of the one path wanted, default all.
     Raises HarnessError when the export names files of the parser and none of them is below ``root``.
     """
     own = _own_files([file["filename"] for file in export["files"]], root)

@@ -1,0 +1,85 @@
+"""``harness coverage`` end to end, in a project folder of its own with the real builds."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from harness import corpus_store, paths
+from harness.cli.coverage import command
+from harness.errors import HarnessError
+from harness.parsers import build, registry
+
+
+def framed(header: str, data: bytes = b"") -> bytes:
+    return struct.pack("<Q", len(header)) + header.encode() + data
+
+
+ONE = framed('{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', b"1234")
+
+
+def run(*arguments: object) -> Result:
+    result = CliRunner().invoke(command, [str(a) for a in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with one seed and this repository's builds."""
+    if registry.read(registry.default_name(registry.default_release(), "coverage")) is None:
+        build.build(flavour="coverage", progress=lambda line: None)
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build" / "parsers").symlink_to(paths.parsers_dir())
+    corpus_store.add(tmp_path / "corpus" / "deserialize", ONE)
+    monkeypatch.setenv("HARNESS_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_page_and_table(project):
+    result = run()
+    assert result.exit_code == 0
+    assert "deserialize: 1 inputs replayed" in result.output
+    assert "safetensors/src/tensor.rs" in result.output
+    assert result.output.splitlines()[-1] == f"page: {project}/build/coverage/index.html"
+    assert {p.name for p in (project / "build" / "coverage").iterdir()} == {"index.html", "coverage.json", "lcov.info"}
+
+
+def test_json_is_all_that_is_printed(project):
+    (project / "corpus" / "deserialize" / "foreign").write_text("x")
+    result = run("--json", "--html", project / "elsewhere", "--lcov", project / "my.info")
+    data = json.loads(result.stdout)
+    assert data["totals"]["rust"]["regions"]["covered"] > 100
+    assert "skipped 1 foreign file" in result.stderr
+    assert (project / "elsewhere" / "index.html").is_file()
+    assert (project / "my.info").read_text().startswith("TN:\nSF:")
+
+
+def test_a_campaign_s_corpus_is_replayed_too(project):
+    corpus_store.add(project / "night" / "corpus" / "deserialize", b"junk")
+    corpus_store.add(project / "night" / "corpus" / "safe_open", ONE)
+    data = json.loads(run("--json", "--campaign", project / "night").stdout)
+    assert data["targets"] == {
+        "deserialize": {"executed": 2, "killed": 0},
+        "safe_open": {"executed": 1, "killed": 0},
+    }
+
+
+def test_bad_uses_say_what_to_do(project):
+    with pytest.raises(HarnessError, match="is no campaign"):
+        run("--campaign", project / "missing")
+    with pytest.raises(HarnessError, match="does not run the parser"):
+        run("--target", "model")
+    with pytest.raises(HarnessError, match="no target is called"):
+        run("--target", "nonsense")
+    with pytest.raises(HarnessError, match="no seeds to replay for safe_open"):
+        run("--target", "safe_open")
+    with pytest.raises(HarnessError, match="no parser mine-coverage has been built"):
+        run("--parser", "mine")
+    with pytest.raises(HarnessError, match="cannot write"):
+        run("--lcov", project / "missing" / "lcov.info")
