@@ -50,4 +50,5 @@ def account(finding: Finding) -> tuple[str, str]:
     if finding.kind == "roundtrip":
         return "What was read and written again does not read the same.", ""
     sentence = RULES.get(finding.rule, "")
-    return f"The text of the format forbids this file, and it is accepted: {finding.summary}", sentence
+    detail = finding.summary.rpartition("forbids it: ")[2]
+    return f"The text of the format forbids this file, and it is accepted: {detail}.", sentence

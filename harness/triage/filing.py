@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -93,7 +94,7 @@ def describe(
         aspect=finding.aspect,
         sentence=sentence,
         place=first.replay.place,
-        releases=tuple(dict.fromkeys(one.parser.version for one in shown if one.parser)),
+        releases=tuple(sorted({one.parser.version for one in shown if one.parser}, key=_by_number)),
         builds=tuple(dict.fromkeys(one.parser.flavour for one in shown if one.parser and one.parser.version == newest)),
         found={
             "campaign": campaign.resolve().name,
@@ -109,6 +110,10 @@ def describe(
     return crash, reproducer.write(crash, data, first.replay.error, first.judged.variant)
 
 
+def _by_number(version: str) -> tuple[int, ...]:
+    return tuple(int(digits) for digits in re.findall(r"\d+", version))
+
+
 def file_finding(
     stored: Stored, campaign: Path, *, shrink: bool = True, say: Say, progress: Progress | None = None
 ) -> Crash | None:
@@ -117,13 +122,12 @@ def file_finding(
     The campaign keeps its input; what was found about it goes into its finding.json.
     """
     data = stored.data()
-    shown = shows(stored.target, stored.signature, data)
+    first = _first_builds(stored)
+    shown = shows(stored.target, stored.signature, data, first) or shows(stored.target, stored.signature, data)
     if not shown:
         say(f"{stored.id}: does not show again on any build; left in the campaign")
         store.update(stored, reproduces=[])
         return None
-    names = [one.parser.name if one.parser else stored.target for one in shown]
-    store.update(stored, reproduces=names)
     original = stored.about.get("found_size", stored.size)
     if shrink:
         try:
@@ -131,18 +135,25 @@ def file_finding(
         except HarnessError as error:
             # It showed in fresh processes, and not in one that has run before: filed as it is.
             say(f"{stored.id}: not minimised: {error}")
-        if data != stored.data():
-            again = shows(stored.target, stored.signature, data)
-            if not again:
-                say(f"{stored.id}: the minimised input does not show it in a fresh process; filed as found")
-                data = stored.data()
-            else:
-                shown = again
+    everywhere = shows(stored.target, stored.signature, data)
+    if not everywhere:
+        say(f"{stored.id}: the minimised input does not show it in a fresh process; filed as found")
+        data = stored.data()
+        everywhere = shows(stored.target, stored.signature, data) or shown
+    shown = everywhere
+    names = [one.parser.name if one.parser else stored.target for one in shown]
+    store.update(stored, reproduces=names)
     crash, text = describe(stored, data, shown, campaign, original=original)
     folder = crashes.file(crash, data, text)
     store.replace_input(stored, data, crash.summary)
     say(f"{crash.id}: filed ({original} -> {len(data)} bytes; {', '.join(names)})")
     return crashes.load(folder)
+
+
+def _first_builds(stored: Stored) -> list[Parser | None]:
+    """The build a finding was made on, and those of the newest release: enough to know whether it repeats."""
+    newest = registry.default_release()
+    return [p for p in builds(stored.target) if p is None or p.version == newest or p.name == stored.parser]
 
 
 def group(sig: str) -> str:

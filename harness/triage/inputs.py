@@ -91,7 +91,7 @@ def resolve(name: str) -> Named:
     found = _by_id(name)
     if found is not None:
         return found
-    if os.sep in name or path.suffix:
+    if os.sep in name:
         size_of(path)
     raise HarnessError(f"no file and no finding is called {name!r}", hint="harness findings lists the ids of a campaign; crashes/ holds the filed ones")  # fmt: skip
 

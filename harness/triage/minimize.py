@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from harness.errors import HarnessError
+from harness.format.dtypes import DTYPE_BITS
 from harness.triage.jsontree import Box, Entry, Node, Raw, boxes, parse, raws, render
 from harness.triage.layout import Layout
 
@@ -313,8 +314,9 @@ def _simple(text: bytes) -> Node:
 def _dtypes(file: _File) -> None:
     """The plainest dtype will often do."""
     assert file.root is not None
-    for place in Layout(file.root, file.buffer).places:
-        file.attempt(_set(place.tensor.dtype, "text", b'"U8"'))
+    for raw in list(raws(file.root)):
+        if raw.text[1:-1].decode("ascii", "replace") in DTYPE_BITS:
+            file.attempt(_set(raw, "text", b'"U8"'))
 
 
 def _strings(file: _File) -> None:

@@ -18,6 +18,7 @@ import jinja2
 
 from harness.format.judge import judge
 from harness.observation import ACCEPT, PANIC, RAISE, REJECT
+from harness.oracles.rewrite import WRITER_DTYPES
 from harness.targets import base
 from harness.targets.huge_layout import Layout, build
 from harness.targets.huge_program import decode, halved
@@ -57,7 +58,7 @@ def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> s
         "target": crash.target,
         "input": INPUT,
         "huge": _huge(crash, data) if crash.target == "huge" else None,
-        "should": repr(_should(crash, wrong)),
+        "should": repr(_should(crash, check, wrong)),
         "check": check,
         "wrong": wrong,
         "error": repr(error.partition(":")[0]) if wrong == RAISE and error else "",
@@ -65,6 +66,12 @@ def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> s
     }
     if check == "misread":
         values |= _expected(data)
+    if check == "written":
+        header = judge(data).header
+        values |= {
+            "metadata": repr(header.metadata if header else None),
+            "dtypes": pprint.pformat(WRITER_DTYPES, width=110),
+        }
     if check == "relation":
         relation = crash.rule.removeprefix("metamorphic.")
         values |= {"relation": relation, "variant": _literal(variant), "adds": relation.startswith(_ADDS)}
@@ -75,6 +82,8 @@ def _check(crash: Crash) -> tuple[str, str]:
     """Which check of the template tells the defect, and the outcome that is wrong."""
     if crash.oracle == "isolation":
         return "deadly", crash.kind
+    if crash.rule == "metamorphic.serialized-again":
+        return "written", ""
     if crash.rule.startswith("metamorphic."):
         return "relation", ""
     if crash.rule == "misread":
@@ -88,9 +97,9 @@ def _check(crash: Crash) -> tuple[str, str]:
     return "outcome", REJECT if crash.rule == "refused" else ACCEPT
 
 
-def _should(crash: Crash, wrong: str) -> str:
+def _should(crash: Crash, check: str, wrong: str) -> str:
     if crash.rule.startswith("metamorphic."):
-        return "both read the same"
+        return "what was written reads as what was given" if check == "written" else "both read the same"
     if wrong == ACCEPT:
         return f"the file is refused: {crash.sentence}" if crash.sentence else "the file is refused"
     return _SHOULD.get(crash.rule, _SHOULD.get(wrong, _SHOULD["misread"]))

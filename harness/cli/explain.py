@@ -1,0 +1,61 @@
+"""``harness explain``: a file's header in the open, with what is wrong in it marked."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from harness.errors import HarnessError
+from harness.format.judge import RULES, UNSPECIFIED, Judgement, judge
+from harness.targets import huge
+from harness.triage import inputs, show
+from harness.triage.inputs import Named, resolve
+from harness.triage.openfile import judge_file
+
+
+@click.command(epilog="Example: harness explain model.safetensors   (or the id of a finding)")
+@click.argument("what", metavar="FILE|ID")
+@click.option("--width", type=click.IntRange(min=40), default=100, show_default=True, help="Columns.")
+def command(what: str, width: int) -> int:
+    """Show the header of a file piece by piece, mark what breaks the format, and quote the sentence it breaks.
+
+    Ends with 0 when the format allows the file, else with 1.
+    """
+    named = resolve(what)
+    if named.target == "huge":
+        click.echo(huge.describe(named.data()), nl=False)
+        return 0
+    size = inputs.size_of(named.path)
+    if size <= inputs.MAX_WHOLE:
+        data = named.data()
+        judgement = judge(data)
+    else:
+        try:
+            judgement, data = judge_file(str(named.path))
+        except OSError as error:
+            raise HarnessError(f"{named.path}: {error.strerror}", hint="name a file that can be read") from error
+    _print(named, data, size, judgement, width)
+    return int(judgement.verdict != "accept")
+
+
+def _print(named: Named, data: bytes, size: int, judgement: Judgement, width: int) -> None:
+    colour = sys.stdout.isatty()
+    click.echo(f"{named.path}: {size:,} bytes" + (f"  ({named.signature})" if named.signature else ""))
+    tint = {"accept": "green", "reject": "red"}.get(judgement.verdict, "yellow")
+    rule = f" {judgement.rule} ({judgement.aspect}): {judgement.detail}" if judgement.rule else ""
+    click.echo(f"the format: {click.style(judgement.verdict, fg=tint)}{rule}")
+    sentence = _sentence(judgement.rule)
+    if sentence:
+        click.echo(f'  the text says: "{sentence}"')
+    click.echo("")
+    for line in show.lines(data, size, judgement.span, width=width, colour=colour):
+        click.echo(line)
+    if judgement.header is not None:
+        click.echo("")
+        for line in show.table(judgement.header, width=width):
+            click.echo(line)
+
+
+def _sentence(rule: str) -> str:
+    return RULES.get(rule) or UNSPECIFIED.get(rule.removeprefix("unspecified."), "")
