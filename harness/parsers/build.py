@@ -67,6 +67,7 @@ def build(
     name = name or registry.default_name(release or ("checkout" if source else registry.default_release()), flavour)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", name):
         raise HarnessError(f"{name!r} is no name for a parser", hint="letters, digits and . _ + - only")
+    _check_the_way(name)
     present = None if force else _present(job.key)
     if present is None:
         with _lock(progress):
@@ -196,8 +197,7 @@ def _compile(job: _Job, work: Path, final: Path, progress: Progress, log: Path) 
         sources.copy_tree(job.checkout, tree)
         project = job.checkout.project
         manifest["origin"] = f"checkout {job.checkout.root}"
-    # Cargo does not see what the wrapper adds to our own crates; these were copied just now, so it compiles them anew in
-    # any case. All others are shared by builds that compile them alike.
+    # The parser's own crates are compiled anew each time; all others are shared by builds that compile them alike.
     flags = repr((recipe.every, recipe.environment, compiler)).encode()
     target = cache / "target" / hashlib.sha256(flags).hexdigest()[:16]
     compilation.compile_project(
@@ -249,13 +249,18 @@ def _link(name: str, build_folder: Path) -> None:
     target = os.path.relpath(build_folder, link.parent)
     if link.is_symlink() and os.readlink(link) == target:
         return
-    if link.exists() and not link.is_symlink():
-        raise HarnessError(f"{link} is in the way and was not made by harness build", hint="move it away")
     temporary = link.with_name(f".link-{os.getpid()}")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target)
     os.replace(temporary, link)
     _prune()
+
+
+def _check_the_way(name: str) -> None:
+    """Raise HarnessError when something that is no link bears the name."""
+    link = paths.parsers_dir() / name
+    if link.exists() and not link.is_symlink():
+        raise HarnessError(f"{link} is in the way and was not made by harness build", hint="move it away")
 
 
 def _prune() -> None:

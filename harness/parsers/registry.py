@@ -119,5 +119,5 @@ def _command(name: str) -> str:
         base, flavour = name, "sancov"
     what = f"--release {base}" if re.fullmatch(r"\d+(\.\d+)+\w*", base) else "--source DIR"
     option = {"sancov": "", "address": " --sanitizer address", "coverage": " --coverage", "wheel": " --wheel"}[flavour]
-    given = f" --name {base}" if what == "--source DIR" else ""
+    given = f" --name {name}" if what == "--source DIR" else ""
     return f"harness build {what}{option}{given}"
