@@ -93,8 +93,10 @@ def _anchor(byte: int) -> int:
 
 
 def _encode_step(step: Step) -> bytes:
-    index = min(range(len(_ANCHORS)), key=lambda i: abs(_ANCHORS[i] - step.amount))
-    delta = max(-128, min(127, step.amount - _ANCHORS[index]))
+    cap = KINDS[step.kind].cap
+    wanted = next(anchor for anchor in _ANCHORS if anchor >= cap) if step.amount >= cap else step.amount
+    index = min(range(len(_ANCHORS)), key=lambda i: abs(_ANCHORS[i] - wanted))
+    delta = max(-128, min(127, wanted - _ANCHORS[index]))
     byte = index if index < len(_SMALL) else _FIRST_LARGE + index
     return bytes((_NAMES.index(step.kind), byte, delta & 0xFF, step.variant & 0xFF))
 
@@ -123,6 +125,7 @@ def seeds() -> dict[str, bytes]:
         "past-1-TB": (Step("big", 1 << 40), Step("tensors", 1)),
         "white-space": (Step("space", 4_096), Step("tensors", 1)),
         "open-string": (Step("string", 4_096),),
+        "padded": (Step("tensors", 1), Step("pad", 7)),
         "at-limit": (Step("tensors", 1), Step("pad-to", limit)),
         "past-limit": (Step("tensors", 1), Step("pad-to", limit + 1)),
         "prefix-past-limit": (Step("tensors", 1), Step("prefix-is", limit + 1)),
