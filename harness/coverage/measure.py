@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import corpus_store, paths
 from harness.coverage import batches
 from harness.coverage.llvm import rust_coverage
 from harness.coverage.model import Region, RustFile
@@ -59,37 +57,3 @@ def _reach(file: RustFile) -> Reach:
     reached = frozenset(region for region, count in file.regions.items() if count)
     functions = {f for region in reached if (f := file.source.function_at(region[:2])) is not None}
     return Reach(reached, frozenset(r for r in file.regions if file.source.function_at(r[:2]) in functions))
-
-
-def known_reach(parser: Parser, target: str, file: str = TENSOR_RS) -> Reach:
-    """What the committed corpus of ``target`` reaches: the goal for a campaign that starts from nothing.
-
-    Raises HarnessError when the target has no seeds.
-    """
-    seeds = [data for _, data in corpus_store.list_seeds(paths.corpus_dir() / target).seeds]
-    if not seeds:
-        raise HarnessError(f"no seeds for target {target}", hint="harness corpus stats shows which targets have seeds")
-    return measure(parser, target, seeds, file)
-
-
-def first_complete(
-    parser: Parser, target: str, inputs: Sequence[bytes], wanted: AbstractSet[Region], file: str = TENSOR_RS
-) -> int | None:
-    """How many of ``inputs``, from the first on, it takes to reach all of ``wanted``; None when all do not suffice.
-
-    Halves the range each time: about log2(len(inputs)) replays of half a second.
-    """
-
-    def complete(count: int) -> bool:
-        return wanted <= measure(parser, target, inputs[:count], file).reached
-
-    low, high = 0, len(inputs)
-    if not complete(high):
-        return None
-    while low < high:
-        middle = (low + high) // 2
-        if complete(middle):
-            high = middle
-        else:
-            low = middle + 1
-    return low

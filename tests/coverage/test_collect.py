@@ -11,7 +11,7 @@ import pytest
 from harness.coverage import outputs
 from harness.coverage.collect import collect
 from harness.coverage.llvm import rust_coverage
-from harness.coverage.measure import first_complete, measure
+from harness.coverage.measure import measure
 from harness.errors import HarnessError
 from harness.parsers import toolchain
 
@@ -108,14 +108,6 @@ def test_measure_counts_regions_and_the_functions_around_them(coverage_parser):
     one = measure(coverage_parser, "deserialize", [JUNK, ONE])
     assert junk.reached < one.reached < one.entered
     assert measure(coverage_parser, "deserialize", []).reached == frozenset()
-
-
-def test_first_complete_finds_the_input_that_completes(coverage_parser):
-    inputs = [JUNK, JUNK, EMPTY, JUNK, ONE, OVERLAP, JUNK]
-    wanted = measure(coverage_parser, "deserialize", [JUNK, ONE]).reached
-    assert first_complete(coverage_parser, "deserialize", inputs, wanted) == 5
-    assert first_complete(coverage_parser, "deserialize", inputs[:4], wanted) is None
-    assert first_complete(coverage_parser, "deserialize", inputs, frozenset()) == 0
 
 
 def test_other_builds_measure_nothing(wheel_parser):
