@@ -66,8 +66,11 @@ def read_plain(data: bytes, size: int) -> Header | None:
             if type(begin) is not int or type(stop) is not int or type(shape) is not list or stop > U64_MAX:
                 return None
             for dimension in shape:
+                # The type comes first: a number times a list is a long list.
+                if type(dimension) is not int:
+                    return None
                 bits *= dimension
-                if type(dimension) is not int or bits > U64_MAX:
+                if bits > U64_MAX:
                     return None
             if bits != (stop - begin) << 3 or (not bits and max(shape) > U64_MAX):
                 return None

@@ -48,6 +48,7 @@ SCALAR = re.compile(
     rb"|-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?|true|false|null"
 )
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
+_PIECE = re.compile(r"(?:[^\\]++|\\u[0-9a-fA-F]{4}|\\.){1,4096}+", re.DOTALL)
 _SHORT = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _LITERALS: dict[bytes, bool | None] = {b"true": True, b"false": False, b"null": None}
 _MAX_DIGITS = 20
@@ -105,7 +106,8 @@ def _unescape(text: str) -> str:
         code = match[1]
         return chr(int(code, 16)) if code is not None else _SHORT[match[2]]
 
-    plain = _ESCAPE.sub(one, text)
+    # In pieces, or a long string of escapes would lie in memory as one object per character.
+    plain = "".join(_ESCAPE.sub(one, piece) for piece in _PIECE.findall(text))
     # Two escapes of a pair are one character; a surrogate that found no partner stays as it is.
     return plain.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 

@@ -352,6 +352,13 @@ def test_spans_point_at_the_defect() -> None:
     assert marked(two(tensor(), tensor(offsets="[2,6]"), bytes(6))) == b"[2,6]"
 
 
+@pytest.mark.parametrize("odd", ["[1]", '"a"', '""', "[]", "true", "{}"])
+def test_a_dimension_of_another_type_is_never_multiplied(odd: str) -> None:
+    for huge in (2**30, 2**45, 2**58):
+        judgement = judge(one(shape=f"[{huge},{odd}]"))
+        assert (judgement.rule, judgement.aspect) == ("tensor.shape", "not-integer")
+
+
 def test_a_header_alone_with_the_size_of_the_file() -> None:
     """A sparse file of terabytes is judged by its front."""
     huge = 2**50
