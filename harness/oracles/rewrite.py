@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from harness.observation import Observation, classify
+from harness.observation import REJECT, Observation, classify
 
 #: The format's dtypes by the names that ``serialize`` takes. It has none for F6 and, in this form, for F4 of odd length.
 WRITER_DTYPES = {
@@ -38,8 +38,10 @@ def serialize(parts: Sequence[Part], metadata: dict[str, str] | None) -> bytes |
         for (name, dtype, _, data), shape, buffer in zip(parts, shapes, buffers, strict=True):
             described[name] = _describe(module, WRITER_DTYPES[dtype], shape, data, buffer)
         return bytes(module.serialize(described, metadata))
+    except module.SafetensorError as error:
+        return REJECT, str(error), error
     except BaseException as error:
-        return classify(error, (module.SafetensorError,))
+        return classify(error, ())
 
 
 def _writer_shape(dtype: str, shape: tuple[int, ...]) -> list[int] | None:
