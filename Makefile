@@ -25,9 +25,10 @@ test:
 	@set -e; venv=$$(.ci/setup "$(PYTHON)"); \
 	"$$venv/bin/harness" build; \
 	"$$venv/bin/harness" build --wheel; \
-	.ci/lint "$$venv"; \
+	status=0; .ci/lint "$$venv" || status=$$?; \
 	echo "test: pytest"; \
-	"$$venv/bin/python" -m pytest -q $(ARGS)
+	"$$venv/bin/python" -m pytest -q $(ARGS) || status=$$?; \
+	exit $$status
 
 lint:
 	@set -e; venv=$$(.ci/setup "$(PYTHON)"); .ci/lint "$$venv"

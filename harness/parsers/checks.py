@@ -14,10 +14,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-import harness
 from harness import paths
 from harness.errors import HarnessError
-from harness.parsers import registry, toolchain
+from harness.parsers import registry, runtime, toolchain
 from harness.parsers.probe import Probe, probe
 
 Status = Literal["ok", "warn", "fail"]
@@ -89,7 +88,7 @@ def _symbols() -> Check:
         "import ctypes, sys; from harness.parsers import runtime; runtime.prepare(mutator=True); "
         "scope = ctypes.CDLL(None); print([s for s in sys.argv[1:] if not hasattr(scope, s)])"
     )
-    variables = {**os.environ, "PYTHONPATH": str(Path(harness.__file__).parents[1])}
+    variables = {**os.environ, "PYTHONPATH": runtime.python_path()}
     command = [sys.executable, "-c", program, *_SYMBOLS, "LLVMFuzzerCustomMutator"]
     answer = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
     if answer.returncode != 0:

@@ -11,9 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 
-import harness
 from harness import paths
 from harness.parsers import registry, runtime
 from harness.parsers.registry import Parser
@@ -40,7 +38,7 @@ class Probe:
 def probe(parser: Parser, timeout: float = 120) -> Probe:
     """Fuzz ``deserialize`` of this parser for a few hundred runs; ``timeout`` in seconds."""
     variables = {**os.environ, **runtime.environment(parser, mutator=True)}
-    variables |= {"PYTHONPATH": str(Path(harness.__file__).parents[1]), "HARNESS_HOME": str(paths.home())}
+    variables |= {"PYTHONPATH": runtime.python_path(), "HARNESS_HOME": str(paths.home())}
     command = [sys.executable, "-m", "harness.parsers.probe", parser.name]
     with tempfile.TemporaryDirectory() as folder:
         try:

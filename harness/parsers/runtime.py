@@ -20,6 +20,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import harness
 from harness.errors import HarnessError
 from harness.parsers.registry import Parser
 
@@ -98,6 +99,11 @@ def load(parser: Parser, *, mutator: bool = False) -> ModuleType:
         )
     _loaded = parser
     return module
+
+
+def python_path() -> str:
+    """``PYTHONPATH`` for a child that is to import this very harness, from wherever it is started."""
+    return os.pathsep.join(filter(None, [str(Path(harness.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]))
 
 
 def internal_libfuzzer(parser: Parser) -> bool:

@@ -40,7 +40,7 @@ def locate(folder: Path) -> Checkout:
     if not folder.is_dir():
         what = "is not a folder" if folder.exists() else "does not exist"
         raise HarnessError(f"{folder} {what}", hint="--source takes a checkout of the safetensors repository")
-    folder = folder.resolve()
+    given, folder = folder, folder.resolve()
     beside = folder.parent.parent
     if folder == beside / "bindings/python" and (beside / "safetensors/Cargo.toml").is_file():
         return Checkout(beside, Path("bindings/python"))
@@ -48,7 +48,7 @@ def locate(folder: Path) -> Checkout:
         if (folder / project / "pyproject.toml").is_file() and _names_the_package(folder / project):
             return Checkout(folder, project)
     raise HarnessError(
-        f"{folder} holds no Python project called {PACKAGE}",
+        f"{given} holds no Python project called {PACKAGE}",
         hint="--source takes the root of a safetensors checkout, its bindings/python, or an unpacked sdist",
     )
 
