@@ -107,10 +107,12 @@ def _write(path: Path, text: str) -> None:
 
 def _print(found: Coverage, console: Console) -> None:
     for warning in found.warnings:
-        console.print(f"warning: {warning}", style="yellow", markup=False)
-    for name, replay in found.replays.items():
-        killed = f", {len(replay.deaths)} ended their process and are left out" if replay.deaths else ""
-        console.print(f"{name}: {replay.executed} inputs replayed{killed}", markup=False)
+        console.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
+    for name, reach in found.targets.items():
+        killed = f", {len(reach.replay.deaths)} ended their process and are left out" if reach.replay.deaths else ""
+        regions = f"{reach.regions} Rust regions reached, of {reach.entered} in the functions they enter"
+        text = f"{name}: {reach.replay.executed} inputs replayed{killed}; {regions}"
+        console.print(text, markup=False, soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("of what can be reached", no_wrap=True, overflow="ellipsis")
     for heading in ("regions, branches", "lines", "functions"):

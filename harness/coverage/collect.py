@@ -17,12 +17,21 @@ from harness.parsers.registry import Parser
 from harness.targets import base
 
 
+@dataclass(frozen=True, slots=True)
+class TargetReach:
+    """What one target's inputs reached: the replay, and Rust ``regions`` of all in the functions it ``entered``."""
+
+    replay: Replayed
+    regions: int
+    entered: int
+
+
 @dataclass(slots=True)
 class Coverage:
-    """What inputs reached in a parser. ``replays`` says per target how the replay went."""
+    """What inputs reached in a parser, by target, then in all."""
 
     parser: Parser
-    replays: dict[str, Replayed]
+    targets: dict[str, TargetReach]
     rust: list[RustFile]
     python: list[PythonFile]
     warnings: list[str] = field(default_factory=list)
@@ -51,8 +60,8 @@ def collect(parser: Parser, inputs: Mapping[str, Sequence[bytes]]) -> Coverage:
         )
     with tempfile.TemporaryDirectory(prefix="harness-coverage-") as name:
         scratch = Path(name)
-        replays = {target: replay(parser, target, data, scratch / target) for target, data in inputs.items()}
-        profiles = sorted(path for path in scratch.glob("*/*.profraw") if path.stat().st_size)
+        targets = {target: _target_reach(parser, target, data, scratch / target) for target, data in inputs.items()}
+        profiles = _profiles(scratch)
         if not profiles:
             raise HarnessError("no input was replayed", hint="harness corpus stats shows which targets have seeds")
         rust = rust_coverage(parser, profiles, scratch)
@@ -64,7 +73,22 @@ def collect(parser: Parser, inputs: Mapping[str, Sequence[bytes]]) -> Coverage:
         warnings.insert(
             0, f"what cannot be reached was established on {', '.join(releases)}; for {parser.version} it is a guess"
         )
-    return Coverage(parser, replays, rust, python, warnings)
+    return Coverage(parser, targets, rust, python, warnings)
+
+
+def _profiles(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*.profraw") if path.stat().st_size)
+
+
+def _target_reach(parser: Parser, target: str, inputs: Sequence[bytes], folder: Path) -> TargetReach:
+    replayed = replay(parser, target, inputs, folder)
+    profiles = _profiles(folder)
+    files = rust_coverage(parser, profiles, folder) if profiles else []
+    return TargetReach(
+        replayed,
+        sum(count > 0 for file in files for count in file.regions.values()),
+        sum(len(file.entered()) for file in files),
+    )
 
 
 def replay(parser: Parser, target: str, inputs: Sequence[bytes], folder: Path) -> Replayed:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from harness.coverage import batches
 from harness.coverage.llvm import rust_coverage
-from harness.coverage.model import Region, RustFile
+from harness.coverage.model import Region
 from harness.errors import HarnessError
 from harness.parsers.registry import Parser
 
@@ -50,10 +50,5 @@ def measure(parser: Parser, target: str, inputs: Sequence[bytes], file: str = TE
         found = rust_coverage(parser, profiles, scratch, only=file)
     if not found:
         raise HarnessError(f"parser {parser.name} has no file {file}", hint="harness coverage lists its files")
-    return _reach(found[0])
-
-
-def _reach(file: RustFile) -> Reach:
-    reached = frozenset(region for region, count in file.regions.items() if count)
-    functions = {f for region in reached if (f := file.source.function_at(region[:2])) is not None}
-    return Reach(reached, frozenset(r for r in file.regions if file.source.function_at(r[:2]) in functions))
+    reached = frozenset(region for region, count in found[0].regions.items() if count)
+    return Reach(reached, frozenset(found[0].entered()))

@@ -81,6 +81,12 @@ class RustFile:
         function = self.source.function_at(place)
         return self.excluded.get(function.start, "") if function else ""
 
+    def entered(self) -> set[Region]:
+        """All regions of the functions in which something ran, and what ran outside of functions."""
+        ran = {region for region, count in self.regions.items() if count}
+        functions = {self.source.function_at(region[:2]) for region in ran} - {None}
+        return ran | {region for region in self.regions if self.source.function_at(region[:2]) in functions}
+
     @property
     def region_tally(self) -> Tally:
         """Regions; several instantiations of one piece of source count once, covered if any of them ran."""

@@ -35,7 +35,13 @@ def as_json(found: Coverage) -> dict[str, Any]:
         "parser": found.parser.name,
         "version": found.parser.version,
         "targets": {
-            name: {"executed": replay.executed, "killed": len(replay.deaths)} for name, replay in found.replays.items()
+            name: {
+                "executed": reach.replay.executed,
+                "killed": len(reach.replay.deaths),
+                "regions": reach.regions,
+                "regions_of_entered_functions": reach.entered,
+            }
+            for name, reach in found.targets.items()
         },
         "totals": {language: {k: _tally(t) for k, t in sums.items()} for language, sums in found.totals().items()},
         "files": [_rust_entry(f) for f in found.rust] + [_python_entry(f) for f in found.python],

@@ -44,7 +44,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_page_and_table(project):
     result = run()
     assert result.exit_code == 0
-    assert "deserialize: 1 inputs replayed" in result.output
+    assert "deserialize: 1 inputs replayed; " in result.output
     assert "safetensors/src/tensor.rs" in result.output
     assert result.output.splitlines()[-1] == f"page: {project}/build/coverage/index.html"
     assert {p.name for p in (project / "build" / "coverage").iterdir()} == {"index.html", "coverage.json", "lcov.info"}
@@ -64,10 +64,7 @@ def test_a_campaign_s_corpus_is_replayed_too(project):
     corpus_store.add(project / "night" / "corpus" / "deserialize", b"junk")
     corpus_store.add(project / "night" / "corpus" / "safe_open", ONE)
     data = json.loads(run("--json", "--campaign", project / "night").stdout)
-    assert data["targets"] == {
-        "deserialize": {"executed": 2, "killed": 0},
-        "safe_open": {"executed": 1, "killed": 0},
-    }
+    assert {name: target["executed"] for name, target in data["targets"].items()} == {"deserialize": 2, "safe_open": 1}
 
 
 def test_bad_uses_say_what_to_do(project):

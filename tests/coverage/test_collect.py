@@ -54,7 +54,8 @@ def test_numbers_are_those_of_llvm_cov(broad_use, tmp_path):
 def test_what_an_input_reaches(coverage_parser):
     found = collect(coverage_parser, {"deserialize": [JUNK, EMPTY, OVERLAP]})
     assert found.warnings == []
-    assert found.replays["deserialize"].executed == 3
+    assert found.targets["deserialize"].replay.executed == 3
+    assert 100 < found.targets["deserialize"].regions < found.targets["deserialize"].entered
     tensor_rs = next(file for file in found.rust if file.path.endswith("tensor.rs"))
     entered = {f.name: f.count for f in tensor_rs.functions}
     assert entered["SafeTensors::read_metadata"] == 3
@@ -83,7 +84,7 @@ def test_outputs_agree_with_each_other(coverage_parser, tmp_path):
     found = collect(coverage_parser, {"deserialize": [JUNK, ONE]})
     page = outputs.write(found, tmp_path / "report").read_text()
     data = outputs.as_json(found)
-    assert data["targets"] == {"deserialize": {"executed": 2, "killed": 0}}
+    assert data["targets"]["deserialize"].items() >= {"executed": 2, "killed": 0}.items()
     by_path = {entry["path"]: entry for entry in data["files"]}
     tensor_rs = by_path["safetensors/src/tensor.rs"]
     regions = tensor_rs["regions"]
