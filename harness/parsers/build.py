@@ -218,6 +218,7 @@ def _compile(job: _Job, work: Path, final: Path, progress: Progress, log: Path) 
     manifest |= {
         "compiler": dataclasses.asdict(compiler),
         "flags": {"own": list(recipe.own), "every": list(recipe.every), "own_crates": list(OWN_CRATES)},
+        "fixed_hash_keys": recipe.fixed_hash_keys,
         "crates": compilation.resolved_crates(tree),
     }
     return manifest

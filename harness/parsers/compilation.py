@@ -75,6 +75,8 @@ def compile_project(job: Compilation, progress: Progress, log: Path) -> None:
     """Compile and install. Raises HarnessError with the compiler's error when that fails."""
     variables = environment() | dict(job.recipe.environment)
     own = [*job.recipe.own, f"--remap-path-prefix={job.remap}"]
+    if job.recipe.fixed_hash_keys:
+        own.append(f"-Clink-arg={_fixed_getrandom(job.wrapper.parent)}")
     job.wrapper.write_text(WRAPPER)
     job.wrapper.chmod(0o755)
     variables |= {
@@ -105,6 +107,21 @@ def compile_project(job: Compilation, progress: Progress, log: Path) -> None:
             f"the parser did not compile:\n{errors_in(log.read_text(errors='replace'))}",
             hint=f"nothing that was built before has changed; the whole log: {log}",
         )
+
+
+def _fixed_getrandom(folder: Path) -> Path:
+    """Compile getrandom.c into ``folder``, by the C compiler that rustc links with."""
+    out = folder / "getrandom.o"
+    source = Path(__file__).with_name("getrandom.c")
+    command = [os.environ.get("CC", "cc"), "-O1", "-fPIC", "-c", str(source), "-o", str(out)]
+    try:
+        subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError) as error:
+        said = getattr(error, "stderr", None) or str(error)
+        raise HarnessError(
+            f"the C compiler does not work: {said}", hint="rustc links with it: apt-get install gcc"
+        ) from error
+    return out
 
 
 def _forget_own_crates(target: Path) -> None:

@@ -47,18 +47,21 @@ class Recipe:
     every: tuple[str, ...]
     """For every crate of the target (build scripts stay plain)."""
     environment: tuple[tuple[str, str], ...] = ()
+    fixed_hash_keys: bool = False
+    """Whether hash maps have the same keys in every process (getrandom.c), so that a run of the fuzzer repeats."""
 
 
 # A profile of the manifest could ask for link-time optimisation, which loses the instrumentation, or strip names.
 _PLAIN_PROFILE = (("CARGO_PROFILE_RELEASE_LTO", "off"), ("CARGO_PROFILE_RELEASE_STRIP", "none"))
 
 RECIPES = {
-    "sancov": Recipe(own=(*_SANCOV, *_DEBUG, *_CHECKED), every=(), environment=_PLAIN_PROFILE),
+    "sancov": Recipe(own=(*_SANCOV, *_DEBUG, *_CHECKED), every=(), environment=_PLAIN_PROFILE, fixed_hash_keys=True),
     # Sanitizers are an unstable option that a stable compiler carries; every crate must agree on them.
     "address": Recipe(
         own=(*_SANCOV, *_DEBUG, *_CHECKED),
         every=("-Zsanitizer=address",),
         environment=(*_PLAIN_PROFILE, ("RUSTC_BOOTSTRAP", "1")),
+        fixed_hash_keys=True,
     ),
     "coverage": Recipe(own=("-Cinstrument-coverage", *_DEBUG), every=(), environment=_PLAIN_PROFILE),
     # What users run: the project's own profile, untouched.
