@@ -28,7 +28,12 @@ class Recorder:
             self._file.write(len(data).to_bytes(_LENGTH, "little") + data)
             self._left -= 1
             if not self._left:
-                self._file.close()
+                self.close()
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._file.close()
+        self._left = 0
 
 
 def read(path: Path) -> list[bytes]:

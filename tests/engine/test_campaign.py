@@ -1,0 +1,172 @@
+"""Whole campaigns on the real parser, each a few thousand executions long."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.triage import store
+
+from .conftest import Fuzz
+
+
+def corpus(fuzz: Fuzz, target: str) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (fuzz.campaign / "corpus" / target).iterdir()}
+
+
+def test_a_campaign_executes_loads_seeds_gains_edges_and_keeps_what_it_found(fuzz: Fuzz) -> None:
+    done = fuzz("--target", "deserialize", "--runs", "20000")
+    assert done.returncode in (0, 1), done.stderr
+    session = fuzz.session()
+    target = session["per_target"]["deserialize"]
+    assert target["executions"] == session["executions"] == 20000
+    assert target["seeds"] > 10
+    assert target["edges"] > target["edges_at_start"] > 0
+    assert target["semantic_features"] > 50
+    assert target["defects"] == 0
+    assert target["deep"] > target["accepted"] > 0
+    kept = corpus(fuzz, "deserialize")
+    assert len(kept) > target["seeds"]
+    stored = {finding.id for finding in store.findings(fuzz.campaign)}
+    assert stored == set(session["findings"])
+    # A campaign on 0.8.0 that finds nothing is a broken campaign.
+    assert stored
+    assert done.returncode == (1 if session["new"] else 0)
+
+
+def test_a_run_of_n_executions_repeats_to_the_last_byte(tmp_path: Path, fuzz: Fuzz) -> None:
+    other = Fuzz(tmp_path / "again")
+    for campaign in (fuzz, other):
+        done = campaign("--target", "deserialize", "--runs", "15000", "--seed", "11")
+        assert done.returncode in (0, 1), done.stderr
+    assert corpus(fuzz, "deserialize") == corpus(other, "deserialize")
+    assert {f.id: f.data() for f in store.findings(fuzz.campaign)} == {
+        f.id: f.data() for f in store.findings(other.campaign)
+    }
+
+
+@pytest.mark.parametrize("target", ["safe_open", "model", "huge"])
+def test_every_target_runs_with_everything_live(fuzz: Fuzz, target: str) -> None:
+    done = fuzz("--target", target, "--runs", "30" if target == "huge" else "2000")
+    assert done.returncode in (0, 1), done.stderr
+    figures = fuzz.session()["per_target"][target]
+    assert figures["executions"] >= 30
+    assert figures["seeds"] > 0
+    assert figures["edges"] > 0
+    assert figures["defects"] == 0
+
+
+def test_a_run_that_loaded_no_seeds_says_so_and_fails(fuzz: Fuzz) -> None:
+    done = fuzz("--target", "deadly", "--runs", "100")
+    assert done.returncode == 2
+    assert "no seeds for target deadly" in done.stderr
+    assert "--empty-corpus" in done.stderr
+
+
+def test_a_worker_that_dies_leaves_a_finding_and_a_guard_and_the_campaign_goes_on(fuzz: Fuzz) -> None:
+    done = fuzz("--target", "deadly", "--time", "25s", "--empty-corpus", "--workers", "1")
+    assert done.returncode == 1, done.stderr
+    deaths = [finding for finding in store.findings(fuzz.campaign) if finding.kind == "crash"]
+    assert deaths
+    assert all(b"F8_E8M0" in finding.data() for finding in deaths)
+    assert "F8_E8M0" in {word for finding in deaths for word in finding.guard}
+    figures = fuzz.session()["per_target"]["deadly"]
+    assert figures["guarded"] > 0
+    assert figures["executions"] > 1000
+
+
+def test_ctrl_c_ends_cleanly_and_loses_nothing(fuzz: Fuzz) -> None:
+    process = subprocess.Popen(
+        fuzz.command("--target", "deserialize", "--time", "10m"),
+        env=fuzz.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for_executions(fuzz)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode in (0, 1), errors
+    session = fuzz.session()
+    assert session["interrupted"] is True
+    assert session["executions"] > 0
+    assert f"{session['executions']} executions" in output
+    assert corpus(fuzz, "deserialize")
+
+
+def test_kill_9_keeps_corpus_ledger_and_findings(fuzz: Fuzz) -> None:
+    process = subprocess.Popen(
+        fuzz.command("--target", "deserialize", "--time", "10m"),
+        env=fuzz.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_for_executions(fuzz)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(60)
+    before = corpus(fuzz, "deserialize")
+    assert before
+    assert fuzz.session()["executions"] > 0
+    done = fuzz("--target", "deserialize", "--runs", "2000")
+    assert done.returncode in (0, 1), done.stderr
+    assert before.keys() <= corpus(fuzz, "deserialize").keys()
+    assert len(json.loads((fuzz.campaign / "campaign.json").read_text())["sessions"]) == 2
+
+
+def wait_for_executions(fuzz: Fuzz) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            if fuzz.session()["executions"] > 0 and corpus(fuzz, "deserialize"):
+                return
+        except (OSError, ValueError, KeyError, IndexError):
+            pass
+        time.sleep(0.2)
+    raise AssertionError("the campaign did not start within two minutes")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--time", "0"), "is no time to fuzz for"),
+        (("--time", "soon"), "is no time to fuzz for"),
+        (("--target", "none"), "targets: deserialize"),
+        (("--parser", "9.9.9"), "harness build --release 9.9.9"),
+        (("--without", "no.such"), "docs/mutators.md"),
+    ],
+)
+def test_bad_usage_ends_with_2_and_says_what_to_do(fuzz: Fuzz, arguments: tuple[str, ...], words: str) -> None:
+    done = fuzz(*arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert not (fuzz.campaign / "campaign.json").exists()
+
+
+def test_a_damaged_ledger_is_an_error_and_fresh_keeps_it_aside(fuzz: Fuzz) -> None:
+    fuzz.campaign.mkdir()
+    (fuzz.campaign / "campaign.json").write_text('{"sessions": [')
+    done = fuzz("--target", "deserialize", "--runs", "100")
+    assert done.returncode == 2
+    assert "is no ledger" in done.stderr
+    assert fuzz("--target", "deserialize", "--runs", "100", "--fresh").returncode in (0, 1)
+    assert (fuzz.campaign / "old-1" / "campaign.json").read_text() == '{"sessions": ['
+
+
+def test_the_campaign_folder_may_not_be_a_file(fuzz: Fuzz) -> None:
+    fuzz.campaign.write_text("in the way")
+    done = fuzz("--target", "deserialize", "--runs", "100")
+    assert done.returncode == 2
+    assert "as a campaign folder" in done.stderr
+    assert fuzz.campaign.read_text() == "in the way"
+
+
+def test_json_is_the_ledgers_entry(fuzz: Fuzz) -> None:
+    done = fuzz("--target", "deserialize", "--runs", "500", "--json")
+    printed = json.loads(done.stdout)
+    assert {**printed, "campaign": ""} == {**fuzz.session(), "campaign": ""}

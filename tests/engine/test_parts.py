@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from harness.engine import memory, recording
+from harness.engine.checks import check_log
+from harness.engine.native import NativeCounters
+from harness.engine.semantics import SIZE, SemanticCounters
+from harness.engine.settings import WorkerSettings
+from harness.engine.slot import Slot, read_slot
+from harness.engine.tally import ACCEPTED, deep, refusal_key, stage
+from harness.errors import EngineError
+
+LOG = b"""\
+INFO: found LLVMFuzzerCustomMutator (0x7f). Disabling -len_control by default.
+INFO: Loaded 2 modules   (12375 inline 8-bit counters): 8279 [0x1, 0x2), 4096 [0x3, 0x4),\x20
+#40\tINITED cov: 503 ft: 1197 corp: 39/9398b exec/s: 0 rss: 52Mb
+"""
+
+
+def test_the_input_of_a_killed_process_is_left_in_its_slot(tmp_path: Path) -> None:
+    script = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom harness.engine.slot import Slot\n"
+        "slot = Slot(Path(sys.argv[1]), 64)\nslot.put(b'the one before, longer')\nslot.put(b'the one')\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path / "slot"], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert read_slot(tmp_path / "slot") == b"the one"
+
+
+def test_a_slot_that_was_never_filled_or_is_not_there_holds_nothing(tmp_path: Path) -> None:
+    Slot(tmp_path / "slot", 64)
+    assert read_slot(tmp_path / "slot") is None
+    assert read_slot(tmp_path / "none") is None
+
+
+def test_semantic_features_are_numbered_in_the_order_they_show_and_never_run_over() -> None:
+    counters = SemanticCounters()
+    counters.hit("a")
+    counters.hit(("b", 1))
+    counters.hit("a")
+    assert counters.index == {"a": 0, ("b", 1): 1}
+    assert list(counters.view[:3]) == [1, 1, 0]
+    for key in range(2 * SIZE):
+        counters.hit(key)
+    assert max(counters.index.values()) < SIZE
+
+
+@pytest.mark.parametrize(
+    ("broken", "missing"),
+    [
+        (LOG.replace(b"found LLVMFuzzerCustomMutator", b""), "mutator"),
+        (LOG.replace(b", 4096 [0x3, 0x4)", b""), "semantic"),
+        (LOG.replace(b"8279 [0x1, 0x2), ", b""), "parser"),
+        (LOG.replace(b"INITED cov: 503", b"INITED cov: 0"), "edge"),
+    ],
+)
+def test_the_start_up_check_names_the_part_that_is_not_live(tmp_path: Path, broken: bytes, missing: str) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(LOG)
+    assert check_log(log, native=True, semantic=4096) == ""
+    log.write_bytes(broken)
+    assert missing in check_log(log, native=True, semantic=4096)
+
+
+def test_a_module_without_counters_is_said_to_have_none() -> None:
+    import _struct
+
+    with pytest.raises(EngineError, match="no coverage counters"):
+        NativeCounters(Path(_struct.__file__ or sys.executable))
+
+
+def test_depth_is_told_from_the_parsers_own_words() -> None:
+    messages = {
+        "Error while deserializing: header too small": "framing",
+        "Error while deserializing header: invalid UTF-8 in header: invalid utf-8 sequence": "utf-8",
+        "Error while deserializing: invalid JSON in header: missing field `dtype` at line 1": "json or fields",
+        "Error while deserializing: invalid offset for tensor `a`": "layout or size",
+    }
+    assert {text: stage(refusal_key(text)) for text in messages} == messages
+    counts = Counter(refusal_key(text) for text in messages) + Counter({ACCEPTED: 2})
+    assert deep(counts) == 3
+
+
+def test_settings_come_back_as_they_were_saved(tmp_path: Path) -> None:
+    settings = WorkerSettings(
+        target="deserialize",
+        parser=None,
+        seed=3,
+        campaign=tmp_path,
+        memory=tmp_path / "m",
+        log=tmp_path / "log",
+        seed_dirs=(tmp_path,),
+        guards=('["a"]',),
+        record=tmp_path / "r",
+    )
+    settings.save(tmp_path / "settings.json")
+    assert WorkerSettings.load(tmp_path / "settings.json") == settings
+
+
+def test_recorded_inputs_come_back_in_order_and_a_torn_end_is_left_out(tmp_path: Path) -> None:
+    ran: list[bytes] = []
+    recorder = recording.Recorder(tmp_path / "inputs", ran.append, skip=1)
+    for data in (b"skipped", b"", b"one", b"two"):
+        recorder(data)
+    recorder.close()
+    assert ran == [b"skipped", b"", b"one", b"two"]
+    assert recording.read(tmp_path / "inputs") == [b"", b"one", b"two"]
+    (tmp_path / "inputs").write_bytes((tmp_path / "inputs").read_bytes()[:-1])
+    assert recording.read(tmp_path / "inputs") == [b"", b"one"]
+
+
+def test_what_a_killed_campaign_left_in_memory_is_taken_over(tmp_path: Path) -> None:
+    campaign = tmp_path / "campaign"
+    campaign.mkdir()
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom harness import corpus_store\nfrom harness.engine import memory\n"
+        "folder = memory.create(Path(sys.argv[1]), 'deserialize')\n"
+        "corpus_store.add(folder / 'corpus', b'kept')\nprint(folder)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, campaign], capture_output=True, text=True, check=True)
+    left = Path(done.stdout.strip())
+    assert left.is_dir()
+    deadline = time.monotonic() + 10
+    while not left.exists() or memory.recover(campaign) == 0:
+        assert time.monotonic() < deadline, "the process that owned the folder does not go away"
+        time.sleep(0.05)
+    assert [path.read_bytes() for path in (campaign / "corpus" / "deserialize").iterdir()] == [b"kept"]
+    assert not left.exists()
+
+
+def test_a_running_campaigns_memory_is_left_alone(tmp_path: Path) -> None:
+    folder = memory.create(tmp_path, "deserialize")
+    try:
+        assert json.loads("[" + (folder / "owner").read_text().split("\n", 1)[0] + "]") == [os.getpid()]
+        assert memory.recover(tmp_path) == 0
+        assert folder.is_dir()
+    finally:
+        memory.remove(folder)
