@@ -226,9 +226,23 @@ def _reshaped(shapes: Mapping[str, tuple[int, ...]]) -> Callable[[Content], Cont
     return expect
 
 
+class Contradiction(NamedTuple):
+    """A finding with the other file that it speaks of (empty where the parser's writer made none)."""
+
+    finding: Finding
+    variant: bytes
+
+
 def check(
     data: bytes, judgement: Judgement, run: Run, target: Reader, observation: Observation, seed: int = 0
 ) -> list[Finding]:
+    """The findings of :func:`examine` alone."""
+    return [found.finding for found in examine(data, judgement, run, target, observation, seed)]
+
+
+def examine(
+    data: bytes, judgement: Judgement, run: Run, target: Reader, observation: Observation, seed: int = 0
+) -> list[Contradiction]:
     """Every relation on one accepted file: about thirty further runs, so for what is kept, not for every input.
 
     ``observation`` is the run of ``data``; nothing is asked of refused files, nor of those that the judge refuses (their
@@ -257,7 +271,7 @@ def check(
     return found + broken + _round_trips(before, header, eyes)
 
 
-def _round_trips(before: Content, header: Header, eyes: _Eyes) -> list[Finding]:
+def _round_trips(before: Content, header: Header, eyes: _Eyes) -> list[Contradiction]:
     """What was read, encoded again: by our encoder, and by the parser's own writer where it can write all of it."""
     if before.partial:
         return []
@@ -270,7 +284,7 @@ def _round_trips(before: Content, header: Header, eyes: _Eyes) -> list[Finding]:
     if isinstance(written, bytes):
         found += eyes.compare("serialized-again", expected, written, kind="roundtrip")
     elif written is not None:
-        found += _failed("serialized-again", written, "roundtrip")
+        found.append(Contradiction(_failed("serialized-again", written, "roundtrip"), b""))
     return found
 
 
@@ -296,29 +310,30 @@ class _Eyes:
             order = tuple(key for key in reading.offset_keys if key not in self.empty and tensors.get(key, _SOLID).data)
         return Content(tensors, frozenset(reading.partial or ()), reading.metadata, order)
 
-    def compare(self, relation: str, expected: Content, data: bytes, kind: str = "differential") -> list[Finding]:
-        """The finding of a file that reads otherwise than ``expected``, if it does."""
+    def compare(self, relation: str, expected: Content, data: bytes, kind: str = "differential") -> list[Contradiction]:
+        """What is wrong with a file that reads otherwise than ``expected``, if it does."""
         observation = self.run(data)
         got = self.content(observation)
         if got is None:
-            return _failed(relation, observation, kind)
+            return [Contradiction(_failed(relation, observation, kind), data)]
         difference = _difference(expected, got)
         if not difference:
             return []
         summary = f"{relation}: reads with other {difference} than the file that it was made from"
-        return [Finding("metamorphic", kind, f"metamorphic.{relation}", difference, summary)]
+        finding = Finding("metamorphic", kind, f"metamorphic.{relation}", difference, summary)
+        return [Contradiction(finding, data)]
 
 
 # Stands for a tensor that was not read: it may have bytes.
 _SOLID = Held("", (), b"?")
 
 
-def _failed(relation: str, observation: Observation, kind: str) -> list[Finding]:
+def _failed(relation: str, observation: Observation, kind: str) -> Finding:
     outcome, error, _ = observation
     words = {REJECT: "refused", RAISE: "raised", PANIC: "panicked"}[outcome]
     summary = f"{relation}: {words}, while the file that it was made from is accepted: {error[:200]}"
     kind = {PANIC: "panic", RAISE: "contract"}.get(outcome, kind)
-    return [Finding("metamorphic", kind, f"metamorphic.{relation}", f"{words}:{normalise(error)}", summary)]
+    return Finding("metamorphic", kind, f"metamorphic.{relation}", f"{words}:{normalise(error)}", summary)
 
 
 def _difference(expected: Content, got: Content) -> str:

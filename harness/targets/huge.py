@@ -127,8 +127,10 @@ class _Driver:
             measured.growth[phase] = self._meter.peak() - before - own
         if error is None:
             measured.ends[phase] = ACCEPT, ""
+        elif isinstance(error, self._refusal):
+            measured.ends[phase] = REJECT, str(error)
         else:
-            outcome, message, _ = classify(error, (self._refusal,))
+            outcome, message, _ = classify(error, ())
             measured.ends[phase] = outcome, message
         return error
 

@@ -69,7 +69,7 @@ def _verdicts(measured: Measured) -> list[Finding]:
             wrong.setdefault((layout.rule, f"accepted/{layout.cause}"), {})[phase] = f"accepted, breaks {layout.rule}"
         if outcome == REJECT and not layout.rule:
             # "Error while deserializing header: ..." or "Error while deserializing: ...": the place, then the reason.
-            reason = normalise(error.split(": ", 2)[-1])
+            reason = normalise(error.partition(": ")[2] or error)
             text = f"refused with {error[:200]!r}, but the format allows it"
             wrong.setdefault(("refused", f"{layout.repeated}/{reason}"), {})[phase] = text
     asked = [phase for phase in (OPEN, DESERIALIZE) if phase in measured.ends]

@@ -206,6 +206,17 @@ def test_nothing_is_asked_of_what_is_refused_or_not_understood(safetensors: Modu
     assert metamorphic.check(refused, judge.judge(refused), never, target, (ACCEPT, "", Reading([], None))) == []
 
 
+def test_a_contradiction_comes_with_the_file_that_shows_it(safetensors: ModuleType):
+    target = SafeOpen()
+    honest = target.open(safetensors)
+    lie = refuse_if(lambda text: b"an entry" in text)
+    found = metamorphic.examine(FILE, judge.judge(FILE), lambda data: lie(data, honest(data)), target, honest(FILE))
+    ((finding, variant),) = found
+    assert finding.rule == "metamorphic.one-more-entry"
+    assert b'"more0":"an entry"' in variant
+    assert honest(variant)[0] == ACCEPT
+
+
 def test_findings_repeat(safetensors: ModuleType):
     lie = refuse_if(STUMBLES["white-space"])
     assert examine(safetensors, lie=lie) == examine(safetensors, lie=lie)
