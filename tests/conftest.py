@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -26,3 +27,16 @@ def sancov_parser() -> Parser:
 def safetensors(wheel_parser: Parser) -> ModuleType:
     """The plain release, loaded into this process: the one build that pytest itself may load."""
     return runtime.load(wheel_parser)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sancov_parser: Parser, wheel_parser: Parser) -> Path:
+    """A project of its own in an empty folder, the current one too: both builds of the newest release, nothing filed."""
+    home = tmp_path / "project"
+    for name in ("build/parsers", "crashes", "corpus"):
+        (home / name).mkdir(parents=True)
+    for parser in (sancov_parser, wheel_parser):
+        (home / "build" / "parsers" / parser.name).symlink_to(parser.root)
+    monkeypatch.setenv("HARNESS_HOME", str(home))
+    monkeypatch.chdir(home)
+    return home

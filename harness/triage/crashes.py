@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,16 +76,15 @@ def load(folder: Path) -> Crash:
     path = folder / ABOUT
     hint = "restore it from version control; the input beside it is untouched"
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise HarnessError(f"{path} cannot be read: {error}", hint=hint) from error
-    except tomllib.TOMLDecodeError as error:
-        # tomllib's message ends in "(at line 3, column 9)" or "(at end of document)".
-        raise HarnessError(f"{path} is damaged: {error}", hint=hint) from error
+    table = toml.loads(text, str(path), hint)
     missing = [name for name in _REQUIRED if not isinstance(table.get(name), str)]
     if missing:
-        line = len(path.read_text(encoding="utf-8").splitlines())
-        raise HarnessError(f"{path} ends at line {line} without the text field {missing[0]!r}", hint=hint)
+        raise HarnessError(
+            f"{path} ends at line {len(text.splitlines())} without the text field {missing[0]!r}", hint=hint
+        )
     if table["status"] not in STATUSES:
         raise HarnessError(
             f"{path}: status {table['status']!r} is none of {', '.join(STATUSES)}", hint="correct the file"

@@ -37,7 +37,10 @@ class Entry:
 
 @dataclass(slots=True, eq=False)
 class Box:
-    """An object (``opening`` is ``{``) or a list (``[``); ``tail`` is the white space inside an empty one."""
+    """An object (``opening`` is ``{``) or a list (``[``); ``tail`` is the white space after it where it is empty.
+
+    A box that is emptied keeps the white space that stood before its first entry.
+    """
 
     opening: bytes
     entries: list[Entry] = field(default_factory=list)
@@ -88,9 +91,8 @@ class _Reader:
         if depth == 0:
             return None
         start = self.at
-        space = self.space()
+        box.tail = self.space()
         if self.take(box.closing):
-            box.tail = space
             return box
         self.at = start
         while True:

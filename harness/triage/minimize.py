@@ -49,6 +49,11 @@ def remove_most(items: Sequence[T], offer: Callable[[list[T]], bool]) -> list[T]
     return left
 
 
+def _order(data: bytes) -> tuple[int, bytes, bytes]:
+    """Of two inputs the one that comes first is smaller: by length, by length prefix (little-endian), by what follows."""
+    return len(data), data[_LENGTH - 1 :: -1] if len(data) >= _LENGTH else b"", data
+
+
 class Search:
     """The smallest input so far, and every question asked on the way there."""
 
@@ -61,10 +66,7 @@ class Search:
 
     def offer(self, candidate: bytes) -> bool:
         """Whether ``candidate`` is smaller and still shows the finding; it is then the best."""
-        best = self.best
-        if len(candidate) > len(best) or (len(candidate) == len(best) and candidate >= best):
-            return False
-        if candidate in self._refused:
+        if _order(candidate) >= _order(self.best) or candidate in self._refused:
             return False
         self.asked += 1
         kept = self._keep(candidate)
@@ -102,6 +104,7 @@ def minimize(
             _pairs(search)
             _structure(search)
             _bytes(search)
+            _prefix(search)
     return search.best
 
 
@@ -185,10 +188,10 @@ def _structure(search: Search) -> None:
     before = None
     while before != search.best:
         before = search.best
-        _white_space(file)
-        _padding_and_buffer(file)
         _entries(file)
         _hoist(file)
+        _white_space(file)
+        _padding_and_buffer(file)
         _values(file)
         _dtypes(file)
         _faults(file)
@@ -412,6 +415,15 @@ def _bytes(search: Search) -> None:
                 start = min(start, len(search.best)) - chunk
             chunk = min(chunk, len(search.best)) // 2
         changed = search.best != before
+
+
+def _prefix(search: Search) -> None:
+    """A length prefix that is wrong anyway may be a small one."""
+    data = search.best
+    if len(data) >= _LENGTH:
+        for smaller in _smaller(struct.unpack_from("<Q", data)[0]):
+            if search.offer(struct.pack("<Q", smaller) + data[_LENGTH:]):
+                break
 
 
 def _pairs(search: Search) -> None:

@@ -1,11 +1,25 @@
-"""Writing the little TOML we keep; reading is ``tomllib``'s."""
+"""The little TOML we keep: read with an error that names the line, written by hand."""
 
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Mapping
+from typing import Any
+
+from harness.errors import HarnessError
 
 Value = str | int | float | bool | list[str] | list[int]
+
+
+def loads(text: str, source: str, hint: str) -> dict[str, Any]:
+    """The table that ``text`` holds. Raises HarnessError naming ``source`` and the line where it is damaged."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        # tomllib ends in "(at line 3, column 9)", or, where a file was cut short, in "(at end of document)".
+        last = f"(at line {text.count(chr(10)) + 1}, where the file ends)"
+        raise HarnessError(f"{source} is damaged: {str(error).replace('(at end of document)', last)}", hint) from error
 
 
 def _text(value: str) -> str:

@@ -8,7 +8,6 @@ sees an input's bytes. The package's own rules are in verdicts.toml beside this 
 from __future__ import annotations
 
 import functools
-import tomllib
 from collections import Counter
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -16,6 +15,7 @@ from importlib.resources import files
 
 from harness import paths
 from harness.errors import HarnessError
+from harness.triage import toml
 from harness.triage.signature import parts
 
 #: A rule that covers a larger share of all executions than this is shown as too wide.
@@ -49,10 +49,7 @@ class Rule:
 
 def parse(text: str, source: str) -> tuple[Rule, ...]:
     """The rules in a verdicts file. Raises HarnessError naming ``source`` and what is wrong in it."""
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise HarnessError(f"{source} is damaged: {error}", hint="correct the file") from error
+    table = toml.loads(text, source, "correct the file; docs/triage.md shows a rule")
     if not isinstance(table.get("rule", []), list) or set(table) - {"rule"}:
         raise HarnessError(f"{source}: rules are written as [[rule]] tables", hint="docs/triage.md shows one")
     return tuple(_rule(entry, f"{source}, rule {number}") for number, entry in enumerate(table.get("rule", []), 1))

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import HarnessError
+from harness.triage import store, verdicts
+from harness.triage.verdicts import Matcher, Rule, parse
+
+RULE = """
+[[rule]]
+name = "newline"
+kind = "differential"
+rule = "header.padding"
+aspect = "accepted/new*"
+verdict = "by-design"
+why = "Files in the wild are padded so."
+sentence = "The header data MAY be trailing padded with whitespace (0x20)."
+"""
+NEWLINE = "deserialize|differential|header.padding|accepted/newline"
+
+
+def test_a_rule_matches_by_the_parts_of_a_signature():
+    (rule,) = parse(RULE, "verdicts.toml")
+    assert rule.matches(NEWLINE)
+    assert rule.matches(NEWLINE.replace("deserialize", "safe_open"))
+    assert not rule.matches(NEWLINE.replace("newline", "tab"))
+    assert not rule.matches(NEWLINE.replace("padding", "utf8"))
+    assert not rule.matches(NEWLINE.replace("differential", "contract"))
+
+
+def test_a_project_s_own_rule_makes_a_finding_known(project: Path):
+    assert store.known(NEWLINE) is None
+    (project / "verdicts.toml").write_text(RULE)
+    assert store.known(NEWLINE) == "verdict:newline"
+    assert not store.is_open(NEWLINE)
+
+
+def test_the_package_s_own_rules_are_sound():
+    text = Path(verdicts.__file__).with_name("verdicts.toml").read_text()
+    for rule in parse(text, "verdicts.toml"):
+        assert len(rule.why) > 20
+        assert rule.sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[[rule]]\nname = ", "verdicts.toml is damaged.*line 2"),
+        (RULE.replace("why =", "reason ="), "unknown field 'reason'"),
+        (RULE.replace("Files in the wild are padded so.", " "), "lacks 'why'"),
+        (RULE.replace('"by-design"', '"nice"'), "'nice' is none of"),
+        ('[[rule]]\nname="all"\nverdict="by-design"\nwhy="x"\nsentence="y"\n', "covers everything"),
+        ("[[rule]]\nname = 3\n", "every field is a text"),
+        ("[rule]\nname = 'x'\n", r"\[\[rule\]\] tables"),
+        (RULE.replace("[[rule]]", "[[rules]]"), r"\[\[rule\]\] tables"),
+    ],
+)
+def test_a_damaged_file_says_what_and_where(project: Path, text: str, message: str):
+    (project / "verdicts.toml").write_text(text)
+    with pytest.raises(HarnessError, match=message) as caught:
+        verdicts.rules()
+    assert caught.value.hint
+    assert str(project / "verdicts.toml") in str(caught.value)
+
+
+def test_a_rule_that_covers_too_much_is_named():
+    narrow = Rule("narrow", "by-design", "w", "s", rule="header.padding")
+    wide = Rule("wide", "by-design", "w", "s", kind="differential")
+    matcher = Matcher((narrow, wide))
+    assert matcher.match(NEWLINE, executions=9) == narrow
+    assert matcher.match("deserialize|differential|layout.hole|accepted/start", executions=30) == wide
+    assert matcher.match("deserialize|panic|panic|x", executions=500) is None
+    assert matcher.too_wide(1_000) == [("wide", 0.03)]
+    assert [name for name, _ in matcher.too_wide(100)] == ["wide", "narrow"]
+    assert matcher.too_wide(0) == []
