@@ -25,6 +25,7 @@ Progress = Callable[[int, int], None]
 _CHARACTER = re.compile(rb"\\u[0-9A-Fa-f]{4}|\\.|[\x00-\x7f]|[\x80-\xff][\x80-\xbf]*", re.DOTALL)
 _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[{}\[\]]', re.DOTALL)
 _SIMPLE = (b"0", b"1", b'""', b'"a"', b"{}", b"[]")
+_NAMES = (b'""', *(b'"%c"' % letter for letter in b"abcdefgh"))
 _LENGTH = 8
 _U64 = 1 << 64
 # Candidates remembered: the passes repeat themselves near the end.
@@ -352,16 +353,16 @@ def _smaller(value: int) -> Iterator[int]:
 
 
 def _names(file: _File) -> None:
-    """Names become a, b, c, ...: the first that no other name of the same object has."""
+    """Names become nothing, a, b, c, ...: the first that the finding lets them; equal names together."""
     assert file.root is not None
     for box in list(boxes(file.root)):
         for entry in box.entries:
-            if entry.key is None or len(entry.key.text) != 3:
+            if entry.key is None:
                 continue
-            for letter in b"abcdefgh":
-                if b'"%c"' % letter < entry.key.text and file.attempt(
-                    _rename(box, entry, b'"%c"' % letter), layout=False
-                ):
+            for name in _NAMES:
+                if (len(name), name) >= (len(entry.key.text), entry.key.text):
+                    break
+                if file.attempt(_rename(box, entry, name), layout=False):
                     break
 
 

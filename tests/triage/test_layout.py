@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Mapping
 
 import pytest
 
@@ -17,7 +18,7 @@ TENSORS = {
 BUFFER = b"AAAAAAAABBBCCCC"
 
 
-def tree(tensors: dict[str, object]) -> Box:
+def tree(tensors: Mapping[str, object]) -> Box:
     found = parse(json.dumps(tensors).encode())
     assert found is not None
     return found[0]
