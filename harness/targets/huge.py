@@ -21,6 +21,7 @@ from harness.finding import Finding
 from harness.observation import ACCEPT, NOT_READ, PANIC, RAISE, REJECT, Observation, Reading, Run, classify
 from harness.targets.huge_check import DESERIALIZE, KEYS, OPEN, READ, Measured, check
 from harness.targets.huge_layout import Layout, build, write
+from harness.targets.huge_mutate import mutate
 from harness.targets.huge_program import KINDS, MAX_STEPS, STEP, decode, halved
 
 #: Files up to this many bytes are also read whole and given to ``deserialize``.
@@ -49,6 +50,10 @@ class Huge:
         assert safetensors is not None
         driver = _Driver(safetensors)
         return driver.run
+
+    def mutate(self, data: bytes, max_size: int, seed: int) -> bytes:
+        """The target's own mutator: operators on files have nothing to hold on to in a program."""
+        return mutate(data, max_size, seed)
 
     def reading(self, value: Any) -> Reading:
         """The tensors that were read back (a sample of small ones)."""

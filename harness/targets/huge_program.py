@@ -78,8 +78,8 @@ def decode(program: bytes) -> tuple[Step, ...]:
     for at in range(0, min(len(program), STEP * MAX_STEPS), STEP):
         kind, anchor, delta, variant = program[at : at + STEP].ljust(STEP, b"\0")
         name = _NAMES[kind % len(_NAMES)]
-        amount = _anchor(anchor) + (delta - 256 if delta > 127 else delta)
-        steps.append(Step(name, max(0, min(amount, KINDS[name].cap)), variant))
+        amount = anchored(anchor, delta - 256 if delta > 127 else delta)
+        steps.append(Step(name, min(amount, KINDS[name].cap), variant))
     return tuple(steps)
 
 
@@ -88,8 +88,11 @@ def encode(steps: Iterable[Step]) -> bytes:
     return b"".join(_encode_step(step) for step in steps)
 
 
-def _anchor(byte: int) -> int:
-    return _SMALL[byte % len(_SMALL)] if byte < _FIRST_LARGE else _ANCHORS[(byte - _FIRST_LARGE) % len(_ANCHORS)]
+def anchored(byte: int, delta: int) -> int:
+    """The amount that an anchor's byte (0 to 255) and a distance from it stand for; never below 0."""
+    small = byte < _FIRST_LARGE
+    anchor = _SMALL[byte % len(_SMALL)] if small else _ANCHORS[(byte - _FIRST_LARGE) % len(_ANCHORS)]
+    return max(0, anchor + delta)
 
 
 def _encode_step(step: Step) -> bytes:

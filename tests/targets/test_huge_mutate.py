@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.targets.huge_layout import build
+from harness.targets.huge_mutate import mutate
+from harness.targets.huge_program import KINDS, REPEATED, STEP, decode, seeds
+
+
+@given(st.binary(max_size=300), st.integers(0, 300), st.integers(0, 2**31))
+def test_programs_stay_programs(program: bytes, limit: int, seed: int):
+    made = mutate(program, limit, seed)
+    assert len(made) <= limit
+    assert len(made) % STEP == 0
+    assert made == mutate(program, limit, seed)
+
+
+def test_one_edit_leaves_most_of_a_program():
+    program = b"".join(list(seeds().values())[:10])
+    before = decode(program)
+    kept = [len(set(before) & set(decode(mutate(program, 256, seed)))) for seed in range(200)]
+    assert sum(kept) / 200 > len(set(before)) - 2
+    assert all(decode(mutate(program, 256, seed)) != before for seed in range(0, 200, 50))
+
+
+def test_a_walk_from_nothing_meets_every_kind_and_most_rules():
+    kinds: set[str] = set()
+    rules: Counter[str] = Counter()
+    pool, large = [b""], 0
+    for seed in range(2_000):
+        program = mutate(pool[seed * 7 % len(pool)], 20, seed)
+        if len(pool) < 300:
+            pool.append(program)
+        steps = decode(program)
+        kinds.update(step.kind for step in steps)
+        if any(step.amount > 5_000 for step in steps if step.kind in REPEATED):
+            large += 1
+        else:
+            rules[build(steps).rule] += 1
+    assert kinds == set(KINDS)
+    assert len(rules) >= 12
+    assert rules[""] > 300
+    assert 100 < large < 1_000
