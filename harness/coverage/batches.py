@@ -51,7 +51,7 @@ def run(
     """Run ``inputs`` in processes ``python -m module``, each given ``settings`` and ``environment(its number)``.
 
     ``rerun`` is for children whose result comes at their end: what ran before a death is then run again. Raises
-    EngineError when a child fails before it runs anything.
+    EngineError when a child fails before it runs anything, or with an exception.
     """
     result = Replayed()
     with tempfile.TemporaryDirectory(prefix="harness-inputs-") as name:
@@ -68,7 +68,8 @@ def run(
                 result.executed += last - first
                 continue
             at = _SIZE.unpack((folder / "progress").read_bytes())[0] if (folder / "progress").exists() else last
-            if not first <= at < last or (at == first and status > 0):
+            # Status 1 is an uncaught exception in Python: a defect of ours or of the set-up, never an input's doing.
+            if not first <= at < last or status == 1:
                 raise EngineError(f"{module} ended with {died_of(status)}: {said}", hint="run `harness doctor`")
             result.deaths.append((at, died_of(status)))
             again = [(first, at)] if rerun and at > first else []

@@ -26,6 +26,8 @@ def main(spec: dict) -> None:
         if data == b"hang":
             signal.setitimer(signal.ITIMER_REAL, 0.05)
             time.sleep(30)
+        if data == b"defect":
+            raise LookupError("a defect of the harness")
         done.append(f"{index} {data.decode()}")
 
     if spec.get("broken"):

@@ -48,6 +48,11 @@ def test_without_rerun_what_ran_before_a_death_is_not_run_again(tmp_path):
     assert ran == ["2 b"]
 
 
+def test_a_defect_of_the_harness_is_not_blamed_on_an_input(tmp_path):
+    with pytest.raises(EngineError, match="a defect of the harness"):
+        run(tmp_path, [b"a", b"defect", b"b"])
+
+
 def test_no_inputs_start_no_process(tmp_path):
     assert run(tmp_path, []) == (batches.Replayed(), [])
 
