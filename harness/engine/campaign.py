@@ -21,6 +21,7 @@ from typing import Any
 
 from harness import corpus_store, paths
 from harness.engine import deaths, memory
+from harness.engine.guarded import Isolated
 from harness.engine.process import WorkerProcess, new_settings
 from harness.engine.progress import Progress
 from harness.errors import EngineError, HarnessError
@@ -97,7 +98,7 @@ class Campaign:
             }
             ledger["sessions"].append(self._entry)
             self._ledger = ledger
-            with self._signals():
+            with self._signals(), Isolated(settings.folder) as self._isolated:
                 try:
                     self._supervise()
                 finally:
@@ -157,6 +158,7 @@ class Campaign:
             if now - synced >= _SYNC_EVERY:
                 for worker in active:
                     worker.sync()
+                    self._isolated.offer(worker)
                 synced = now
             self.progress.update(active)
             self._view(self.progress)

@@ -15,6 +15,8 @@ from typing import Any
 from harness.engine import memory
 from harness.engine.settings import WorkerSettings
 from harness.engine.slot import read_slot
+from harness.parsers import registry, runtime
+from harness.targets import base as targets
 
 # libFuzzer's own exit statuses (FuzzerFlags.def): a timeout, memory, a deadly signal it caught.
 _LIBFUZZER = {70: "hang", 71: "memory", 77: "crash"}
@@ -34,6 +36,9 @@ class WorkerProcess:
         path = settings.memory / "settings.json"
         settings.save(path)
         environment = os.environ | {"PYTHONHASHSEED": "0", "RUST_BACKTRACE": "0", "PYTHONUNBUFFERED": "1"}
+        if targets.get(settings.target).uses_parser:
+            # AddressSanitizer wants its libraries first in the process.
+            environment |= runtime.environment(registry.find(settings.parser), mutator=True)
         with settings.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "harness.engine.worker", str(path)],

@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 from harness import corpus_store
 from harness.engine import recording
 from harness.engine.checks import check_log, check_native
+from harness.engine.guarded import GUARDED
 from harness.engine.semantics import SIZE, SemanticCounters
 from harness.engine.session import Session
 from harness.engine.settings import WorkerSettings
@@ -34,7 +35,6 @@ from harness.targets import base as targets
 from harness.triage import store
 
 STATUS = "status.json"
-GUARDED = "guarded"
 _STATUS_EVERY = 0.5
 # A smaller input of a known signature is worth a write to disk only now and then.
 _SMALLER_EVERY = 5.0
@@ -90,7 +90,8 @@ class Worker:
             disabled=frozenset(settings.disabled),
         )
         arguments = self._arguments(seeds)
-        atheris.Setup(arguments, self._callback(), custom_mutator=self._hook(), internal_libfuzzer=True)
+        internal = runtime.internal_libfuzzer(parser)
+        atheris.Setup(arguments, self._callback(), custom_mutator=self._hook(), internal_libfuzzer=internal)
         atheris.Fuzz()
         self.finish()
 
