@@ -15,10 +15,11 @@ help:
 fuzz:
 	@set -e; venv=$$(.ci/setup "$(PYTHON)"); \
 	"$$venv/bin/harness" build; \
+	"$$venv/bin/harness" build --wheel || echo "fuzz: going on; findings cannot say whether the released wheel has them" >&2; \
 	status=0; "$$venv/bin/harness" fuzz --time "$(TIME)" $(ARGS) || status=$$?; \
 	[ $$status -le 1 ] || exit $$status; \
-	if "$$venv/bin/python" -m harness.parsers.toolchain llvm; then \
-	  "$$venv/bin/harness" coverage || echo "fuzz: the campaign ran, but there is no coverage page; see above" >&2; \
+	if "$$venv/bin/python" -m harness.parsers.toolchain >/dev/null; then \
+	  "$$venv/bin/harness" coverage $(if $(findstring --campaign,$(ARGS)),,--campaign build/campaigns/main) || echo "fuzz: the campaign ran, but there is no coverage page; see above" >&2; \
 	else echo "fuzz: no coverage page without LLVM tools that match rustc; harness doctor says how to get them" >&2; fi
 
 test:
