@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from harness.cli.main import group
+from harness.errors import HarnessError
+from harness.format.encode import pack
+
+GOOD = pack([("a", "BF16", (2,), b"xyxy"), ("b", "F4", (2,), b"x")], {"format": "pt"})
+TWICE = b"\x1f\0\0\0\0\0\0\0" + b'{"__metadata__":{"":"","":""}} '
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(group, ["check", *map(str, arguments)], standalone_mode=False)
+    if result.exception is not None:
+        raise result.exception
+    return int(result.return_value), result.output
+
+
+def giant(path: Path, missing: int = 0) -> None:
+    size = 5 << 30
+    header = json.dumps({"a": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}).encode()
+    with path.open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.truncate(8 + len(header) + size - missing)
+
+
+def test_a_good_file_passes_the_gate(project: Path):
+    (project / "good").write_bytes(GOOD)
+    status, text = run("good")
+    assert status == 0
+    assert text.splitlines()[0] == "good: ok"
+
+
+def test_the_json_has_the_agreed_shape(project: Path):
+    (project / "good").write_bytes(GOOD)
+    (project / "twice").write_bytes(TWICE)
+    (project / "empty").write_bytes(b"")
+    status, text = run("good", "twice", "empty", "--json")
+    assert status == 1
+    good, twice, empty = json.loads(text)
+    assert (good["file"], good["spec"]["verdict"], good["spec"]["rule"]) == ("good", "accept", "")
+    assert set(good["parsers"]) == {"0.8.0", "0.8.0-wheel"}
+    for parser in good["parsers"].values():
+        assert (parser["outcome"], parser["error"]) == ("accept", "")
+    assert (twice["spec"]["verdict"], twice["spec"]["rule"]) == ("reject", "header.duplicate-key")
+    assert (twice["parsers"]["0.8.0"]["outcome"], twice["agreed"]) == ("accept", False)
+    assert (empty["spec"]["rule"], empty["agreed"]) == ("framing.length", True)
+    assert empty["parsers"]["0.8.0"]["outcome"] == "reject"
+    assert "too small" in empty["parsers"]["0.8.0"]["error"]
+
+
+@pytest.mark.parametrize("data", [TWICE, b"", b"\2\0\0\0\0\0\0\0[]"])
+def test_refused_or_judged_in_two_ways_does_not_pass(project: Path, data: bytes):
+    (project / "file").write_bytes(data)
+    status, text = run("file", "--parser", "0.8.0-wheel")
+    assert status == 1
+    assert text.startswith("file: NOT OK\n")
+    assert "sancov" not in text
+
+
+def test_a_giant_is_checked_by_its_header(project: Path):
+    giant(project / "giant")
+    giant(project / "short", missing=1)
+    assert run("giant")[0] == 0
+    status, text = run("short", "--json")
+    assert status == 1
+    (row,) = json.loads(text)
+    assert row["spec"]["rule"] == "layout.truncated"
+    assert {parser["outcome"] for parser in row["parsers"].values()} == {"reject"}
+    with (project / "zeros").open("wb") as file:
+        file.truncate(5 << 30)
+    assert run("zeros")[0] == 1
+
+
+@pytest.mark.parametrize("name", ["missing", "folder", "fifo"])
+def test_what_is_no_file_is_a_usage_error_at_once(project: Path, name: str):
+    (project / "folder").mkdir()
+    os.mkfifo(project / "fifo")
+    (project / "good").write_bytes(GOOD)
+    with pytest.raises(HarnessError) as caught:
+        run("good", name)
+    assert caught.value.exit_status == 2
+    assert name in str(caught.value)
+
+
+def test_no_parser_says_how_to_build_one(project: Path):
+    for link in (project / "build" / "parsers").iterdir():
+        link.unlink()
+    (project / "good").write_bytes(GOOD)
+    with pytest.raises(HarnessError, match="no parser") as caught:
+        run("good")
+    assert "harness build" in caught.value.hint
+
+
+def test_exit_statuses_reach_the_shell(project: Path):
+    (project / "good").write_bytes(GOOD)
+    (project / "twice").write_bytes(TWICE)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+
+    def shell(*arguments: str) -> int:
+        command = [sys.executable, "-m", "harness", "check", *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, check=False).returncode
+
+    assert [shell("good"), shell("twice"), shell("missing"), shell()] == [0, 1, 2, 2]

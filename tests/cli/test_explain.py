@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from harness.cli.main import group
+from harness.errors import HarnessError
+from harness.format.encode import pack
+from harness.format.judge import RULES
+from harness.targets.huge_program import Step, encode
+from harness.triage import crashes
+from harness.triage.crashes import Crash
+from harness.triage.signature import finding_id
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(group, ["explain", *map(str, arguments)], standalone_mode=False)
+    if result.exception is not None:
+        raise result.exception
+    return int(result.return_value), result.output
+
+
+def test_a_valid_file_is_laid_out(project: Path):
+    (project / "file").write_bytes(pack([("weights", "F32", (2, 3), bytes(24))], {"format": "pt"}))
+    status, text = run("file")
+    assert status == 0
+    assert "the format: accept" in text
+    assert "[2, 3]  'weights'" in text
+    assert "'format': 'pt'" in text
+
+
+def test_what_is_wrong_is_marked_with_its_sentence(project: Path):
+    (project / "file").write_bytes(b"\x0d\0\0\0\0\0\0\0" + b'{"a":0,"a":0}')
+    status, text = run("file")
+    assert status == 1
+    assert f'the text says: "{RULES["header.duplicate-key"]}"' in text
+    assert "the format: reject header.duplicate-key (tensor-name)" in text
+    row, mark = next((a, b) for a, b in zip(text.splitlines(), text.splitlines()[1:], strict=False) if "^" in b)
+    assert row[mark.index("^") : mark.rindex("^") + 1] == '"a":0'
+
+
+def test_a_finding_is_explained_by_its_id(project: Path):
+    sig = "deserialize|differential|header.padding|accepted/newline"
+    crash = Crash(finding_id(sig), "deserialize", "differential", "differential", sig, "open", "s", "w")
+    crashes.file(crash, b"\3\0\0\0\0\0\0\0{}\n", "")
+    status, text = run(crash.id)
+    assert status == 1
+    assert sig in text
+    assert "}\\x0a" in text
+
+
+def test_a_program_is_explained_in_words(project: Path):
+    sig = "huge|time|time.open|tensors"
+    crash = Crash(finding_id(sig), "huge", "huge", "time", sig, "open", "s", "w")
+    crashes.file(crash, encode((Step("tensors", 10_000),)), "")
+    status, text = run(crash.id)
+    assert status == 0
+    assert "10,000 tensors of a few bytes" in text
+
+
+def test_a_giant_is_explained_by_its_header(project: Path):
+    with (project / "giant").open("wb") as file:
+        file.truncate(5 << 30)
+    status, text = run("giant")
+    assert status == 1
+    assert "5,368,709,120 bytes" in text
+
+
+def test_what_is_no_file(project: Path):
+    with pytest.raises(HarnessError, match="no file and no finding"):
+        run("missing")

@@ -1,0 +1,142 @@
+"""``harness triage``, ``repro``, ``minimize`` and ``findings`` one after the other, as a person would use them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from harness.cli.main import group
+from harness.errors import HarnessError
+from harness.triage import crashes, store
+from harness.triage.signature import finding_id, parts
+
+DUPLICATE = "deserialize|differential|header.duplicate-key|accepted/metadata-key"
+TWICE = b"\x3a\0\0\0\0\0\0\0" + b'{"__metadata__":{"format":"pt","key":"one","key":"two"}}  '
+GONE = "safe_open|differential|layout.hole|accepted/start"
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(group, [str(argument) for argument in arguments], standalone_mode=False)
+    if result.exception is not None:
+        raise result.exception
+    return int(result.return_value or 0), result.output
+
+
+@pytest.fixture
+def campaign(project: Path) -> Path:
+    folder = project / "build" / "campaigns" / "main"
+    for sig, data in ((DUPLICATE, TWICE), (GONE, b"nothing")):
+        found = parts(sig)
+        store.add_finding(
+            folder, id=finding_id(sig), target=found.target, oracle="differential", kind=found.kind, rule=found.rule,
+            aspect=found.aspect, signature=sig, summary="as found", data=data, parser="0.8.0", seed=1, execution=1, seconds=0.0,
+        )  # fmt: skip
+    (folder / "campaign.json").write_text(json.dumps({"format": 1, "sessions": []}))
+    return folder
+
+
+def test_from_a_campaign_to_a_verdict(campaign: Path, project: Path):
+    status, text = run("findings")
+    assert status == 1
+    assert "2 findings in" in text
+    assert "2 of them new" in text
+
+    status, text = run("triage")
+    assert status == 1
+    assert "does not show again on any build; left in the campaign" in text
+    assert "1 of 2 findings filed" in text
+    name = finding_id(DUPLICATE)
+    assert [crash.id for crash in crashes.crashes()] == [name]
+
+    # What was filed is known now; what does not show is still new.
+    status, text = run("findings", "--json")
+    rows = {row["id"]: row for row in json.loads(text)}
+    assert status == 1
+    assert (rows[name]["known"], rows[finding_id(GONE)]["known"]) == (True, False)
+
+    status, text = run("triage", "verdict", name, "by-design", "--why", "duplicates are kept for old files")
+    assert (status, text) == (0, f"{name}: open -> by-design\n")
+    crash = crashes.load(project / "crashes" / name)
+    assert (crash.status, crash.verdict) == ("by-design", "duplicates are kept for old files")
+
+    status, text = run("triage")
+    assert status == 0
+    assert f"{name}: known ({name})" in text
+
+
+def test_the_json_of_findings_has_the_agreed_fields(campaign: Path):
+    _, text = run("findings", "--campaign", campaign, "--json")
+    for row in json.loads(text):
+        assert {"id", "target", "oracle", "kind", "signature", "input", "known", "summary"} <= row.keys()
+        assert row["kind"] in {"panic", "contract", "differential", "roundtrip", "memory", "time", "crash", "hang"}
+        assert Path(row["input"]).is_file()
+        assert row["known"] is False
+
+
+def test_findings_ends_with_1_only_for_new_ones(campaign: Path, project: Path):
+    (project / "verdicts.toml").write_text(
+        '[[rule]]\nname="all-of-it"\nkind="differential"\nverdict="by-design"\nwhy="w"\nsentence="s"\n'
+    )
+    status, text = run("findings")
+    assert status == 0
+    assert "0 of them new" in text
+    assert run("findings", "--strict")[0] == 0
+    (project / "verdicts.toml").unlink()
+    run("triage")
+    store_folder = campaign / "findings" / finding_id(GONE)
+    for path in store_folder.iterdir():
+        path.unlink()
+    assert run("findings")[0] == 0
+    assert run("findings", "--strict")[0] == 1
+
+
+def test_an_empty_campaign_has_no_findings(project: Path):
+    folder = project / "build" / "campaigns" / "empty"
+    folder.mkdir(parents=True)
+    (folder / "campaign.json").write_text("{}")
+    assert run("findings", "--json") == (0, "[]\n")
+    assert run("triage")[0] == 0
+
+
+def test_the_printed_command_is_one_that_works(campaign: Path):
+    _, text = run("findings")
+    command = re.search(r"^Reproduce with: harness (.*)$", text, re.MULTILINE)
+    assert command is not None
+    run(*shlex.split(command[1]))
+    run("triage")
+    _, text = run("minimize", finding_id(DUPLICATE))
+    command = re.search(r"^Reproduce with: harness (.*)$", text, re.MULTILINE)
+    assert command is not None
+    assert run(*shlex.split(command[1]))[0] == 1
+    for crash in crashes.crashes():
+        assert run(*shlex.split(crash.repeat.removeprefix("harness ")))[0] == 1
+
+
+def test_a_verdict_needs_a_finding_and_a_reason(campaign: Path):
+    with pytest.raises(HarnessError, match="no filed finding is called 'x'"):
+        run("triage", "verdict", "x", "fixed", "--why", "mended")
+    with pytest.raises(HarnessError, match="a verdict needs a reason"):
+        run("triage", "verdict", "x", "fixed", "--why", " ")
+
+
+def test_a_truncated_description_is_named_and_nothing_is_lost(campaign: Path, project: Path):
+    run("triage")
+    path = project / "crashes" / finding_id(DUPLICATE) / crashes.ABOUT
+    whole = path.read_text()
+    path.write_text(whole[:100])
+    for arguments in (["findings"], ["triage"], ["repro", finding_id(DUPLICATE)]):
+        with pytest.raises(HarnessError, match=r"finding\.toml .*line \d") as caught:
+            run(*arguments)
+        assert caught.value.exit_status == 2
+    assert path.read_text() == whole[:100]
+    assert {p.name for p in path.parent.iterdir()} == {crashes.ABOUT, crashes.INPUT, crashes.REPRODUCER}
+
+
+def test_unminimised_on_request(campaign: Path):
+    run("triage", "--no-minimize")
+    assert crashes.crashes()[0].data() == TWICE
