@@ -1,19 +1,20 @@
 """An input parsed once and kept, so that mutating it costs a few slices and no parsing.
 
 A ``Doc`` reads what it can of any bytes at all. Two layers: *tokens*, byte spans that exist in every header
-however damaged, and *tensors*, which exist where the structure is readable as the format has it. A change to
-a token is a ``splice``; a change that others depend on replaces entries of ``pieces`` (the header cut up at
-the places that such changes touch) and is put together by ``render``. Both repair the length prefix.
+however damaged, found only when they are asked for; and *members* and *tensors*, which exist where the
+structure is readable as the format has it. A change to a span is a ``splice``; a change that others depend on
+replaces entries of ``pieces`` (the header cut up at the places that such changes touch) and is put together by
+``render``. Both repair the length prefix.
 
 This is no judge: ``health`` is a guess at how far a parser would get, good enough to steer a search.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 import struct
+from itertools import accumulate
 from math import prod
 from typing import Final
 
@@ -34,11 +35,31 @@ PARSED_LIMIT: Final = 1 << 16
 Span = tuple[int, int]
 """Where something lies in the file: first byte, byte past the last."""
 
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[-+.0-9][-+.0-9eE]*|[A-Za-z_]+|[^ \t\r\n]', re.DOTALL)
-_PLAIN = re.compile(rb"0|[1-9][0-9]{0,19}")
-_QUOTE, _COLON, _COMMA, _OPEN, _CLOSE, _LIST, _END = b'":,{}[]'
+STRING: Final = b'"'
+NUMBER: Final = b"0"
+
+_WS = rb"[ \t\r\n]*+"
+_STR = rb'"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*+"'
+_INT = rb"(?:0|[1-9][0-9]{0,19}+)"
+_INTS = rb"\[" + _WS + rb"(?:" + _INT + _WS + rb"(?:," + _WS + _INT + _WS + rb")*+)?+\]"
+_FIELD = _WS + rb'("dtype"|"shape"|"data_offsets")' + _WS + rb":" + _WS + rb"(" + _STR + rb"|" + _INTS + rb")" + _WS
+_PAIR = _WS + _STR + _WS + rb":" + _WS + _STR + _WS
+# A tensor as nearly all are written: seven groups, its name, and key and value of its fields.
+_TENSOR = re.compile(_WS + rb"(" + _STR + rb")" + _WS + rb":" + _WS + rb"\{" + rb",".join([_FIELD] * 3) + rb"\}")
+_KEY = re.compile(_WS + rb'("(?:[^"\\]|\\.)*+")' + _WS + rb":" + _WS, re.DOTALL)
+_FLAT = re.compile(rb'"(?:[^"\\]|\\.)*+"|\[[^][{}"]*+\]|\{[^][{}"]*+\}|[^][{}",: \t\r\n]++', re.DOTALL)
+_PAIRS = re.compile(rb"\{(?:" + _PAIR + rb"(?:," + _PAIR + rb")*+|" + _WS + rb")\}|null")
+_SEPARATOR = re.compile(_WS + rb"([,}])")
+_LISTED = re.compile(_INTS)
+_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[][{}]', re.DOTALL)
+_TILE = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[-+.0-9]++(?:[eE][-+0-9]*+)?|[A-Za-z_]++|[ \t\r\n]++|.', re.DOTALL)
+_KINDS = bytes(
+    ord("0") if byte in b"-+.0123456789" else ord(" ") if byte in b" \t\r\n" else ord("a") if 64 < byte < 91 else byte
+    for byte in range(256)
+)
 _PREFIXES: Final = [struct.pack("<Q", size) for size in range(4096)]
-_METADATA: Final = "__metadata__"
+_OPEN: Final = ord("{")
+_COMMA: Final = ord(",")
 
 
 def prefix(size: int) -> bytes:
@@ -57,18 +78,29 @@ def text(raw: bytes) -> str | None:
     return value if isinstance(value, str) else None
 
 
-class Tensor:
-    """A tensor that could be read, and where its parts are in ``Doc.pieces``.
+class Member:
+    """One ``key: value`` of the header: spans of both, and its pieces from ``first`` to ``last`` (exclusive)."""
 
-    ``size`` is ``end - begin`` in bytes, ``bits`` those of one element (0: unknown dtype), ``count`` the
-    product of ``dims``. ``first`` to ``last`` (exclusive) are the pieces of the whole member, ``value`` is the
-    first one after the colon; the ``at_*`` are single pieces. ``rank`` is the place in ``Doc.order``.
+    __slots__ = ("first", "key", "last", "value")
+
+    def __init__(self, key: Span, value: Span, first: int) -> None:
+        self.key = key
+        self.value = value
+        self.first = first
+        self.last = first + 2
+
+
+class Tensor(Member):
+    """A tensor that could be read.
+
+    ``name`` is written with its quotes; ``size`` is ``end - begin`` in bytes, ``bits`` those of one element (0:
+    unknown dtype), ``count`` the product of ``dims``; ``fields`` are spans of key and value. ``at_dtype``,
+    ``at_shape`` and ``at_offsets`` are single pieces, ``rank`` is the place in ``Doc.order``.
     """
 
     __slots__ = (
-        "at_begin",
         "at_dtype",
-        "at_end",
+        "at_offsets",
         "at_shape",
         "begin",
         "bits",
@@ -76,37 +108,25 @@ class Tensor:
         "dims",
         "dtype",
         "end",
-        "first",
-        "last",
+        "fields",
         "name",
         "rank",
         "size",
-        "value",
     )
 
-    def __init__(self, name: bytes, dtype: str, dims: tuple[int, ...], begin: int, end: int) -> None:
-        self.name = name
-        self.dtype = dtype
-        self.bits = DTYPE_BITS.get(dtype, 0)
-        self.dims = dims
-        self.count = prod(dims)
-        self.begin = begin
-        self.end = end
-        self.size = end - begin
-        self.first = self.last = self.value = self.rank = 0
-        self.at_dtype = self.at_shape = self.at_begin = self.at_end = 0
-
-
-class Member:
-    """One ``key: value`` of an object: ``span`` of all, ``key`` and ``value``, ``cut`` with one comma."""
-
-    __slots__ = ("cut", "first", "key", "last", "span", "value")
-
-    def __init__(self, key: Span, value: Span) -> None:
-        self.key = key
-        self.value = value
-        self.span = self.cut = (key[0], value[1])
-        self.first = self.last = 0
+    name: bytes
+    dtype: str
+    bits: int
+    dims: tuple[int, ...]
+    count: int
+    begin: int
+    end: int
+    size: int
+    rank: int
+    fields: list[tuple[Span, Span]]
+    at_dtype: int
+    at_shape: int
+    at_offsets: int
 
 
 class Doc:
@@ -114,65 +134,37 @@ class Doc:
 
     ``end`` is where the header ends (8 + its size) and the buffer begins, taken from the length prefix if that
     fits the file (``framed``), else from the brace that closes the first one. Spans are positions in ``data``.
+    ``order`` has the tensors by their offsets, ``members`` all of the header in its own order.
     """
 
     __slots__ = (
         "buffer",
         "data",
         "end",
-        "entries",
-        "fields",
         "framed",
         "health",
-        "items",
+        "kinds",
         "members",
         "metadata",
-        "numbers",
         "order",
         "pieces",
-        "strings",
+        "starts",
         "tensors",
-        "tokens",
-        "values",
     )
-
-    data: bytes
-    end: int
-    framed: bool
-    health: int
-    buffer: bytes
-    tokens: list[Span]
-    strings: list[Span]
-    numbers: list[Span]
-    values: list[Span]
-    members: list[Member]
-    fields: list[list[Member]]
-    metadata: Member | None
-    items: list[Member]
-    entries: list[Member]
-    tensors: list[Tensor]
-    order: list[Tensor]
-    pieces: list[bytes]
 
     def __init__(self, data: bytes) -> None:
         self.data = data
         declared = int.from_bytes(data[:LENGTH], "little")
         self.framed = len(data) >= LENGTH and declared <= len(data) - LENGTH
         self.end = LENGTH + declared if self.framed else len(data)
-        self.members = []
-        self.fields = []
-        self.items = []
-        self.entries = []
-        self.tensors = []
-        self.metadata = None
+        self.members: list[Member] = []
+        self.tensors: list[Tensor] = []
+        self.metadata: Member | None = None
+        self.kinds = b""
+        self.starts: list[int] = []
         self.health = SHALLOW
-        if self.end > PARSED_LIMIT:
-            self.tokens = []
-            self.pieces = []
-        else:
-            self._read()
-        self.strings = [s for s in self.tokens if data[s[0]] == _QUOTE]
-        self.numbers = [s for s in self.tokens if data[s[0]] in b"-+.0123456789"]
+        start = data.find(b"{", LENGTH, min(self.end, LENGTH + 64)) if self.end <= PARSED_LIMIT else -1
+        self.pieces = self._read(start) if start > 0 else [data[LENGTH : self.end]]
         self.buffer = data[self.end :]
         self.order = sorted(self.tensors, key=_by_offsets)
         for rank, tensor in enumerate(self.order):
@@ -185,123 +177,207 @@ class Doc:
     def splice(self, start: int, stop: int, new: bytes) -> bytes:
         """Return the file with ``data[start:stop]`` (in the header) replaced, and the length prefix repaired."""
         data = self.data
-        return prefix(self.end - LENGTH + len(new) - stop + start) + data[LENGTH:start] + new + data[stop:]
+        size = self.end - LENGTH + len(new) - stop + start
+        if 0 <= size < 4096:
+            return _PREFIXES[size] + data[LENGTH:start] + new + data[stop:]
+        return prefix(size) + data[LENGTH:start] + new + data[stop:]
 
     def render(self, pieces: list[bytes], buffer: bytes) -> bytes:
         """Return the file of these header pieces and this buffer, with the length prefix repaired."""
         header = b"".join(pieces)
-        return prefix(len(header)) + header + buffer
+        size = len(header)
+        return (_PREFIXES[size] if size < 4096 else prefix(size)) + header + buffer
+
+    def cut(self, member: Member) -> Span:
+        """Return the span of ``member`` with one comma, so that splicing it out leaves no comma too many."""
+        at = self.members.index(member)
+        if at + 1 < len(self.members):
+            return member.key[0], self.members[at + 1].key[0]
+        return self.members[at - 1].value[1] if at else member.key[0], member.value[1]
+
+    # -- tokens -----------------------------------------------------------------------------------------------
+
+    def scan(self) -> bytes:
+        """Cut the header into tokens; return ``kinds``, one byte for each: what it begins with.
+
+        All numbers are of kind NUMBER, white space is a space. Token i is ``data[starts[i]:starts[i + 1]]``.
+        """
+        if not self.starts:
+            tokens = _TILE.findall(self.data, LENGTH, self.end) if self.end <= PARSED_LIMIT else []
+            self.starts = list(accumulate(map(len, tokens), initial=LENGTH))
+            self.kinds = bytes([token[0] for token in tokens]).translate(_KINDS)
+        return self.kinds
+
+    def items(self) -> list[tuple[Span, Span]]:
+        """Return the spans of keys and values in the metadata; none where they are no object."""
+        member = self.metadata
+        if member is None or self.data[member.value[0]] != _OPEN:
+            return []
+        return self._fields(*member.value)[0]
 
     # -- reading ----------------------------------------------------------------------------------------------
 
-    def _read(self) -> None:
-        data = self.data
-        self.tokens = tokens = [m.span() for m in _TOKEN.finditer(data, LENGTH, self.end)]
-        self.values = []
-        reader = _Reader(data, tokens)
-        if not tokens or data[tokens[0][0]] != _OPEN or 0 not in reader.closing:
-            self.pieces = [data[LENGTH : self.end]]
-            return
-        close = reader.closing[0]
-        if not self.framed:
-            self.end = tokens[close][1]
-            del tokens[close + 1 :]
-        self.members = reader.members(0, close)
-        whole = reader.whole and close == len(tokens) - 1
-        known: set[bytes] = set()
-        cuts: list[Span] = []
-        for member in self.members:
-            raw = data[member.key[0] : member.key[1]]
-            member.first = len(cuts)
-            self.values.append(member.value)
-            if (text(raw) if b"\\" in raw else raw[1:-1].decode("latin-1")) == _METADATA:
-                whole &= self.metadata is None and self._read_metadata(reader, member, cuts)
+    def _read(self, start: int) -> list[bytes]:
+        """Read the object that begins at ``start``; return the pieces of the header."""
+        data, end = self.data, self.end
+        clean = self.framed
+        plain = True
+        pieces: list[bytes] = []
+        # ``gap`` is where the last member ended, ``position`` is past the comma behind it.
+        gap, position = LENGTH, start + 1
+        closed = False
+        while not closed:
+            match = _TENSOR.match(data, position, end)
+            if match is not None:
+                regs = match.regs
+                key, value = regs[1], (data.find(b"{", regs[1][1]), regs[0][1])
+                pieces.append(data[gap : key[0]])
+                clean &= self._tensor(key, value, [(regs[2], regs[3]), (regs[4], regs[5]), (regs[6], regs[7])], pieces)
             else:
-                whole &= self._read_tensor(reader, member, raw, cuts)
-                known.add(raw)
-            member.last = len(cuts)
-        self._cut(cuts, tokens[0][1])
-        if whole and self.framed and _parses(data[LENGTH : self.end]):
-            self.health = DEEP
-
-    def _read_metadata(self, reader: _Reader, member: Member, cuts: list[Span]) -> bool:
-        self.metadata = member
-        cuts.append(member.span)
-        first = reader.at(member.value)
-        if self.data[member.value[0]] != _OPEN or first not in reader.closing:
-            return self.data[member.value[0] : member.value[1]] == b"null"
-        self.items = reader.members(first, reader.closing[first])
-        self.values.extend(item.value for item in self.items)
-        return all(self.data[item.value[0]] == _QUOTE for item in self.items)
-
-    def _read_tensor(self, reader: _Reader, member: Member, raw: bytes, cuts: list[Span]) -> bool:
-        """Add the tensor of this member, and the spans that cut it up; False where it is no proper tensor."""
-        data = self.data
-        at: dict[str | None, Span] = {}
-        first = reader.at(member.value)
-        if data[member.value[0]] == _OPEN and first in reader.closing:
-            fields = reader.members(first, reader.closing[first])
-            self.fields.append(fields)
-            for field in fields:
-                key = data[field.key[0] : field.key[1]]
-                name = text(key) if b"\\" in key else key[1:-1].decode("latin-1")
-                if name in at:
-                    at.clear()
+                match = _KEY.match(data, position, end)
+                if match is None:
                     break
-                at[name] = field.value
-                self.values.append(field.value)
-        if not at.keys() >= {"dtype", "shape", "data_offsets"}:
-            cuts.append(member.span)
-            return False
-        dtype = text(data[at["dtype"][0] : at["dtype"][1]])
-        dims = reader.integers(at["shape"])
-        offsets = reader.integers(at["data_offsets"])
-        if dtype is None or dims is None or offsets is None or len(offsets) != 2:
-            cuts.append(member.span)
-            return False
-        (begin, begin_span), (end, end_span) = offsets
-        tensor = Tensor(raw, dtype, tuple(dim for dim, _ in dims), begin, end)
-        start = len(cuts)
-        spots = sorted(((at["dtype"], 0), (at["shape"], 1), (begin_span, 2), (end_span, 3)))
-        where = [0, 0, 0, 0]
-        position = member.key[1]
-        cuts.append(member.key)
-        # The colon is a piece of its own, so that the value as a whole can be replaced.
-        cuts.append((position, member.value[0]))
-        position = member.value[0]
-        for span, part in spots:
-            cuts.append((position, span[0]))
-            where[part] = len(cuts)
-            cuts.append(span)
-            position = span[1]
-        cuts.append((position, member.value[1]))
-        tensor.at_dtype, tensor.at_shape, tensor.at_begin, tensor.at_end = where
-        tensor.first, tensor.value, tensor.last = start, start + 2, len(cuts)
-        self.tensors.append(tensor)
-        self.entries.append(member)
-        return tensor.bits > 0 and max((begin, end, *tensor.dims)) < 1 << 64
+                plain = False
+                key, value = match.span(1), (match.end(), self._value_end(match.end()))
+                pieces.append(data[gap : key[0]])
+                clean &= self._other(key, value, pieces)
+            gap = value[1]
+            match = _SEPARATOR.match(data, gap, end)
+            if match is None:
+                break
+            position = match.end()
+            closed = data[position - 1] != _COMMA
+        if not self.members:
+            pieces.append(data[LENGTH : start + 1])
+            gap = start + 1
+            match = _SEPARATOR.match(data, gap, end)
+            closed = match is not None and data[match.end() - 1] != _COMMA
+            position = match.end() if match is not None else gap
+        if closed and not self.framed:
+            self.end = position
+        pieces.append(data[gap : self.end])
+        if clean and closed and not data[position : self.end].strip(b" \t\r\n") and self._parses(plain):
+            self.health = DEEP
+        return pieces
 
-    def _cut(self, cuts: list[Span], start: int) -> None:
-        """Turn spans into pieces, with what lies between members as pieces too; shift all indices to match."""
+    def _tensor(self, key: Span, value: Span, fields: list[tuple[Span, Span]], pieces: list[bytes]) -> bool:
+        """Add the tensor with these fields, and its pieces; False, and nothing added, where they do not fit."""
         data = self.data
-        pieces = [data[LENGTH:start]]
-        tensors = iter(self.tensors)
-        tensor = next(tensors, None)
-        position = start
-        for member in self.members:
-            if member is not self.members[0]:
-                pieces.append(data[position : member.span[0]])
-            shift = len(pieces) - member.first
-            if tensor is not None and tensor.first == member.first:
-                for slot in ("first", "value", "last", "at_dtype", "at_shape", "at_begin", "at_end"):
-                    setattr(tensor, slot, getattr(tensor, slot) + shift)
-                tensor = next(tensors, None)
-            pieces.extend(data[a:b] for a, b in cuts[member.first : member.last])
-            member.first += shift
-            member.last += shift
-            position = member.span[1]
-        pieces.append(data[position : self.end])
-        self.pieces = pieces
+        at: dict[str | None, int] = {}
+        for number, (field, _) in enumerate(fields):
+            raw = data[field[0] : field[1]]
+            name = text(raw) if b"\\" in raw else raw[1:-1].decode("latin-1")
+            if name in at:
+                return self._plain(key, value, pieces)
+            at[name] = number
+        try:
+            dtype, shape, offsets = at["dtype"], at["shape"], at["data_offsets"]
+        except KeyError:
+            return self._plain(key, value, pieces)
+        raw = data[fields[dtype][1][0] : fields[dtype][1][1]]
+        dims = self._integers(fields[shape][1])
+        ends = self._integers(fields[offsets][1])
+        spelled = text(raw) if b"\\" in raw else raw[1:-1].decode("latin-1") if raw[:1] == STRING else None
+        if spelled is None or dims is None or ends is None or len(ends) != 2:
+            return self._plain(key, value, pieces)
+        tensor = Tensor(key, value, len(pieces))
+        tensor.name = data[key[0] : key[1]]
+        tensor.dtype = spelled
+        tensor.bits = DTYPE_BITS.get(spelled, 0)
+        tensor.dims = dims
+        tensor.count = prod(dims)
+        tensor.begin, tensor.end = ends
+        tensor.size = ends[1] - ends[0]
+        tensor.fields = fields
+        position = key[1]
+        pieces.append(tensor.name)
+        for number, (_, (start, stop)) in enumerate(fields):
+            if number in (dtype, shape, offsets):
+                pieces.append(data[position:start])
+                if number == dtype:
+                    tensor.at_dtype = len(pieces)
+                elif number == shape:
+                    tensor.at_shape = len(pieces)
+                else:
+                    tensor.at_offsets = len(pieces)
+                pieces.append(data[start:stop])
+                position = stop
+        pieces.append(data[position : value[1]])
+        tensor.last = len(pieces)
+        self.members.append(tensor)
+        self.tensors.append(tensor)
+        return tensor.bits > 0 and max((*ends, *dims)) < 1 << 64
+
+    def _other(self, key: Span, value: Span, pieces: list[bytes]) -> bool:
+        """Add a member that is not written as tensors usually are."""
+        data = self.data
+        raw = data[key[0] : key[1]]
+        if (text(raw) if b"\\" in raw else raw[1:-1].decode("latin-1")) == "__metadata__":
+            first = self.metadata is None
+            self._plain(key, value, pieces)
+            self.metadata = self.members[-1]
+            return first and _PAIRS.fullmatch(data, *value) is not None
+        fields, whole = self._fields(*value) if data[value[0] : value[0] + 1] == b"{" else ([], False)
+        return (self._tensor(key, value, fields, pieces) if fields else self._plain(key, value, pieces)) and whole
+
+    def _plain(self, key: Span, value: Span, pieces: list[bytes]) -> bool:
+        self.members.append(Member(key, value, len(pieces)))
+        pieces.append(self.data[key[0] : key[1]])
+        pieces.append(self.data[key[1] : value[1]])
+        return False
+
+    def _fields(self, start: int, stop: int) -> tuple[list[tuple[Span, Span]], bool]:
+        """Return spans of keys and values of the object at ``data[start:stop]``, and whether all of it reads."""
+        data = self.data
+        fields: list[tuple[Span, Span]] = []
+        position = start + 1
+        while (match := _KEY.match(data, position, stop)) is not None:
+            close = self._value_end(match.end())
+            fields.append((match.span(1), (match.end(), close)))
+            separator = _SEPARATOR.match(data, close, stop)
+            if separator is None:
+                return fields, False
+            position = separator.end()
+            if position == stop:
+                return fields, True
+        return fields, not fields
+
+    def _value_end(self, start: int) -> int:
+        """Return where the value that begins at ``start`` ends, by its brackets alone."""
+        data, end = self.data, self.end
+        match = _FLAT.match(data, start, end)
+        if match is not None:
+            return match.end()
+        depth = 0
+        for match in _STRUCTURE.finditer(data, start, end):
+            mark = data[match.start()]
+            if mark in b"[{":
+                depth += 1
+            elif mark in b"]}":
+                depth -= 1
+                if depth <= 0:
+                    return match.end() if depth == 0 else match.start()
+        return end
+
+    def _integers(self, span: Span) -> tuple[int, ...] | None:
+        """Return the plain integers of the array at ``span``; None where it is none."""
+        data = self.data
+        if _LISTED.fullmatch(data, *span) is None:
+            return None
+        inside = data[span[0] + 1 : span[1] - 1]
+        return tuple(map(int, inside.split(b","))) if inside.strip() else ()
+
+    def _parses(self, plain: bool) -> bool:
+        """Return whether the header is JSON, as far as what was read of it does not say so already."""
+        header = self.data[LENGTH : self.end]
+        try:
+            if plain:
+                header.decode()
+            else:
+                json.loads(header)
+        except (ValueError, RecursionError):
+            return False
+        return True
 
     def _measure(self) -> int:
         """Return SOUND where the layout adds up, else DEEP."""
@@ -315,70 +391,3 @@ class Doc:
 
 def _by_offsets(tensor: Tensor) -> Span:
     return tensor.begin, tensor.end
-
-
-def _parses(header: bytes) -> bool:
-    try:
-        json.loads(header)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-class _Reader:
-    """Finds brackets, members and integers among tokens; ``whole`` turns False at the first damage."""
-
-    def __init__(self, data: bytes, tokens: list[Span]) -> None:
-        self.data = data
-        self.tokens = tokens
-        self.kinds = [data[a] for a, _ in tokens]
-        self.starts = {a: i for i, (a, _) in enumerate(tokens)}
-        self.closing: dict[int, int] = {}
-        self.whole = True
-        stack: list[int] = []
-        for i, kind in enumerate(self.kinds):
-            if kind in b"{[":
-                stack.append(i)
-            elif kind in b"}]" and stack:
-                self.closing[stack.pop()] = i
-
-    def at(self, span: Span) -> int:
-        """Return the index of the token that ``span`` begins with."""
-        return self.starts[span[0]]
-
-    def members(self, first: int, close: int) -> list[Member]:
-        """Return what reads as members between the tokens ``first`` and ``close``."""
-        tokens, kinds, closing = self.tokens, self.kinds, self.closing
-        found: list[Member] = []
-        i = first + 1
-        while i < close:
-            last = closing.get(i + 2, i + 2)
-            if kinds[i] == _QUOTE and last < close and kinds[i + 1] == _COLON:
-                found.append(Member(tokens[i], (tokens[i + 2][0], tokens[last][1])))
-                i = last + 1
-                if i < close:
-                    self.whole &= kinds[i] == _COMMA and i + 1 < close
-                    i += kinds[i] == _COMMA
-            else:
-                self.whole = False
-                i = closing.get(i, i) + 1
-        for member, after in itertools.pairwise(found):
-            member.cut = (member.span[0], after.span[0])
-        if len(found) > 1:
-            found[-1].cut = (found[-2].span[1], found[-1].span[1])
-        return found
-
-    def integers(self, span: Span) -> list[tuple[int, Span]] | None:
-        """Return the plain integers of the array at ``span``, each with its span; None where it is none."""
-        first = self.starts[span[0]]
-        if self.kinds[first] != _LIST or first not in self.closing:
-            return None
-        inside = self.tokens[first + 1 : self.closing[first]]
-        found: list[tuple[int, Span]] = []
-        for i, (a, b) in enumerate(inside):
-            raw = self.data[a:b]
-            if i % 2 == 0 and _PLAIN.fullmatch(raw):
-                found.append((int(raw), (a, b)))
-            elif i % 2 == 0 or raw != b",":
-                return None
-        return found if len(inside) == max(0, 2 * len(found) - 1) else None

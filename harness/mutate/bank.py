@@ -61,8 +61,8 @@ class Bank:
                 if tensor.bits and 0 <= tensor.size < _PART_LIMIT and tensor.size * 8 == tensor.bits * tensor.count:
                     self.entries.add((tensor.name, tensor.dtype, tensor.dims))
         for member in doc.members[:16]:
-            if member.span[1] - member.span[0] < _PART_LIMIT:
-                self.members.add(data[member.span[0] : member.span[1]])
-        for start, stop in doc.values[:64]:
+            start, stop = member.value
+            if stop - member.key[0] < _PART_LIMIT:
+                self.members.add(data[member.key[0] : stop])
             if stop - start < 64:
                 self.values.add(data[start:stop])

@@ -22,6 +22,7 @@ wrong only after it has read every field; or one that dies in framing, encoding,
 class Operator(NamedTuple):
     """A named mutation.
 
+    ``tensors`` is how many (0, 1 or 2) readable tensors an input must have for it to do anything.
     ``smaller`` ones tend to shrink the input: they get more turns when it is large. ``dear`` ones cost several
     times what others do, and get fewer.
     """
@@ -30,6 +31,7 @@ class Operator(NamedTuple):
     family: Family
     apply: Function
     summary: str
+    tensors: int
     smaller: bool
     dear: bool
 
@@ -38,7 +40,9 @@ OPERATORS: dict[str, Operator] = {}
 """All operators by name, in the order in which their modules' names sort."""
 
 
-def operator(name: str, family: Family, *, smaller: bool = False, dear: bool = False) -> Callable[[Function], Function]:
+def operator(
+    name: str, family: Family, *, tensors: int = 0, smaller: bool = False, dear: bool = False
+) -> Callable[[Function], Function]:
     """Enter the decorated function into OPERATORS as ``name``.
 
     Raises ValueError for a name that is taken.
@@ -48,7 +52,7 @@ def operator(name: str, family: Family, *, smaller: bool = False, dear: bool = F
         if name in OPERATORS:
             raise ValueError(f"two operators are called {name}")
         summary = (function.__doc__ or "").strip().split("\n")[0]
-        OPERATORS[name] = Operator(name, family, function, summary, smaller, dear)
+        OPERATORS[name] = Operator(name, family, function, summary, tensors, smaller, dear)
         return function
 
     return enter

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import prod
 
 from harness.format.dtypes import DTYPE_BITS
-from harness.format.tree import Doc, Tensor, prefix, text
+from harness.format.tree import NUMBER, Doc, Span, Tensor, prefix, text
 from harness.mutate.rng import Rng
 
 DTYPES: tuple[str, ...] = tuple(DTYPE_BITS)
@@ -36,8 +36,9 @@ def resize(doc: Doc, pieces: list[bytes], tensor: Tensor, size: int) -> bytes:
     if delta == 0:
         return buffer
     end = tensor.end
-    pieces[tensor.at_end] = b"%d" % (end + delta)
-    shift(doc, pieces, tensor.rank + 1, end, delta)
+    pieces[tensor.at_offsets] = b"[%d,%d]" % (tensor.begin, end + delta)
+    if tensor.rank + 1 < len(doc.order):
+        shift(doc, pieces, tensor.rank + 1, end, delta)
     if delta > 0:
         return buffer[:end] + FILL[:delta] + buffer[end:]
     return buffer[: max(0, end + delta)] + buffer[end:]
@@ -47,8 +48,22 @@ def shift(doc: Doc, pieces: list[bytes], rank: int, start: int, delta: int) -> N
     """Move the offsets of all tensors from ``rank`` on that begin at ``start`` or later by ``delta`` bytes."""
     for other in doc.order[rank:]:
         if other.begin >= start:
-            pieces[other.at_begin] = b"%d" % max(0, other.begin + delta)
-            pieces[other.at_end] = b"%d" % max(0, other.end + delta)
+            pieces[other.at_offsets] = b"[%d,%d]" % (max(0, other.begin + delta), max(0, other.end + delta))
+
+
+def add(doc: Doc, rng: Rng, new: bytes, pieces: list[bytes] | None = None) -> list[bytes]:
+    """Return the pieces of the header with the member ``new`` among the others, and a comma where one is due."""
+    pieces = doc.pieces.copy() if pieces is None else pieces
+    members = doc.members
+    if members:
+        place = rng.below(len(members) + 1)
+        if place < len(members):
+            pieces.insert(members[place].first, new + b",")
+        else:
+            pieces.insert(members[-1].last, b"," + new)
+    else:
+        pieces.insert(1, new)
+    return pieces
 
 
 def insert(doc: Doc, rng: Rng, name: bytes, dtype: str, shape: bytes, size: int) -> bytes:
@@ -61,16 +76,7 @@ def insert(doc: Doc, rng: Rng, name: bytes, dtype: str, shape: bytes, size: int)
     if size:
         shift(doc, pieces, rank, at, size)
         buffer = buffer[:at] + FILL[:size] + buffer[at:]
-    new = entry(name, dtype, shape, at, at + size)
-    if doc.members:
-        place = rng.below(len(doc.members) + 1)
-        if place < len(doc.members):
-            pieces.insert(doc.members[place].first, new + b",")
-        else:
-            pieces.insert(doc.members[-1].last, b"," + new)
-    else:
-        pieces.insert(1, new)
-    return doc.render(pieces, buffer)
+    return doc.render(add(doc, rng, entry(name, dtype, shape, at, at + size), pieces), buffer)
 
 
 def remove(doc: Doc, index: int) -> bytes:
@@ -78,13 +84,44 @@ def remove(doc: Doc, index: int) -> bytes:
     tensor = doc.tensors[index]
     pieces = doc.pieces.copy()
     buffer = resize(doc, pieces, tensor, 0)
-    if tensor.last + 1 < len(pieces):
+    if tensor is not doc.members[-1]:
         del pieces[tensor.first : tensor.last + 1]
-    elif tensor.first > 1:
+    elif tensor is not doc.members[0]:
         del pieces[tensor.first - 1 : tensor.last]
     else:
         del pieces[tensor.first : tensor.last]
     return doc.render(pieces, buffer)
+
+
+def spot(doc: Doc, rng: Rng, kind: bytes = b"") -> Span | None:
+    """Return the span of a random token of the header, of the kind STRING or NUMBER if one is given."""
+    kinds = doc.kinds or doc.scan()
+    if not kinds:
+        return None
+    at = rng.below(len(kinds))
+    if kind:
+        at = kinds.find(kind, at)
+        if at < 0:
+            at = kinds.find(kind)
+            if at < 0:
+                return None
+    return doc.starts[at], doc.starts[at + 1]
+
+
+def value(doc: Doc, rng: Rng) -> Span | None:
+    """Return the span of a random value: of a member, of a tensor's field or one of its numbers, or of metadata."""
+    if not doc.members:
+        return None
+    kind = rng.below(8)
+    member = rng.choice(doc.members)
+    if kind == 0:
+        return member.value
+    if kind == 1:
+        return spot(doc, rng, NUMBER)
+    if isinstance(member, Tensor):
+        return rng.choice(member.fields)[1]
+    items = doc.items() if member is doc.metadata else []
+    return rng.choice(items)[1] if items else member.value
 
 
 def _shapes(bits: int) -> tuple[Shape, ...]:

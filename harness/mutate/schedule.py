@@ -12,8 +12,13 @@ SLOTS: Final = 1024
 """Length of a table: a power of two, so that a few bits of the seed pick."""
 ERROR_LIMIT: Final = 100
 """An operator that raised this often is out."""
-LARGE: Final = 3
-"""Added to the health of a base to get the level of a large one."""
+_LEVELS: Final = 18
+
+
+def level(health: int, tensors: int, large: bool) -> int:
+    """Return the index of the table for bases of this health, with so many tensors, large or not."""
+    return health + 3 * min(tensors, 2) + 9 * large
+
 
 # What part of the calls goes to which family, by health of the base. Without fixed shares the schedule would run
 # into the ground where new error messages are cheap: JSON syntax pays early, and hardly ever gets deep.
@@ -58,24 +63,25 @@ class Schedule:
             self._uses[i] = self._uses[i] * _MEMORY + self.uses[i] - uses
             self._kept[i] = self._kept[i] * _MEMORY + self.kept[i] - kept
             self._seen[i] = (self.uses[i], self.kept[i])
-        self.tables = [self._table(self._weights(level)) for level in range(2 * LARGE)]
+        self.tables = [self._table(self._weights(level)) for level in range(_LEVELS)]
 
     def stats(self) -> dict[str, OperatorStats]:
         """Return the counts by operator; ``weight`` is that for a small sound base."""
-        weights = self._weights(SOUND)
+        weights = self._weights(level(SOUND, 2, large=False))
         return {
             op.name: OperatorStats(self.uses[i], self.kept[i], round(weights[i], 4), self.errors[i])
             for i, op in enumerate(self.operators)
         }
 
-    def _weights(self, level: int) -> list[float]:
+    def _weights(self, index: int) -> list[float]:
         weights = [0.0] * len(self.operators)
-        for family, share in _SHARES[level % LARGE].items():
+        tensors, large = index // 3 % 3, index >= 9
+        for family, share in _SHARES[index % 3].items():
             rates: dict[int, float] = {}
             for i, op in enumerate(self.operators):
-                if op.family == family and self.errors[i] < ERROR_LIMIT:
+                if op.family == family and op.tensors <= tensors and self.errors[i] < ERROR_LIMIT:
                     rates[i] = (self._kept[i] + 1) / (self._uses[i] + 500)
-                    if level >= LARGE and op.smaller:
+                    if large and op.smaller:
                         rates[i] *= 12
             total = sum(rates.values())
             for i, rate in rates.items():
@@ -90,6 +96,5 @@ class Schedule:
         due = 0.0
         for i, weight in enumerate(weights):
             due += weight * SLOTS
-            while len(table) < round(due):
-                table.append((self.operators[i].apply, i))
+            table.extend([(self.operators[i].apply, i)] * (round(due) - len(table)))
         return table

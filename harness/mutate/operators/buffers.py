@@ -17,7 +17,7 @@ def longer(doc: Doc, rng: Rng) -> bytes | None:
     return doc.data[: doc.end] + extra + doc.buffer
 
 
-@operator("buffer.shorter", "deep", smaller=True)
+@operator("buffer.shorter", "deep", tensors=1, smaller=True)
 def shorter(doc: Doc, rng: Rng) -> bytes | None:
     """The last bytes of the buffer missing: one, some, or all."""
     size = len(doc.buffer)

@@ -23,7 +23,7 @@ def tensor(doc: Doc, rng: Rng) -> bytes | None:
     return insert(doc, rng, name, dtype, dims_text(dims), prod(dims) * DTYPE_BITS[dtype] // 8)
 
 
-@operator("cross.type", "sound")
+@operator("cross.type", "sound", tensors=1)
 def kind(doc: Doc, rng: Rng) -> bytes | None:
     """Dtype and shape of another input's tensor; size, later offsets and the buffer follow."""
     entries = rng.bank.entries.parts
@@ -39,7 +39,7 @@ def kind(doc: Doc, rng: Rng) -> bytes | None:
     return doc.render(pieces, resize(doc, pieces, target, prod(dims) * DTYPE_BITS[dtype] // 8))
 
 
-@operator("cross.shape", "deep")
+@operator("cross.shape", "deep", tensors=1)
 def shape(doc: Doc, rng: Rng) -> bytes | None:
     """Another input's shape for one tensor, and nothing else changed."""
     shapes = rng.bank.shapes.parts
@@ -59,5 +59,5 @@ def member(doc: Doc, rng: Rng) -> bytes | None:
     here = rng.choice(doc.members)
     new = rng.choice(members)
     if rng.below(2):
-        return doc.splice(*here.span, new)
-    return doc.splice(here.span[0], here.span[0], new + b",")
+        return doc.splice(here.key[0], here.value[1], new)
+    return doc.splice(here.key[0], here.key[0], new + b",")

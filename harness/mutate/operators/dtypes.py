@@ -15,7 +15,7 @@ _ODD = (
 )  # fmt: skip
 
 
-@operator("dtype.consistent", "sound")
+@operator("dtype.consistent", "sound", tensors=1)
 def consistent(doc: Doc, rng: Rng) -> bytes | None:
     """Another dtype for one tensor; its size, later offsets and the buffer follow."""
     if not doc.tensors:
@@ -30,7 +30,7 @@ def consistent(doc: Doc, rng: Rng) -> bytes | None:
     return doc.render(pieces, resize(doc, pieces, tensor, bits >> 3))
 
 
-@operator("dtype.swap", "deep")
+@operator("dtype.swap", "deep", tensors=1)
 def swap(doc: Doc, rng: Rng) -> bytes | None:
     """Another dtype for one tensor, and nothing else changed."""
     if not doc.tensors:
@@ -41,7 +41,7 @@ def swap(doc: Doc, rng: Rng) -> bytes | None:
     return doc.render(pieces, doc.buffer)
 
 
-@operator("dtype.unknown", "shallow")
+@operator("dtype.unknown", "shallow", tensors=1)
 def unknown(doc: Doc, rng: Rng) -> bytes | None:
     """A dtype that does not exist: another case, an old or a foreign name, one character off."""
     if not doc.tensors:

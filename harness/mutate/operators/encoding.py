@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
-from harness.format.tree import LENGTH, Doc, text
+from harness.format.tree import LENGTH, STRING, Doc, text
 from harness.mutate.registry import operator
+from harness.mutate.repair import spot
 from harness.mutate.rng import Rng
 
 _ESCAPES = tuple((b"\\u%04x" % code, b"\\u%04X" % code) for code in range(128))
@@ -49,11 +50,11 @@ def respell(raw: bytes, rng: Rng) -> bytes | None:
 @operator("encoding.escape", "sound")
 def escape(doc: Doc, rng: Rng) -> bytes | None:
     """The same string spelled with other escapes: names, field names and dtypes alike."""
-    if not doc.strings:
+    span = spot(doc, rng, STRING)
+    if span is None:
         return None
-    start, stop = rng.choice(doc.strings)
-    new = respell(doc.data[start:stop], rng)
-    return None if new is None else doc.splice(start, stop, new)
+    new = respell(doc.data[span[0] : span[1]], rng)
+    return None if new is None else doc.splice(*span, new)
 
 
 @operator("encoding.surrogate", "shallow")
@@ -72,10 +73,10 @@ def utf8(doc: Doc, rng: Rng) -> bytes | None:
 def stray(doc: Doc, rng: Rng) -> bytes | None:
     """A control character, a byte order mark, a line separator or a bad escape, in a string or between tokens."""
     new = rng.choice(_STRAY)
-    if rng.below(3) == 0 and doc.tokens:
-        at = rng.choice(doc.tokens)[0]
-        return doc.splice(at, at, new)
-    return _inside(doc, rng, new)
+    if rng.below(3):
+        return _inside(doc, rng, new)
+    span = spot(doc, rng)
+    return None if span is None else doc.splice(span[0], span[0], new)
 
 
 @operator("encoding.bom", "shallow")
@@ -88,8 +89,9 @@ def bom(doc: Doc, rng: Rng) -> bytes | None:
 
 
 def _inside(doc: Doc, rng: Rng, new: bytes) -> bytes | None:
-    if not doc.strings:
+    span = spot(doc, rng, STRING)
+    if span is None:
         return None
-    start, stop = rng.choice(doc.strings)
+    start, stop = span
     at = start + 1 + rng.below(max(1, stop - start - 1))
     return doc.splice(at, at, new)

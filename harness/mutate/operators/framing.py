@@ -6,6 +6,7 @@ import struct
 
 from harness.format.tree import LENGTH, Doc
 from harness.mutate.registry import operator
+from harness.mutate.repair import spot
 from harness.mutate.rng import Rng
 
 _LIMITS = tuple(
@@ -36,6 +37,7 @@ def truncate(doc: Doc, rng: Rng) -> bytes | None:
     kind = rng.below(4)
     if kind == 0:
         return doc.data[: rng.below(LENGTH + 2)]
-    if kind == 1 and doc.tokens:
-        return doc.data[: rng.choice(doc.tokens)[kind]]
+    span = spot(doc, rng) if kind < 3 else None
+    if span is not None:
+        return doc.data[: span[0]]
     return doc.data[: doc.end - rng.below(2)]

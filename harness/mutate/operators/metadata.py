@@ -7,19 +7,15 @@ from harness.mutate.generate import NAMES, TEXTS, metadata
 from harness.mutate.operators.encoding import respell
 from harness.mutate.operators.syntax import LITERALS
 from harness.mutate.registry import operator
+from harness.mutate.repair import add
 from harness.mutate.rng import Rng
 
 _OTHER = (b"null", b"[]", b'""', b"0", b"true", b'[["a","b"]]', b'{"a":null}', b'{"a":{}}', b'{"a":1}', b"{}")
 
 
-def _add(doc: Doc, rng: Rng, value: bytes, key: bytes = b'"__metadata__"') -> bytes:
-    """Return the file with one more member, among the others."""
-    new = key + b":" + value
-    if not doc.members:
-        at = doc.tokens[0][1] if doc.tokens else doc.end
-        return doc.splice(at, at, new)
-    at = rng.choice(doc.members).span[0]
-    return doc.splice(at, at, new + b",")
+def _add(doc: Doc, rng: Rng, value: bytes) -> bytes:
+    """Return the file with one more member called ``__metadata__``, among the others."""
+    return doc.render(add(doc, rng, b'"__metadata__":' + value), doc.buffer)
 
 
 @operator("metadata.set", "sound")
@@ -28,15 +24,16 @@ def change(doc: Doc, rng: Rng) -> bytes | None:
     member = doc.metadata
     if member is None:
         return _add(doc, rng, metadata(rng))
-    if not doc.items:
+    items = doc.items()
+    if not items:
         return doc.splice(*member.value, metadata(rng))
-    item = rng.choice(doc.items)
+    item_key, item_value = rng.choice(items)
     kind = rng.below(3)
     if kind == 0:
-        return doc.splice(*item.value, rng.choice(TEXTS))
+        return doc.splice(*item_value, rng.choice(TEXTS))
     if kind == 1:
-        return doc.splice(*item.key, rng.choice(NAMES))
-    at = item.span[0]
+        return doc.splice(*item_key, rng.choice(NAMES))
+    at = item_key[0]
     return doc.splice(at, at, rng.choice(NAMES) + b":" + rng.choice(TEXTS) + b",")
 
 
@@ -45,9 +42,13 @@ def remove(doc: Doc, rng: Rng) -> bytes | None:
     """One key of the metadata less, or none of it left."""
     if doc.metadata is None:
         return None
-    if doc.items and rng.below(3):
-        return doc.splice(*rng.choice(doc.items).cut, b"")
-    return doc.splice(*doc.metadata.cut, b"")
+    items = doc.items()
+    if len(items) < 2 or rng.below(3) == 0:
+        return doc.splice(*doc.cut(doc.metadata), b"")
+    at = rng.below(len(items))
+    if at + 1 < len(items):
+        return doc.splice(items[at][0][0], items[at + 1][0][0], b"")
+    return doc.splice(items[at - 1][1][1], items[at][1][1], b"")
 
 
 @operator("metadata.type", "shallow")
@@ -55,8 +56,9 @@ def wrong_type(doc: Doc, rng: Rng) -> bytes | None:
     """Metadata that is no object of strings: null, an array, numbers or objects as values."""
     if doc.metadata is None:
         return _add(doc, rng, rng.choice(_OTHER))
-    if doc.items and rng.below(3):
-        return doc.splice(*rng.choice(doc.items).value, rng.choice(LITERALS))
+    items = doc.items()
+    if items and rng.below(3):
+        return doc.splice(*rng.choice(items)[1], rng.choice(LITERALS))
     return doc.splice(*doc.metadata.value, rng.choice(_OTHER))
 
 
@@ -66,12 +68,12 @@ def duplicate(doc: Doc, rng: Rng) -> bytes | None:
     if doc.metadata is None:
         return _add(doc, rng, b'{"a":"1","a":"2"}')
     data = doc.data
-    if not doc.items or rng.below(5) == 0:
+    items = doc.items()
+    if not items or rng.below(5) == 0:
         return _add(doc, rng, rng.choice((b"null", b"{}", data[doc.metadata.value[0] : doc.metadata.value[1]])))
-    item = rng.choice(doc.items)
-    key = data[item.key[0] : item.key[1]]
+    (start, stop), (first, last) = rng.choice(items)
+    key = data[start:stop]
     if rng.below(2):
         key = respell(key, rng) or key
-    value = rng.choice(TEXTS) if rng.below(2) else data[item.value[0] : item.value[1]]
-    at = item.span[1]
-    return doc.splice(at, at, b"," + key + b":" + value)
+    value = rng.choice(TEXTS) if rng.below(2) else data[first:last]
+    return doc.splice(last, last, b"," + key + b":" + value)

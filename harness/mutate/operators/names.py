@@ -14,7 +14,7 @@ _RESERVED = (
 )  # fmt: skip
 
 
-@operator("name.replace", "sound")
+@operator("name.replace", "sound", tensors=1)
 def replace(doc: Doc, rng: Rng) -> bytes | None:
     """Another name for one tensor: empty, NUL, long, a path, any script, or one seen elsewhere."""
     if not doc.tensors:
@@ -26,7 +26,7 @@ def replace(doc: Doc, rng: Rng) -> bytes | None:
     return doc.render(pieces, doc.buffer)
 
 
-@operator("name.reserved", "deep")
+@operator("name.reserved", "deep", tensors=1)
 def reserved(doc: Doc, rng: Rng) -> bytes | None:
     """A tensor called ``__metadata__``, or nearly so, or so once its escapes are read."""
     if not doc.tensors:
@@ -36,7 +36,7 @@ def reserved(doc: Doc, rng: Rng) -> bytes | None:
     return doc.render(pieces, doc.buffer)
 
 
-@operator("name.equal", "deep")
+@operator("name.equal", "deep", tensors=2)
 def equal(doc: Doc, rng: Rng) -> bytes | None:
     """Two tensors of one name, spelled alike or by other escapes; all else stays consistent."""
     tensors = doc.tensors

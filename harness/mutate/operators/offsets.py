@@ -8,7 +8,7 @@ from harness.mutate.repair import FILL, resize, shift
 from harness.mutate.rng import Rng
 
 
-@operator("offsets.hole", "deep")
+@operator("offsets.hole", "deep", tensors=1)
 def hole(doc: Doc, rng: Rng) -> bytes | None:
     """A gap before one tensor: it and all behind it move, and the buffer grows to match."""
     if not doc.order:
@@ -21,7 +21,7 @@ def hole(doc: Doc, rng: Rng) -> bytes | None:
     return doc.render(pieces, doc.buffer[:at] + FILL[:gap] + doc.buffer[at:])
 
 
-@operator("offsets.overlap", "deep")
+@operator("offsets.overlap", "deep", tensors=2)
 def overlap(doc: Doc, rng: Rng) -> bytes | None:
     """One tensor and all behind it begin inside the one before, and the buffer shrinks to match."""
     if len(doc.order) < 2:
@@ -38,29 +38,30 @@ def overlap(doc: Doc, rng: Rng) -> bytes | None:
 
 
 _EDGES = (
-    b"0", b"1", b"7", b"8", b"255", b"65535", b"65536", b"2147483647", b"2147483648", b"4294967295", b"4294967296",
-    b"9007199254740993", b"9223372036854775807", b"9223372036854775808", b"18446744073709551608", b"18446744073709551615",
+    0, 1, 7, 8, 255, 65535, 65536, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 32, (1 << 53) + 1, (1 << 63) - 1, 1 << 63,
+    (1 << 64) - 8, (1 << 64) - 1,
 )  # fmt: skip
 
 
 _TOPS = (1 << 64, 1 << 63, 1 << 62, 1 << 53, 1 << 48, 1 << 40, 1 << 32, 1 << 31)
 
 
-@operator("offsets.edge", "deep")
+@operator("offsets.edge", "deep", tensors=1)
 def edge(doc: Doc, rng: Rng) -> bytes | None:
     """One offset off by one, or 0, or at a power of two up to 2**64 - 1."""
     if not doc.tensors:
         return None
     tensor = rng.choice(doc.tensors)
     pieces = doc.pieces.copy()
-    at = tensor.at_end if rng.below(2) else tensor.at_begin
+    ends = [tensor.begin, tensor.end]
+    at = rng.below(2)
     kind = rng.below(4)
-    value = tensor.end if at == tensor.at_end else tensor.begin
-    pieces[at] = rng.choice(_EDGES) if kind > 1 else b"%d" % (value + 1 if kind or value < 1 else value - 1)
+    ends[at] = rng.choice(_EDGES) if kind > 1 else ends[at] + 1 if kind or not ends[at] else ends[at] - 1
+    pieces[tensor.at_offsets] = b"[%d,%d]" % (ends[0], ends[1])
     return doc.render(pieces, doc.buffer)
 
 
-@operator("offsets.swap", "deep")
+@operator("offsets.swap", "deep", tensors=1)
 def swap(doc: Doc, rng: Rng) -> bytes | None:
     """Begin and end of one tensor swapped, or the ranges of two tensors."""
     tensors = doc.tensors
@@ -70,15 +71,15 @@ def swap(doc: Doc, rng: Rng) -> bytes | None:
     tensor = tensors[at]
     pieces = doc.pieces.copy()
     if len(tensors) < 2 or rng.below(2):
-        pieces[tensor.at_begin], pieces[tensor.at_end] = pieces[tensor.at_end], pieces[tensor.at_begin]
+        pieces[tensor.at_offsets] = b"[%d,%d]" % (tensor.end, tensor.begin)
     else:
         other = tensors[at - 1 - rng.below(len(tensors) - 1)]
-        pieces[tensor.at_begin], pieces[other.at_begin] = pieces[other.at_begin], pieces[tensor.at_begin]
-        pieces[tensor.at_end], pieces[other.at_end] = pieces[other.at_end], pieces[tensor.at_end]
+        at, to = tensor.at_offsets, other.at_offsets
+        pieces[at], pieces[to] = pieces[to], pieces[at]
     return doc.render(pieces, doc.buffer)
 
 
-@operator("offsets.equal", "deep")
+@operator("offsets.equal", "deep", tensors=2)
 def equal(doc: Doc, rng: Rng) -> bytes | None:
     """Two tensors on the same bytes, with dtype and shape to match; the buffer loses those of the second."""
     order = doc.order
@@ -90,12 +91,13 @@ def equal(doc: Doc, rng: Rng) -> bytes | None:
         return None
     pieces = doc.pieces.copy()
     buffer = resize(doc, pieces, tensor, 0)
-    for part in ("at_dtype", "at_shape", "at_begin", "at_end"):
-        pieces[getattr(tensor, part)] = pieces[getattr(other, part)]
+    pieces[tensor.at_dtype] = pieces[other.at_dtype]
+    pieces[tensor.at_shape] = pieces[other.at_shape]
+    pieces[tensor.at_offsets] = pieces[other.at_offsets]
     return doc.render(pieces, buffer)
 
 
-@operator("offsets.wrap", "deep")
+@operator("offsets.wrap", "deep", tensors=1)
 def wrap(doc: Doc, rng: Rng) -> bytes | None:
     """Offsets near 2**63 or 2**64 whose difference is still the tensor's size, if counted modulo 2**64."""
     if not doc.tensors:
@@ -104,6 +106,5 @@ def wrap(doc: Doc, rng: Rng) -> bytes | None:
     begin = min(rng.choice(_TOPS) - rng.choice((0, 1, 8, max(0, tensor.size))), (1 << 64) - 1)
     begin = max(0, begin)
     pieces = doc.pieces.copy()
-    pieces[tensor.at_begin] = b"%d" % begin
-    pieces[tensor.at_end] = b"%d" % ((begin + tensor.size) % (1 << 64))
+    pieces[tensor.at_offsets] = b"[%d,%d]" % (begin, (begin + tensor.size) % (1 << 64))
     return doc.render(pieces, doc.buffer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from harness.format.tree import LENGTH, Doc, prefix
 from harness.mutate.registry import operator
+from harness.mutate.repair import spot
 from harness.mutate.rng import Rng
 
 
@@ -37,9 +38,10 @@ def header(doc: Doc, rng: Rng) -> bytes | None:
 @operator("raw.token", "shallow")
 def token(doc: Doc, rng: Rng) -> bytes | None:
     """Byte mutations in one token of the header, and the length prefix repaired."""
-    if not doc.tokens:
+    span = spot(doc, rng)
+    if span is None:
         return None
-    start, stop = rng.choice(doc.tokens)
+    start, stop = span
     return doc.splice(start, stop, _damage(doc.data[start:stop], rng, 16))
 
 

@@ -8,7 +8,7 @@ from harness.mutate.repair import SHAPES, dims_text, resize
 from harness.mutate.rng import Rng
 
 
-@operator("shape.consistent", "sound")
+@operator("shape.consistent", "sound", tensors=1)
 def consistent(doc: Doc, rng: Rng) -> bytes | None:
     """Another small shape for one tensor; its size, later offsets and the buffer follow."""
     if not doc.tensors:
@@ -22,7 +22,7 @@ def consistent(doc: Doc, rng: Rng) -> bytes | None:
     return doc.render(pieces, resize(doc, pieces, tensor, size))
 
 
-@operator("shape.zero", "sound")
+@operator("shape.zero", "sound", tensors=1)
 def zero(doc: Doc, rng: Rng) -> bytes | None:
     """A zero among the dimensions of one tensor, and no bytes for it."""
     if not doc.tensors:
@@ -46,7 +46,7 @@ _LARGE = (
 )  # fmt: skip
 
 
-@operator("shape.overflow", "deep")
+@operator("shape.overflow", "deep", tensors=1)
 def overflow(doc: Doc, rng: Rng) -> bytes | None:
     """Dimensions whose product goes over 2**64, in any order, with or without a zero or a factor that wraps back."""
     if not doc.tensors:
@@ -69,7 +69,7 @@ def overflow(doc: Doc, rng: Rng) -> bytes | None:
     return doc.render(pieces, buffer)
 
 
-@operator("shape.edit", "deep")
+@operator("shape.edit", "deep", tensors=1)
 def edit(doc: Doc, rng: Rng) -> bytes | None:
     """One dimension off by one, doubled, huge, added or gone, and nothing else changed."""
     if not doc.tensors:
@@ -92,7 +92,7 @@ def edit(doc: Doc, rng: Rng) -> bytes | None:
     return doc.render(pieces, doc.buffer)
 
 
-@operator("shape.same-size", "sound")
+@operator("shape.same-size", "sound", tensors=1)
 def same_size(doc: Doc, rng: Rng) -> bytes | None:
     """Another shape of the same product: ones added or taken, dimensions turned round, split or merged."""
     if not doc.tensors:

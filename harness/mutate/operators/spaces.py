@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from harness.format.tree import LENGTH, Doc, prefix
 from harness.mutate.registry import operator
+from harness.mutate.repair import spot
 from harness.mutate.rng import Rng
 
 _SPACES = (b" ", b" ", b"\n", b"\t", b"\r", b"\r\n", b"  ", b"        ", b" \n\t ")
@@ -32,17 +33,15 @@ def leading(doc: Doc, rng: Rng) -> bytes | None:
 @operator("space.inside", "sound")
 def inside(doc: Doc, rng: Rng) -> bytes | None:
     """White space between two tokens of the header."""
-    if not doc.tokens:
-        return None
-    at = rng.choice(doc.tokens)[1]
-    return doc.splice(at, at, rng.choice(_SPACES)) if at < doc.end else None
+    span = spot(doc, rng)
+    return None if span is None else doc.splice(span[0], span[0], rng.choice(_SPACES))
 
 
-@operator("space.strip", "sound", smaller=True)
+@operator("space.strip", "sound", smaller=True, dear=True)
 def strip(doc: Doc, rng: Rng) -> bytes | None:
     """No white space left between tokens, no padding."""
-    data = doc.data
-    header = b"".join([data[a:b] for a, b in doc.tokens])
-    if len(header) + LENGTH == doc.end:
+    kinds, starts, data = doc.kinds or doc.scan(), doc.starts, doc.data
+    if b" " not in kinds:
         return None
+    header = b"".join([data[starts[at] : starts[at + 1]] for at, kind in enumerate(kinds) if kind != 32])
     return prefix(len(header)) + header + doc.buffer

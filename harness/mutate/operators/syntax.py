@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from harness.format.tree import Doc
+from harness.format.tree import NUMBER, Doc
 from harness.mutate.operators.encoding import respell
 from harness.mutate.registry import operator
+from harness.mutate.repair import spot, value
 from harness.mutate.rng import Rng
 
 LITERALS = (
@@ -40,19 +41,21 @@ def duplicate_key(doc: Doc, rng: Rng) -> bytes | None:
         return None
     member = rng.choice(members)
     data = doc.data
-    key, value = data[member.key[0] : member.key[1]], rng.choice(members).value if rng.below(3) == 0 else member.value
+    key = data[member.key[0] : member.key[1]]
+    start, stop = rng.choice(members).value if rng.below(3) == 0 else member.value
     if rng.below(3) == 0:
         key = respell(key, rng) or key
-    at = rng.choice(members).span[0]
-    return doc.splice(at, at, key + b":" + data[value[0] : value[1]] + b",")
+    at = rng.choice(members).key[0]
+    return doc.splice(at, at, key + b":" + data[start:stop] + b",")
 
 
 @operator("syntax.mark", "shallow")
 def mark(doc: Doc, rng: Rng) -> bytes | None:
     """A bracket, colon, comma or quote more, less, or in place of a token."""
-    if not doc.tokens:
+    span = spot(doc, rng)
+    if span is None:
         return None
-    start, stop = rng.choice(doc.tokens)
+    start, stop = span
     kind = rng.below(3)
     if kind == 0:
         return doc.splice(start, start, rng.choice(_MARKS) or b",")
@@ -62,9 +65,10 @@ def mark(doc: Doc, rng: Rng) -> bytes | None:
 @operator("syntax.number", "shallow")
 def number(doc: Doc, rng: Rng) -> bytes | None:
     """A number spelled otherwise: with fraction, exponent, sign, leading zero, as a string, far too long."""
-    if not doc.numbers:
+    span = spot(doc, rng, NUMBER)
+    if span is None:
         return None
-    start, stop = rng.choice(doc.numbers)
+    start, stop = span
     raw = doc.data[start:stop]
     kind = rng.below(14)
     if kind < 4:
@@ -87,10 +91,8 @@ def number(doc: Doc, rng: Rng) -> bytes | None:
 @operator("syntax.nesting", "shallow")
 def nesting(doc: Doc, rng: Rng) -> bytes | None:
     """Arrays or objects nested up to a thousand deep, in place of a value."""
-    if not doc.values:
-        return None
-    start, stop = rng.choice(doc.values)
-    return doc.splice(start, stop, nested(rng))
+    span = value(doc, rng)
+    return None if span is None else doc.splice(*span, nested(rng))
 
 
 @operator("syntax.after", "shallow")
@@ -102,10 +104,9 @@ def after(doc: Doc, rng: Rng) -> bytes | None:
 @operator("syntax.comma", "shallow")
 def comma(doc: Doc, rng: Rng) -> bytes | None:
     """A comma before a closing bracket or after an opening one."""
-    data = doc.data
-    spots = [span for span in doc.tokens[:400] if data[span[0]] in b"{}[]"]
-    if not spots:
+    span = spot(doc, rng, rng.choice((b"{", b"}", b"[", b"]")))
+    if span is None:
         return None
-    start, stop = rng.choice(spots)
-    at = stop if data[start] in b"{[" else start
+    start, stop = span
+    at = stop if doc.data[start] in b"{[" else start
     return doc.splice(at, at, b",")

@@ -11,7 +11,7 @@ from harness.mutate.rng import Rng
 _MANY = 24
 
 
-@operator("tensor.remove", "sound", smaller=True)
+@operator("tensor.remove", "sound", tensors=1, smaller=True)
 def drop(doc: Doc, rng: Rng) -> bytes | None:
     """One tensor less; later offsets and the buffer close up."""
     if not doc.tensors:
@@ -19,7 +19,7 @@ def drop(doc: Doc, rng: Rng) -> bytes | None:
     return remove(doc, rng.below(len(doc.tensors)))
 
 
-@operator("tensor.few", "sound", smaller=True)
+@operator("tensor.few", "sound", tensors=2, smaller=True)
 def few(doc: Doc, rng: Rng) -> bytes | None:
     """A new valid file of one to three of the tensors, without metadata and spaces."""
     tensors = doc.tensors
@@ -39,7 +39,7 @@ def add(doc: Doc, rng: Rng) -> bytes | None:
     return insert(doc, rng, rng.choice(NAMES), dtype, shape, size)
 
 
-@operator("tensor.duplicate", "sound")
+@operator("tensor.duplicate", "sound", tensors=1)
 def duplicate(doc: Doc, rng: Rng) -> bytes | None:
     """One tensor once more under another name, with bytes of its own."""
     if not doc.tensors or len(doc.tensors) > _MANY:
@@ -64,7 +64,7 @@ def many(doc: Doc, rng: Rng) -> bytes | None:
     return doc.render(pieces, doc.buffer)
 
 
-@operator("tensor.permute", "sound")
+@operator("tensor.permute", "sound", tensors=2)
 def permute(doc: Doc, rng: Rng) -> bytes | None:
     """Two members of the header change places; offsets and data stay."""
     members = doc.members
@@ -85,7 +85,7 @@ def permute(doc: Doc, rng: Rng) -> bytes | None:
     )
 
 
-@operator("tensor.relayout", "sound")
+@operator("tensor.relayout", "sound", tensors=2)
 def relayout(doc: Doc, rng: Rng) -> bytes | None:
     """Two neighbours in the buffer change places, with their bytes; the text keeps its order."""
     order = doc.order
@@ -97,9 +97,8 @@ def relayout(doc: Doc, rng: Rng) -> bytes | None:
         return None
     start, middle, stop = first.begin, first.begin + second.size, second.end
     pieces = doc.pieces.copy()
-    pieces[second.at_begin] = b"%d" % start
-    pieces[second.at_end] = pieces[first.at_begin] = b"%d" % middle
-    pieces[first.at_end] = b"%d" % stop
+    pieces[second.at_offsets] = b"[%d,%d]" % (start, middle)
+    pieces[first.at_offsets] = b"[%d,%d]" % (middle, stop)
     buffer = doc.buffer
     moved = buffer[second.begin : stop] + buffer[start : first.end]
     return doc.render(pieces, buffer[:start] + moved + buffer[stop:])
