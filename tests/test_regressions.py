@@ -96,9 +96,6 @@ def test_seeds_show_nothing_unknown(replayer: Replayer) -> None:
     assert not listing.skipped
     assert listing.seeds, f"no seeds for target {replayer.target.name}"
     unknown = {
-        f"{name}: {sig}"
-        for name, data in listing.seeds
-        for sig in replayer.run(data, 60.0).signatures
-        if known(sig) is None
+        f"{name}: {sig}" for name, data in listing.seeds for sig in replayer.run(data).signatures if known(sig) is None
     }
     assert not unknown

@@ -26,9 +26,9 @@ def parsers_for(name: str | None, target: str) -> list[Parser | None]:
 @click.argument("what", metavar="ID|FILE")
 @click.option("--target", metavar="T", help="Entry point. Default: the finding's own, or deserialize for a file.")
 @click.option("--parser", metavar="NAME", help="One parser. Default: every one that is built.")
-@click.option("--timeout", type=click.FloatRange(min=0.1), default=replay.TIMEOUT_S, show_default=True, help="Seconds.")
+@click.option("--timeout", type=click.FloatRange(min=0.1), help="Seconds. Default: 10, or what the target needs.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-def command(what: str, target: str | None, parser: str | None, timeout: float, as_json: bool) -> int:
+def command(what: str, target: str | None, parser: str | None, timeout: float | None, as_json: bool) -> int:
     """Run one input again, each time in a process of its own, and say what happens on which build.
 
     Ends with 1 when it reproduces: a finding shows its own signature, a file shows any finding. Otherwise with 0.

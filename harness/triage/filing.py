@@ -22,9 +22,6 @@ from harness.triage.store import Stored
 
 #: Builds that a finding is tried on: what is fuzzed, and what users have.
 FLAVOURS = ("sancov", "wheel")
-#: Seconds for one candidate of the minimiser.
-CANDIDATE_S = 5.0
-
 Say = Callable[[str], None]
 
 
@@ -65,7 +62,7 @@ def smallest(parser: Parser | None, target: str, sig: str, data: bytes, progress
     """``data`` minimised so that it shows ``sig`` still. Raises HarnessError when it does not show it at all."""
     unit = STEP if target == "huge" else 0
     with Replayer(parser, target, relations=_needs_relations(sig)) as replayer:
-        keep: Keep = lambda candidate: sig in replayer.run(candidate, CANDIDATE_S).signatures  # noqa: E731
+        keep: Keep = lambda candidate: sig in replayer.run(candidate).signatures  # noqa: E731
         return minimize(data, keep, unit=unit, progress=progress)
 
 

@@ -30,7 +30,9 @@ from harness.triage.judging import isolated
 from harness.triage.openfile import target_named
 from harness.triage.signature import signature
 
+#: Seconds that one run may take, and where a target needs longer because its files are made to be large.
 TIMEOUT_S = 10.0
+TIMEOUTS_S = {"huge": 60.0}
 #: Seconds in which a child must have loaded its parser; generous, because machines are shared.
 START_S = 60.0
 
@@ -167,11 +169,13 @@ class Replayer:
         self._seen = end
         return text
 
-    def run(self, data: bytes, timeout_s: float = TIMEOUT_S) -> Replay:
-        """Run ``data`` once.
+    def run(self, data: bytes, timeout_s: float | None = None) -> Replay:
+        """Run ``data`` once, for at most ``timeout_s`` seconds (default: the target's own).
 
         Raises EngineError when the child cannot load the parser, and when an oracle of ours fails on the input.
         """
+        if timeout_s is None:
+            timeout_s = TIMEOUTS_S.get(self.target.name, TIMEOUT_S)
         child = self._child
         if child is None or child.poll() is not None:
             child = self._start()
@@ -217,7 +221,7 @@ class Replayer:
         return Replay("crash", sign, self._judged(isolated(self.target, data, "crash", sign)))
 
 
-def once(parser: Parser | None, target: str, data: bytes, timeout_s: float = TIMEOUT_S) -> Replay:
+def once(parser: Parser | None, target: str, data: bytes, timeout_s: float | None = None) -> Replay:
     """One run in a process of its own."""
     with Replayer(parser, target) as replayer:
         return replayer.run(data, timeout_s)
