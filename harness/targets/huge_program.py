@@ -19,6 +19,8 @@ MAX_STEPS = 64
 HEADER_CAP = 101_000_000
 #: Bytes of buffer, all of it sparse: past every 32-bit limit, well below what a process can map.
 BUFFER_CAP = 1 << 42
+#: Tensors or entries of one step: enough to see a cost grow, few enough to read in seconds on a slow machine.
+PIECES_CAP = 131_072
 
 _SMALL = (0, 1, 2, 3, 4, 7, 8, 9, 16, 31, 32, 64, 127, 128, 255, 256, 1_000, 1_024, 4_096, 10_000)
 _LARGE = (
@@ -39,15 +41,15 @@ class Kind(NamedTuple):
 
 #: The order is the encoding: new kinds go to the end.
 KINDS: dict[str, Kind] = {
-    "tensors": Kind("tensors of a few bytes", 300_000),
-    "empties": Kind("tensors with a zero dimension", 300_000),
+    "tensors": Kind("tensors of a few bytes", PIECES_CAP),
+    "empties": Kind("tensors with a zero dimension", PIECES_CAP),
     "name": Kind("characters in one tensor's name", HEADER_CAP),
-    "metadata": Kind("entries in __metadata__", 300_000),
+    "metadata": Kind("entries in __metadata__", PIECES_CAP),
     "value": Kind("characters in one metadata value", HEADER_CAP),
     "rank": Kind("dimensions of one tensor", 10_000_000),
     "depth": Kind("brackets inside one another", 20_000_000),
     "digits": Kind("digits in one number", 20_000_000),
-    "duplicates": Kind("tensors that share one name", 100_000),
+    "duplicates": Kind("tensors that share one name", PIECES_CAP),
     "big": Kind("bytes in one tensor", BUFFER_CAP),
     "space": Kind("bytes of white space inside the JSON", HEADER_CAP),
     "string": Kind("bytes in a string that is never closed", HEADER_CAP),
