@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from harness import paths
+from harness.errors import HarnessError
 from harness.files import write_atomic
 from harness.parsers import registry
 
@@ -73,6 +74,31 @@ def speed(
         coverage = registry.find(name, "coverage")
         result["reach"] = reach.reach(name, coverage, registry.find(name), seeds, seconds, say)
     _keep(result, paths.build_dir() / "bench" / "speed.json")
+    if as_json:
+        click.echo(json.dumps(result, indent=1))
+    return 0
+
+
+@command.command(epilog="Example: harness bench operators --operator dtype.swap --operator shape.zero")
+@click.option("--parser", metavar="NAME", help="Instrumented parser (see `harness build`).")
+@click.option("--seeds", type=click.IntRange(2, 100), default=10, show_default=True)
+@click.option("--runs", type=click.IntRange(min=1000), default=20_000, show_default=True, help="Executions per run.")
+@click.option("--operator", "names", multiple=True, metavar="NAME", help="Only this one; may be repeated.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON at the end.")
+def operators(parser: str | None, seeds: int, runs: int, names: tuple[str, ...], as_json: bool) -> int:
+    """Switch each mutation operator off, and see what is missed. About half an hour; writes build/bench/operators.json."""
+    from harness.bench import operators as measure
+    from harness.mutate import OPERATORS
+
+    strange = sorted(set(names) - set(OPERATORS))
+    if strange:
+        raise HarnessError(f"no operator is called {strange[0]!r}", hint="docs/mutators.md lists them")
+
+    def say(text: str) -> None:
+        click.echo(text, err=as_json)
+
+    result = measure.ablation(registry.find(parser).name, seeds, runs, names, say)
+    _keep(result, paths.build_dir() / "bench" / "operators.json")
     if as_json:
         click.echo(json.dumps(result, indent=1))
     return 0

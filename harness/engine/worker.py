@@ -287,6 +287,8 @@ class Worker:
             "median_size": _median(self.session.tally.sizes),
             "final": final,
         }
+        if final:
+            status["semantic_keys"] = [str(key) for key in self.counters.index]
         temporary = self.settings.memory / (STATUS + ".tmp")
         temporary.write_text(json.dumps(status))
         temporary.rename(self.settings.memory / STATUS)

@@ -1,0 +1,58 @@
+"""The bench's own runs, as short as they can be, on the real parser."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from harness.bench import kills, runner, speed
+from harness.engine import recording
+from harness.errors import EngineError
+from harness.parsers.registry import Parser
+
+
+def test_a_run_leaves_its_status_its_corpus_in_order_and_its_inputs(sancov_parser: Parser) -> None:
+    with runner.scratch() as folder:
+        record = folder / "inputs"
+        done = runner.fuzz("deserialize", sancov_parser.name, folder, runs=3000, record=record)
+        assert len(recording.read(record)) == 3000
+    assert not folder.exists()
+    assert done.status["executions"] == 3000
+    assert done.rate > 0
+    assert done.edges > 0
+    assert 0 < done.share("accepted") < done.share("deep") < 1
+    times = [at for at, _ in done.corpus]
+    assert times == sorted(times)
+    assert done.status["semantic_keys"]
+
+
+def test_a_worker_that_fails_is_an_error_with_its_log(sancov_parser: Parser) -> None:
+    with runner.scratch() as folder, pytest.raises(EngineError, match="max_len"):
+        runner.fuzz("deserialize", sancov_parser.name, folder, runs=10, options=("-max_len=nonsense", "-help=1"))
+
+
+def test_speed_counts_both_ways_of_running_the_same_inputs(sancov_parser: Parser) -> None:
+    said: list[str] = []
+    result = speed.depth_and_speed(sancov_parser.name, 1, 4000, said.append)
+    row = result["rows"][0]
+    assert row["ratio"] == pytest.approx(row["rate"] / row["bare_rate"])
+    assert sum(result["stages"].values()) == pytest.approx(1)
+    assert "of bare" in said[0]
+
+
+def test_guards_skip_what_they_name_and_nothing_else(sancov_parser: Parser) -> None:
+    result = kills.guarded(sancov_parser.name, 1, 4000, print)
+    assert 0 < result["skipped"][0] < 0.2
+
+
+def test_bench_speed_prints_and_keeps_json() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", "bench", "speed", "--part", "startup", "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout)["startup"]["cpu_seconds"] > 0
