@@ -1,6 +1,8 @@
-"""The quick way to "accepted": the C scanner of the json module, trusted with nothing but the plainest headers.
+"""The quick way to judge: the C scanner of the json module, trusted with plain headers only.
 
-Whatever is not plainly sound here goes to the strict judge; a file is never refused on this path.
+It says which rule is broken and in which aspect; where, and in which words, is left to the strict judge for the day
+that somebody asks. So is everything that this scanner reads otherwise than the text stands: what is no JSON, numbers
+in odd spellings, half a surrogate pair; and large headers.
 """
 
 from __future__ import annotations
@@ -8,91 +10,139 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn
 
 from harness.format.dtypes import DTYPE_BITS
+from harness.format.judgement import SOUND, Explanation, Judgement
 from harness.format.layout import check_layout
-from harness.format.model import Header, Tensor
-from harness.format.rules import U64_MAX
+from harness.format.model import METADATA, Header, Tensor
+from harness.format.plain import (
+    CLEAN,
+    Pairs,
+    check_pairs,
+    rank_of_metadata,
+    rank_of_names,
+    rank_of_nested,
+    read_tensor,
+)
+from harness.format.rules import ORDER, U64_MAX
+from harness.format.strict import judge_strictly
 
 LARGEST = 1 << 20
 """Headers beyond this many bytes are left to the strict reader, whose memory is bounded."""
 
+
+def _forbid(constant: str) -> NoReturn:
+    raise ValueError(constant)
+
+
 _new = tuple.__new__
-_scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
+# Objects as tuples of pairs: cheaper than dicts, and equal keys stay. NaN and its like are no JSON.
+_DECODER = json.JSONDecoder(object_pairs_hook=tuple, parse_constant=_forbid)
+_scan: Callable[[str, int], tuple[Any, int]] = _DECODER.scan_once  # type: ignore[attr-defined]
 _MINUS = re.compile(r"[\[,:\s]-")
+# json reads it as 0.
+_MINUS_ZERO = re.compile(r"[\[,:\s]-0(?![0-9.eE])")
+_PAIRS = list(ORDER)
+_FIRST_OPEN = min(rank for (rule, _), rank in ORDER.items() if rule.startswith("unspecified."))
 
 
-def read_plain(data: bytes, size: int) -> Header | None:
-    """The header of a file that is accepted beyond doubt, or None. Never raises."""
+def judge_plainly(data: bytes, size: int) -> Judgement | None:
+    """The judgement of a file of ``size`` bytes, or None where the strict judge has to be asked. Never raises.
+
+    ``data`` holds at least length prefix and header.
+    """
     length = int.from_bytes(data[:8], "little")
     end = 8 + length
     if length > LARGEST or end > size or length < 2:
         return None
     try:
         text = data[8:end].decode()
-        if text[0] != "{":
+        if text[0] != "{" or (text[-1] != "}" and text.rstrip(" ")[-1] != "}"):
             return None
         top, stop = _scan(text, 0)
         if stop != len(text) and text[stop:].strip(" "):
             return None
-        # json reads -0 as 0, and half a surrogate pair as it stands.
-        if "-" in text and _MINUS.search(text):
+        signed = "-" in text and _MINUS.search(text) is not None
+        if signed and _MINUS_ZERO.search(text):
             return None
-        escaped = "\\" in text
-        if escaped and ("\\ud" in text or "\\uD" in text):
-            return None
-        colons = 4 * len(top)
-        metadata = None
-        tensors: list[Tensor] = []
-        reach = 0
-        in_order = True
-        for name, fields in top.items():
-            if name == "__metadata__":
-                if type(fields) is not dict:
-                    return None
-                metadata = fields
-                for item in fields.values():
-                    if type(item) is not str:
-                        return None
-                colons += len(fields) - 3
-                continue
-            if len(fields) != 3:
-                return None
-            dtype = fields["dtype"]
-            shape = fields["shape"]
-            begin, stop = fields["data_offsets"]
-            bits = DTYPE_BITS[dtype]
-            if type(begin) is not int or type(stop) is not int or type(shape) is not list or stop > U64_MAX:
-                return None
-            for dimension in shape:
-                # The type comes first: a number times a list is a long list.
-                if type(dimension) is not int:
-                    return None
-                bits *= dimension
-                if bits > U64_MAX:
-                    return None
-            if bits != (stop - begin) << 3 or (not bits and max(shape) > U64_MAX):
-                return None
-            if begin != reach:
-                in_order = False
-            reach = stop
-            tensors.append(_new(Tensor, (name, dtype, tuple(shape), begin, stop)))
-        # json keeps the last of equal keys: as many colons as kept members is proof that there were none.
-        if text.count(":") != colons and (escaped or text.count(":") != colons + _colons(top)):
-            return None
-    except (ValueError, TypeError, KeyError, AttributeError, StopIteration, RecursionError):
+        rank, header, in_order = _read(top, length, size - end, signed)
+        if rank >= _FIRST_OPEN and "\\" in text and ("\\ud" in text or "\\uD" in text):
+            check_pairs(top)
+        if rank >= _FIRST_OPEN and not in_order:
+            for misplaced in check_layout(list(header.tensors), size - end):
+                rank = min(rank, ORDER[misplaced[:2]])
+        if rank == CLEAN:
+            return _new(Judgement, ("accept", "", "", header, SOUND))
+        # Braces beyond those of the header and its members: only objects that nothing above has looked into.
+        if text.count("{") != 1 + sum(type(value) is tuple for _, value in top):
+            rank = min(rank, rank_of_nested(top))
+    except (ValueError, StopIteration, RecursionError):
         return None
-    if in_order:
-        if reach != size - end:
-            return None
-    elif next(check_layout(tensors, size - end), None) is not None:
-        return None
-    return _new(Header, (length, metadata, tuple(tensors)))
+    rule, aspect = _PAIRS[rank]
+    reason = partial(_explain, data, size)
+    if rank < _FIRST_OPEN:
+        return _new(Judgement, ("reject", rule, aspect, None, reason))
+    # What a dimension beyond 64 bits means nobody can say.
+    readable = all(dimension <= U64_MAX for tensor in header.tensors for dimension in tensor.shape)
+    return _new(Judgement, ("unspecified", rule, aspect, header if readable else None, reason))
 
 
-def _colons(top: dict[str, dict[str, str]]) -> int:
-    """Colons inside the strings of a header without escapes, where these are the names and the metadata."""
-    metadata = top.get("__metadata__", {})
-    texts = [*top, *metadata, *metadata.values()]
-    return sum(text.count(":") for text in texts)
+def _read(top: Pairs, length: int, buffer: int, signed: bool) -> tuple[int, Header, bool]:
+    """The worst rank of the members, what was read of them, and whether tensors fill the buffer one after another.
+
+    ``signed`` says that the text may hold negative numbers. What breaks a rule is not in the header returned.
+    """
+    metadata = None
+    tensors: list[Tensor] = []
+    reach = 0
+    in_order = True
+    rank = rank_of_names(top) if len(top) > 1 else CLEAN
+    for name, value in top if rank == CLEAN else ():
+        if name == METADATA:
+            rank = min(rank, rank_of_metadata(value))
+            metadata = dict(value) if type(value) is tuple else None
+            continue
+        # The usual tensor, whole and sound; whatever is not goes to the reader of odd ones.
+        try:
+            (dtype_key, dtype), (shape_key, shape), (offsets_key, (begin, stop)) = value
+            if (
+                dtype_key == "dtype"
+                and shape_key == "shape"
+                and offsets_key == "data_offsets"
+                and type(value) is tuple
+                and type(shape) is list
+                and type(begin) is int
+                and type(stop) is int
+                and stop <= U64_MAX
+                and not signed
+            ):
+                bits = DTYPE_BITS[dtype]
+                for dimension in shape:
+                    # The type comes first: a number times a list is a long list.
+                    if type(dimension) is not int:
+                        break
+                    bits *= dimension
+                    if bits > U64_MAX:
+                        break
+                else:
+                    if bits == (stop - begin) << 3 and (bits or max(shape) <= U64_MAX):
+                        if begin != reach:
+                            in_order = False
+                        reach = stop
+                        tensors.append(_new(Tensor, (name, dtype, tuple(shape), begin, stop)))
+                        continue
+        except (ValueError, TypeError, KeyError):
+            pass
+        found, tensor = read_tensor(name, value)
+        rank = min(rank, found)
+        if tensor is not None:
+            in_order = in_order and tensor.begin == reach
+            reach = tensor.end
+            tensors.append(tensor)
+    return rank, _new(Header, (length, metadata, tuple(tensors))), in_order and reach == buffer
+
+
+def _explain(data: bytes, size: int) -> Explanation:
+    return judge_strictly(data, size).explain()

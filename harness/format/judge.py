@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.format.fast import read_plain
+from harness.format.fast import judge_plainly
 from harness.format.features import FEATURES, features
 from harness.format.framing import check_framing
 from harness.format.judgement import Judgement, Verdict
@@ -10,8 +10,6 @@ from harness.format.rules import ASPECTS, RULES, UNSPECIFIED
 from harness.format.strict import judge_strictly
 
 __all__ = ["ASPECTS", "FEATURES", "RULES", "UNSPECIFIED", "Judgement", "Verdict", "features", "judge", "quick"]
-
-_new = tuple.__new__
 
 
 def judge(data: bytes, size: int | None = None) -> Judgement:
@@ -22,10 +20,7 @@ def judge(data: bytes, size: int | None = None) -> Judgement:
     """
     if size is None:
         size = len(data)
-    header = read_plain(data, size)
-    if header is not None:
-        return _new(Judgement, ("accept", "", "", "", header, None))
-    return judge_strictly(data, size)
+    return judge_plainly(data, size) or judge_strictly(data, size)
 
 
 def quick(data: bytes) -> str:

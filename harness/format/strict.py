@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 from harness.format.dtypes import DTYPE_BITS
 from harness.format.framing import check_framing
 from harness.format.jsontext import Object, Opaque, Reader, Value, field_span, key_span, value_span
 from harness.format.jsontoken import JsonError, Odd
-from harness.format.judgement import Judgement
+from harness.format.judgement import SOUND, Explanation, Judgement
 from harness.format.layout import check_layout
 from harness.format.model import METADATA, Header, Tensor
 from harness.format.rules import ORDER, U64_MAX
@@ -35,7 +36,7 @@ def judge_strictly(data: bytes, size: int) -> Judgement:
     """Judges a file of ``size`` bytes whose first bytes, at least its whole header, are ``data``."""
     refusal = check_framing(data, size)
     if refusal is not None:
-        return Judgement("reject", *refusal[:3], None, refusal.span)
+        return Judgement("reject", refusal.rule, refusal.aspect, None, Explanation(refusal.detail, refusal.span))
     length = int.from_bytes(data[:8], "little")
     end = 8 + length
     reading = _Reading(data, end)
@@ -43,7 +44,7 @@ def judge_strictly(data: bytes, size: int) -> Judgement:
         reading.read()
     except JsonError as error:
         detail = f"the header is not JSON at byte {error.start}: {error.aspect}"
-        return Judgement("reject", "header.json", error.aspect, detail, None, (error.start, error.end))
+        return Judgement("reject", "header.json", error.aspect, None, Explanation(detail, (error.start, error.end)))
     if reading.worst is None or reading.worst.rule.startswith("unspecified."):
         for misplaced in check_layout(reading.tensors, size - end):
             at = reading.position(misplaced.tensor)
@@ -51,11 +52,15 @@ def judge_strictly(data: bytes, size: int) -> Judgement:
     worst = reading.worst
     header = Header(length, reading.metadata, tuple(reading.tensors)) if reading.readable else None
     if worst is None:
-        return Judgement("accept", "", "", "", header, None)
-    span = _span(data, end, worst)
+        return Judgement("accept", "", "", header, SOUND)
+    reason = partial(_explain, data, end, worst)
     if worst.rule.startswith("unspecified."):
-        return Judgement("unspecified", worst.rule, worst.aspect, worst.detail, header, span)
-    return Judgement("reject", worst.rule, worst.aspect, worst.detail, None, span)
+        return Judgement("unspecified", worst.rule, worst.aspect, header, reason)
+    return Judgement("reject", worst.rule, worst.aspect, None, reason)
+
+
+def _explain(data: bytes, end: int, problem: Problem) -> Explanation:
+    return Explanation(problem.detail, _span(data, end, problem))
 
 
 class _Reading:
