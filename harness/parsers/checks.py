@@ -55,6 +55,7 @@ def checks() -> Iterator[Check]:
     yield _atheris()
     yield _symbols()
     yield from _compiler(without)
+    yield _linker(without)
     yield _tool("pip", without)
     yield _tool("maturin", without)
     yield _llvm()
@@ -113,6 +114,19 @@ def _compiler(without: Status) -> Iterator[Check]:
             yield Check(name, without, f"{answer.release} is too old: {oldest} is the least", toolchain.GET_RUST)
         else:
             yield Check(name, "ok", f"{answer.release}, LLVM {answer.llvm_major}, {answer.host}")
+
+
+def _linker(without: Status) -> Check:
+    name = os.environ.get("CC", "cc")
+    found = shutil.which(name)
+    if found is None:
+        return Check(
+            "cc",
+            without,
+            f"there is no C compiler {name}, by which rustc links",
+            "as root: apt-get install gcc libc6-dev",
+        )
+    return Check("cc", "ok", found)
 
 
 def _tool(name: str, without: Status) -> Check:
