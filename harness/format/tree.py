@@ -94,8 +94,9 @@ class Tensor(Member):
     """A tensor that could be read.
 
     ``name`` is written with its quotes; ``size`` is ``end - begin`` in bytes, ``bits`` those of one element (0:
-    unknown dtype), ``count`` the product of ``dims``; ``fields`` are spans of key and value. ``at_dtype``,
-    ``at_shape`` and ``at_offsets`` are single pieces, ``rank`` is the place in ``Doc.order``.
+    unknown dtype), ``count`` the product of ``dims``; ``fields`` are spans of key and value in the order of the
+    text, ``spans`` those of the values of dtype, shape and offsets. ``at_dtype``, ``at_shape`` and ``at_offsets``
+    are single pieces, ``rank`` is the place in ``Doc.order``.
     """
 
     __slots__ = (
@@ -112,6 +113,7 @@ class Tensor(Member):
         "name",
         "rank",
         "size",
+        "spans",
     )
 
     name: bytes
@@ -124,6 +126,7 @@ class Tensor(Member):
     size: int
     rank: int
     fields: list[tuple[Span, Span]]
+    spans: tuple[Span, Span, Span]
     at_dtype: int
     at_shape: int
     at_offsets: int
@@ -174,13 +177,14 @@ class Doc:
 
     # -- putting together -------------------------------------------------------------------------------------
 
-    def splice(self, start: int, stop: int, new: bytes) -> bytes:
-        """Return the file with ``data[start:stop]`` (in the header) replaced, and the length prefix repaired."""
+    def splice(self, start: int, stop: int, *news: bytes) -> list[bytes]:
+        """Return the file with ``data[start:stop]`` (in the header) replaced, once for each of ``news``."""
         data = self.data
-        size = self.end - LENGTH + len(new) - stop + start
-        if 0 <= size < 4096:
-            return _PREFIXES[size] + data[LENGTH:start] + new + data[stop:]
-        return prefix(size) + data[LENGTH:start] + new + data[stop:]
+        head, tail = data[LENGTH:start], data[stop:]
+        size = self.end - LENGTH - stop + start
+        if 0 <= size < 2048 and max(map(len, news)) < 2048:
+            return [_PREFIXES[size + len(new)] + head + new + tail for new in news]
+        return [prefix(size + len(new)) + head + new + tail for new in news]
 
     def render(self, pieces: list[bytes], buffer: bytes) -> bytes:
         """Return the file of these header pieces and this buffer, with the length prefix repaired."""
@@ -289,6 +293,7 @@ class Doc:
         tensor.begin, tensor.end = ends
         tensor.size = ends[1] - ends[0]
         tensor.fields = fields
+        tensor.spans = fields[dtype][1], fields[shape][1], fields[offsets][1]
         position = key[1]
         pieces.append(tensor.name)
         for number, (_, (start, stop)) in enumerate(fields):

@@ -36,33 +36,36 @@ class Shelf(Generic[T]):
 
 
 class Bank:
-    """Shelves of subtrees by kind.
+    """Shelves of subtrees by kind, each part as written.
 
-    ``entries``: (name as written, dtype, dimensions) of tensors whose size adds up; ``shapes``: dimensions;
-    ``names``, ``values`` and ``members`` (of the top level) as written.
+    ``entries``: (name, dtype, shape, size in bytes) of tensors whose size adds up; ``shapes``; ``names`` of
+    tensors; ``values`` of members of the header, and whole ``members``.
     """
 
-    __slots__ = ("entries", "members", "names", "shapes", "values")
+    __slots__ = ("_turn", "entries", "members", "names", "shapes", "values")
 
     def __init__(self) -> None:
-        self.entries: Shelf[tuple[bytes, str, tuple[int, ...]]] = Shelf()
+        self.entries: Shelf[tuple[bytes, bytes, bytes, int]] = Shelf()
         self.names: Shelf[bytes] = Shelf()
-        self.shapes: Shelf[tuple[int, ...]] = Shelf()
+        self.shapes: Shelf[bytes] = Shelf()
         self.values: Shelf[bytes] = Shelf()
         self.members: Shelf[bytes] = Shelf()
+        self._turn = 0
 
     def learn(self, doc: Doc) -> None:
-        """Take the parts of ``doc`` that are not known yet."""
-        data = doc.data
-        for tensor in doc.tensors[:16]:
-            self.shapes.add(tensor.dims)
-            if len(tensor.name) < _PART_LIMIT:
+        """Take one tensor and one member of ``doc``, another one each time: bases are many and much alike."""
+        self._turn += 1
+        if doc.tensors:
+            tensor = doc.tensors[self._turn % len(doc.tensors)]
+            shape = doc.pieces[tensor.at_shape]
+            if len(shape) < _PART_LIMIT and len(tensor.name) < _PART_LIMIT:
+                self.shapes.add(shape)
                 self.names.add(tensor.name)
-                if tensor.bits and 0 <= tensor.size < _PART_LIMIT and tensor.size * 8 == tensor.bits * tensor.count:
-                    self.entries.add((tensor.name, tensor.dtype, tensor.dims))
-        for member in doc.members[:16]:
+                if 0 <= tensor.size < _PART_LIMIT and tensor.size * 8 == tensor.bits * tensor.count:
+                    self.entries.add((tensor.name, doc.pieces[tensor.at_dtype], shape, tensor.size))
+        if doc.members:
+            member = doc.members[self._turn % len(doc.members)]
             start, stop = member.value
             if stop - member.key[0] < _PART_LIMIT:
-                self.members.add(data[member.key[0] : stop])
-            if stop - start < 64:
-                self.values.add(data[start:stop])
+                self.members.add(doc.data[member.key[0] : stop])
+                self.values.add(doc.data[start:stop])

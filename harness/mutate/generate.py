@@ -3,75 +3,8 @@
 from __future__ import annotations
 
 from harness.format.tree import LENGTH, prefix, text
-from harness.mutate.repair import DTYPES, FILL, QUOTED, SHAPES
+from harness.mutate.parts import DTYPES, FILL, NAMES, QUOTED, SHAPES, TEXTS
 from harness.mutate.rng import Rng
-
-NAMES: tuple[bytes, ...] = tuple(
-    b'"' + name + b'"'
-    for name in (
-        b"a",
-        b"b",
-        b"w",
-        b"x.weight",
-        b"model.layers.0.attn.q_proj.weight",
-        b"",
-        b" ",
-        b".",
-        b"..",
-        b"/",
-        b"../../etc/passwd",
-        b"a/b\\\\c",
-        b"0",
-        b"-1",
-        b"null",
-        b"dtype",
-        b"shape",
-        b"data_offsets",
-        b"__metadata",
-        b"__metadata__ ",
-        b"__Metadata__",
-        b"metadata__",
-        b"__metadata__.a",
-        b"__class__",
-        b"__proto__",
-        b"\\u0000",
-        b"a\\u0000b",
-        b'\\"',
-        b"\\\\",
-        b"\\/",
-        b"\\b\\f\\n\\r\\t",
-        b"\\u00e9",
-        "é".encode(),
-        "e\u0301".encode(),
-        "名前".encode(),
-        "\U0001f917".encode(),
-        b"\\ud83e\\udd17",
-        "\u2028".encode(),
-        "\ufeff".encode(),
-        "\u202e".encode(),
-        "\U0010ffff".encode(),
-        b"\x7f",
-        b"%s%n{}",
-        b"A" * 64,
-        b"x" * 300,
-    )
-)
-"""Names of tensors and keys of metadata, as written: all of them are valid JSON."""
-
-TEXTS: tuple[bytes, ...] = (
-    b'""',
-    b'"pt"',
-    b'"np"',
-    b'"1"',
-    b'"{}"',
-    b'"{\\"a\\":[1]}"',
-    b'"\\u0000"',
-    '"ü"'.encode(),
-    '"\U0001f600"'.encode(),
-    b'"\\ud83d\\ude00"',
-    b'"' + b"v" * 200 + b'"',
-)
-"""Values of metadata, as written."""
 
 _SPACES = (b"", b"", b"", b"", b" ", b"\n", b"\t", b"\r\n", b"  ")
 _FIELD_ORDERS = ((0, 1, 2), (0, 1, 2), (0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))

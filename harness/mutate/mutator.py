@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from harness.format.tree import DEEP, LENGTH, SHALLOW, SOUND, Doc
 from harness.mutate.generate import generate
 from harness.mutate.registry import OPERATORS
-from harness.mutate.repair import mend
 from harness.mutate.rng import Native, Rng
 from harness.mutate.schedule import OperatorStats, Schedule, level
 
@@ -23,19 +22,17 @@ _ROUND: Final = 128
 _ROUNDS: Final = 16
 """Rounds between two rebuilds of the schedule."""
 _LARGE_BYTES: Final = 640
-_BATCH: Final = 8
 _TRIES: Final = 4
 
 
 class Base(Doc):
-    """A parsed input with its ``level`` in the schedule, and a mended ``twin`` where it is broken."""
+    """A parsed input with its ``level`` in the schedule and the mutations of it that are ``ready``."""
 
-    __slots__ = ("level", "ready", "twin")
+    __slots__ = ("level", "ready")
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
         self.level = level(self.health, len(self.tensors), len(data) > _LARGE_BYTES)
-        self.twin: Base | None = None
         self.ready: list[bytes] = []
 
 
@@ -95,49 +92,46 @@ class Mutator:
     def _fill(self, base: Base, max_size: int, seed: int) -> bytes:
         """Make a batch of mutations of ``base`` by one operator; return one, and leave the others ready.
 
-        Random work on random data runs at a third of the speed of the same work done several times over, which
-        has its code and data at hand: hence batches, although each call is for one.
+        A batch shares what prepares it, and work done several times over has its code and data at hand.
         """
         doc = base
         if doc.health == SHALLOW:
-            # A broken base mostly breeds broken offspring: its mended twin, or another input, does better.
+            # A broken base mostly breeds broken offspring: another input does better.
             if seed & 0x7000:
-                doc = base.twin or self._stock[(seed >> 16) % _STOCK]
+                doc = self._stock[(seed >> 16) % _STOCK]
         elif not seed & 0x7000:
             doc = self._stock[(seed >> 16) % _STOCK]
         rng = self._rng
         rng.reset(seed)
-        table = self._tables[doc.level]
-        apply, index = table[seed & 1023]
         # Inputs grow now and then only: the smaller, the more of them can be tried.
         room = max_size if seed & 0x18000 == 0 else min(max_size, max(_LARGE_BYTES, len(doc.data)))
+        table = self._tables[doc.level]
+        apply, index = table[seed & 1023]
         outs: dict[bytes, None] = {}
         for _ in range(_TRIES):
             try:
-                for _ in range(_BATCH):
-                    out = apply(doc, rng)
-                    if out is None or out in outs:
-                        # It has little to offer here: leave the turn to others.
-                        break
-                    if len(out) <= room:
-                        outs[out] = None
+                outs.update(dict.fromkeys(apply(doc, rng)))
             except Exception:
                 self._schedule.errors[index] += 1
             if outs:
                 break
             apply, index = rng.choice(table)
-        else:
-            fitting = [other.data for other in self._stock if len(other.data) <= max_size]
-            outs[rng.choice(fitting or [base.data[:max_size]])] = None
-        ready = base.ready = list(outs)
+        ready = [out for out in outs if len(out) <= room] or self._fitting(base.data, outs, max_size)
+        base.ready = ready
         self._schedule.uses[index] += len(ready)
-        made = self._made
-        for out in ready:
-            made[hash(out)] = index
+        self._made.update(dict.fromkeys(map(hash, ready), index))
         self._left -= 1
         if not self._left:
             self._look_after(ready[-1])
         return ready.pop()
+
+    def _fitting(self, data: bytes, outs: Iterable[bytes], max_size: int) -> list[bytes]:
+        """Return what is small enough, whatever it is: some of ``outs``, inputs of the stock, or a part of ``data``."""
+        fitting = [out for out in outs if len(out) <= max_size]
+        if fitting:
+            return fitting
+        fitting = [other.data for other in self._stock if len(other.data) <= max_size]
+        return [self._rng.choice(fitting or [data[:max_size]])]
 
     def stats(self) -> dict[str, OperatorStats]:
         """Return what each operator did so far, by name."""
@@ -153,9 +147,6 @@ class Mutator:
                 self._schedule.kept[index] += 1
             base = Base(data)
             self._rng.bank.learn(base)
-            if base.health == SHALLOW:
-                mended = mend(base.tensors[:16])
-                base.twin = None if mended is None else Base(mended)
         if len(self._young) >= _DOCS:
             self._old = self._young
             self._young = {}

@@ -1,8 +1,8 @@
 """What an operator is, and the table of all of them.
 
 A new operator is one function in one file of ``harness/mutate/operators``: it takes a parsed input and an
-``Rng`` and returns new bytes, or None where the input has nothing that it could change. Its docstring's first
-line is what docs and stats show.
+``Rng`` and returns new files, none where the input has nothing that it could change. Several at once are welcome
+(up to BATCH): what prepares one of them serves all. Its docstring's first line is what docs and stats show.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 from harness.format.tree import Doc
 from harness.mutate.rng import Rng
 
-Function = Callable[[Doc, Rng], bytes | None]
+Function = Callable[[Doc, Rng], list[bytes]]
 Family = Literal["sound", "deep", "shallow"]
 """What comes out when an operator is given a sound file: another sound one; one that a parser can tell to be
 wrong only after it has read every field; or one that dies in framing, encoding, JSON or a field."""
@@ -22,9 +22,9 @@ wrong only after it has read every field; or one that dies in framing, encoding,
 class Operator(NamedTuple):
     """A named mutation.
 
-    ``tensors`` is how many (0, 1 or 2) readable tensors an input must have for it to do anything.
-    ``smaller`` ones tend to shrink the input: they get more turns when it is large. ``dear`` ones cost several
-    times what others do, and get fewer.
+    ``tensors`` is how many (0, 1 or 2) readable tensors an input must have for it to do anything. ``smaller``
+    ones tend to shrink the input: they get more turns when it is large. ``dear`` ones cost several times what
+    others do, and get fewer.
     """
 
     name: str

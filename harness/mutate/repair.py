@@ -1,47 +1,43 @@
-"""Changing one tensor and all that depends on it: later offsets, the buffer, the length prefix."""
+"""Changing one thing and all that depends on it: later offsets, the buffer, the length prefix."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import prod
+from collections.abc import Iterable, Sequence
 
 from harness.format.dtypes import DTYPE_BITS
 from harness.format.tree import NUMBER, Doc, Span, Tensor, prefix, text
+from harness.mutate.parts import FILL, QUOTED, ROOM, dims_text
 from harness.mutate.rng import Rng
 
-DTYPES: tuple[str, ...] = tuple(DTYPE_BITS)
-QUOTED: dict[str, bytes] = {name: b'"' + name.encode() + b'"' for name in DTYPES}
-FILL = bytes(range(256)) * 32
-"""New bytes of a buffer: each position tells where it came from."""
-ROOM = 128
-"""Bytes that a tensor made here takes at most: searching is quicker on small inputs."""
 
-Shape = tuple[bytes, int]
+def entry(name: bytes, dtype: bytes, shape: bytes, begin: int, end: int) -> bytes:
+    """Return a tensor as a member of the header; name, dtype and shape are as written."""
+    return b'%b:{"dtype":%b,"shape":%b,"data_offsets":[%d,%d]}' % (name, dtype, shape, begin, end)
 
 
-def dims_text(dims: tuple[int, ...]) -> bytes:
-    """Return a shape as JSON."""
-    return b"[%b]" % ",".join(map(str, dims)).encode()
+def retype(doc: Doc, tensor: Tensor, kinds: Iterable[tuple[bytes, bytes, int]]) -> list[bytes]:
+    """Give ``tensor`` each of these (dtype, shape, size) in turn, with all that follows from it.
 
-
-def entry(name: bytes, dtype: str, shape: bytes, begin: int, end: int) -> bytes:
-    """Return a tensor as a member of the header; ``name`` has its quotes, ``shape`` is as written."""
-    return b'%b:{"dtype":%b,"shape":%b,"data_offsets":[%d,%d]}' % (name, QUOTED[dtype], shape, begin, end)
-
-
-def resize(doc: Doc, pieces: list[bytes], tensor: Tensor, size: int) -> bytes:
-    """Give ``tensor`` ``size`` bytes, shift the tensors behind it, and return the buffer that goes with that."""
-    delta = size - tensor.size
+    Its end, the offsets of the tensors behind it, the buffer and the length prefix are repaired; what was wrong
+    with the file before stays as wrong as it was.
+    """
+    pieces = doc.pieces.copy()
+    begin, end, old = tensor.begin, tensor.end, tensor.size
+    behind = [other for other in doc.order[tensor.rank + 1 :] if other.begin >= end]
     buffer = doc.buffer
-    if delta == 0:
-        return buffer
-    end = tensor.end
-    pieces[tensor.at_offsets] = b"[%d,%d]" % (tensor.begin, end + delta)
-    if tensor.rank + 1 < len(doc.order):
-        shift(doc, pieces, tensor.rank + 1, end, delta)
-    if delta > 0:
-        return buffer[:end] + FILL[:delta] + buffer[end:]
-    return buffer[: max(0, end + delta)] + buffer[end:]
+    before, after = buffer[:end], buffer[end:]
+    render = doc.render
+    outs: list[bytes] = []
+    for dtype, shape, size in kinds:
+        delta = size - old
+        pieces[tensor.at_dtype] = dtype
+        pieces[tensor.at_shape] = shape
+        pieces[tensor.at_offsets] = b"[%d,%d]" % (begin, end + delta)
+        for other in behind:
+            pieces[other.at_offsets] = b"[%d,%d]" % (other.begin + delta, other.end + delta)
+        new = before + FILL[:delta] + after if delta >= 0 else before[: max(0, end + delta)] + after
+        outs.append(render(pieces, new))
+    return outs
 
 
 def shift(doc: Doc, pieces: list[bytes], rank: int, start: int, delta: int) -> None:
@@ -51,39 +47,60 @@ def shift(doc: Doc, pieces: list[bytes], rank: int, start: int, delta: int) -> N
             pieces[other.at_offsets] = b"[%d,%d]" % (max(0, other.begin + delta), max(0, other.end + delta))
 
 
-def add(doc: Doc, rng: Rng, new: bytes, pieces: list[bytes] | None = None) -> list[bytes]:
-    """Return the pieces of the header with the member ``new`` among the others, and a comma where one is due."""
-    pieces = doc.pieces.copy() if pieces is None else pieces
+def add(doc: Doc, rng: Rng, news: Sequence[bytes]) -> list[bytes]:
+    """Return the header with each of the members ``news`` added in turn, all at one place among the others."""
     members = doc.members
-    if members:
-        place = rng.below(len(members) + 1)
-        if place < len(members):
-            pieces.insert(members[place].first, new + b",")
-        else:
-            pieces.insert(members[-1].last, b"," + new)
-    else:
-        pieces.insert(1, new)
-    return pieces
+    if not members:
+        at = doc.data.find(b"{") + 1 or doc.end
+        return doc.splice(at, at, *news)
+    at = rng.choice(members).key[0]
+    return doc.splice(at, at, *[new + b"," for new in news])
 
 
-def insert(doc: Doc, rng: Rng, name: bytes, dtype: str, shape: bytes, size: int) -> bytes:
-    """Return the file with one more tensor of ``size`` bytes: anywhere in the header, anywhere in the buffer."""
+def insert(doc: Doc, rng: Rng, news: Iterable[tuple[bytes, bytes, bytes, int]]) -> list[bytes]:
+    """Add each tensor (name, dtype, shape, size) in turn, all at one place in the header and one in the buffer.
+
+    The offsets of the tensors behind it and the buffer are repaired.
+    """
     pieces = doc.pieces.copy()
-    order = doc.order
+    order, members, buffer = doc.order, doc.members, doc.buffer
     rank = rng.below(len(order) + 1)
     at = order[rank].begin if rank < len(order) else (order[-1].end if order else 0)
-    buffer = doc.buffer
-    if size:
-        shift(doc, pieces, rank, at, size)
-        buffer = buffer[:at] + FILL[:size] + buffer[at:]
-    return doc.render(add(doc, rng, entry(name, dtype, shape, at, at + size), pieces), buffer)
+    behind = order[rank:]
+    before, after = buffer[:at], buffer[at:]
+    place = rng.below(len(members) + 1)
+    # It joins the piece between two members, so that no piece changes its number.
+    if place < len(members):
+        spot = members[place].first - 1
+        head, tail = pieces[spot], b","
+    elif members:
+        spot = members[-1].last
+        head, tail = b",", pieces[spot]
+    else:
+        spot, head, tail = 0, pieces[0], b""
+    outs: list[bytes] = []
+    render = doc.render
+    for name, dtype, shape, size in news:
+        new = entry(name, dtype, shape, at, at + size)
+        pieces[spot] = head + new + tail
+        if size:
+            for other in behind:
+                pieces[other.at_offsets] = b"[%d,%d]" % (other.begin + size, other.end + size)
+            outs.append(render(pieces, before + FILL[:size] + after))
+        else:
+            for other in behind:
+                pieces[other.at_offsets] = b"[%d,%d]" % (other.begin, other.end)
+            outs.append(render(pieces, buffer))
+    return outs
 
 
-def remove(doc: Doc, index: int) -> bytes:
-    """Return the file without its tensor number ``index``: the ones behind it and the buffer close up."""
-    tensor = doc.tensors[index]
+def remove(doc: Doc, tensor: Tensor) -> bytes:
+    """Return the file without ``tensor``: the ones behind it and the buffer close up."""
     pieces = doc.pieces.copy()
-    buffer = resize(doc, pieces, tensor, 0)
+    buffer = doc.buffer
+    if tensor.size > 0:
+        shift(doc, pieces, tensor.rank + 1, tensor.end, -tensor.size)
+        buffer = buffer[: tensor.begin] + buffer[tensor.end :]
     if tensor is not doc.members[-1]:
         del pieces[tensor.first : tensor.last + 1]
     elif tensor is not doc.members[0]:
@@ -124,46 +141,21 @@ def value(doc: Doc, rng: Rng) -> Span | None:
     return rng.choice(items)[1] if items else member.value
 
 
-def _shapes(bits: int) -> tuple[Shape, ...]:
-    """Return small shapes of rank 0 to 8 that elements of ``bits`` bits can have, the usual ranks more often."""
-    rng = Rng(bits)
-    found: list[Shape] = []
-    while len(found) < 192:
-        dims: list[int] = []
-        room = ROOM * 8 // bits
-        for _ in range(rng.choice((0, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 6, 7, 8))):
-            dim = rng.choice((0, 1, 1, 1, 2, 2, 3, 4, 5, 8))
-            room //= max(1, dim)
-            dims.append(dim if room else 1)
-        if prod(dims) * bits % 8:
-            # Sub-byte elements: a multiple of four of them fills whole bytes, whatever their width.
-            dims.append(4)
-        found.append((dims_text(tuple(dims)), prod(dims) * bits // 8))
-    return tuple(found)
-
-
-SHAPES: dict[str, tuple[Shape, ...]] = {
-    name: shapes for bits in sorted(set(DTYPE_BITS.values())) for shapes in (_shapes(bits),)
-    for name, width in DTYPE_BITS.items() if width == bits
-}  # fmt: skip
-"""By dtype: shapes as written, each with the bytes that such a tensor takes (at most about ROOM)."""
-
-
-def mend(tensors: Sequence[Tensor]) -> bytes | None:
-    """Return a valid file of these tensors, of what is wrong with them mended; None where there are none."""
+def mend(tensors: Sequence[Tensor]) -> list[bytes]:
+    """Return a valid file of these tensors, with what is wrong of them mended; none where nothing is left."""
     members: list[bytes] = []
     names: set[str | None] = {None, "__metadata__"}
     begin = 0
     for tensor in tensors:
-        name = text(tensor.name)
+        name = text(tensor.name) if b"\\" in tensor.name else tensor.name.decode(errors="replace")[1:-1]
         dtype = tensor.dtype if tensor.bits else "U8"
         bits = tensor.count * DTYPE_BITS[dtype]
         if name in names or bits % 8 or bits > ROOM * 8:
             continue
         names.add(name)
-        members.append(entry(tensor.name, dtype, dims_text(tensor.dims), begin, begin + bits // 8))
+        members.append(entry(tensor.name, QUOTED[dtype], dims_text(tensor.dims), begin, begin + bits // 8))
         begin += bits // 8
     if not members:
-        return None
+        return []
     header = b"{" + b",".join(members) + b"}"
-    return prefix(len(header)) + header + FILL[:begin]
+    return [prefix(len(header)) + header + FILL[:begin]]

@@ -11,6 +11,8 @@ T = TypeVar("T")
 Native = Callable[[bytes, int], bytes]
 """``atheris.Mutate``: bytes and a maximal size in, bytes of at most that size out."""
 
+BATCH = 8
+"""How many mutations are made at a time."""
 _MASK = 0xFFFFFFFFFFFFFFFF
 _ODD = 0x9E3779B97F4A7C15
 
@@ -52,6 +54,11 @@ class Rng:
         limit = len(options)
         self.state = state // limit
         return options[state % limit]
+
+    def some(self, options: Sequence[T]) -> Sequence[T]:
+        """Return up to BATCH neighbours among ``options``, which may not be empty."""
+        at = self.below(len(options))
+        return options[at : at + BATCH]
 
     def _refill(self) -> int:
         # splitmix64 (Steele, Lea, Flood 2014).

@@ -28,70 +28,69 @@ _STRAY = (
 )  # fmt: skip
 
 
-def respell(raw: bytes, rng: Rng) -> bytes | None:
-    """Return another spelling of the same JSON string, by escapes; None where there is none at hand."""
+def respell(raw: bytes, rng: Rng) -> list[bytes]:
+    """Return other spellings of the same JSON string, by escapes; none where it is empty or no string."""
     if b"\\" not in raw and raw.isascii():
         if len(raw) < 3:
-            return None
-        at = 1 + rng.below(len(raw) - 2)
-        return raw[:at] + rng.choice(_ESCAPES[raw[at]]) + raw[at + 1 :]
+            return []
+        first = 1 + rng.below(len(raw) - 2)
+        spots = (first, 1 + first % (len(raw) - 2), len(raw) - 2)
+        return [raw[:at] + _ESCAPES[raw[at]][at & 1] + raw[at + 1 :] for at in spots]
     value = text(raw)
     if not value:
-        return None
-    if rng.below(2):
-        new = json.dumps(value).encode()
-    else:
-        new = json.dumps(value, ensure_ascii=False).encode(errors="surrogatepass")
-    return new if new != raw else b'"' + "".join(f"\\u{ord(c):04x}" if c < "\x80" else c for c in value).encode(
-        errors="surrogatepass"
-    ) + b'"'
+        return []
+    escaped = "".join([f"\\u{ord(c):04x}" if c < "\x80" else c for c in value])
+    spellings = {
+        json.dumps(value),
+        json.dumps(value, ensure_ascii=False),
+        f'"{escaped}"',
+    }
+    return [new for new in (s.encode(errors="surrogatepass") for s in sorted(spellings)) if new != raw]
 
 
 @operator("encoding.escape", "sound")
-def escape(doc: Doc, rng: Rng) -> bytes | None:
+def escape(doc: Doc, rng: Rng) -> list[bytes]:
     """The same string spelled with other escapes: names, field names and dtypes alike."""
     span = spot(doc, rng, STRING)
-    if span is None:
-        return None
-    new = respell(doc.data[span[0] : span[1]], rng)
-    return None if new is None else doc.splice(*span, new)
+    news = respell(doc.data[span[0] : span[1]], rng) if span is not None else []
+    return doc.splice(*span, *news) if span is not None and news else []
 
 
 @operator("encoding.surrogate", "shallow")
-def surrogate(doc: Doc, rng: Rng) -> bytes | None:
+def surrogate(doc: Doc, rng: Rng) -> list[bytes]:
     """A lone, doubled or turned-round surrogate escape in a string."""
-    return _inside(doc, rng, rng.choice(_LONE))
+    return _inside(doc, rng, _LONE)
 
 
 @operator("encoding.utf8", "shallow")
-def utf8(doc: Doc, rng: Rng) -> bytes | None:
+def utf8(doc: Doc, rng: Rng) -> list[bytes]:
     """Bytes that are no UTF-8 in a string: overlong, surrogate, beyond U+10FFFF, cut off."""
-    return _inside(doc, rng, rng.choice(_DAMAGE))
+    return _inside(doc, rng, _DAMAGE)
 
 
 @operator("encoding.stray", "shallow")
-def stray(doc: Doc, rng: Rng) -> bytes | None:
+def stray(doc: Doc, rng: Rng) -> list[bytes]:
     """A control character, a byte order mark, a line separator or a bad escape, in a string or between tokens."""
-    new = rng.choice(_STRAY)
     if rng.below(3):
-        return _inside(doc, rng, new)
+        return _inside(doc, rng, _STRAY)
     span = spot(doc, rng)
-    return None if span is None else doc.splice(span[0], span[0], new)
+    return [] if span is None else doc.splice(span[0], span[0], *rng.some(_STRAY))
 
 
 @operator("encoding.bom", "shallow")
-def bom(doc: Doc, rng: Rng) -> bytes | None:
+def bom(doc: Doc, rng: Rng) -> list[bytes]:
     """A byte order mark before the header, or the whole header in UTF-16."""
-    if rng.below(4):
-        return doc.splice(LENGTH, LENGTH, rng.choice((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\x00")))
     end = min(doc.end, LENGTH + 512)
-    return doc.splice(LENGTH, end, doc.data[LENGTH:end].decode("latin-1").encode(rng.choice(("utf-16-le", "utf-16-be"))))
+    if rng.below(4) == 0 and end > LENGTH:
+        wide = doc.data[LENGTH:end].decode("latin-1")
+        return doc.splice(LENGTH, end, wide.encode("utf-16-le"), wide.encode("utf-16-be"))
+    return doc.splice(LENGTH, LENGTH, b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\x00")
 
 
-def _inside(doc: Doc, rng: Rng, new: bytes) -> bytes | None:
+def _inside(doc: Doc, rng: Rng, options: tuple[bytes, ...]) -> list[bytes]:
     span = spot(doc, rng, STRING)
     if span is None:
-        return None
+        return []
     start, stop = span
     at = start + 1 + rng.below(max(1, stop - start - 1))
-    return doc.splice(at, at, new)
+    return doc.splice(at, at, *rng.some(options))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.format.tree import Doc
-from harness.mutate.operators.syntax import LITERALS, nested
+from harness.mutate.parts import LITERALS, NESTED, VALID
 from harness.mutate.registry import operator
 from harness.mutate.repair import value
 from harness.mutate.rng import Rng
@@ -16,10 +16,8 @@ _RENAMED = (
 
 
 @operator("field.missing", "shallow", tensors=1, smaller=True)
-def missing(doc: Doc, rng: Rng) -> bytes | None:
+def missing(doc: Doc, rng: Rng) -> list[bytes]:
     """A tensor without one of its fields."""
-    if not doc.tensors:
-        return None
     fields = rng.choice(doc.tensors).fields
     at = rng.below(len(fields))
     if at + 1 < len(fields):
@@ -28,42 +26,37 @@ def missing(doc: Doc, rng: Rng) -> bytes | None:
 
 
 @operator("field.extra", "deep", tensors=1)
-def extra(doc: Doc, rng: Rng) -> bytes | None:
+def extra(doc: Doc, rng: Rng) -> list[bytes]:
     """One more field in a tensor, of any type, nested deep now and then."""
-    if not doc.tensors:
-        return None
     (start, _), (_, stop) = rng.choice(rng.choice(doc.tensors).fields)
     key = rng.choice(_KEYS)
-    value = rng.choice(LITERALS[:20]) if rng.below(4) else nested(rng)
+    values = rng.some(LITERALS[:VALID]) if rng.below(4) else rng.some(NESTED)[:3]
     if rng.below(2):
-        return doc.splice(start, start, key + b":" + value + b",")
-    return doc.splice(stop, stop, b"," + key + b":" + value)
+        return doc.splice(start, start, *[b"%b:%b," % (key, value) for value in values])
+    return doc.splice(stop, stop, *[b",%b:%b" % (key, value) for value in values])
 
 
 @operator("field.rename", "shallow", tensors=1)
-def rename(doc: Doc, rng: Rng) -> bytes | None:
+def rename(doc: Doc, rng: Rng) -> list[bytes]:
     """A field under a name that only resembles its own."""
-    if not doc.tensors:
-        return None
-    return doc.splice(*rng.choice(rng.choice(doc.tensors).fields)[0], rng.choice(_RENAMED))
+    return doc.splice(*rng.choice(rng.choice(doc.tensors).fields)[0], *rng.some(_RENAMED))
 
 
 @operator("field.duplicate", "shallow", tensors=1)
-def duplicate(doc: Doc, rng: Rng) -> bytes | None:
+def duplicate(doc: Doc, rng: Rng) -> list[bytes]:
     """A field twice in one tensor, alike or with another field's value."""
-    if not doc.tensors:
-        return None
     fields = rng.choice(doc.tensors).fields
-    key, (start, stop) = rng.choice(fields)[0], rng.choice(fields)[1]
     data = doc.data
-    return doc.splice(stop, stop, b"," + data[key[0] : key[1]] + b":" + data[start:stop])
+    key, (start, stop) = rng.choice(fields)
+    at = fields[-1][1][1]
+    name = data[slice(*key)]
+    values = {data[start:stop], data[slice(*rng.choice(fields)[1])]}
+    return doc.splice(at, at, *[b",%b:%b" % (name, value) for value in sorted(values)])
 
 
 @operator("field.reorder", "sound", tensors=1)
-def reorder(doc: Doc, rng: Rng) -> bytes | None:
+def reorder(doc: Doc, rng: Rng) -> list[bytes]:
     """Two fields of a tensor change places."""
-    if not doc.tensors:
-        return None
     fields = rng.choice(doc.tensors).fields
     at = rng.below(len(fields) - 1)
     (start, _), (_, first) = fields[at]
@@ -73,36 +66,19 @@ def reorder(doc: Doc, rng: Rng) -> bytes | None:
 
 
 @operator("field.type", "shallow")
-def wrong_type(doc: Doc, rng: Rng) -> bytes | None:
+def wrong_type(doc: Doc, rng: Rng) -> list[bytes]:
     """A value of another JSON type, or of none, in place of any value of the header."""
     span = value(doc, rng)
     if span is None:
-        return None
+        return []
     parts = rng.bank.values.parts
-    return doc.splice(*span, rng.choice(parts) if parts and rng.below(4) == 0 else rng.choice(LITERALS))
+    return doc.splice(*span, *rng.some(parts if parts and rng.below(4) == 0 else LITERALS))
 
 
 @operator("field.array-form", "deep", tensors=1)
-def array_form(doc: Doc, rng: Rng) -> bytes | None:
+def array_form(doc: Doc, rng: Rng) -> list[bytes]:
     """A tensor as an array of its three values instead of an object."""
-    if not doc.tensors:
-        return None
     tensor = rng.choice(doc.tensors)
-    pieces = doc.pieces.copy()
-    values = [pieces[tensor.at_dtype], pieces[tensor.at_shape], pieces[tensor.at_offsets]]
-    if rng.below(4) == 0:
-        values.append(b"0")
-    pieces[tensor.first + 1 : tensor.last] = [b":[" + b",".join(values) + b"]"]
-    return doc.render(pieces, doc.buffer)
-
-
-@operator("field.dtype-form", "deep", tensors=1)
-def dtype_form(doc: Doc, rng: Rng) -> bytes | None:
-    """A dtype as an object with one key, as some readers take an enumeration, or as a number."""
-    if not doc.tensors:
-        return None
-    tensor = rng.choice(doc.tensors)
-    pieces = doc.pieces.copy()
-    dtype = pieces[tensor.at_dtype]
-    pieces[tensor.at_dtype] = rng.choice((b"{%b:null}", b"{%b:null}", b"{%b:[]}", b"[%b]", b"{%b:{}}")) % dtype
-    return doc.render(pieces, doc.buffer)
+    pieces = doc.pieces
+    values = b"%b,%b,%b" % (pieces[tensor.at_dtype], pieces[tensor.at_shape], pieces[tensor.at_offsets])
+    return doc.splice(*tensor.value, b"[%b]" % values, b"[%b,0]" % values)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from harness.format.tree import Doc
-from harness.mutate.generate import NAMES, TEXTS, metadata
+from harness.mutate.generate import metadata
 from harness.mutate.operators.encoding import respell
-from harness.mutate.operators.syntax import LITERALS
+from harness.mutate.parts import LITERALS, NAMES, TEXTS
 from harness.mutate.registry import operator
 from harness.mutate.repair import add
 from harness.mutate.rng import Rng
@@ -13,13 +13,12 @@ from harness.mutate.rng import Rng
 _OTHER = (b"null", b"[]", b'""', b"0", b"true", b'[["a","b"]]', b'{"a":null}', b'{"a":{}}', b'{"a":1}', b"{}")
 
 
-def _add(doc: Doc, rng: Rng, value: bytes) -> bytes:
-    """Return the file with one more member called ``__metadata__``, among the others."""
-    return doc.render(add(doc, rng, b'"__metadata__":' + value), doc.buffer)
+def _add(doc: Doc, rng: Rng, *values: bytes) -> list[bytes]:
+    return add(doc, rng, [b'"__metadata__":' + value for value in values])
 
 
 @operator("metadata.set", "sound")
-def change(doc: Doc, rng: Rng) -> bytes | None:
+def change(doc: Doc, rng: Rng) -> list[bytes]:
     """Other metadata: one more string, another value, another key, or all of it new."""
     member = doc.metadata
     if member is None:
@@ -27,21 +26,20 @@ def change(doc: Doc, rng: Rng) -> bytes | None:
     items = doc.items()
     if not items:
         return doc.splice(*member.value, metadata(rng))
-    item_key, item_value = rng.choice(items)
+    key, value = rng.choice(items)
     kind = rng.below(3)
     if kind == 0:
-        return doc.splice(*item_value, rng.choice(TEXTS))
+        return doc.splice(*value, *rng.some(TEXTS))
     if kind == 1:
-        return doc.splice(*item_key, rng.choice(NAMES))
-    at = item_key[0]
-    return doc.splice(at, at, rng.choice(NAMES) + b":" + rng.choice(TEXTS) + b",")
+        return doc.splice(*key, *rng.some(NAMES))
+    return doc.splice(key[0], key[0], *[b"%b:%b," % (name, rng.choice(TEXTS)) for name in rng.some(NAMES)])
 
 
 @operator("metadata.remove", "sound", smaller=True)
-def remove(doc: Doc, rng: Rng) -> bytes | None:
+def remove(doc: Doc, rng: Rng) -> list[bytes]:
     """One key of the metadata less, or none of it left."""
     if doc.metadata is None:
-        return None
+        return []
     items = doc.items()
     if len(items) < 2 or rng.below(3) == 0:
         return doc.splice(*doc.cut(doc.metadata), b"")
@@ -52,28 +50,27 @@ def remove(doc: Doc, rng: Rng) -> bytes | None:
 
 
 @operator("metadata.type", "shallow")
-def wrong_type(doc: Doc, rng: Rng) -> bytes | None:
+def wrong_type(doc: Doc, rng: Rng) -> list[bytes]:
     """Metadata that is no object of strings: null, an array, numbers or objects as values."""
     if doc.metadata is None:
-        return _add(doc, rng, rng.choice(_OTHER))
+        return _add(doc, rng, *rng.some(_OTHER))
     items = doc.items()
     if items and rng.below(3):
-        return doc.splice(*rng.choice(items)[1], rng.choice(LITERALS))
-    return doc.splice(*doc.metadata.value, rng.choice(_OTHER))
+        return doc.splice(*rng.choice(items)[1], *rng.some(LITERALS))
+    return doc.splice(*doc.metadata.value, *rng.some(_OTHER))
 
 
 @operator("metadata.duplicate", "deep")
-def duplicate(doc: Doc, rng: Rng) -> bytes | None:
+def duplicate(doc: Doc, rng: Rng) -> list[bytes]:
     """A key twice in the metadata, perhaps with another value or spelling; or the metadata themselves twice."""
     if doc.metadata is None:
-        return _add(doc, rng, b'{"a":"1","a":"2"}')
+        return _add(doc, rng, b'{"a":"1","a":"2"}', b'{"a":"1","\\u0061":"1"}')
     data = doc.data
     items = doc.items()
     if not items or rng.below(5) == 0:
-        return _add(doc, rng, rng.choice((b"null", b"{}", data[doc.metadata.value[0] : doc.metadata.value[1]])))
-    (start, stop), (first, last) = rng.choice(items)
-    key = data[start:stop]
-    if rng.below(2):
-        key = respell(key, rng) or key
-    value = rng.choice(TEXTS) if rng.below(2) else data[first:last]
-    return doc.splice(last, last, b"," + key + b":" + value)
+        return _add(doc, rng, b"null", b"{}", data[slice(*doc.metadata.value)])
+    key, value = rng.choice(items)
+    name, same = data[slice(*key)], data[slice(*value)]
+    news = [b",%b:%b" % (spelled, same) for spelled in (name, *respell(name, rng)[:1])]
+    news.append(b",%b:%b" % (name, rng.choice(TEXTS)))
+    return doc.splice(value[1], value[1], *news)

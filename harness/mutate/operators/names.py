@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from harness.format.tree import Doc
-from harness.mutate.generate import NAMES
 from harness.mutate.operators.encoding import respell
+from harness.mutate.parts import NAMES
 from harness.mutate.registry import operator
 from harness.mutate.rng import Rng
 
@@ -15,35 +15,23 @@ _RESERVED = (
 
 
 @operator("name.replace", "sound", tensors=1)
-def replace(doc: Doc, rng: Rng) -> bytes | None:
+def replace(doc: Doc, rng: Rng) -> list[bytes]:
     """Another name for one tensor: empty, NUL, long, a path, any script, or one seen elsewhere."""
-    if not doc.tensors:
-        return None
-    tensor = rng.choice(doc.tensors)
     known = rng.bank.names.parts
-    pieces = doc.pieces.copy()
-    pieces[tensor.first] = rng.choice(known) if known and rng.below(2) else rng.choice(NAMES)
-    return doc.render(pieces, doc.buffer)
+    names = rng.some(known) if known and rng.below(2) else rng.some(NAMES)
+    return doc.splice(*rng.choice(doc.tensors).key, *names)
 
 
 @operator("name.reserved", "deep", tensors=1)
-def reserved(doc: Doc, rng: Rng) -> bytes | None:
+def reserved(doc: Doc, rng: Rng) -> list[bytes]:
     """A tensor called ``__metadata__``, or nearly so, or so once its escapes are read."""
-    if not doc.tensors:
-        return None
-    pieces = doc.pieces.copy()
-    pieces[rng.choice(doc.tensors).first] = rng.choice(_RESERVED)
-    return doc.render(pieces, doc.buffer)
+    return doc.splice(*rng.choice(doc.tensors).key, *rng.some(_RESERVED))
 
 
 @operator("name.equal", "deep", tensors=2)
-def equal(doc: Doc, rng: Rng) -> bytes | None:
+def equal(doc: Doc, rng: Rng) -> list[bytes]:
     """Two tensors of one name, spelled alike or by other escapes; all else stays consistent."""
     tensors = doc.tensors
-    if len(tensors) < 2:
-        return None
     at = rng.below(len(tensors))
     name = tensors[at - 1 - rng.below(len(tensors) - 1)].name
-    pieces = doc.pieces.copy()
-    pieces[tensors[at].first] = (respell(name, rng) or name) if rng.below(2) else name
-    return doc.render(pieces, doc.buffer)
+    return doc.splice(*tensors[at].key, name, *respell(name, rng))

@@ -3,42 +3,10 @@
 from __future__ import annotations
 
 from harness.format.tree import Doc
+from harness.mutate.parts import KINDS, SHAPES, dims_text
 from harness.mutate.registry import operator
-from harness.mutate.repair import SHAPES, dims_text, resize
+from harness.mutate.repair import retype
 from harness.mutate.rng import Rng
-
-
-@operator("shape.consistent", "sound", tensors=1)
-def consistent(doc: Doc, rng: Rng) -> bytes | None:
-    """Another small shape for one tensor; its size, later offsets and the buffer follow."""
-    if not doc.tensors:
-        return None
-    tensor = rng.choice(doc.tensors)
-    if not tensor.bits or tensor.size < 0:
-        return None
-    shape, size = rng.choice(SHAPES[tensor.dtype])
-    pieces = doc.pieces.copy()
-    pieces[tensor.at_shape] = shape
-    return doc.render(pieces, resize(doc, pieces, tensor, size))
-
-
-@operator("shape.zero", "sound", tensors=1)
-def zero(doc: Doc, rng: Rng) -> bytes | None:
-    """A zero among the dimensions of one tensor, and no bytes for it."""
-    if not doc.tensors:
-        return None
-    tensor = rng.choice(doc.tensors)
-    if tensor.size < 0:
-        return None
-    dims = list(tensor.dims)
-    if dims and rng.below(2):
-        dims[rng.below(len(dims))] = 0
-    else:
-        dims.insert(rng.below(len(dims) + 1), 0)
-    pieces = doc.pieces.copy()
-    pieces[tensor.at_shape] = dims_text(tuple(dims))
-    return doc.render(pieces, resize(doc, pieces, tensor, 0))
-
 
 _LARGE = (
     (1 << 64) - 1, 1 << 63, (1 << 63) - 1, 1 << 62, 1 << 61, (1 << 61) - 1, 1 << 60, 1 << 48, 1 << 33, 1 << 32, (1 << 32) - 1,
@@ -46,80 +14,101 @@ _LARGE = (
 )  # fmt: skip
 
 
-@operator("shape.overflow", "deep", tensors=1)
-def overflow(doc: Doc, rng: Rng) -> bytes | None:
-    """Dimensions whose product goes over 2**64, in any order, with or without a zero or a factor that wraps back."""
-    if not doc.tensors:
-        return None
-    tensor = rng.choice(doc.tensors)
-    dims = [rng.choice(_LARGE), rng.choice(_LARGE)]
-    kind = rng.below(4)
-    if kind == 0:
-        dims.insert(rng.below(3), 0)
-    elif kind == 1:
-        # 2**32 * 2**32 * n wraps to 0, 2**63 * 2 too: what remains is what the offsets may say.
-        dims = rng.choice(([1 << 32, 1 << 32], [1 << 63, 2], [2, 1 << 63], [1 << 61, 8], [1 << 60, 16], [1 << 62, 1 << 62]))
-    elif kind == 2:
-        dims.insert(rng.below(3), rng.below(9))
-    pieces = doc.pieces.copy()
-    pieces[tensor.at_shape] = b"[" + b",".join([b"%d" % dim for dim in dims]) + b"]"
-    buffer = doc.buffer
-    if kind < 2 and tensor.size > 0:
-        buffer = resize(doc, pieces, tensor, 0)
-    return doc.render(pieces, buffer)
+def _products() -> tuple[bytes, ...]:
+    """Return shapes whose product passes 2**64, with another number before, between or behind the two."""
+    rng = Rng(2)
+    found = []
+    for large in _LARGE:
+        for other in _LARGE[:12]:
+            dims = [large, other]
+            if rng.below(2):
+                dims.insert(rng.below(3), rng.below(9))
+            found.append(dims_text(tuple(dims)))
+    return tuple(found)
 
 
-@operator("shape.edit", "deep", tensors=1)
-def edit(doc: Doc, rng: Rng) -> bytes | None:
-    """One dimension off by one, doubled, huge, added or gone, and nothing else changed."""
-    if not doc.tensors:
-        return None
+_OVER = _products()
+# Shapes whose true product is far over 2**64, or has a zero somewhere: 0 if it is counted modulo 2**64.
+_WRAPPED = tuple(
+    (dims_text(dims), 0)
+    for a, b in ((1 << 32, 1 << 32), (1 << 63, 2), (1 << 61, 8), (1 << 60, 16), (1 << 62, 1 << 62), ((1 << 64) - 1, 1 << 63))
+    for dims in ((a, b), (b, a), (0, a, b), (a, 0, b), (a, b, 0), (a, b, 4))
+)
+_EDITS = (0, 2, 3, 7, 255, 65537, 1 << 32, 1 << 53, (1 << 64) - 1, 1 << 64)
+_RANKS = (1, 7, 8, 15, 31, 32, 33, 63, 64, 65, 100)
+
+
+@operator("shape.consistent", "sound", tensors=1)
+def consistent(doc: Doc, rng: Rng) -> list[bytes]:
+    """Another small shape for one tensor; its size, later offsets and the buffer follow."""
     tensor = rng.choice(doc.tensors)
-    dims = list(tensor.dims)
-    kind = rng.below(6)
-    if not dims or kind == 0:
-        dims.insert(rng.below(len(dims) + 1), rng.choice((0, 2, 3, 7, 255, 1 << 32, (1 << 64) - 1)))
-    else:
-        at = rng.below(len(dims))
-        if kind == 1:
-            del dims[at]
-        elif kind == 2:
-            dims[at] = rng.choice(_LARGE)
-        else:
-            dims[at] = max(0, dims[at] + 1) if kind == 3 else dims[at] - 1 if kind == 4 and dims[at] else dims[at] * 2
-    pieces = doc.pieces.copy()
-    pieces[tensor.at_shape] = dims_text(tuple(dims))
-    return doc.render(pieces, doc.buffer)
+    if not tensor.bits or tensor.size < 0:
+        return []
+    dtype = doc.pieces[tensor.at_dtype]
+    return retype(doc, tensor, [(dtype, shape, size) for shape, size in rng.some(SHAPES[tensor.dtype])])
+
+
+@operator("shape.kind", "sound", tensors=1)
+def kind(doc: Doc, rng: Rng) -> list[bytes]:
+    """Another dtype and shape for one tensor; its size, later offsets and the buffer follow."""
+    tensor = rng.choice(doc.tensors)
+    return retype(doc, tensor, rng.some(KINDS)) if tensor.size >= 0 else []
+
+
+@operator("shape.zero", "sound", tensors=1)
+def zero(doc: Doc, rng: Rng) -> list[bytes]:
+    """A zero among the dimensions of one tensor, and no bytes for it."""
+    tensor = rng.choice(doc.tensors)
+    if tensor.size < 0:
+        return []
+    dtype, dims = doc.pieces[tensor.at_dtype], tensor.dims[:6]
+    shapes = {(*dims[:at], 0, *dims[at + rng.below(2) :]) for at in range(len(dims) + 1)}
+    return retype(doc, tensor, [(dtype, dims_text(shape), 0) for shape in sorted(shapes)])
 
 
 @operator("shape.same-size", "sound", tensors=1)
-def same_size(doc: Doc, rng: Rng) -> bytes | None:
-    """Another shape of the same product: ones added or taken, dimensions turned round, split or merged."""
-    if not doc.tensors:
-        return None
+def same_size(doc: Doc, rng: Rng) -> list[bytes]:
+    """Another shape of the same product: ones added, up to high ranks, dimensions turned round, split, merged."""
     tensor = rng.choice(doc.tensors)
-    dims = list(tensor.dims)
-    kind = rng.below(6)
-    if kind == 0 or not dims:
-        dims.insert(rng.below(len(dims) + 1), 1)
-    elif kind == 1:
-        dims.reverse()
-    elif kind == 2:
-        dims = [tensor.count]
-    elif kind == 3:
-        at = rng.below(len(dims))
-        if dims[at] % 2:
-            return None
-        dims[at : at + 1] = [2, dims[at] // 2]
-    elif kind == 4:
-        # High rank: readers keep shapes in small fixed arrays, and multiply in loops.
-        dims.extend([1] * rng.choice((1, 7, 8, 15, 31, 32, 33, 63, 64, 65, 100)))
-    elif 1 in dims:
-        dims.remove(1)
-    else:
-        return None
-    pieces = doc.pieces.copy()
-    pieces[tensor.at_shape] = dims_text(tuple(dims))
-    return doc.render(pieces, doc.buffer)
+    dims = tensor.dims
+    at = rng.below(len(dims) + 1)
+    shapes = {
+        (*dims[:at], 1, *dims[at:]),
+        dims[::-1],
+        (tensor.count,),
+        (1,) * rng.choice(_RANKS) + dims,
+        tuple([dim for dim in dims if dim != 1]),
+    }
+    if at < len(dims) and dims[at] % 2 == 0:
+        shapes.add((*dims[:at], 2, dims[at] // 2, *dims[at + 1 :]))
+    shapes.discard(dims)
+    return doc.splice(*tensor.spans[1], *[dims_text(shape) for shape in sorted(shapes)])
 
 
+@operator("shape.overflow", "deep", tensors=1)
+def overflow(doc: Doc, rng: Rng) -> list[bytes]:
+    """Dimensions whose product goes over 2**64, in any order, some with a zero."""
+    return doc.splice(*rng.choice(doc.tensors).spans[1], *rng.some(_OVER))
+
+
+@operator("shape.wrap", "deep", tensors=1)
+def wrap(doc: Doc, rng: Rng) -> list[bytes]:
+    """The same, with no bytes for the tensor: right for a reader that counts modulo 2**64 or stops at a zero."""
+    tensor = rng.choice(doc.tensors)
+    dtype = doc.pieces[tensor.at_dtype]
+    return retype(doc, tensor, [(dtype, shape, size) for shape, size in rng.some(_WRAPPED)]) if tensor.size >= 0 else []
+
+
+@operator("shape.edit", "deep", tensors=1)
+def edit(doc: Doc, rng: Rng) -> list[bytes]:
+    """One dimension off by one, doubled, huge, added or gone, and nothing else changed."""
+    tensor = rng.choice(doc.tensors)
+    dims = tensor.dims
+    at = rng.below(len(dims) + 1)
+    head, tail = dims[:at], dims[at + 1 :]
+    shapes = [(*head, rng.choice(_EDITS), *dims[at:])]
+    if at < len(dims):
+        dim = dims[at]
+        shapes += [(*head, other, *tail) for other in (dim + 1, dim * 2, rng.choice(_LARGE), abs(dim - 1))]
+        shapes.append(head + tail)
+    return doc.splice(*tensor.spans[1], *[dims_text(shape) for shape in shapes])
