@@ -113,6 +113,9 @@ def _report(outcome: Outcome, settings: CampaignSettings) -> None:
             f"  {name}: {target['executions_per_second']:.0f}/s, {100 * target['deep'] / done:.0f} % deep, "
             f"{100 * target['accepted'] / done:.0f} % accepted, {target['edges']} edges, {target['corpus']} inputs kept"
         )
+    defects = sum(target["defects"] for target in session["per_target"].values())
+    if defects:
+        click.echo(f"the harness itself failed on {defects} inputs: {settings.folder}/log/*-defect.txt", err=True)
     if not session["findings"]:
         click.echo("no findings")
         return

@@ -49,6 +49,7 @@ class Session:
         refused_sample: int = 64,
         on_new: Callable[[Found], None],
         on_tick: Callable[[], None],
+        on_defect: Callable[[Exception, bytes], None],
     ) -> None:
         self.target = target
         self.tally = Tally()
@@ -63,6 +64,7 @@ class Session:
         self._sample = refused_sample
         self._on_new = on_new
         self._on_tick = on_tick
+        self._on_defect = on_defect
         self._next_tick = 1
         self._ticked_at = 0
         self._last_tick = self._started = time.monotonic()
@@ -77,10 +79,13 @@ class Session:
         tally = self.tally
         tally.executions = executions = tally.executions + 1
         self._slot.put(data)
-        if executions % _TIMED_EVERY:
-            self._judge(data, self._run(data))
-        else:
-            self._timed(data)
+        try:
+            if executions % _TIMED_EVERY:
+                self._judge(data, self._run(data))
+            else:
+                self._timed(data)
+        except Exception as error:  # the run catches what the parser throws: this is ours
+            self._on_defect(error, data)
         if executions >= self._next_tick:
             self._tick()
 

@@ -58,6 +58,11 @@ def table(progress: Progress) -> RenderableType:
             _percent(target.ns.get("oracles", 0), spent),
         )
     parts: list[RenderableType] = [head, targets, _stages(progress), _operators(progress)]
+    defects = sum(target.sums["defects"] for target in progress.targets.values())
+    if defects:
+        parts.append(
+            Text(f"{defects} defects of the harness itself: see log/*-defect.txt in the campaign", style="red")
+        )
     if progress.warning:
         parts.append(Text(progress.warning, style="red"))
     return Group(*parts)

@@ -14,6 +14,7 @@ import resource
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -79,6 +80,7 @@ class Worker:
             refused_sample=settings.refused_sample,
             on_new=self._store,
             on_tick=self._tick,
+            on_defect=self._defect,
         )
         self.native = native
         seeds = self._seeds()
@@ -159,17 +161,18 @@ class Worker:
             return made
         except Exception as error:
             session.expect_valid = False
-            self._defect(error)
+            self._defect(error, data)
             made = self.atheris.Mutate(data, max_size)
             return bytes(made)
 
-    def _defect(self, error: Exception) -> None:
-        import traceback
-
-        folder = self.settings.campaign / "log"
-        text = "".join(traceback.format_exception(error))
-        write_atomic(folder / f"harness-defect-{self.settings.target}.txt", text)
+    def _defect(self, error: Exception, data: bytes) -> None:
+        """Mutator or oracle raised: a defect of the harness. Counted; the first of a worker is kept with its input."""
         self.session.tally.defects += 1
+        if self.session.tally.defects > 1:
+            return
+        log = self.settings.log
+        write_atomic(log.with_name(f"{log.stem}-defect.txt"), "".join(traceback.format_exception(error)))
+        write_atomic(log.with_name(f"{log.stem}-defect-input"), data)
 
     def _prove_alive(self) -> None:
         """At the first mutation the seeds have run: the log must name both tables and hold gained edges."""

@@ -81,6 +81,19 @@ def test_a_worker_that_dies_leaves_a_finding_and_a_guard_and_the_campaign_goes_o
     assert figures["executions"] > 1000
 
 
+def test_a_defect_of_ours_is_counted_and_kept_and_not_blamed_on_the_parser(fuzz: Fuzz) -> None:
+    done = fuzz("--target", "broken", "--runs", "3000", "--empty-corpus")
+    assert done.returncode in (0, 1), done.stderr
+    figures = fuzz.session()["per_target"]["broken"]
+    assert figures["executions"] == 3000
+    assert figures["defects"] > 0
+    assert "the harness itself failed" in done.stderr
+    assert {finding.kind for finding in store.findings(fuzz.campaign)} <= {"differential", "contract", "roundtrip"}
+    (trace,) = (fuzz.campaign / "log").glob("*-defect.txt")
+    assert "the oracle is broken" in trace.read_text()
+    assert b"F8_E8M0" in next((fuzz.campaign / "log").glob("*-defect-input")).read_bytes()
+
+
 def test_ctrl_c_ends_cleanly_and_loses_nothing(fuzz: Fuzz) -> None:
     process = subprocess.Popen(
         fuzz.command("--target", "deserialize", "--time", "10m"),
