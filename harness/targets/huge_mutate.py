@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from harness.targets.huge_program import KINDS, MAX_STEPS, STEP, Step, anchored, decode, encode
+from harness.targets.huge_program import FIRST_LARGE, KINDS, MAX_STEPS, REPEATED, STEP, Step, anchored, decode, encode
 
 _NAMES = tuple(KINDS)
 # Steps that leave a valid file valid, whatever their amount and variant: most of a program should be these.
 _SOUND = ("tensors", "empties", "name", "metadata", "value", "rank", "big", "space")
+# A header of more pieces than this takes a tenth of a second and more to read.
+_LARGE = 10_000
 Steps = list[Step]
 
 
@@ -17,6 +19,8 @@ def mutate(program: bytes, max_size: int, seed: int) -> bytes:
     """Another program of at most ``max_size`` bytes, one to three edits away. All that is random comes from ``seed``."""
     rng = random.Random(seed)
     steps = list(decode(program))
+    if rng.random() < 0.7:
+        _calm(steps, rng)
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         edit = rng.choice(_EDITS) if steps else _add
         edit(steps, rng)
@@ -28,8 +32,16 @@ def _step(rng: random.Random) -> Step:
 
 
 def _amount(rng: random.Random) -> int:
-    """As a random byte of a program has it: mostly small, now and then at a limit; often one beside the anchor."""
-    return anchored(rng.randrange(256), rng.choice((0, 0, 0, -1, 1, rng.randrange(-128, 128))))
+    """Mostly small, since a large file takes seconds to read; often one beside an anchor."""
+    byte = rng.randrange(FIRST_LARGE) if rng.random() < 0.93 else rng.randrange(FIRST_LARGE, 256)
+    return anchored(byte, rng.choice((0, 0, 0, -1, 1, rng.randrange(-128, 128))))
+
+
+def _calm(steps: Steps, rng: random.Random) -> None:
+    """Take what makes the header large back to a few: the children of a large program need not all be large."""
+    for at, step in enumerate(steps):
+        if step.kind in REPEATED and step.amount > _LARGE:
+            steps[at] = step._replace(amount=anchored(rng.randrange(FIRST_LARGE), 0))
 
 
 def _at(steps: Steps, rng: random.Random) -> int:

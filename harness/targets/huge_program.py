@@ -20,7 +20,7 @@ HEADER_CAP = 101_000_000
 #: Bytes of buffer, all of it sparse: past every 32-bit limit, well below what a process can map.
 BUFFER_CAP = 1 << 42
 #: Tensors or entries of one step: enough to see a cost grow, few enough to read in seconds on a slow machine.
-PIECES_CAP = 131_072
+PIECES_CAP = 65_536
 
 _SMALL = (0, 1, 2, 3, 4, 7, 8, 9, 16, 31, 32, 64, 127, 128, 255, 256, 1_000, 1_024, 4_096, 10_000)
 _LARGE = (
@@ -29,7 +29,7 @@ _LARGE = (
 )  # fmt: skip
 _ANCHORS = _SMALL + _LARGE
 # Three quarters of all bytes name a small anchor: a random program is quick, and a few are very large.
-_FIRST_LARGE = 192
+FIRST_LARGE = 192
 
 
 class Kind(NamedTuple):
@@ -46,7 +46,7 @@ KINDS: dict[str, Kind] = {
     "name": Kind("characters in one tensor's name", HEADER_CAP),
     "metadata": Kind("entries in __metadata__", PIECES_CAP),
     "value": Kind("characters in one metadata value", HEADER_CAP),
-    "rank": Kind("dimensions of one tensor", 10_000_000),
+    "rank": Kind("dimensions of one tensor", 4_000_000),
     "depth": Kind("brackets inside one another", 20_000_000),
     "digits": Kind("digits in one number", 20_000_000),
     "duplicates": Kind("tensors that share one name", PIECES_CAP),
@@ -92,8 +92,8 @@ def encode(steps: Iterable[Step]) -> bytes:
 
 def anchored(byte: int, delta: int) -> int:
     """The amount that an anchor's byte (0 to 255) and a distance from it stand for; never below 0."""
-    small = byte < _FIRST_LARGE
-    anchor = _SMALL[byte % len(_SMALL)] if small else _ANCHORS[(byte - _FIRST_LARGE) % len(_ANCHORS)]
+    small = byte < FIRST_LARGE
+    anchor = _SMALL[byte % len(_SMALL)] if small else _ANCHORS[(byte - FIRST_LARGE) % len(_ANCHORS)]
     return max(0, anchor + delta)
 
 
@@ -102,7 +102,7 @@ def _encode_step(step: Step) -> bytes:
     wanted = next(anchor for anchor in _ANCHORS if anchor >= cap) if step.amount >= cap else step.amount
     index = min(range(len(_ANCHORS)), key=lambda i: abs(_ANCHORS[i] - wanted))
     delta = max(-128, min(127, wanted - _ANCHORS[index]))
-    byte = index if index < len(_SMALL) else _FIRST_LARGE + index
+    byte = index if index < len(_SMALL) else FIRST_LARGE + index
     return bytes((_NAMES.index(step.kind), byte, delta & 0xFF, step.variant & 0xFF))
 
 
