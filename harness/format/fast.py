@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
@@ -38,6 +39,7 @@ def _forbid(constant: str) -> NoReturn:
 
 
 _new = tuple.__new__
+_unpack_length = struct.Struct("<Q").unpack_from
 # Objects as tuples of pairs: cheaper than dicts, and equal keys stay. NaN and its like are no JSON.
 _DECODER = json.JSONDecoder(object_pairs_hook=tuple, parse_constant=_forbid)
 _scan: Callable[[str, int], tuple[Any, int]] = _DECODER.scan_once  # type: ignore[attr-defined]
@@ -53,16 +55,22 @@ def judge_plainly(data: bytes, size: int) -> Judgement | None:
 
     ``data`` holds at least length prefix and header.
     """
-    length = int.from_bytes(data[:8], "little")
+    if len(data) < 10:
+        return None
+    length: int = _unpack_length(data)[0]
     end = 8 + length
     if length > LARGEST or end > size or length < 2:
         return None
     try:
         text = data[8:end].decode()
-        if text[0] != "{" or (text[-1] != "}" and text.rstrip(" ")[-1] != "}"):
+        if text[0] != "{":
             return None
+        if text[-1] != "}":
+            text = text.rstrip(" ")
+            if text[-1] != "}":
+                return None
         top, stop = _scan(text, 0)
-        if stop != len(text) and text[stop:].strip(" "):
+        if stop != len(text):
             return None
         signed = "-" in text and _MINUS.search(text) is not None
         if signed and _MINUS_ZERO.search(text):
@@ -98,7 +106,7 @@ def _read(top: Pairs, length: int, buffer: int, signed: bool) -> tuple[int, Head
     tensors: list[Tensor] = []
     reach = 0
     in_order = True
-    rank = rank_of_names(top) if len(top) > 1 else CLEAN
+    rank = rank_of_names(top) if len(top) > 1 and len(dict(top)) < len(top) else CLEAN
     for name, value in top if rank == CLEAN else ():
         if name == METADATA:
             rank = min(rank, rank_of_metadata(value))

@@ -18,7 +18,7 @@ from harness.format.jsontoken import (
     COMMA,
     OPEN,
     OPEN_ARRAY,
-    PLAIN_LIST,
+    PLAIN_FIELD,
     QUOTE,
     SCALAR,
     JsonError,
@@ -42,14 +42,12 @@ class Opaque(Enum):
 class Object:
     """An object that is the value of a top-level member.
 
-    ``fields`` keeps the first of equal keys, ``duplicates`` says where each repeated key stands again. ``start`` is the
-    position of its ``{``.
+    ``fields`` keeps the first of equal keys, ``duplicates`` says where each repeated key stands again.
     """
 
-    __slots__ = ("duplicates", "fields", "start")
+    __slots__ = ("duplicates", "fields")
 
-    def __init__(self, start: int) -> None:
-        self.start = start
+    def __init__(self) -> None:
         self.fields: dict[str, Value] = {}
         self.duplicates: dict[str, int] = {}
 
@@ -108,38 +106,51 @@ class Reader:
 
     def _object(self, pos: int) -> tuple[Object, int]:
         data, end = self._data, self._end
-        result = Object(pos)
+        result = Object()
         fields = result.fields
         pos = space(data, pos + 1, end)
         if pos < end and data[pos] == CLOSE:
             return result, pos + 1
         while True:
-            at = pos
-            key, pos = key_at(data, pos, end)
             value: Value
-            if pos < end and data[pos] == OPEN_ARRAY:
-                value, pos = self._array(pos)
-            elif pos < end and data[pos] == OPEN:
-                value, pos = Opaque.OBJECT, self.skip(pos)
+            match = PLAIN_FIELD.match(data, pos, end)
+            if match is not None:
+                # The whole field in one step, up to the comma or brace behind it.
+                raw, text, number, items, behind = match.groups()
+                key, at, pos = raw.decode(), match.start(1) - 1, match.end()
+                if text is not None:
+                    value = text.decode()
+                elif number is not None:
+                    value = int(number)
+                else:
+                    value = list(map(int, items.split(b","))) if items else []
+                closed = behind == b"}"
             else:
-                value, pos = scalar_at(data, pos, end)
+                at = pos = space(data, pos, end)
+                key, pos = key_at(data, pos, end)
+                value, pos = self._field_value(pos)
+                pos = space(data, pos, end)
+                if pos >= end or data[pos] not in b",}":
+                    bad_separator(data, pos, end)
+                closed = data[pos] == CLOSE
+                pos += 1
             if key in fields:
                 result.duplicates.setdefault(key, at)
             else:
                 fields[key] = value
-            pos = space(data, pos, end)
-            if pos < end and data[pos] == COMMA:
-                pos = space(data, pos + 1, end)
-            elif pos < end and data[pos] == CLOSE:
-                return result, pos + 1
-            else:
-                bad_separator(data, pos, end)
+            if closed:
+                return result, pos
+
+    def _field_value(self, pos: int) -> tuple[Value, int]:
+        if pos < self._end:
+            if self._data[pos] == OPEN_ARRAY:
+                return self._array(pos)
+            if self._data[pos] == OPEN:
+                return Opaque.OBJECT, self.skip(pos)
+        return scalar_at(self._data, pos, self._end)
 
     def _array(self, pos: int) -> tuple[list[Scalar | Opaque], int]:
         data, end = self._data, self._end
-        match = PLAIN_LIST.match(data, pos, end)
-        if match is not None:
-            return [int(item) for item in match[1].split(b",")], match.end()
         items: list[Scalar | Opaque] = []
         pos = space(data, pos + 1, end)
         if pos < end and data[pos] == CLOSE_ARRAY:

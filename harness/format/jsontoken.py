@@ -40,8 +40,12 @@ STRING = re.compile(rb'"(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*
 _STRING_START = re.compile(rb'"(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+')
 _PLAIN_INTEGER = re.compile(rb"(?:0|[1-9][0-9]*+)(?![0-9.eE])")
 _NUMBER = re.compile(rb"(-?)(0|[1-9][0-9]*+)(?:\.([0-9]++))?(?:[eE]([+-]?)([0-9]++))?")
-# The usual shape or pair of offsets, whole: up to 32 integers of up to 19 digits, compact or with one space.
-PLAIN_LIST = re.compile(rb"\[((?:(?:0|[1-9][0-9]{0,18}+), ?+){0,31}+(?:0|[1-9][0-9]{0,18}+))\]")
+# A field as most are, whole: no escapes, integers of up to 19 digits, up to 32 of them in a list, and what ends it.
+PLAIN_FIELD = re.compile(
+    rb'[ \t\n\r]*+"([^"\\\x00-\x1f]*+)"[ \t\n\r]*+:[ \t\n\r]*+'
+    rb'(?:"([^"\\\x00-\x1f]*+)"|(0|[1-9][0-9]{0,18}+)'
+    rb"|\[((?:(?:(?:0|[1-9][0-9]{0,18}+), ?+){0,31}+(?:0|[1-9][0-9]{0,18}+))?+)\])[ \t\n\r]*+([,}])"
+)
 _LITERAL = re.compile(rb"true|false|null")
 SCALAR = re.compile(
     rb'"(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+"'

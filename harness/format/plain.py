@@ -36,9 +36,7 @@ def check_pairs(top: Pairs) -> None:
 
 
 def rank_of_names(top: Pairs) -> int:
-    """The rank of equal keys on the top level."""
-    if len(dict(top)) == len(top):
-        return CLEAN
+    """The rank of equal keys on the top level, where there are some."""
     return ORDER["header.duplicate-key", "metadata" if repeated(top) == {METADATA} else "tensor-name"]
 
 

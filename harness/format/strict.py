@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -137,9 +136,9 @@ class _Reading:
             aspect = "tensor-field" if key in _FIELDS else "extra-field"
             detail = f"the key {_quote(key)} of {_quote(name)} stands twice"
             self.note(Problem("header.duplicate-key", aspect, detail, at, span=(place, place)))
-        missing = [field for field in _FIELDS if field not in fields]
-        if missing:
-            self.note(Problem("tensor.fields", "missing", f"{_quote(name)} has no {missing[0]}", at))
+        missing = next((field for field in _FIELDS if field not in fields), None)
+        if missing is not None:
+            self.note(Problem("tensor.fields", "missing", f"{_quote(name)} has no {missing}", at))
             return
         if _lone(name):
             detail = f"the name {_quote(name)} holds half a surrogate pair"
@@ -148,53 +147,52 @@ class _Reading:
             extra = next(field for field in fields if field not in _FIELDS)
             detail = f"{_quote(name)} has the field {_quote(extra)} beyond dtype, shape and data_offsets"
             self.note(Problem("unspecified.extra-field", "tensor", detail, at, extra))
-        for problem in self._fields(name, fields):
-            self.note(problem._replace(at=at))
+        self._read_fields(name, fields, at)
 
-    def _fields(self, name: str, fields: dict[str, Value]) -> Iterator[Problem]:
-        """Yields what is wrong with the three fields, in the order of the rules; keeps the tensor if it is sound."""
-        dtype, shape = fields["dtype"], fields["shape"]
-        sound = True
+    def _read_fields(self, name: str, fields: dict[str, Value], at: int) -> None:
+        """Notes what is wrong with the three fields, in the order of the rules; keeps the tensor if it is sound."""
+        dtype = fields["dtype"]
+        bits = DTYPE_BITS.get(dtype) if isinstance(dtype, str) else None
         if not isinstance(dtype, str):
-            sound = False
-            yield Problem("tensor.dtype", "not-string", f"the dtype of {_quote(name)} is {_kind(dtype)}", field="dtype")
-        elif dtype not in DTYPE_BITS:
-            sound = False
-            yield Problem("tensor.dtype", "unknown", f"{_quote(name)} has the dtype {_quote(dtype)}", field="dtype")
-        dimensions, odd, aspect = _integers(shape)
-        if aspect:
-            sound = False
-            yield Problem("tensor.shape", aspect, f"the shape of {_quote(name)}: {aspect}", field="shape")
+            detail = f"the dtype of {_quote(name)} is {_kind(dtype)}"
+            self.note(Problem("tensor.dtype", "not-string", detail, at, "dtype"))
+        elif bits is None:
+            self.note(Problem("tensor.dtype", "unknown", f"{_quote(name)} has the dtype {_quote(dtype)}", at, "dtype"))
+        shape, odd, bad_shape = _integers(fields["shape"])
+        if bad_shape:
+            self.note(Problem("tensor.shape", bad_shape, f"the shape of {_quote(name)}: {bad_shape}", at, "shape"))
         elif odd:
             detail = f"a dimension of {_quote(name)} is not spelled as plain digits"
-            yield Problem("unspecified.integer-form", "shape", detail, field="shape")
-        offsets, odd, aspect = _integers(fields["data_offsets"])
-        aspect = aspect or _offset_aspect(offsets)
-        if aspect:
-            sound = False
-            detail = f"the data_offsets of {_quote(name)}: {aspect}"
-            yield Problem("tensor.offsets", aspect, detail, field="data_offsets")
+            self.note(Problem("unspecified.integer-form", "shape", detail, at, "shape"))
+        offsets, odd, bad_offsets = _integers(fields["data_offsets"])
+        bad_offsets = bad_offsets or _offset_aspect(offsets)
+        if bad_offsets:
+            detail = f"the data_offsets of {_quote(name)}: {bad_offsets}"
+            self.note(Problem("tensor.offsets", bad_offsets, detail, at, "data_offsets"))
         elif odd:
             detail = f"an offset of {_quote(name)} is not spelled as plain digits"
-            yield Problem("unspecified.integer-form", "offsets", detail, field="data_offsets")
-        if not sound or not isinstance(dtype, str):
-            return
-        begin, end = offsets
-        bits = _bits(dtype, dimensions)
-        if bits is None:
-            yield Problem("tensor.size", "overflow", f"{_quote(name)} has more than 2^64-1 bits", field="shape")
-        elif bits % 8:
-            detail = f"{_quote(name)} takes {bits} bits, which are no whole bytes"
-            yield Problem("tensor.sub-byte", "partial", detail, field="shape")
-        elif bits != 8 * (end - begin):
-            detail = f"{_quote(name)} takes {bits // 8} bytes by dtype and shape, {end - begin} by data_offsets"
-            yield Problem("tensor.size", "mismatch", detail, field="data_offsets")
+            self.note(Problem("unspecified.integer-form", "offsets", detail, at, "data_offsets"))
+        if bits is not None and not bad_shape and not bad_offsets:
+            self._read_size(Tensor(name, str(dtype), tuple(shape), *offsets), bits, at)
+
+    def _read_size(self, tensor: Tensor, bits: int, at: int) -> None:
+        """Notes where the offsets of ``tensor`` do not fit its shape at ``bits`` an element; keeps it if they do."""
+        name, _, shape, begin, end = tensor
+        total = _total(bits, shape)
+        if total is None:
+            self.note(Problem("tensor.size", "overflow", f"{_quote(name)} has more than 2^64-1 bits", at, "shape"))
+        elif total % 8:
+            detail = f"{_quote(name)} takes {total} bits, which are no whole bytes"
+            self.note(Problem("tensor.sub-byte", "partial", detail, at, "shape"))
+        elif total != 8 * (end - begin):
+            detail = f"{_quote(name)} takes {total // 8} bytes by dtype and shape, {end - begin} by data_offsets"
+            self.note(Problem("tensor.size", "mismatch", detail, at, "data_offsets"))
         else:
-            if max(dimensions, default=0) > U64_MAX:
+            if total == 0 and max(shape) > U64_MAX:
                 self.readable = False
                 detail = f"{_quote(name)} is empty, and one of its dimensions is beyond 64 bits"
-                yield Problem("unspecified.huge-dimension", "shape", detail, field="shape")
-            self.tensors.append(Tensor(name, dtype, tuple(dimensions), begin, end))
+                self.note(Problem("unspecified.huge-dimension", "shape", detail, at, "shape"))
+            self.tensors.append(tensor)
 
 
 def _integers(value: Value) -> tuple[list[int], bool, str]:
@@ -204,33 +202,30 @@ def _integers(value: Value) -> tuple[list[int], bool, str]:
     numbers: list[int] = []
     odd = False
     for item in value:
-        if isinstance(item, Odd):
-            odd = True
-            if item.value is None:
-                return [], odd, "not-integer"
-            numbers.append(item.value)
-        elif isinstance(item, int) and not isinstance(item, bool):
+        if type(item) is int:
             numbers.append(item)
+        elif isinstance(item, Odd) and item.value is not None:
+            odd = True
+            numbers.append(item.value)
         else:
             return [], odd, "not-integer"
-    return numbers, odd, "negative" if min(numbers, default=0) < 0 else ""
+    return numbers, odd, "negative" if numbers and min(numbers) < 0 else ""
 
 
 def _offset_aspect(offsets: list[int]) -> str:
     if len(offsets) != 2:
         return "not-pair"
     begin, end = offsets
-    if max(begin, end) > U64_MAX:
+    if begin > U64_MAX or end > U64_MAX:
         return "beyond-u64"
     return "reversed" if begin > end else ""
 
 
-def _bits(dtype: str, dimensions: list[int]) -> int | None:
+def _total(bits: int, shape: tuple[int, ...]) -> int | None:
     """Bits of a tensor; None when they do not fit 64 bits. A zero dimension makes it 0, wherever it stands."""
-    if 0 in dimensions:
+    if 0 in shape:
         return 0
-    bits = DTYPE_BITS[dtype]
-    for dimension in dimensions:
+    for dimension in shape:
         bits *= dimension
         if bits > U64_MAX:
             return None
