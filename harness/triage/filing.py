@@ -22,6 +22,9 @@ from harness.triage.store import Stored
 
 #: Builds that a finding is tried on: what is fuzzed, and what users have.
 FLAVOURS = ("sancov", "wheel")
+#: How often a finding that does not show at once is tried again: some depend on where memory happens to lie.
+TRIES = 3
+
 Say = Callable[[str], None]
 
 
@@ -120,7 +123,8 @@ def file_finding(
     """
     data = stored.data()
     first = _first_builds(stored)
-    shown = shows(stored.target, stored.signature, data, first) or shows(stored.target, stored.signature, data)
+    shown = next((found for _ in range(TRIES) if (found := shows(stored.target, stored.signature, data, first))), [])
+    shown = shown or shows(stored.target, stored.signature, data)
     if not shown:
         say(f"{stored.id}: does not show again on any build; left in the campaign")
         store.update(stored, reproduces=[])

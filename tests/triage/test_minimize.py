@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from harness.errors import HarnessError
 from harness.format.judge import judge
-from harness.triage.minimize import minimize, remove_most
+from harness.triage.minimize import minimize
+from harness.triage.search import remove_most
 
 TENSORS = {
     "__metadata__": {"format": "pt", "k": "v"},
