@@ -19,6 +19,7 @@ from harness.format.jsontoken import (
     OPEN,
     OPEN_ARRAY,
     PLAIN_FIELD,
+    PLAIN_TENSOR,
     QUOTE,
     SCALAR,
     JsonError,
@@ -47,8 +48,8 @@ class Object:
 
     __slots__ = ("duplicates", "fields")
 
-    def __init__(self) -> None:
-        self.fields: dict[str, Value] = {}
+    def __init__(self, fields: dict[str, Value]) -> None:
+        self.fields = fields
         self.duplicates: dict[str, int] = {}
 
 
@@ -79,19 +80,24 @@ class Reader:
         if pos < end and data[pos] == CLOSE:
             pos += 1
         else:
-            while True:
-                at = pos
+            closed = False
+            while not closed:
+                match = PLAIN_TENSOR.match(data, pos, end)
+                if match is not None:
+                    raw, dtype, items, first, last, behind = match.groups()
+                    fields: dict[str, Value] = {
+                        "dtype": dtype.decode(),
+                        "shape": list(map(int, items.split(b","))) if items else [],
+                        "data_offsets": [int(first), int(last)],
+                    }
+                    pos, closed = match.end(), behind == b"}"
+                    yield raw.decode(), match.start(1) - 1, Object(fields)
+                    continue
+                at = pos = space(data, pos, end)
                 key, pos = key_at(data, pos, end)
                 value, pos = self._member_value(pos)
                 yield key, at, value
-                pos = space(data, pos, end)
-                if pos < end and data[pos] == COMMA:
-                    pos = space(data, pos + 1, end)
-                elif pos < end and data[pos] == CLOSE:
-                    pos += 1
-                    break
-                else:
-                    bad_separator(data, pos, end)
+                pos, closed = _behind(data, pos, end)
         pos = space(data, pos, end)
         if pos < end:
             raise JsonError("trailing-data", pos, end)
@@ -106,8 +112,8 @@ class Reader:
 
     def _object(self, pos: int) -> tuple[Object, int]:
         data, end = self._data, self._end
-        result = Object()
-        fields = result.fields
+        fields: dict[str, Value] = {}
+        result = Object(fields)
         pos = space(data, pos + 1, end)
         if pos < end and data[pos] == CLOSE:
             return result, pos + 1
@@ -129,11 +135,7 @@ class Reader:
                 at = pos = space(data, pos, end)
                 key, pos = key_at(data, pos, end)
                 value, pos = self._field_value(pos)
-                pos = space(data, pos, end)
-                if pos >= end or data[pos] not in b",}":
-                    bad_separator(data, pos, end)
-                closed = data[pos] == CLOSE
-                pos += 1
+                pos, closed = _behind(data, pos, end)
             if key in fields:
                 result.duplicates.setdefault(key, at)
             else:
@@ -241,6 +243,14 @@ class Reader:
                     self.nested_duplicate = places[index]
                 return
             seen.add(keys[index])
+
+
+def _behind(data: bytes, pos: int, end: int) -> tuple[int, bool]:
+    """Where the comma or the closing brace after a member ends, and whether it is the brace. Raises JsonError."""
+    pos = space(data, pos, end)
+    if pos >= end or data[pos] not in b",}":
+        bad_separator(data, pos, end)
+    return pos + 1, data[pos] == CLOSE
 
 
 def key_span(data: bytes, pos: int, end: int) -> tuple[int, int]:

@@ -40,11 +40,20 @@ STRING = re.compile(rb'"(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*
 _STRING_START = re.compile(rb'"(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+')
 _PLAIN_INTEGER = re.compile(rb"(?:0|[1-9][0-9]*+)(?![0-9.eE])")
 _NUMBER = re.compile(rb"(-?)(0|[1-9][0-9]*+)(?:\.([0-9]++))?(?:[eE]([+-]?)([0-9]++))?")
-# A field as most are, whole: no escapes, integers of up to 19 digits, up to 32 of them in a list, and what ends it.
-PLAIN_FIELD = re.compile(
-    rb'[ \t\n\r]*+"([^"\\\x00-\x1f]*+)"[ \t\n\r]*+:[ \t\n\r]*+'
-    rb'(?:"([^"\\\x00-\x1f]*+)"|(0|[1-9][0-9]{0,18}+)'
-    rb"|\[((?:(?:(?:0|[1-9][0-9]{0,18}+), ?+){0,31}+(?:0|[1-9][0-9]{0,18}+))?+)\])[ \t\n\r]*+([,}])"
+# Members and fields as most are, whole, with the comma or brace behind them: no escapes, integers of up to 19 digits, up
+# to 32 of them in a list.
+_WS = r"[ \t\n\r]*+"
+_COLON = f"{_WS}:{_WS}"
+_TEXT = r'"([^"\\\x00-\x1f]*+)"'
+_DIGITS_19 = r"(?:0|[1-9][0-9]{0,18}+)"
+_LIST_32 = rf"\[((?:(?:{_DIGITS_19}, ?+){{0,31}}+{_DIGITS_19})?+)\]"
+_BEHIND = f"{_WS}([,}}])"
+PLAIN_FIELD = re.compile(f"{_WS}{_TEXT}{_COLON}(?:{_TEXT}|({_DIGITS_19})|{_LIST_32}){_BEHIND}".encode())
+PLAIN_TENSOR = re.compile(
+    (
+        rf'{_WS}{_TEXT}{_COLON}\{{{_WS}"dtype"{_COLON}{_TEXT}{_WS},{_WS}"shape"{_COLON}{_LIST_32}{_WS},'
+        rf'{_WS}"data_offsets"{_COLON}\[({_DIGITS_19}), ?+({_DIGITS_19})\]{_WS}\}}{_BEHIND}'
+    ).encode()
 )
 _LITERAL = re.compile(rb"true|false|null")
 SCALAR = re.compile(

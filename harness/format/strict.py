@@ -136,8 +136,8 @@ class _Reading:
             aspect = "tensor-field" if key in _FIELDS else "extra-field"
             detail = f"the key {_quote(key)} of {_quote(name)} stands twice"
             self.note(Problem("header.duplicate-key", aspect, detail, at, span=(place, place)))
-        missing = next((field for field in _FIELDS if field not in fields), None)
-        if missing is not None:
+        if "dtype" not in fields or "shape" not in fields or "data_offsets" not in fields:
+            missing = next(field for field in _FIELDS if field not in fields)
             self.note(Problem("tensor.fields", "missing", f"{_quote(name)} has no {missing}", at))
             return
         if _lone(name):
@@ -199,7 +199,10 @@ def _integers(value: Value) -> tuple[list[int], bool, str]:
     """Reads a list of non-negative integers: (values, whether one is spelled oddly, aspect of what is wrong or "")."""
     if not isinstance(value, list):
         return [], False, "not-list"
-    numbers: list[int] = []
+    numbers: list[int] = [item for item in value if type(item) is int]
+    if len(numbers) == len(value):
+        return numbers, False, "negative" if numbers and min(numbers) < 0 else ""
+    numbers = []
     odd = False
     for item in value:
         if type(item) is int:
