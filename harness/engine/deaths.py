@@ -63,7 +63,7 @@ def record(
         needles = _needles(parser, settings.target, data)
         if needles:
             store.set_guard(campaign, name, [needle.decode() for needle in needles])
-    return {"id": name, "known": known, "count": 1, "size": len(data), "target": settings.target}
+    return {"id": name, "known": known, "signature": text, "count": 1, "size": len(data), "target": settings.target}
 
 
 def _needles(parser: registry.Parser | None, target: str, data: bytes) -> list[bytes]:

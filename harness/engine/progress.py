@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.engine.process import WorkerProcess
+from harness.triage import verdicts
+from harness.triage.verdicts import Matcher
 
 _SUMS = (
     "executions", "accepted", "deep", "judged", "judged_refused", "guarded", "defects", "cpu_seconds",
@@ -95,6 +97,7 @@ class Progress:
         self.findings: dict[str, dict[str, Any]] = {}
         self.targets: dict[str, TargetProgress] = {}
         self._done: list[WorkerProcess] = []
+        self._rules = verdicts.rules()
 
     @property
     def elapsed(self) -> float:
@@ -120,7 +123,7 @@ class Progress:
         for worker in (*self._done, *active):
             figures[worker.settings.target].add(worker)
             for name, entry in worker.status.get("findings", {}).items():
-                merged = findings.setdefault(name, {"count": 0, "known": entry["known"], "size": entry["size"]})
+                merged = findings.setdefault(name, entry | {"count": 0})
                 merged["count"] += entry["count"]
                 merged["size"] = min(merged["size"], entry["size"])
                 merged["target"] = worker.settings.target
@@ -141,6 +144,14 @@ class Progress:
         """Ids of findings that are covered."""
         return sorted(name for name, entry in self.findings.items() if entry.get("known"))
 
+    def too_wide(self) -> list[tuple[str, float]]:
+        """Verdict rules that cover more than 1 % of all executions, with their share."""
+        matcher = Matcher(self._rules)
+        for entry in self.findings.values():
+            if str(entry.get("known", "")).startswith("verdict:"):
+                matcher.match(entry["signature"], entry["count"])
+        return matcher.too_wide(self.executions())
+
     def executions(self) -> int:
         """All targets together."""
         return sum(int(target.sums["executions"]) for target in self.targets.values())
@@ -156,4 +167,5 @@ class Progress:
             "per_target": {name: target.summary() for name, target in self.targets.items()},
             "findings": self.findings,
             "new": self.new(),
+            "too_wide": [{"rule": rule, "share": round(share, 4)} for rule, share in self.too_wide()],
         }

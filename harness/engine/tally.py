@@ -99,5 +99,8 @@ class Tally:
                 "oracles": self.judge_ns // max(self.timed, 1),
                 "mutate": self.mutate_ns // max(self.mutate_timed, 1),
             },
-            "findings": {f.id: {"count": f.count, "known": f.known, "size": f.stored} for f in self.found.values()},
+            "findings": {
+                f.id: {"count": f.count, "known": f.known, "size": f.stored, "signature": f.signature}
+                for f in self.found.values()
+            },
         }

@@ -63,6 +63,8 @@ def table(progress: Progress) -> RenderableType:
         parts.append(
             Text(f"{defects} defects of the harness itself: see log/*-defect.txt in the campaign", style="red")
         )
+    for rule, share in progress.too_wide():
+        parts.append(Text(f"verdict rule {rule} covers {100 * share:.1f} % of executions: too wide", style="red"))
     if progress.warning:
         parts.append(Text(progress.warning, style="red"))
     return Group(*parts)

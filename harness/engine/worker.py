@@ -30,7 +30,7 @@ from harness.engine.slot import Slot
 from harness.engine.tally import Found
 from harness.errors import EngineError, HarnessError
 from harness.files import write_atomic
-from harness.mutate import Mutator
+from harness.mutate import Mutator, OperatorStats
 from harness.parsers import registry, runtime
 from harness.targets import base as targets
 from harness.triage import store
@@ -43,6 +43,21 @@ _GUARDED_SAMPLE = 1024
 _ENGINE_FAILED = 3
 
 
+class OwnMutator:
+    """A target's own mutator in the place of ours."""
+
+    def __init__(self, mutate: Callable[[bytes, int, int], bytes]) -> None:
+        self._mutate = mutate
+
+    def __call__(self, data: bytes, max_size: int, seed: int) -> bytes:
+        """A mutation of ``data`` of at most ``max_size`` bytes."""
+        return self._mutate(data, max_size, seed)
+
+    def stats(self) -> dict[str, OperatorStats]:
+        """Nothing is known of its operators."""
+        return {}
+
+
 class Worker:
     """Wires one session to atheris and to the campaign's folder."""
 
@@ -52,6 +67,7 @@ class Worker:
         self._status_at = self._stored_at = 0.0
         self._stop = False
         self._checked = False
+        self._recorder: recording.Recorder | None = None
         self._resident: list[tuple[float, int]] = []
 
     def run(self) -> NoReturn:
@@ -85,11 +101,17 @@ class Worker:
         self.native = native
         seeds = self._seeds()
         self.session.tally.seeds = len(seeds)
-        # atheris puts the working function in place of ``Mutate`` only when Fuzz() starts: looked up on each call.
-        self.mutator = Mutator(
-            [data for _, data in seeds],
-            native=lambda data, size: atheris.Mutate(data, size),  # noqa: PLW0108
-            disabled=frozenset(settings.disabled),
+        own = getattr(target, "mutate", None)
+        # A target whose inputs are no files brings the mutator that understands them.
+        self.mutator = (
+            OwnMutator(own)
+            if own is not None
+            else Mutator(
+                [data for _, data in seeds],
+                # atheris puts the working function in place of ``Mutate`` only when Fuzz() starts: looked up on each call.
+                native=lambda data, size: atheris.Mutate(data, size),  # noqa: PLW0108
+                disabled=frozenset(settings.disabled),
+            )
         )
         arguments = self._arguments(seeds)
         internal = runtime.internal_libfuzzer(parser)
@@ -120,7 +142,8 @@ class Worker:
         if not self.settings.oracles and self.settings.mutator == "replay":
             execute = self.session.bare
         if self.settings.record is not None and self.settings.mutator != "replay":
-            execute = recording.Recorder(self.settings.record, execute, skip=runs - recording.MOST)
+            self._recorder = recording.Recorder(self.settings.record, execute, skip=runs - recording.MOST)
+            execute = self._recorder
         inner = bounded if runs else execute
 
         def guarded(data: bytes) -> None:
@@ -157,10 +180,8 @@ class Worker:
                 made = self.mutator(data, max_size, seed)
                 tally.mutate_ns += time.thread_time_ns() - start
                 tally.mutate_timed += 1
-            session.expect_valid = getattr(self.mutator, "expect_valid", False)
             return made
         except Exception as error:
-            session.expect_valid = False
             self._defect(error, data)
             made = self.atheris.Mutate(data, max_size)
             return bytes(made)
@@ -299,6 +320,8 @@ class Worker:
     def finish(self) -> NoReturn:
         """Write what is left and end the process as atheris would."""
         self._write_status(final=True)
+        if self._recorder is not None:
+            self._recorder.close()
         sys.stdout.flush()
         os._exit(0)
 

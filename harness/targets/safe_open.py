@@ -76,4 +76,6 @@ def _read(file: Any, refusal: type[Exception]) -> Observation:
         else:
             dtype = _DTYPE_OF_CHAR.get(array.dtype.char) or _DTYPE_OF_NAME.get(array.dtype.name, array.dtype.name)
             tensors.append((name, {"dtype": dtype, "shape": list(array.shape), "data": array.tobytes()}))
-    return outcome, first, Reading(tensors, file.metadata(), file.offset_keys(), partial)
+    # Older releases have no such call.
+    by_offset = file.offset_keys() if hasattr(file, "offset_keys") else None
+    return outcome, first, Reading(tensors, file.metadata(), by_offset, partial)

@@ -30,8 +30,8 @@ def test_a_run_leaves_its_status_its_corpus_in_order_and_its_inputs(sancov_parse
 
 
 def test_a_worker_that_fails_is_an_error_with_its_log(sancov_parser: Parser) -> None:
-    with runner.scratch() as folder, pytest.raises(EngineError, match="max_len"):
-        runner.fuzz("deserialize", sancov_parser.name, folder, runs=10, options=("-max_len=nonsense", "-help=1"))
+    with runner.scratch() as folder, pytest.raises(EngineError, match="ended with 71"):
+        runner.fuzz("deserialize", sancov_parser.name, folder, seconds=20, options=("-rss_limit_mb=1",))
 
 
 def test_speed_counts_both_ways_of_running_the_same_inputs(sancov_parser: Parser) -> None:
