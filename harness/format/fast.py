@@ -76,11 +76,11 @@ def judge_plainly(data: bytes, size: int) -> Judgement | None:
         if signed and _MINUS_ZERO.search(text):
             return None
         rank, header, in_order = _read(top, length, size - end, signed)
-        if rank >= _FIRST_OPEN and "\\" in text and ("\\ud" in text or "\\uD" in text):
-            check_pairs(top)
         if rank >= _FIRST_OPEN and not in_order:
             for misplaced in check_layout(list(header.tensors), size - end):
-                rank = min(rank, ORDER[misplaced[:2]])
+                rank = min(rank, ORDER[misplaced.rule, misplaced.aspect])
+        if rank >= _FIRST_OPEN and "\\" in text and ("\\ud" in text or "\\uD" in text):
+            check_pairs(top)
         if rank == CLEAN:
             return _new(Judgement, ("accept", "", "", header, SOUND))
         # Braces beyond those of the header and its members: only objects that nothing above has looked into.

@@ -4,56 +4,74 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import NamedTuple
 
 from harness.format.model import Tensor
 
+_PLACE = itemgetter(Tensor._fields.index("begin"), Tensor._fields.index("end"), Tensor._fields.index("name"))
+
 
 class Misplaced(NamedTuple):
-    """A broken or unsettled layout rule; ``tensor`` is the one to point at, if any."""
+    """A broken or unsettled layout rule; ``tensor`` is the one to point at, if any, ``other`` the one in its way.
+
+    ``start`` and ``stop`` are what the rule is about: a range of the buffer, or two sizes of it, in bytes.
+    """
 
     rule: str
     aspect: str
-    detail: str
     tensor: Tensor | None
+    other: Tensor | None
+    start: int
+    stop: int
+
+    @property
+    def detail(self) -> str:
+        """A sentence with values."""
+        tensor, other, start, stop = self.tensor, self.other, self.start, self.stop
+        if tensor is not None and other is not None:
+            if self.rule == "layout.overlap":
+                return f"{tensor.name!a} begins at {start}, inside {other.name!a} that ends at {stop}"
+            return f"the empty tensor {tensor.name!a} stands inside {other.name!a}"
+        if self.rule != "layout.truncated":
+            return f"bytes {start} to {stop} of the buffer belong to no tensor"
+        if tensor is not None and self.aspect == "empty-tensor":
+            return f"the empty tensor {tensor.name!a} stands at {start}, past the buffer of {stop} bytes"
+        return f"the buffer has {start} bytes, the tensors need {stop}"
 
 
 def check_layout(tensors: list[Tensor], size: int) -> Iterator[Misplaced]:
     """Yields what is wrong with tensors (each sound by itself) in a buffer of ``size`` bytes, in no order of rank."""
-    filled = sorted((t for t in tensors if t.end > t.begin), key=lambda t: (t.begin, t.end, t.name))
+    filled = sorted([tensor for tensor in tensors if tensor.end > tensor.begin], key=_PLACE)
     reach = 0
     previous: Tensor | None = None
     for tensor in filled:
-        if tensor.begin > reach:
-            detail = f"bytes {reach} to {tensor.begin} of the buffer belong to no tensor"
-            yield Misplaced("layout.hole", "middle" if reach else "start", detail, tensor)
-        elif previous is not None and tensor.begin < reach:
-            same = (tensor.begin, tensor.end) == (previous.begin, previous.end)
-            detail = f"{tensor.name!a} begins at {tensor.begin}, inside {previous.name!a} that ends at {reach}"
-            yield Misplaced("layout.overlap", "same" if same else "partial", detail, tensor)
-        if tensor.end > reach:
-            reach, previous = tensor.end, tensor
+        begin, end = tensor.begin, tensor.end
+        if begin > reach:
+            yield Misplaced("layout.hole", "middle" if reach else "start", tensor, None, reach, begin)
+        elif previous is not None and begin < reach:
+            same = begin == previous.begin and end == previous.end
+            yield Misplaced("layout.overlap", "same" if same else "partial", tensor, previous, begin, reach)
+        if end > reach:
+            reach, previous = end, tensor
     if reach < size:
         aspect = "after-last" if filled else "no-tensors"
-        yield Misplaced(
-            "layout.trailing", aspect, f"bytes {reach} to {size} of the buffer belong to no tensor", previous
-        )
+        yield Misplaced("layout.trailing", aspect, previous, None, reach, size)
     elif reach > size:
-        detail = f"the buffer has {size} bytes, the tensors need {reach}"
-        yield Misplaced("layout.truncated", "missing-bytes", detail, previous)
-    yield from _empty_tensors(tensors, filled, size)
+        yield Misplaced("layout.truncated", "missing-bytes", previous, None, size, reach)
+    if len(filled) < len(tensors):
+        yield from _empty_tensors(tensors, filled, size)
 
 
 def _empty_tensors(tensors: list[Tensor], filled: list[Tensor], size: int) -> Iterator[Misplaced]:
     begins = [tensor.begin for tensor in filled]
     for tensor in tensors:
-        if tensor.begin != tensor.end:
+        begin = tensor.begin
+        if begin != tensor.end:
             continue
-        if tensor.begin > size:
-            detail = f"the empty tensor {tensor.name!a} stands at {tensor.begin}, past the buffer of {size} bytes"
-            yield Misplaced("layout.truncated", "empty-tensor", detail, tensor)
+        if begin > size:
+            yield Misplaced("layout.truncated", "empty-tensor", tensor, None, begin, size)
             continue
-        around = bisect_left(begins, tensor.begin) - 1
-        if around >= 0 and filled[around].end > tensor.begin:
-            detail = f"the empty tensor {tensor.name!a} stands inside {filled[around].name!a}"
-            yield Misplaced("unspecified.empty-tensor-offset", "inside", detail, tensor)
+        around = bisect_left(begins, begin) - 1
+        if around >= 0 and filled[around].end > begin:
+            yield Misplaced("unspecified.empty-tensor-offset", "inside", tensor, filled[around], begin, begin)

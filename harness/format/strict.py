@@ -47,7 +47,8 @@ def judge_strictly(data: bytes, size: int) -> Judgement:
     if reading.worst is None or reading.worst.rule.startswith("unspecified."):
         for misplaced in check_layout(reading.tensors, size - end):
             at = reading.position(misplaced.tensor)
-            reading.note(Problem(*misplaced[:3], at, "data_offsets" if at >= 0 else ""))
+            field = "data_offsets" if at >= 0 else ""
+            reading.note(Problem(misplaced.rule, misplaced.aspect, misplaced.detail, at, field))
     worst = reading.worst
     header = Header(length, reading.metadata, tuple(reading.tensors)) if reading.readable else None
     if worst is None:
