@@ -28,7 +28,9 @@ def problems(session: dict, status: int) -> list[str]:
             found.append(f"{target} met {figures['defects']} defects of the harness itself")
     expected = 1 if session["new"] else 0
     if status != expected:
-        found.append(f"harness fuzz ended with {status}; with {len(session['new'])} new findings it is to end with {expected}")
+        found.append(
+            f"harness fuzz ended with {status}; with {len(session['new'])} new findings it is to end with {expected}"
+        )
     return found
 
 
@@ -44,7 +46,9 @@ def main() -> None:
     seeds = sum(session["seeds"].values())
     edges = ", ".join(f"{name} {figures['edges']}" for name, figures in session["per_target"].items())
     new = len(session["new"])
-    print(f"ci: {session['executions']} executions from {seeds} seeds; edges: {edges}; {new} new findings; status {sys.argv[2]}")
+    print(
+        f"ci: {session['executions']} executions from {seeds} seeds; edges: {edges}; {new} new findings; status {sys.argv[2]}"
+    )
 
 
 if __name__ == "__main__":
