@@ -58,7 +58,6 @@ _KINDS = bytes(
     for byte in range(256)
 )
 _PREFIXES: Final = [struct.pack("<Q", size) for size in range(4096)]
-_OPEN: Final = ord("{")
 _COMMA: Final = ord(",")
 
 
@@ -215,7 +214,7 @@ class Doc:
     def items(self) -> list[tuple[Span, Span]]:
         """Return the spans of keys and values in the metadata; none where they are no object."""
         member = self.metadata
-        if member is None or self.data[member.value[0]] != _OPEN:
+        if member is None or not self.data.startswith(b"{", member.value[0]):
             return []
         return self._fields(*member.value)[0]
 

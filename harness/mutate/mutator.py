@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from harness.format.tree import DEEP, LENGTH, SHALLOW, SOUND, Doc
@@ -13,27 +13,28 @@ from harness.mutate.schedule import OperatorStats, Schedule, level
 
 _DOCS: Final = 4096
 """Parsed bases kept, in each of two generations."""
-_MADE: Final = 1 << 14
+_MADE: Final = 1 << 16
 """Outputs remembered for credit, in each of two generations; a number each."""
 _STOCK: Final = 64
 """Derived inputs that stand in as bases: mutations of mutations, parsed now and then."""
-_ROUND: Final = 128
+_ROUND: Final = 1024
 """Calls between two looks after the stock."""
 _ROUNDS: Final = 16
 """Rounds between two rebuilds of the schedule."""
 _LARGE_BYTES: Final = 640
-_TRIES: Final = 4
+_BATCH: Final = 24
+"""Mutations made at a time."""
+_TRIES: Final = 10
 
 
 class Base(Doc):
-    """A parsed input with its ``level`` in the schedule and the mutations of it that are ``ready``."""
+    """A parsed input with its ``level`` in the schedule."""
 
-    __slots__ = ("level", "ready")
+    __slots__ = ("level",)
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
         self.level = level(self.health, len(self.tensors), len(data) > _LARGE_BYTES)
-        self.ready: list[bytes] = []
 
 
 class Mutator:
@@ -44,7 +45,8 @@ class Mutator:
     ``-mutate_depth=1``: then every base is a corpus member, is parsed once, and the first time that an output
     comes back as a base proves it was kept, for which its operator is given credit.
 
-    Equal calls in equal order give equal outputs.
+    Equal calls in equal order give equal outputs. After a call, ``expect_valid`` says whether the output was made
+    from a sound file by an operator that keeps it sound: mostly, though not always, a valid file.
     """
 
     def __init__(
@@ -69,6 +71,9 @@ class Mutator:
         self._made_before: dict[int, int] = {}
         self._left = _ROUND
         self._rounds = 0
+        self._ready: list[bytes] = []
+        self._valid_from = 0
+        self.expect_valid = False
         self._stock: list[Base] = []
         for seed in range(_STOCK):
             self._rng.reset(seed)
@@ -80,19 +85,23 @@ class Mutator:
 
     def __call__(self, data: bytes, max_size: int, seed: int) -> bytes:
         """Return a mutation of ``data`` of at most ``max_size`` bytes."""
+        ready = self._ready
+        if ready:
+            out = ready.pop()
+            if len(out) <= max_size:
+                self.expect_valid = len(ready) >= self._valid_from
+                return out
         base = self._young.get(data)
         if base is None:
             base = self._base(data)
-        if base.ready:
-            out = base.ready.pop()
-            if len(out) <= max_size:
-                return out
         return self._fill(base, max_size, seed)
 
     def _fill(self, base: Base, max_size: int, seed: int) -> bytes:
-        """Make a batch of mutations of ``base`` by one operator; return one, and leave the others ready.
+        """Make a batch of mutations of ``base`` by a few operators; return one, and leave the others ready.
 
-        A batch shares what prepares it, and work done several times over has its code and data at hand.
+        Between two calls the parser and libFuzzer use up the caches, so that the first mutation of a batch takes
+        several times as long as those that follow. The calls that are served from it have other bases, which we
+        do not look at: libFuzzer's choice of bases is followed for one call in so many, a fair sample of it.
         """
         doc = base
         if doc.health == SHALLOW:
@@ -105,33 +114,45 @@ class Mutator:
         rng.reset(seed)
         # Inputs grow now and then only: the smaller, the more of them can be tried.
         room = max_size if seed & 0x18000 == 0 else min(max_size, max(_LARGE_BYTES, len(doc.data)))
-        table = self._tables[doc.level]
+        table, made = self._tables[doc.level], self._made
+        calls, uses = self._schedule.calls, self._schedule.uses
+        ready: list[bytes] = []
+        valid: list[bytes] = []
+        sound = self._schedule.sound if doc.health == SOUND else ()
         apply, index = table[seed & 1023]
-        outs: dict[bytes, None] = {}
         for _ in range(_TRIES):
             try:
-                outs.update(dict.fromkeys(apply(doc, rng)))
+                outs = [out for out in apply(doc, rng) if len(out) <= room]
             except Exception:
                 self._schedule.errors[index] += 1
-            if outs:
+                outs = []
+            calls[index] += 1
+            uses[index] += len(outs)
+            made.update(dict.fromkeys(map(hash, outs), index))
+            if index in sound:
+                valid += outs
+            else:
+                ready += outs
+            if len(ready) + len(valid) >= _BATCH:
                 break
             apply, index = rng.choice(table)
-        ready = [out for out in outs if len(out) <= room] or self._fitting(base.data, outs, max_size)
-        base.ready = ready
-        self._schedule.uses[index] += len(ready)
-        self._made.update(dict.fromkeys(map(hash, ready), index))
-        self._left -= 1
-        if not self._left:
-            self._look_after(ready[-1])
-        return ready.pop()
+        self._valid_from = len(ready)
+        ready += valid
+        self._left -= len(ready)
+        if not ready:
+            self.expect_valid = False
+            return self._fitting(base.data, max_size)
+        self._ready = ready
+        out = ready.pop()
+        self.expect_valid = len(ready) >= self._valid_from
+        if self._left <= 0:
+            self._look_after(out)
+        return out
 
-    def _fitting(self, data: bytes, outs: Iterable[bytes], max_size: int) -> list[bytes]:
-        """Return what is small enough, whatever it is: some of ``outs``, inputs of the stock, or a part of ``data``."""
-        fitting = [out for out in outs if len(out) <= max_size]
-        if fitting:
-            return fitting
+    def _fitting(self, data: bytes, max_size: int) -> bytes:
+        """Return something that is small enough: an input of the stock, or a part of ``data``."""
         fitting = [other.data for other in self._stock if len(other.data) <= max_size]
-        return [self._rng.choice(fitting or [data[:max_size]])]
+        return self._rng.choice(fitting or [data[:max_size]])
 
     def stats(self) -> dict[str, OperatorStats]:
         """Return what each operator did so far, by name."""

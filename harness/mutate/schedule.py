@@ -34,7 +34,7 @@ _MEMORY: Final = 0.995
 
 
 class OperatorStats(NamedTuple):
-    """What an operator did: calls, outputs that the fuzzer kept, present part of all calls (0 to 1), exceptions."""
+    """What an operator did: outputs, those that the fuzzer kept, present part of all calls (0 to 1), exceptions."""
 
     uses: int
     kept: int
@@ -48,10 +48,12 @@ class Schedule:
     def __init__(self, operators: Sequence[Operator]) -> None:
         self.operators = list(operators)
         size = len(self.operators)
+        self.sound = frozenset(i for i, op in enumerate(self.operators) if op.family == "sound")
         self.uses = [0] * size
+        self.calls = [0] * size
         self.kept = [0] * size
         self.errors = [0] * size
-        self._uses = [0.0] * size
+        self._calls = [0.0] * size
         self._kept = [0.0] * size
         self._seen = [(0, 0)] * size
         self.tables: list[list[tuple[Function, int]]] = []
@@ -59,10 +61,10 @@ class Schedule:
 
     def rebuild(self) -> None:
         """Make the tables anew from the counts so far."""
-        for i, (uses, kept) in enumerate(self._seen):
-            self._uses[i] = self._uses[i] * _MEMORY + self.uses[i] - uses
+        for i, (calls, kept) in enumerate(self._seen):
+            self._calls[i] = self._calls[i] * _MEMORY + self.calls[i] - calls
             self._kept[i] = self._kept[i] * _MEMORY + self.kept[i] - kept
-            self._seen[i] = (self.uses[i], self.kept[i])
+            self._seen[i] = (self.calls[i], self.kept[i])
         self.tables = [self._table(self._weights(level)) for level in range(_LEVELS)]
 
     def stats(self) -> dict[str, OperatorStats]:
@@ -80,7 +82,8 @@ class Schedule:
             rates: dict[int, float] = {}
             for i, op in enumerate(self.operators):
                 if op.family == family and op.tensors <= tensors and self.errors[i] < ERROR_LIMIT:
-                    rates[i] = (self._kept[i] + 1) / (self._uses[i] + 500)
+                    # By call, not by output: what makes several at a time is cheaper by as much.
+                    rates[i] = (self._kept[i] + 1) / (self._calls[i] + 100)
                     if large and op.smaller:
                         rates[i] *= 12
             total = sum(rates.values())

@@ -10,6 +10,8 @@ from harness.mutate.registry import operator
 from harness.mutate.repair import add
 from harness.mutate.rng import Rng
 
+_RANDOM = Rng(3)
+_NEW = tuple(metadata(_RANDOM) for _ in range(64))
 _OTHER = (b"null", b"[]", b'""', b"0", b"true", b'[["a","b"]]', b'{"a":null}', b'{"a":{}}', b'{"a":1}', b"{}")
 
 
@@ -22,10 +24,10 @@ def change(doc: Doc, rng: Rng) -> list[bytes]:
     """Other metadata: one more string, another value, another key, or all of it new."""
     member = doc.metadata
     if member is None:
-        return _add(doc, rng, metadata(rng))
+        return _add(doc, rng, *rng.some(_NEW)[:4])
     items = doc.items()
     if not items:
-        return doc.splice(*member.value, metadata(rng))
+        return doc.splice(*member.value, *rng.some(_NEW)[:4])
     key, value = rng.choice(items)
     kind = rng.below(3)
     if kind == 0:

@@ -35,7 +35,7 @@ _WRAPPED = tuple(
     for dims in ((a, b), (b, a), (0, a, b), (a, 0, b), (a, b, 0), (a, b, 4))
 )
 _EDITS = (0, 2, 3, 7, 255, 65537, 1 << 32, 1 << 53, (1 << 64) - 1, 1 << 64)
-_RANKS = (1, 7, 8, 15, 31, 32, 33, 63, 64, 65, 100)
+_ONES = tuple(b"1," * rank for rank in (1, 7, 8, 15, 31, 32, 33, 63, 64, 65, 100))
 
 
 @operator("shape.consistent", "sound", tensors=1)
@@ -61,9 +61,14 @@ def zero(doc: Doc, rng: Rng) -> list[bytes]:
     tensor = rng.choice(doc.tensors)
     if tensor.size < 0:
         return []
-    dtype, dims = doc.pieces[tensor.at_dtype], tensor.dims[:6]
-    shapes = {(*dims[:at], 0, *dims[at + rng.below(2) :]) for at in range(len(dims) + 1)}
-    return retype(doc, tensor, [(dtype, dims_text(shape), 0) for shape in sorted(shapes)])
+    dtype, shape = doc.pieces[tensor.at_dtype], doc.pieces[tensor.at_shape]
+    if not tensor.dims:
+        return retype(doc, tensor, [(dtype, b"[0]", 0)])
+    first, comma, rest = shape[1:-1].partition(b",")
+    shapes = [b"[0,%b]" % shape[1:-1], b"[%b,0]" % shape[1:-1], b"[0%b%b]" % (comma, rest)]
+    if comma:
+        shapes.append(b"[%b,0,%b]" % (first, rest))
+    return retype(doc, tensor, [(dtype, zero, 0) for zero in shapes])
 
 
 @operator("shape.same-size", "sound", tensors=1)
@@ -71,18 +76,18 @@ def same_size(doc: Doc, rng: Rng) -> list[bytes]:
     """Another shape of the same product: ones added, up to high ranks, dimensions turned round, split, merged."""
     tensor = rng.choice(doc.tensors)
     dims = tensor.dims
-    at = rng.below(len(dims) + 1)
-    shapes = {
-        (*dims[:at], 1, *dims[at:]),
-        dims[::-1],
-        (tensor.count,),
-        (1,) * rng.choice(_RANKS) + dims,
-        tuple([dim for dim in dims if dim != 1]),
-    }
-    if at < len(dims) and dims[at] % 2 == 0:
-        shapes.add((*dims[:at], 2, dims[at] // 2, *dims[at + 1 :]))
-    shapes.discard(dims)
-    return doc.splice(*tensor.spans[1], *[dims_text(shape) for shape in sorted(shapes)])
+    inside = doc.pieces[tensor.at_shape][1:-1]
+    if not dims:
+        return doc.splice(*tensor.spans[1], b"[1]", b"[%b]" % rng.choice(_ONES)[:-1])
+    news = [b"[%b%b]" % (rng.choice(_ONES), inside), b"[%b,1]" % inside, b"[1,%b]" % inside]
+    if len(dims) > 1:
+        parts = inside.split(b",")
+        news += [b"[%b]" % b",".join(parts[::-1]), b"[%d]" % tensor.count]
+        if 1 in dims:
+            news.append(dims_text(tuple([dim for dim in dims if dim != 1])))
+    if dims[0] % 2 == 0:
+        news.append(dims_text((2, dims[0] // 2, *dims[1:])))
+    return doc.splice(*tensor.spans[1], *news)
 
 
 @operator("shape.overflow", "deep", tensors=1)
