@@ -23,8 +23,8 @@ def level(health: int, tensors: int, large: bool) -> int:
 # What part of the calls goes to which family, by health of the base. Without fixed shares the schedule would run
 # into the ground where new error messages are cheap: JSON syntax pays early, and hardly ever gets deep.
 _SHARES: Final = {
-    SOUND: {"sound": 0.44, "deep": 0.40, "shallow": 0.16},
-    DEEP: {"sound": 0.55, "deep": 0.30, "shallow": 0.15},
+    SOUND: {"sound": 0.20, "deep": 0.55, "shallow": 0.25},
+    DEEP: {"sound": 0.30, "deep": 0.48, "shallow": 0.22},
     SHALLOW: {"sound": 0.40, "deep": 0.20, "shallow": 0.40},
 }
 _EVEN: Final = 0.4

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.format.judge import judge
+from harness.format.tree import Doc
 from harness.mutate import OPERATORS, Mutator, Rng, generate
 
 SEEDS = [generate(Rng(seed)) for seed in range(12)]
@@ -30,14 +32,88 @@ def test_equal_calls_in_equal_order_give_equal_outputs() -> None:
     assert first.stats() == second.stats()
 
 
-def test_an_output_that_comes_back_credits_the_operator_that_made_it() -> None:
+def test_an_output_that_comes_back_credits_the_operator_that_made_it_once() -> None:
+    mutator = Mutator(SEEDS, disabled=OPERATORS.keys() - {"dtype.swap", "tensor.add"})
+    out = mutator(SEEDS[3], 4096, 12345)
+    assert not any(stats.kept for stats in mutator.stats().values())
+    # Mutations are made in batches: before the next one, nobody looks at the base.
+    for seed in range(200):
+        mutator(out, 4096, seed)
+    kept = {name: stats.kept for name, stats in mutator.stats().items()}
+    swapped = len(Doc(out).tensors) == len(Doc(SEEDS[3]).tensors)
+    assert kept == {"dtype.swap": int(swapped), "tensor.add": int(not swapped)}
+
+
+def test_what_is_kept_is_used_more() -> None:
     mutator = Mutator(SEEDS)
-    out = mutator(SEEDS[0], 4096, 12345)
-    (used,) = [name for name, stats in mutator.stats().items() if stats.uses]
-    assert mutator.stats()[used].kept == 0
-    mutator(out, 4096, 1)
-    mutator(out, 4096, 2)
-    assert mutator.stats()[used].kept == 1
+    before = mutator.stats()["offsets.hole"].weight
+    for seed in range(60_000):
+        out = mutator(SEEDS[seed % 12], 4096, seed * 48271)
+        # As if nothing else ever gave something new.
+        if judge(out).rule == "layout.hole":
+            mutator(out, 4096, seed)
+    stats = mutator.stats()
+    assert stats["offsets.hole"].kept > 0
+    assert stats["offsets.hole"].weight > before
+    assert stats["offsets.hole"].weight > stats["offsets.edge"].weight
+
+
+def test_an_operator_that_raises_is_counted_passed_over_and_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(doc: Doc, rng: Rng) -> list[bytes]:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setitem(OPERATORS, "dtype.swap", OPERATORS["dtype.swap"]._replace(apply=broken))
+    mutator = Mutator(SEEDS)
+    for seed in range(60_000):
+        mutator(SEEDS[seed % 12], 4096, seed * 48271)
+    stats = mutator.stats()["dtype.swap"]
+    assert stats.errors >= 100
+    assert stats.weight == 0
+    assert stats.uses == 0
+
+
+def test_memory_stays_bounded() -> None:
+    mutator = Mutator(SEEDS)
+    for seed in range(30_000):
+        # Each base is a new one, as if everything was kept.
+        mutator(generate(Rng(seed)), 4096, seed)
+    held = len(mutator._young) + len(mutator._old)
+    assert held <= 2 * 4096
+    assert len(mutator._rng.bank.names.parts) <= 512
+    assert len(mutator._made) < 2 * 65536
+
+
+def test_expected_to_be_valid_mostly_is() -> None:
+    mutator = Mutator(SEEDS)
+    expected = []
+    for seed in range(5000):
+        out = mutator(SEEDS[seed % 12], 4096, seed * 48271)
+        if mutator.expect_valid:
+            expected.append(judge(out).verdict == "accept")
+    assert len(expected) > 1000
+    assert sum(expected) > 0.9 * len(expected)
+
+
+def test_half_of_all_gets_deep_and_a_seventh_is_accepted() -> None:
+    """The measured aim of the whole: past JSON and every tensor's fields, by our judge, from a growing corpus."""
+    mutator = Mutator(SEEDS)
+    corpus, seen = list(SEEDS), set()
+    deep = accepted = 0
+    rng = Rng(5)
+    count = 20_000
+    for _ in range(count):
+        out = mutator(rng.choice(corpus), 4096, rng.below(1 << 20) * 2039)
+        judgement = judge(out)
+        accepted += judgement.verdict == "accept"
+        deep += judgement.verdict == "accept" or judgement.rule.startswith(
+            ("layout.", "tensor.size", "tensor.sub-byte")
+        )
+        feature = (judgement.rule, judgement.aspect, len(out) // 16)
+        if feature not in seen:
+            seen.add(feature)
+            corpus.append(out)
+    assert deep > 0.5 * count
+    assert accepted > 0.15 * count
 
 
 def test_unknown_and_all_disabled_are_refused() -> None:

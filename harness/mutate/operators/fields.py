@@ -8,7 +8,17 @@ from harness.mutate.registry import operator
 from harness.mutate.repair import value
 from harness.mutate.rng import Rng
 
-_KEYS = (b'"extra"', b'""', b'"Dtype"', b'"offsets"', b'"strides"', b'"name"', b'"__metadata__"', b'"dtype "', b'"\\u0000"')
+_KEYS = (
+    b'"extra"',
+    b'""',
+    b'"Dtype"',
+    b'"offsets"',
+    b'"strides"',
+    b'"name"',
+    b'"__metadata__"',
+    b'"dtype "',
+    b'"\\u0000"',
+)
 _RENAMED = (
     b'"Dtype"', b'"DTYPE"', b'"dtype "', b'"type"', b'"shapes"', b'"Shape"', b'"data_offset"', b'"dataOffsets"', b'"offsets"',
     b'"data-offsets"', b'"data_offsets\\u0000"', b'""',

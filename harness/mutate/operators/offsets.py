@@ -57,7 +57,7 @@ def edge(doc: Doc, rng: Rng) -> list[bytes]:
         pairs.append((begin - 1, end))
     at = rng.below(len(_EDGES))
     pairs += [(begin, edge) for edge in _EDGES[at : at + 2]] + [(edge, end) for edge in _EDGES[at + 2 : at + 4]]
-    return doc.splice(*tensor.spans[2], *[b"[%d,%d]" % pair for pair in pairs])
+    return doc.splice(*tensor.spans[2], *[b"[%d,%d]" % pair for pair in pairs if pair != (begin, end)])
 
 
 @operator("offsets.swap", "deep", tensors=1)

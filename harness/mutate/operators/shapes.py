@@ -31,7 +31,14 @@ _OVER = _products()
 # Shapes whose true product is far over 2**64, or has a zero somewhere: 0 if it is counted modulo 2**64.
 _WRAPPED = tuple(
     (dims_text(dims), 0)
-    for a, b in ((1 << 32, 1 << 32), (1 << 63, 2), (1 << 61, 8), (1 << 60, 16), (1 << 62, 1 << 62), ((1 << 64) - 1, 1 << 63))
+    for a, b in (
+        (1 << 32, 1 << 32),
+        (1 << 63, 2),
+        (1 << 61, 8),
+        (1 << 60, 16),
+        (1 << 62, 1 << 62),
+        ((1 << 64) - 1, 1 << 63),
+    )
     for dims in ((a, b), (b, a), (0, a, b), (a, 0, b), (a, b, 0), (a, b, 4))
 )
 _EDITS = (0, 2, 3, 7, 255, 65537, 1 << 32, 1 << 53, (1 << 64) - 1, 1 << 64)
