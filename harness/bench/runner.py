@@ -29,8 +29,8 @@ class Done:
 
     @property
     def rate(self) -> float:
-        """Executions per CPU-second: the clock of a shared machine tells little."""
-        return float(self.status["executions"]) / max(float(self.status["cpu_seconds"]), 1e-9)
+        """Executions per CPU-second after start-up: the clock of a shared machine tells little."""
+        return float(self.status["executions"]) / max(float(self.status["fuzzing_cpu_seconds"]), 1e-9)
 
     def share(self, name: str) -> float:
         """Part of all executions, 0 to 1: ``deep`` or ``accepted``."""

@@ -21,7 +21,7 @@ def depth_and_speed(parser: str, seeds: int, runs: int, say: Say) -> dict[str, A
 
     For each of ``seeds`` random seeds: a campaign of ``runs`` executions whose last inputs are recorded, then a process
     of the same build that executes the recorded inputs, round and round, with no mutator and no judge. Both counted in
-    executions per CPU-second, start-up included in both.
+    executions per CPU-second, start-up left out of both.
     """
     rows: list[dict[str, Any]] = []
     stages: Counter[str] = Counter()

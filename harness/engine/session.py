@@ -31,7 +31,7 @@ def _ignore(key: Hashable) -> None:
 
 
 _TIMED_EVERY = 256
-_FULL_EVERY = 1000
+_LOOK_EVERY = 1000
 
 
 class Session:
@@ -68,10 +68,11 @@ class Session:
         self._next_tick = 1
         self._ticked_at = 0
         self._last_tick = self._started = time.monotonic()
-        self._seen_bases: set[bytes] = set()
+        self._members: set[bytes] = set()
         self._wrongly: dict[tuple[str, str], Found] = {}
-        self._pending: deque[bytes] = deque()
-        self._next_full = 0
+        #: Members that the costly oracles have not looked at, and the execution from which the next one is due.
+        self.pending: deque[bytes] = deque()
+        self.next_look = 0
 
     def execute(self, data: bytes) -> None:
         """Run and judge one input: atheris' callback."""
@@ -196,22 +197,25 @@ class Session:
                 self.report(data, finding)
             self._features(judgement)
 
-    def base(self, data: bytes) -> None:
-        """The mutator was handed ``data``: at mutate depth 1 that is a member of the corpus.
+    def members(self, fresh: list[bytes]) -> None:
+        """The mutator was handed these for the first time: at mutate depth 1 they are new members of the corpus."""
+        for data in fresh:
+            if data not in self._members:
+                self._members.add(data)
+                self.tally.bases += 1
+                if self._oracles:
+                    self.pending.append(data)
 
-        Every oracle looks at each member once, the metamorphic one included; as that takes a hundred runs' time, one
-        member in a thousand executions. This happens between two executions, where libFuzzer reads no counters.
+    def examine(self) -> None:
+        """Every oracle looks at the next member, the metamorphic one included.
+
+        As that takes a hundred runs' time, it is one member in a thousand executions; and it happens between two
+        executions, where libFuzzer reads no counters.
         """
-        if data not in self._seen_bases:
-            self._seen_bases.add(data)
-            self.tally.bases += 1
-            if self._oracles:
-                self._pending.append(data)
-        if self._pending and self.tally.executions >= self._next_full:
-            self._next_full = self.tally.executions + _FULL_EVERY
-            member = self._pending.popleft()
-            for finding in judge_run(self.target, self._run, member):
-                self.report(member, finding)
+        self.next_look = self.tally.executions + _LOOK_EVERY
+        member = self.pending.popleft()
+        for finding in judge_run(self.target, self._run, member):
+            self.report(member, finding)
 
     def report(self, data: bytes, finding: Finding) -> Found:
         """Count a finding; keep its smallest input, and store a new signature at once."""

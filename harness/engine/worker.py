@@ -48,9 +48,14 @@ class OwnMutator:
 
     def __init__(self, mutate: Callable[[bytes, int, int], bytes]) -> None:
         self._mutate = mutate
+        self._seen: set[bytes] = set()
+        self.fresh: list[bytes] = []
 
     def __call__(self, data: bytes, max_size: int, seed: int) -> bytes:
         """A mutation of ``data`` of at most ``max_size`` bytes."""
+        if data not in self._seen:
+            self._seen.add(data)
+            self.fresh.append(data)
         return self._mutate(data, max_size, seed)
 
     def stats(self) -> dict[str, OperatorStats]:
@@ -67,6 +72,7 @@ class Worker:
         self._status_at = self._stored_at = 0.0
         self._stop = False
         self._checked = False
+        self._fuzzing_since = 0.0
         self._recorder: recording.Recorder | None = None
         self._resident: list[tuple[float, int]] = []
 
@@ -114,6 +120,7 @@ class Worker:
             )
         )
         arguments = self._arguments(seeds)
+        self._fuzzing_since = time.process_time()
         internal = runtime.internal_libfuzzer(parser)
         atheris.Setup(arguments, self._callback(), custom_mutator=self._hook(), internal_libfuzzer=internal)
         atheris.Fuzz()
@@ -167,17 +174,21 @@ class Worker:
 
     def _mutate(self, data: bytes, max_size: int, seed: int) -> bytes:
         """Atheris' mutator hook. A defect in here is ours: counted and stored as such, never the parser's."""
-        session = self.session
+        session, mutator = self.session, self.mutator
+        tally = session.tally
         try:
             if not self._checked:
                 self._prove_alive()
-            session.base(data)
-            tally = session.tally
+            if mutator.fresh:
+                session.members(mutator.fresh)
+                mutator.fresh.clear()
+            if session.pending and tally.executions >= session.next_look:
+                session.examine()
             if tally.executions & 255:
-                made = self.mutator(data, max_size, seed)
+                made = mutator(data, max_size, seed)
             else:
                 start = time.thread_time_ns()
-                made = self.mutator(data, max_size, seed)
+                made = mutator(data, max_size, seed)
                 tally.mutate_ns += time.thread_time_ns() - start
                 tally.mutate_timed += 1
             return made
@@ -296,12 +307,14 @@ class Worker:
             for found in self.session.tally.found.values():
                 if len(found.smallest) < found.stored:
                     self._store(found)
+        cpu = time.process_time() - self._fuzzing_since
         usage = resource.getrusage(resource.RUSAGE_SELF)
         status = self.session.tally.summary() | {
             "target": self.settings.target,
             "seconds": round(self._status_at - self.started, 3),
             "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3),
-            "executions_ns": round(1e9 * (usage.ru_utime + usage.ru_stime) / max(self.session.tally.executions, 1)),
+            "fuzzing_cpu_seconds": round(cpu, 3),
+            "executions_ns": round(1e9 * cpu / max(self.session.tally.executions, 1)),
             "since_exec": round(time.time() - _process_start(), 3),
             "rss_mb": self._resident[-1][1],
             "rss_history": self._resident,

@@ -65,6 +65,8 @@ class Mutator:
         self._schedule = Schedule(operators)
         self._tables = self._schedule.tables
         self._rng = Rng(0, native=native)
+        #: Bases seen for the first time since whoever runs the mutator emptied the list.
+        self.fresh: list[bytes] = []
         self._young: dict[bytes, Base] = {}
         self._old: dict[bytes, Base] = {}
         self._made: dict[int, int] = {}
@@ -167,6 +169,7 @@ class Mutator:
             if index is not None:
                 self._schedule.kept[index] += 1
             base = Base(data)
+            self.fresh.append(data)
             self._rng.bank.learn(base)
         if len(self._young) >= _DOCS:
             self._old = self._young

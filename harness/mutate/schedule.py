@@ -23,8 +23,8 @@ def level(health: int, tensors: int, large: bool) -> int:
 # What part of the calls goes to which family, by health of the base. Without fixed shares the schedule would run
 # into the ground where new error messages are cheap: JSON syntax pays early, and hardly ever gets deep.
 _SHARES: Final = {
-    SOUND: {"sound": 0.20, "deep": 0.55, "shallow": 0.25},
-    DEEP: {"sound": 0.30, "deep": 0.48, "shallow": 0.22},
+    SOUND: {"sound": 0.12, "deep": 0.62, "shallow": 0.26},
+    DEEP: {"sound": 0.22, "deep": 0.54, "shallow": 0.24},
     SHALLOW: {"sound": 0.40, "deep": 0.20, "shallow": 0.40},
 }
 _EVEN: Final = 0.4
