@@ -28,7 +28,7 @@ test:
 	"$$venv/bin/harness" build --wheel; \
 	status=0; .ci/lint "$$venv" || status=$$?; \
 	echo "test: pytest"; \
-	"$$venv/bin/python" -m pytest -q $(ARGS) || status=$$?; \
+	"$$venv/bin/python" -m pytest -q -n 2 $(ARGS) || status=$$?; \
 	exit $$status
 
 lint:
