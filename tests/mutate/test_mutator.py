@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,6 +34,33 @@ def test_equal_calls_in_equal_order_give_equal_outputs() -> None:
     assert a == b
     assert len(set(a)) > 1000
     assert first.stats() == second.stats()
+
+
+_DIGEST = """
+import hashlib
+from harness.mutate import Mutator, Rng, generate
+mutator, digest, base = Mutator([]), hashlib.sha1(), generate(Rng(1))
+for seed in range(30_000):
+    out = mutator(base, 4096, seed * 48271)
+    digest.update(out)
+    if seed % 50 == 0:
+        base = out
+print(digest.hexdigest())
+"""
+
+
+def test_another_process_with_another_hash_seed_gives_the_same_outputs() -> None:
+    prints = {
+        subprocess.run(
+            [sys.executable, "-c", _DIGEST],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(prints) == 1
 
 
 def test_an_output_that_comes_back_credits_the_operator_that_made_it_once() -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 
 from harness.format.tree import LENGTH, STRING, Doc, text
 from harness.mutate.registry import operator
 from harness.mutate.repair import spot
 from harness.mutate.rng import Rng
-
-_ESCAPES = tuple((b"\\u%04x" % code, b"\\u%04X" % code) for code in range(128))
 
 _LONE = (
     rb"\ud800", rb"\udc00", rb"\udbff", rb"\udfff", rb"\uD800x", rb"\ud800\ud800", rb"\udc00\ud800", rb"\ud83e\u0041",
@@ -28,31 +27,26 @@ _STRAY = (
 )  # fmt: skip
 
 
-def respell(raw: bytes, rng: Rng) -> list[bytes]:
+@lru_cache(maxsize=2048)
+def respell(raw: bytes) -> tuple[bytes, ...]:
     """Return other spellings of the same JSON string, by escapes; none where it is empty or no string."""
-    if b"\\" not in raw and raw.isascii():
-        if len(raw) < 3:
-            return []
-        first = 1 + rng.below(len(raw) - 2)
-        spots = (first, 1 + first % (len(raw) - 2), len(raw) - 2)
-        return [raw[:at] + _ESCAPES[raw[at]][at & 1] + raw[at + 1 :] for at in spots]
     value = text(raw)
     if not value:
-        return []
+        return ()
     escaped = "".join([f"\\u{ord(c):04x}" if c < "\x80" else c for c in value])
-    spellings = {
-        json.dumps(value),
-        json.dumps(value, ensure_ascii=False),
-        f'"{escaped}"',
-    }
-    return [new for new in (s.encode(errors="surrogatepass") for s in sorted(spellings)) if new != raw]
+    spellings = [json.dumps(value), json.dumps(value, ensure_ascii=False), f'"{escaped}"']
+    if raw.isascii() and b"\\" not in raw:
+        spots = (1, len(raw) // 2, len(raw) - 2)
+        spellings += [f"{raw[:at].decode()}\\u{raw[at]:04X}{raw[at + 1 :].decode()}" for at in spots]
+    news = {spelling.encode(errors="surrogatepass") for spelling in spellings}
+    return tuple(sorted(news - {raw}))
 
 
 @operator("encoding.escape", "sound")
 def escape(doc: Doc, rng: Rng) -> list[bytes]:
     """The same string spelled with other escapes: names, field names and dtypes alike."""
     span = spot(doc, rng, STRING)
-    news = respell(doc.data[span[0] : span[1]], rng) if span is not None else []
+    news = respell(doc.data[span[0] : span[1]]) if span is not None else ()
     return doc.splice(*span, *news) if span is not None and news else []
 
 

@@ -73,6 +73,6 @@ def duplicate(doc: Doc, rng: Rng) -> list[bytes]:
         return _add(doc, rng, b"null", b"{}", data[slice(*doc.metadata.value)])
     key, value = rng.choice(items)
     name, same = data[slice(*key)], data[slice(*value)]
-    news = [b",%b:%b" % (spelled, same) for spelled in (name, *respell(name, rng)[:1])]
+    news = [b",%b:%b" % (spelled, same) for spelled in (name, *respell(name)[:2])]
     news.append(b",%b:%b" % (name, rng.choice(TEXTS)))
     return doc.splice(value[1], value[1], *news)

@@ -117,10 +117,13 @@ def edit(doc: Doc, rng: Rng) -> list[bytes]:
     tensor = rng.choice(doc.tensors)
     dims = tensor.dims
     at = rng.below(len(dims) + 1)
-    head, tail = dims[:at], dims[at + 1 :]
-    shapes = [(*head, rng.choice(_EDITS), *dims[at:])]
-    if at < len(dims):
-        dim = dims[at]
-        shapes += [(*head, other, *tail) for other in (dim + 1, dim * 2, rng.choice(_LARGE), abs(dim - 1))]
-        shapes.append(head + tail)
-    return doc.splice(*tensor.spans[1], *[dims_text(shape) for shape in shapes])
+    head = b"[" + b"".join([b"%d," % dim for dim in dims[:at]])
+    tail = b"".join([b",%d" % dim for dim in dims[at + 1 :]]) + b"]"
+    if at == len(dims):
+        return doc.splice(*tensor.spans[1], *[b"%b%d]" % (head, dim) for dim in _EDITS])
+    dim = dims[at]
+    others = (dim + 1, dim * 2, rng.choice(_LARGE), abs(dim - 1), rng.choice(_EDITS))
+    news = [b"%b%d%b" % (head, other, tail) for other in others]
+    news.append(b"%b%d,%d%b" % (head, rng.choice(_EDITS), dim, tail))
+    news.append(dims_text(dims[:at] + dims[at + 1 :]))
+    return doc.splice(*tensor.spans[1], *news)

@@ -32,7 +32,10 @@ def duplicate_key(doc: Doc, rng: Rng) -> list[bytes]:
     key, same = data[slice(*member.key)], data[slice(*member.value)]
     at = rng.choice(members).key[0]
     other = data[slice(*rng.choice(members).value)]
-    news = [b"%b:%b," % (spelled, same) for spelled in (key, *respell(key, rng)[:1])]
+    spelled = respell(key)
+    news = [b"%b:%b," % (key, same)]
+    if spelled:
+        news.append(b"%b:%b," % (rng.choice(spelled), same))
     if other is not same:
         news.append(b"%b:%b," % (key, other))
     return doc.splice(at, at, *news)
