@@ -109,8 +109,9 @@ def _report(outcome: Outcome, settings: CampaignSettings) -> None:
     )
     for name, target in session["per_target"].items():
         done = target["executions"] or 1
+        depth = f"{100 * target['deep'] / done:.0f} % deep, " if target["stages"] else ""
         click.echo(
-            f"  {name}: {target['executions_per_second']:.0f}/s, {100 * target['deep'] / done:.0f} % deep, "
+            f"  {name}: {target['executions_per_second']:.0f}/s, {depth}"
             f"{100 * target['accepted'] / done:.0f} % accepted, {target['edges']} edges, {target['corpus']} inputs kept"
         )
     defects = sum(target["defects"] for target in session["per_target"].values())

@@ -52,7 +52,7 @@ class Session:
         on_defect: Callable[[Exception, bytes], None],
     ) -> None:
         self.target = target
-        self.tally = Tally()
+        self.tally = Tally(staged=target.uses_parser and target.judged)
         self._run = run
         self._counters = counters
         self._slot = slot

@@ -59,6 +59,8 @@ class Found:
 class Tally:
     """Counts of one worker's run; plain data, written to disk a few times a second."""
 
+    #: Whether refusals are in the parser's words, so that depth can be told from them.
+    staged: bool = True
     executions: int = 0
     stages: Counter[str] = field(default_factory=Counter)
     rules: Counter[str] = field(default_factory=Counter)
@@ -80,12 +82,12 @@ class Tally:
     def summary(self) -> dict[str, Any]:
         """The part that other processes read, as plain JSON types."""
         by_stage: Counter[str] = Counter()
-        for key, count in self.stages.items():
+        for key, count in self.stages.items() if self.staged else ():
             by_stage[stage(key)] += count
         return {
             "executions": self.executions,
             "accepted": self.stages.get(ACCEPTED, 0),
-            "deep": deep(self.stages),
+            "deep": deep(self.stages) if self.staged else 0,
             "stages": dict(by_stage),
             "rules": dict(self.rules),
             "judged": self.judged,

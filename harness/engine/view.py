@@ -49,7 +49,7 @@ def table(progress: Progress) -> RenderableType:
             name,
             _count(executions),
             _count(target.rate()),
-            _percent(target.sums["deep"], executions),
+            _percent(target.sums["deep"], executions) if target.stages else "-",
             _percent(target.sums["accepted"], executions),
             str(target.edges),
             str(target.features),
