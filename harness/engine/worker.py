@@ -17,20 +17,23 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from harness import corpus_store
 from harness.engine import recording
 from harness.engine.checks import check_log, check_native
 from harness.engine.guarded import GUARDED
+from harness.engine.loading import load
+from harness.engine.own_mutator import OwnMutator
 from harness.engine.semantics import SIZE, SemanticCounters
 from harness.engine.session import Session
 from harness.engine.settings import WorkerSettings
 from harness.engine.slot import Slot
 from harness.engine.tally import Found
+from harness.engine.usage import median, process_start, resident_mb
 from harness.errors import EngineError, HarnessError
 from harness.files import write_atomic
-from harness.mutate import Mutator, OperatorStats
+from harness.mutate import Mutator
 from harness.parsers import registry, runtime
 from harness.targets import base as targets
 from harness.triage import store
@@ -41,26 +44,6 @@ _STATUS_EVERY = 0.5
 _SMALLER_EVERY = 5.0
 _GUARDED_SAMPLE = 1024
 _ENGINE_FAILED = 3
-
-
-class OwnMutator:
-    """A target's own mutator in the place of ours."""
-
-    def __init__(self, mutate: Callable[[bytes, int, int], bytes]) -> None:
-        self._mutate = mutate
-        self._seen: set[bytes] = set()
-        self.fresh: list[bytes] = []
-
-    def __call__(self, data: bytes, max_size: int, seed: int) -> bytes:
-        """A mutation of ``data`` of at most ``max_size`` bytes."""
-        if data not in self._seen:
-            self._seen.add(data)
-            self.fresh.append(data)
-        return self._mutate(data, max_size, seed)
-
-    def stats(self) -> dict[str, OperatorStats]:
-        """Nothing is known of its operators."""
-        return {}
 
 
 class Worker:
@@ -85,7 +68,7 @@ class Worker:
         target = targets.get(settings.target)
         self.target = target
         parser = registry.find(settings.parser)
-        atheris, module = _load(parser, target)
+        atheris, module = load(parser, target)
         self.atheris = atheris
         self.counters = SemanticCounters()
         if settings.semantics:
@@ -299,9 +282,9 @@ class Worker:
         # Ever sparser, so that a night's history stays short: about 30 points whatever the length.
         at = round(self._status_at - self.started, 1)
         if not self._resident or at >= 1.2 * self._resident[-1][0] or final:
-            self._resident.append((at, _resident_mb()))
+            self._resident.append((at, resident_mb()))
         else:
-            self._resident[-1] = (self._resident[-1][0], max(self._resident[-1][1], _resident_mb()))
+            self._resident[-1] = (self._resident[-1][0], max(self._resident[-1][1], resident_mb()))
         if final or self._status_at - self._stored_at >= _SMALLER_EVERY:
             self._stored_at = self._status_at
             for found in self.session.tally.found.values():
@@ -315,13 +298,13 @@ class Worker:
             "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3),
             "fuzzing_cpu_seconds": round(cpu, 3),
             "executions_ns": round(1e9 * cpu / max(self.session.tally.executions, 1)),
-            "since_exec": round(time.time() - _process_start(), 3),
+            "since_exec": round(time.time() - process_start(), 3),
             "rss_mb": self._resident[-1][1],
             "rss_history": self._resident,
             "semantic_features": len(self.counters.index),
             "native_edges_at_start": self.native,
             "operators": {name: stats._asdict() for name, stats in self.mutator.stats().items()},
-            "median_size": _median(self.session.tally.sizes),
+            "median_size": median(self.session.tally.sizes),
             "final": final,
         }
         if final:
@@ -337,50 +320,6 @@ class Worker:
             self._recorder.close()
         sys.stdout.flush()
         os._exit(0)
-
-
-def _median(sizes: dict[int, int]) -> int:
-    half, passed = sum(sizes.values()) / 2, 0
-    for size in sorted(sizes):
-        passed += sizes[size]
-        if passed >= half:
-            return size
-    return 0
-
-
-def _resident_mb() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() // 2**20
-
-
-def _process_start() -> float:
-    """When this process was started, in seconds since the epoch: interpreter start and imports count as start-up."""
-    ticks = int(Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19])
-    uptime = float(Path("/proc/uptime").read_text().split()[0])
-    return time.time() - uptime + ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _load(parser: registry.Parser, target: targets.Target) -> tuple[Any, Any]:
-    """Atheris with its own libFuzzer in the global scope, then the parser, its Python layer instrumented."""
-    runtime.prepare(mutator=True)
-    import atheris
-
-    if not target.uses_parser:
-        with atheris.instrument_imports(include=["harness.format"]):
-            _reimport("harness.format")
-        return atheris, None
-    with atheris.instrument_imports(include=["safetensors"]):
-        module = runtime.load(parser, mutator=True)
-    return atheris, module
-
-
-def _reimport(package: str) -> None:
-    """Import a package anew so that the import hook in force sees it."""
-    import importlib
-
-    for name in [n for n in sys.modules if n == package or n.startswith(package + ".")]:
-        del sys.modules[name]
-    importlib.import_module(package + ".judge")
 
 
 def main() -> NoReturn:

@@ -1,0 +1,31 @@
+"""What this process has used, from /proc; and small statistics of it."""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from pathlib import Path
+
+
+def resident_mb() -> int:
+    """Resident memory in MB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() // 2**20
+
+
+def process_start() -> float:
+    """When this process was started, in seconds since the epoch: interpreter start and imports count as start-up."""
+    ticks = int(Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19])
+    uptime = float(Path("/proc/uptime").read_text().split()[0])
+    return time.time() - uptime + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def median(sizes: dict[int, int]) -> int:
+    """The median of ``sizes``, a count by value; 0 of nothing."""
+    half, passed = sum(sizes.values()) / 2, 0
+    for size in sorted(sizes):
+        passed += sizes[size]
+        if passed >= half:
+            return size
+    return 0
