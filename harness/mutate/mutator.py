@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from harness.format.tree import DEEP, LENGTH, SHALLOW, SOUND, Doc
+from harness.format.tree import LENGTH, SHALLOW, SOUND, Doc, text
 from harness.mutate.generate import generate
 from harness.mutate.registry import OPERATORS
 from harness.mutate.rng import Native, Rng
@@ -28,13 +28,33 @@ _TRIES: Final = 10
 
 
 class Base(Doc):
-    """A parsed input with its ``level`` in the schedule."""
+    """A parsed input with its ``level`` in the schedule.
 
-    __slots__ = ("level",)
+    ``others`` is how many times in eight another input stands in for it: a broken base mostly breeds broken
+    offspring, and one with a defect that the parser does not see (a name twice, say) passes it on to all of them,
+    where it hides whatever else is wrong.
+    """
+
+    __slots__ = ("level", "others")
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
         self.level = level(self.health, len(self.tensors), len(data) > _LARGE_BYTES)
+        self.others = 7 if self.health == SHALLOW else 5 if self.flawed() else 1
+
+    def flawed(self) -> bool:
+        """Return whether it has one of the flaws that parsers overlook."""
+        data = self.data
+        names = {text(tensor.name) for tensor in self.tensors}
+        items = self.items()
+        keys = {data[start:stop] for (start, stop), _ in items}
+        return (
+            data[LENGTH : LENGTH + 1] != b"{"
+            or data[self.end - 1] not in b"} "
+            or len(names) < len(self.tensors)
+            or len(keys) < len(items)
+            or any(len(tensor.fields) > 3 for tensor in self.tensors)
+        )
 
 
 class Mutator:
@@ -82,7 +102,7 @@ class Mutator:
             self._stock.append(Base(generate(self._rng)))
         for data in seeds:
             base = self._base(data)
-            if base.health == SOUND:
+            if base.health == SOUND and base.others == 1:
                 self._keep(base)
 
     def __call__(self, data: bytes, max_size: int, seed: int) -> bytes:
@@ -105,13 +125,7 @@ class Mutator:
         several times as long as those that follow. The calls that are served from it have other bases, which we
         do not look at: libFuzzer's choice of bases is followed for one call in so many, a fair sample of it.
         """
-        doc = base
-        if doc.health == SHALLOW:
-            # A broken base mostly breeds broken offspring: another input does better.
-            if seed & 0x7000:
-                doc = self._stock[(seed >> 16) % _STOCK]
-        elif not seed & 0x7000:
-            doc = self._stock[(seed >> 16) % _STOCK]
+        doc = base if seed >> 12 & 7 >= base.others else self._stock[(seed >> 16) % _STOCK]
         rng = self._rng
         rng.reset(seed)
         # Inputs grow now and then only: the smaller, the more of them can be tried.
@@ -182,7 +196,7 @@ class Mutator:
         self._left = _ROUND
         self._rounds += 1
         base = Base(out)
-        if base.health == SOUND or (base.health == DEEP and self._rounds % 4 == 0):
+        if base.others == 1 and (base.health == SOUND or self._rounds % 4 == 0):
             self._keep(base)
         if len(self._made) >= _MADE:
             self._made_before = self._made

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from harness.format.judge import judge
 from harness.format.tree import DEEP, SOUND, Doc
 from harness.mutate import OPERATORS, Mutator, Rng, generate
+from harness.mutate.mutator import Base
 
 SEEDS = [generate(Rng(seed)) for seed in range(12)]
 
@@ -144,6 +145,28 @@ def test_half_of_all_gets_deep_and_a_seventh_is_accepted() -> None:
             corpus.append(out)
     assert deep > 0.5 * count
     assert accepted > 0.15 * count
+
+
+@pytest.mark.parametrize(
+    ("header", "others"),
+    [
+        (b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', 1),
+        (b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}   ', 1),
+        (b'{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,1]}}', 1),
+        (b' {"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', 5),
+        (b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}\n', 5),
+        (b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"x":0}}', 5),
+        (
+            b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"\\u0061":{"dtype":"U8","shape":[0],"data_offsets":[1,1]}}',
+            5,
+        ),
+        (b'{"__metadata__":{"k":"","k":""},"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', 5),
+        (b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0]}}', 7),
+        (b"", 7),
+    ],
+)
+def test_the_worse_a_base_the_more_often_another_stands_in(header: bytes, others: int) -> None:
+    assert Base(len(header).to_bytes(8, "little") + header + b"x").others == others
 
 
 def test_unknown_and_all_disabled_are_refused() -> None:
