@@ -10,6 +10,9 @@ from harness.mutate import OperatorStats
 class OwnMutator:
     """A target's own mutator in the place of ours."""
 
+    #: Nothing is known of what its mutations mean.
+    expect_valid = False
+
     def __init__(self, mutate: Callable[[bytes, int, int], bytes]) -> None:
         self._mutate = mutate
         self._seen: set[bytes] = set()

@@ -1,8 +1,8 @@
 """The hot loop: run one input, judge it, reward what is new. Everything in here happens 60,000 times a second.
 
 Two tiers of judging. On every execution: how the run ended (only documented errors), and the parser's own reason
-for refusing. In full: every accepted input, the inputs libFuzzer kept, and a sample of the refusals (the first 64 of
-each reason, then one in ``refused_sample``).
+for refusing. In full: every accepted input, the inputs libFuzzer kept, every refusal of an input that the mutator
+meant to be valid, and a sample of the other refusals (the first 64 of each reason, then one in ``refused_sample``).
 """
 
 from __future__ import annotations
@@ -68,6 +68,8 @@ class Session:
         self._next_tick = 1
         self._ticked_at = 0
         self._last_tick = self._started = time.monotonic()
+        #: Set by the worker before each execution: the mutator meant the input to be valid.
+        self.expect_valid = False
         self._members: set[bytes] = set()
         self._wrongly: dict[tuple[str, str], Found] = {}
         #: Members that the costly oracles have not looked at, and the execution from which the next one is due.
@@ -129,7 +131,7 @@ class Session:
         seen = stages[key] = stages[key] + 1
         # The parser's reason is a feature; of JSON errors the reader's own first words too, without the names in them.
         self._hit(error[place : place + KEY_LENGTH] if key != "invalid JSON" else error[place + 24 : place + 36])
-        if self._oracles and (seen <= _FIRST or seen % self._sample == 0):
+        if self._oracles and (self.expect_valid or seen <= _FIRST or seen % self._sample == 0):
             self._judge_refusal(data, key, error)
 
     def _judge_refusal(self, data: bytes, key: str, error: str) -> None:

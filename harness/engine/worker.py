@@ -174,8 +174,10 @@ class Worker:
                 made = mutator(data, max_size, seed)
                 tally.mutate_ns += time.thread_time_ns() - start
                 tally.mutate_timed += 1
+            session.expect_valid = mutator.expect_valid
             return made
         except Exception as error:
+            session.expect_valid = False
             self._defect(error, data)
             made = self.atheris.Mutate(data, max_size)
             return bytes(made)
