@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
+import traceback
 from typing import NoReturn
 
 import click
@@ -55,5 +56,10 @@ def main() -> NoReturn:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
+    except Exception:
+        # Python's own status for this is 1, which here means a new finding.
+        traceback.print_exc()
+        click.echo("harness: this is a defect of the harness itself; please report it with the lines above", err=True)
+        sys.exit(3)
     # With standalone_mode off, click hands back ctx.exit()'s status or the command's return value.
     sys.exit(result if isinstance(result, int) else 0)

@@ -32,6 +32,11 @@ def create(campaign: Path, target: str) -> Path:
     return folder
 
 
+def owner(folder: Path) -> int:
+    """The process that made a worker's folder."""
+    return int((folder / _OWNER).read_text().split("\n", 1)[0])
+
+
 def sync(memory: Path, corpus: Path, copied: set[str]) -> int:
     """Copy what libFuzzer kept since the last call to ``corpus``; drop what it replaced. Returns how many were new.
 
@@ -71,14 +76,14 @@ def recover(campaign: Path) -> int:
     taken = 0
     for folder in sorted(_root().glob(_PREFIX + "*")):
         try:
-            pid, owner, target = (folder / _OWNER).read_text().splitlines()
+            pid, path, target = (folder / _OWNER).read_text().splitlines()
         except (OSError, ValueError):
             continue
         if Path(f"/proc/{pid}").exists():
             continue
-        if Path(owner) == campaign:
+        if Path(path) == campaign:
             taken += sync(folder, campaign / "corpus" / target, set())
             remove(folder)
-        elif not Path(owner).exists():
+        elif not Path(path).exists():
             remove(folder)
     return taken

@@ -1,11 +1,16 @@
-"""What this process has used, from /proc; and small statistics of it."""
+"""What this process has used, from /proc; and how it ends with its parent."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
+import signal
+import sys
 import time
 from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
 
 
 def resident_mb() -> int:
@@ -19,6 +24,13 @@ def process_start() -> float:
     ticks = int(Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19])
     uptime = float(Path("/proc/uptime").read_text().split()[0])
     return time.time() - uptime + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def end_with_parent(supervisor: int) -> None:
+    """Ask the kernel to send SIGTERM when the process ``supervisor`` dies, however it dies (prctl(2))."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != supervisor:  # it was dead before we asked
+        sys.exit(0)
 
 
 def median(sizes: dict[int, int]) -> int:

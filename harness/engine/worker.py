@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from harness import corpus_store
-from harness.engine import recording
+from harness.engine import memory, recording
 from harness.engine.checks import check_log, check_native
 from harness.engine.guarded import GUARDED
 from harness.engine.loading import load
@@ -30,7 +30,7 @@ from harness.engine.session import Session
 from harness.engine.settings import WorkerSettings
 from harness.engine.slot import Slot
 from harness.engine.tally import Found
-from harness.engine.usage import median, process_start, resident_mb
+from harness.engine.usage import end_with_parent, median, process_start, resident_mb
 from harness.errors import EngineError, HarnessError
 from harness.files import write_atomic
 from harness.mutate import Mutator
@@ -328,6 +328,7 @@ def main() -> NoReturn:
     """Entry point of the worker process."""
     os.environ.setdefault("RUST_BACKTRACE", "0")
     settings = WorkerSettings.load(Path(sys.argv[1]))
+    end_with_parent(memory.owner(settings.memory))
     try:
         Worker(settings).run()
     except HarnessError as error:

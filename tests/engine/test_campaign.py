@@ -123,8 +123,14 @@ def test_kill_9_keeps_corpus_ledger_and_findings(fuzz: Fuzz) -> None:
         stderr=subprocess.DEVNULL,
     )
     wait_for_executions(fuzz)
+    workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert workers
     os.kill(process.pid, signal.SIGKILL)
     process.wait(60)
+    deadline = time.monotonic() + 60
+    while any(Path(f"/proc/{pid}").exists() for pid in workers):
+        assert time.monotonic() < deadline, "workers outlive their supervisor"
+        time.sleep(0.1)
     before = corpus(fuzz, "deserialize")
     assert before
     assert fuzz.session()["executions"] > 0

@@ -288,5 +288,3 @@ def test_numbers_have_their_exact_value(mantissa: int, point: int, exponent: int
 def test_plain_headers_take_the_fast_way(header: str) -> None:
     data = len(header).to_bytes(8, "little") + header.encode() + bytes(4 if "F32" in header else 0)
     assert judge_plainly(data, len(data)) is not None
-
-
