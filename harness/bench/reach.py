@@ -18,6 +18,8 @@ from harness.coverage.model import Region
 from harness.parsers.registry import Parser
 
 Say = Callable[[str], None]
+# What libFuzzer runs first where it is given no corpus, and keeps without writing it to disk.
+_FIRST = (0.0, b"\n")
 _SHARES = (0.9, 0.95, 0.99, 1.0)
 
 
@@ -59,9 +61,9 @@ def reach(parser: str, coverage: Parser, source: Parser, seeds: int, seconds: fl
             )
             # The clock of a shared machine runs on while we do not: times are scaled to the CPU the worker got.
             cpu.append(done.status["cpu_seconds"] / done.status["seconds"])
-            ours.append([(at * cpu[-1], data) for at, data in done.corpus])
+            ours.append([_FIRST, *((at * cpu[-1], data) for at, data in done.corpus)])
             inputs, executions = native.run(program, seconds * cpu[-1], seed)
-            peers.append(inputs)
+            peers.append([_FIRST, *inputs])
             say(
                 f"  seed {seed}: {done.status['executions']} executions, {len(ours[-1])} kept; "
                 f"native {executions} executions, {len(inputs)} kept"
