@@ -105,7 +105,7 @@ def overflow(doc: Doc, rng: Rng) -> list[bytes]:
 
 @operator("shape.wrap", "deep", tensors=1)
 def wrap(doc: Doc, rng: Rng) -> list[bytes]:
-    """The same, with no bytes for the tensor: right for a reader that counts modulo 2**64 or stops at a zero."""
+    """Dimensions whose product is 2**64 or holds a zero, and no bytes: right for who counts modulo 2**64 or stops at 0."""
     tensor = rng.choice(doc.tensors)
     dtype = doc.pieces[tensor.at_dtype]
     return retype(doc, tensor, [(dtype, shape, size) for shape, size in rng.some(_WRAPPED)]) if tensor.size >= 0 else []
