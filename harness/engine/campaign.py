@@ -86,7 +86,6 @@ class Campaign:
             recovered = memory.recover(settings.folder)
             seeds = {target.name: self._seeds(target.name) for target in chosen}
             self.progress = Progress(settings.targets, settings.seconds, settings.runs)
-            self.progress.recovered = recovered
             ledger = _read_ledger(settings.folder)
             self._entry = {
                 "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -95,6 +94,7 @@ class Campaign:
                 "parser": parser.name,
                 "versions": _versions(parser),
                 "seeds": seeds,
+                "recovered": recovered,
             }
             ledger["sessions"].append(self._entry)
             self._ledger = ledger

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from harness.parsers import registry
 from harness.targets import base as targets
 from harness.triage import replay, store
 from harness.triage.judging import isolated
-from harness.triage.signature import finding_id, signature
+from harness.triage.signature import signature
 
 _DEADLY = frozenset({"crash", "hang", "memory"})
 _WORD = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
@@ -36,29 +37,21 @@ def record(
     again = replay.once(parser, settings.target, data)
     repeats = again.outcome in _DEADLY
     if repeats:
-        kind, words = again.outcome, again.error
         finding = again.findings[0].finding
     else:
         finding = isolated(target, data, kind, words)
-    text = signature(settings.target, finding)
-    name = finding_id(text)
-    known = store.known(text) or ""
-    store.add_finding(
+        finding = replace(finding, summary=f"{finding.summary} (it did not repeat in a fresh process)")
+    name = store.add(
         campaign,
-        id=name,
-        target=settings.target,
-        oracle=finding.oracle,
-        kind=kind,
-        rule=finding.rule,
-        aspect=finding.aspect,
-        signature=text,
-        summary=finding.summary + ("" if repeats else " (it did not repeat in a fresh process)"),
-        data=data,
+        target.name,
+        finding,
+        data,
         parser=parser.name if parser else "",
         seed=settings.seed,
         execution=executions,
-        seconds=0.0,
     )
+    text = signature(target.name, finding)
+    known = store.known(text) or ""
     if repeats:
         needles = _needles(parser, settings.target, data)
         if needles:

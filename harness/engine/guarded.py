@@ -15,7 +15,6 @@ from harness.engine.settings import WorkerSettings
 from harness.parsers import registry
 from harness.targets import base as targets
 from harness.triage import replay, store
-from harness.triage.signature import finding_id
 
 GUARDED = "guarded"
 
@@ -27,7 +26,6 @@ class Isolated:
         self._campaign = campaign
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="guarded")
         self._running: Future[None] | None = None
-        self.ran = 0
 
     def __enter__(self) -> Self:
         return self
@@ -48,22 +46,12 @@ class Isolated:
         target = targets.get(settings.target)
         parser = registry.find(settings.parser) if target.uses_parser else None
         result = replay.once(parser, target.name, data)
-        self.ran += 1
         for judged in result.findings:
-            finding = judged.finding
-            store.add_finding(
+            store.add(
                 self._campaign,
-                id=finding_id(judged.signature),
-                target=target.name,
-                oracle=finding.oracle,
-                kind=finding.kind,
-                rule=finding.rule,
-                aspect=finding.aspect,
-                signature=judged.signature,
-                summary=finding.summary,
-                data=data,
+                target.name,
+                judged.finding,
+                data,
                 parser=parser.name if parser else "",
                 seed=settings.seed,
-                execution=0,
-                seconds=0.0,
             )

@@ -92,7 +92,6 @@ class Progress:
         self.began = time.monotonic()
         self.last_find = 0.0
         self.warning = ""
-        self.recovered = 0
         self.workers = 0
         self.findings: dict[str, dict[str, Any]] = {}
         self.targets: dict[str, TargetProgress] = {}

@@ -54,7 +54,6 @@ class Session:
         self.target = target
         self.tally = Tally(staged=target.uses_parser and target.judged)
         self._run = run
-        self._counters = counters
         self._slot = slot
         #: Whether the independent judge reads this target's inputs; else the target brings its own ``check``.
         self._oracles = oracles and target.uses_parser and target.judged

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from harness.engine.progress import Progress, TargetProgress
+from harness.engine.progress import Progress
 
 STAGES = ("framing", "utf-8", "json or fields", "layout or size", "accepted")
 _LINE_EVERY = 5.0
@@ -141,9 +141,3 @@ class View:
         elif time.monotonic() - self._said >= _LINE_EVERY:
             self._said = time.monotonic()
             self._say(line(progress))
-
-
-def share(target: TargetProgress, part: str) -> float:
-    """Share of the sampled time that went into ``part`` (run, oracles, mutate), 0 to 1."""
-    spent = sum(target.ns.values())
-    return target.ns.get(part, 0) / spent if spent else 0.0

@@ -18,7 +18,10 @@ from typing import Any
 from harness import paths
 from harness.errors import HarnessError
 from harness.files import write_atomic
+from harness.finding import Finding
 from harness.triage import crashes, verdicts
+from harness.triage.signature import finding_id
+from harness.triage.signature import signature as sign
 
 INPUT = "input"
 ABOUT = "finding.json"
@@ -125,6 +128,39 @@ def add_finding(
             about |= {"summary": summary, "size": len(data)}
         _write(folder / ABOUT, about)
         return old is None
+
+
+def add(
+    campaign: Path,
+    target: str,
+    finding: Finding,
+    data: bytes,
+    *,
+    parser: str,
+    seed: int,
+    execution: int = 0,
+    seconds: float = 0.0,
+) -> str:
+    """Store what an oracle found on ``data``, under the id of its signature, which is returned."""
+    text = sign(target, finding)
+    name = finding_id(text)
+    add_finding(
+        campaign,
+        id=name,
+        target=target,
+        oracle=finding.oracle,
+        kind=finding.kind,
+        rule=finding.rule,
+        aspect=finding.aspect,
+        signature=text,
+        summary=finding.summary,
+        data=data,
+        parser=parser,
+        seed=seed,
+        execution=execution,
+        seconds=seconds,
+    )
+    return name
 
 
 def _write(path: Path, about: dict[str, Any]) -> None:
