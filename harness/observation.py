@@ -55,3 +55,49 @@ def classify(error: BaseException, documented: tuple[type[BaseException], ...]) 
     if not isinstance(error, Exception):
         raise error
     return RAISE, describe(error), error
+
+
+@dataclass(slots=True)
+class Event:
+    """One call of a program: ``call`` names the kind of call, from a closed set of the target's.
+
+    ``outcome`` and ``error`` are as in an observation, ``value`` is what came back (or the exception), ``about`` what the
+    target knows of the call: its arguments, and what it should have given.
+    """
+
+    call: str
+    outcome: str
+    error: str
+    value: Any
+    about: Any = None
+
+
+@dataclass(slots=True)
+class Trace:
+    """What the calls of one program gave, in order; ``program`` is the program as its target reads it."""
+
+    program: Any
+    events: list[Event]
+
+
+_WORST = (PANIC, RAISE, REJECT)
+
+
+def observe(trace: Trace) -> Observation:
+    """The observation of a program: the worst outcome of its calls, and the error of the first that had it."""
+    for outcome in _WORST:
+        for event in trace.events:
+            if event.outcome == outcome:
+                return outcome, event.error, trace
+    return ACCEPT, "", trace
+
+
+def attempt(
+    call: str, function: Callable[[], Any], documented: tuple[type[BaseException], ...], about: Any = None
+) -> Event:
+    """The event of one call."""
+    try:
+        return Event(call, ACCEPT, "", function(), about)
+    except BaseException as error:
+        outcome, words, value = classify(error, documented)
+        return Event(call, outcome, words, value, about)

@@ -76,7 +76,8 @@ def _inputs(chosen: tuple[str, ...], campaign: Path | None, console: Console) ->
     for name in chosen:
         if not base.get(name).uses_parser:
             raise HarnessError(f"target {name} does not run the parser", hint="it has no coverage of it to show")
-    names = chosen or [name for name, target in base.targets().items() if target.uses_parser]
+    all_targets = base.targets().items()
+    names = chosen or [name for name, target in all_targets if target.uses_parser and not base.missing(target)]
     folders = [paths.corpus_dir(), *([campaign / "corpus"] if campaign else [])]
     inputs: dict[str, list[bytes]] = {}
     for name in names:

@@ -8,7 +8,7 @@ import click
 
 from harness.errors import HarnessError
 from harness.format.judge import RULES, UNSPECIFIED, Judgement, judge
-from harness.targets import huge
+from harness.targets import base
 from harness.triage import inputs, show
 from harness.triage.inputs import Named, resolve
 from harness.triage.openfile import judge_file
@@ -23,8 +23,10 @@ def command(what: str, width: int) -> int:
     Ends with 0 when the format allows the file, else with 1.
     """
     named = resolve(what)
-    if named.target == "huge":
-        click.echo(huge.describe(named.data()), nl=False)
+    target = base.get(named.target) if named.target else None
+    words = base.explain(target, named.data()) if target is not None else None
+    if words is not None:
+        click.echo(words, nl=False)
         return 0
     size = inputs.size_of(named.path)
     if size <= inputs.MAX_WHOLE:

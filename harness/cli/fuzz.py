@@ -66,9 +66,10 @@ def command(
     as_json: bool,
 ) -> int:
     """Fuzz the parser. Ends with 0 (nothing new), 1 (a new finding), 2 (usage) or 3 (the engine failed)."""
-    chosen = names or tuple(name for name in targets.targets())
+    chosen = names or _runnable()
     for name in chosen:
-        targets.get(name)
+        if reason := targets.missing(targets.get(name)):
+            raise HarnessError(f"target {name} cannot run: {reason}", hint=f"pip install 'safetensors-harness[{name}]'")
     _known_operators(disabled)
     settings = CampaignSettings(
         folder=(folder or paths.campaigns_dir() / "main").resolve(),
@@ -91,6 +92,14 @@ def command(
     else:
         _report(outcome, settings)
     return 1 if outcome.new or (strict and outcome.known) else 0
+
+
+def _runnable() -> tuple[str, ...]:
+    """All targets that can run here; says which cannot, and why."""
+    reasons = {name: targets.missing(target) for name, target in targets.targets().items()}
+    for name, reason in {**{name: reason for name, reason in reasons.items() if reason}, **targets.broken()}.items():
+        click.echo(f"target {name} is left out: {reason}", err=True)
+    return tuple(name for name, reason in reasons.items() if not reason)
 
 
 def _known_operators(disabled: tuple[str, ...]) -> None:

@@ -19,7 +19,7 @@ from harness.format.judge import judge
 from harness.mutate.generate import generate
 from harness.mutate.rng import Rng
 from harness.parsers.registry import Parser
-from harness.targets import base, huge_program
+from harness.targets import base
 
 Sources = dict[str, tuple[bytes, Provenance]]
 
@@ -168,14 +168,15 @@ def merge(corpus: Path, target: str, sources: Sources, parser: Parser | None) ->
 
 
 def generated(target: str, count: int, first: int) -> Sources:
-    """``count`` valid files from the generator with random seeds from ``first`` on; for ``huge``, its programs.
+    """``count`` valid files from the generator with random seeds from ``first`` on; else the target's own programs.
 
     Raises HarnessError for a target that has no generator.
     """
     found: Sources = {}
-    if target == "huge":
-        for name, program in huge_program.seeds().items():
-            found[corpus_store.sha1(program)] = program, Provenance("generator", f"huge_program.seeds {name}")
+    programs = base.seeds(base.get(target))
+    if programs is not None:
+        for name, program in programs.items():
+            found[corpus_store.sha1(program)] = program, Provenance("generator", f"{target}.seeds {name}")
     elif _takes_files(base.get(target)):
         for seed in range(first, first + count):
             data = generate(Rng(seed))

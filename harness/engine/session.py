@@ -19,7 +19,7 @@ from harness.format.judge import Judgement, judge
 from harness.oracles import contract, differential
 from harness.oracles.base import Finding
 from harness.targets.base import ACCEPT, REJECT, Observation, Reading, Run, Target
-from harness.triage.judging import judge_run
+from harness.triage.judging import judge_run, own_check
 from harness.triage.signature import finding_id, signature
 from harness.triage.store import known
 
@@ -57,7 +57,8 @@ class Session:
         self._slot = slot
         #: Whether the independent judge reads this target's inputs; else the target brings its own ``check``.
         self._oracles = oracles and target.uses_parser and target.judged
-        self._own = getattr(target, "check", None) if oracles else None
+        self._own = own_check(target) if oracles else None
+        self._features_of = getattr(target, "features", None) if oracles else None
         self._contract = oracles
         self._hit: Callable[[Hashable], None] = counters.hit if semantics else _ignore
         self._sample = refused_sample
@@ -122,6 +123,9 @@ class Session:
         if self._own is not None:
             for finding in self._own(data, observation):
                 self.report(data, finding)
+        if self._features_of is not None:
+            for key in self._features_of(observation):
+                self._hit(key)
 
     def _refused(self, data: bytes, error: str) -> None:
         place = error.find(": ") + 2

@@ -240,7 +240,7 @@ class Worker:
             # Compared values can be addresses, which differ from process to process: a run of N must not learn them.
             *(["-use_cmp=0"] if settings.runs else []),
             "-close_fd_mask=3",
-            f"-timeout={60 if self.target.name == 'huge' else 10}",
+            f"-timeout={round(targets.timeout_s(self.target))}",
             f"-rss_limit_mb={self.target.memory_mb}",
             f"-artifact_prefix={memory}/",
             "-reload=0",

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from harness.observation import PANIC, RAISE, Observation
+from harness.observation import PANIC, RAISE, Observation, Trace
 from harness.oracles.base import Finding, normalise
 
 
 def check(observation: Observation) -> list[Finding]:
-    """The findings of one run, judged by how it ended alone.
+    """The findings of one run, judged by how it ended alone; of a program, by how each of its calls ended.
 
     The documented error is ``SafetensorError`` ("Custom Python Exception for Safetensor errors", the binding's own
     docstring); a Rust panic comes through as an exception that ``except Exception`` does not even catch.
     """
-    outcome, error, _ = observation
+    outcome, error, value = observation
+    if isinstance(value, Trace):
+        ends = {(event.call, event.outcome, event.error): None for event in value.events}
+        return [found for call, how, words in ends for found in _check(how, words, f"{call}: ")]
+    return _check(outcome, error, "")
+
+
+def _check(outcome: str, error: str, call: str) -> list[Finding]:
+    aspect = call + normalise(error)
     if outcome == PANIC:
-        return [Finding("contract", "panic", "panic", normalise(error), f"the parser panicked: {error[:300]}")]
+        return [Finding("contract", "panic", "panic", aspect, f"{call}the parser panicked: {error[:300]}")]
     if outcome == RAISE:
-        return [Finding("contract", "contract", "raise", normalise(error), f"an undocumented error: {error[:300]}")]
+        return [Finding("contract", "contract", "raise", aspect, f"{call}an undocumented error: {error[:300]}")]
     return []

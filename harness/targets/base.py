@@ -10,6 +10,9 @@ object that satisfies :class:`Target`.
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+from collections.abc import Hashable, Iterable
 from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any, Protocol
@@ -27,6 +30,7 @@ from harness.observation import (
     classify,
     describe,
 )
+from harness.programs.steps import Vocabulary
 
 __all__ = [
     "ACCEPT",
@@ -38,10 +42,20 @@ __all__ = [
     "Reading",
     "Run",
     "Target",
+    "broken",
     "classify",
     "describe",
+    "explain",
+    "features",
     "get",
+    "missing",
+    "oracles",
+    "script",
+    "seeds",
     "targets",
+    "timeout_s",
+    "unit",
+    "vocabulary",
 ]
 
 ENTRY_POINTS = "safetensors_harness.targets"
@@ -67,28 +81,122 @@ class Target(Protocol):
         """The neutral form of an accepted run's value."""
 
 
-def _builtin() -> dict[str, Target]:
-    from harness.targets.deserialize import Deserialize
-    from harness.targets.huge import Huge
-    from harness.targets.model import Model
-    from harness.targets.safe_open import SafeOpen
-
-    targets: list[Target] = [Deserialize(), SafeOpen(), Model(), Huge()]
-    return {target.name: target for target in targets}
+#: Our own targets, each in a module of its own that is imported when the target is asked for: a framework is slow to load.
+_BUILTIN = {
+    "deserialize": "harness.targets.deserialize:Deserialize",
+    "safe_open": "harness.targets.safe_open:SafeOpen",
+    "model": "harness.targets.model:Model",
+    "huge": "harness.targets.huge:Huge",
+    "slices": "harness.targets.slices:Slices",
+}
 
 
 def targets() -> dict[str, Target]:
-    """All targets by name: our own, then those of installed packages."""
-    found = _builtin()
+    """All targets by name: our own, then those of installed packages. One that does not load is left out: :func:`broken`."""
+    return _load()[0]
+
+
+def broken() -> dict[str, str]:
+    """Entry points of other packages that are no target, with the reason: they raised, or lack what a target has."""
+    return _load()[1]
+
+
+def _load() -> tuple[dict[str, Target], dict[str, str]]:
+    found: dict[str, Target] = {name: _builtin(name) for name in _BUILTIN}
+    wrong: dict[str, str] = {}
     for point in entry_points(group=ENTRY_POINTS):
-        target: Target = point.load()
-        found.setdefault(target.name, target)
-    return found
+        try:
+            target: Target = point.load()
+            lacking = [name for name in _REQUIRED if not hasattr(target, name)]
+        except BaseException as error:  # whatever another package's module does when it is imported
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            wrong[point.name] = f"{point.value} cannot be imported: {describe(error)}"
+            continue
+        if lacking or not isinstance(target.name, str):
+            wrong[point.name] = f"{point.value} is no target: it lacks {', '.join(lacking) or 'a name'}"
+        else:
+            found.setdefault(target.name, target)
+    return found, wrong
+
+
+_REQUIRED = ("name", "description", "max_len", "memory_mb", "uses_parser", "judged", "open", "reading")
+
+
+def _builtin(name: str) -> Target:
+    module, _, kind = _BUILTIN[name].partition(":")
+    target: Target = getattr(importlib.import_module(module), kind)()
+    return target
 
 
 def get(name: str) -> Target:
-    """The target of that name. Raises HarnessError naming the known ones."""
-    known = targets()
+    """The target of that name. Raises HarnessError naming the known ones, or saying why it does not load."""
+    if name in _BUILTIN:
+        return _builtin(name)
+    known, wrong = _load()
+    if name in wrong:
+        raise HarnessError(f"target {name} does not load: {wrong[name]}", hint="mend or uninstall its package")
     if name not in known:
         raise HarnessError(f"no target is called {name!r}", hint=f"targets: {', '.join(known)}")
     return known[name]
+
+
+# What a target may have beside the attributes of the protocol, and what is taken where it has not.
+
+
+def missing(target: Target) -> str:
+    """Why ``target`` cannot run here, as a clause ("torch is not installed"), or "".
+
+    From its attribute ``needs``, names of modules; a module that is there and does not work shows when it is opened.
+    """
+    needs: tuple[str, ...] = getattr(target, "needs", ())
+    absent = [name for name in needs if importlib.util.find_spec(name) is None]
+    return f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} not installed" if absent else ""
+
+
+def unit(target: Target) -> int:
+    """Bytes of one step where inputs are programs made of steps, from its attribute ``unit``; 0 where they are files."""
+    return int(getattr(target, "unit", 0))
+
+
+def vocabulary(target: Target) -> Vocabulary | None:
+    """The language of its programs (:mod:`harness.programs.steps`), from its attribute ``vocabulary``, if it has one."""
+    found: Vocabulary | None = getattr(target, "vocabulary", None)
+    return found
+
+
+def timeout_s(target: Target) -> float:
+    """Seconds that one run may take, from its attribute ``timeout_s``; 10 where it has none."""
+    return float(getattr(target, "timeout_s", 10.0))
+
+
+def oracles(target: Target) -> tuple[str, ...]:
+    """Names of the oracles (:mod:`harness.oracles.programs`) that judge its runs, from its attribute ``oracles``."""
+    return tuple(getattr(target, "oracles", ()))
+
+
+def features(target: Target, observation: Observation) -> Iterable[Hashable]:
+    """What a run showed beside edges, to be paid for in libFuzzer's currency; from its method ``features``."""
+    own = getattr(target, "features", None)
+    return () if own is None else own(observation)
+
+
+def seeds(target: Target) -> dict[str, bytes] | None:
+    """Programs to start from, by a word that says what each is; from its method ``seeds``. None where it has none."""
+    own = getattr(target, "seeds", None)
+    return None if own is None else dict(own())
+
+
+def explain(target: Target, data: bytes) -> str | None:
+    """A program in words, or as the Python it stands for; from its method ``explain``. None for files."""
+    own = getattr(target, "explain", None)
+    return None if own is None else str(own(data))
+
+
+def script(target: Target, data: bytes) -> str | None:
+    """Source of a generator ``calls()`` for a reproducer (:mod:`harness.programs.sources`); from its method ``script``.
+
+    None for targets whose inputs are files.
+    """
+    own = getattr(target, "script", None)
+    return None if own is None else str(own(data))

@@ -22,7 +22,7 @@ from harness.observation import ACCEPT, NOT_READ, PANIC, RAISE, REJECT, Observat
 from harness.targets.huge_check import DESERIALIZE, KEYS, OPEN, READ, TIME_RATIO, Measured, check
 from harness.targets.huge_layout import Layout, build, write
 from harness.targets.huge_mutate import mutate
-from harness.targets.huge_program import KINDS, MAX_STEPS, STEP, decode, halved
+from harness.targets.huge_program import KINDS, MAX_STEPS, STEP, decode, halved, seeds
 
 #: Files up to this many bytes are also read whole and given to ``deserialize``.
 DESERIALIZE_BYTES = 64 << 20
@@ -44,6 +44,8 @@ class Huge:
     uses_parser = True
     #: Inputs are programs, so the judge of files has nothing to say of them; :meth:`check` does.
     judged = False
+    unit = STEP
+    timeout_s = 60.0
 
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to run programs; their observations carry a :class:`Measured`, however they ended."""
@@ -68,6 +70,14 @@ class Huge:
     def check(self, data: bytes, observation: Observation) -> list[Finding]:
         """The target's own oracle: see :mod:`harness.targets.huge_check`."""
         return check(observation)
+
+    def seeds(self) -> dict[str, bytes]:
+        """A few programs to start from."""
+        return seeds()
+
+    def explain(self, data: bytes) -> str:
+        """The program's steps in words, the sizes, and what the file deserves."""
+        return describe(data)
 
 
 class _Driver:

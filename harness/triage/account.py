@@ -11,6 +11,7 @@ _DOS = (
     "DOS attack a user."
 )
 _OFFSETS = "data_offsets point to the tensor data relative to the beginning of the byte buffer"
+_SLICE = "A dummy object you can slice into to get a real tensor"
 _MISREAD = {
     "names": 'The header is a dict like {"TENSOR_NAME": {...}, "NEXT_TENSOR_NAME": {...}, ...}',
     "dtype": 'The header is a dict like {"TENSOR_NAME": {"dtype": "F16", ...}',
@@ -28,6 +29,8 @@ def account(finding: Finding) -> tuple[str, str]:
         relation = finding.rule.removeprefix("metamorphic.").replace("-", " ")
         why = f"The same content is read in two ways, depending on {relation}: the parser contradicts itself, so one of the two is wrong."  # fmt: skip
         return why, ""
+    if finding.oracle == "numpy":
+        return f"A part of a tensor is not the part that numpy gives of the whole: {finding.summary}.", _SLICE
     if finding.kind in ("panic", "contract"):
         what = "A panic" if finding.kind == "panic" else "An exception of another kind"
         why = (

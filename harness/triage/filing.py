@@ -10,8 +10,8 @@ from pathlib import Path
 from harness.errors import HarnessError
 from harness.parsers import registry
 from harness.parsers.registry import Parser
+from harness.programs import strategies
 from harness.targets import base
-from harness.targets.huge_program import STEP
 from harness.triage import crashes, replay, reproducer, store
 from harness.triage.account import account
 from harness.triage.crashes import Crash
@@ -63,10 +63,14 @@ def shows(target: str, sig: str, data: bytes, parsers: list[Parser | None] | Non
 
 def smallest(parser: Parser | None, target: str, sig: str, data: bytes, progress: Progress | None = None) -> bytes:
     """``data`` minimised so that it shows ``sig`` still. Raises HarnessError when it does not show it at all."""
-    unit = STEP if target == "huge" else 0
+    chosen = base.get(target)
+    words = base.vocabulary(chosen)
     with Replayer(parser, target, relations=_needs_relations(sig)) as replayer:
         keep: Keep = lambda candidate: sig in replayer.run(candidate).signatures  # noqa: E731
-        return minimize(data, keep, unit=unit, progress=progress)
+        if words is not None:
+            # Hypothesis knows how to make a program simple; that nothing more can go is for our own passes to see to.
+            data = strategies.shrink(words, data, keep)
+        return minimize(data, keep, unit=base.unit(chosen), progress=progress)
 
 
 def _needs_relations(sig: str) -> bool:

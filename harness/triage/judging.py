@@ -6,11 +6,14 @@ for everything. Both therefore see the same findings for the same input.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from harness.finding import Finding, normalise
 from harness.format import judge
 from harness.format.judge import Judgement
 from harness.observation import ACCEPT, PANIC, RAISE, REJECT, Observation, Reading, Run
-from harness.oracles import contract, differential, metamorphic
+from harness.oracles import contract, differential, metamorphic, programs
+from harness.targets import base
 from harness.targets.base import Target
 
 
@@ -23,6 +26,19 @@ def judgement_of(target: Target, data: bytes) -> Judgement | None:
     if not target.judged:
         return None
     return judge.judge(data)
+
+
+def own_check(target: Target) -> Callable[[bytes, Observation], list[Finding]] | None:
+    """The oracles that ``target`` brings or asks for by name, as one; None where it leaves all to the judge of files."""
+    own, names = getattr(target, "check", None), base.oracles(target)
+    if own is None and not names:
+        return None
+
+    def check(data: bytes, observation: Observation) -> list[Finding]:
+        found = programs.check(names, data, observation)
+        return found + own(data, observation) if own is not None else found
+
+    return check
 
 
 def judge_run(target: Target, run: Run, data: bytes) -> list[Finding]:
@@ -45,7 +61,7 @@ def judge_observation(
     ``variants`` then gets the other spelling that each of its findings is about, as far as it can be told.
     """
     findings = contract.check(observation)
-    own = getattr(target, "check", None)
+    own = own_check(target)
     if own is not None:
         findings += own(data, observation)
     judgement = judgement_of(target, data)

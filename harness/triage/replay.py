@@ -25,14 +25,12 @@ import harness
 from harness.errors import EngineError
 from harness.finding import Finding
 from harness.parsers.registry import Parser
+from harness.targets import base
 from harness.triage import wire
 from harness.triage.judging import isolated
 from harness.triage.openfile import target_named
 from harness.triage.signature import signature
 
-#: Seconds that one run may take, and where a target needs longer because its files are made to be large.
-TIMEOUT_S = 10.0
-TIMEOUTS_S = {"huge": 60.0}
 #: Seconds in which a child must have loaded its parser; generous, because machines are shared.
 START_S = 60.0
 
@@ -175,7 +173,7 @@ class Replayer:
         Raises EngineError when the child cannot load the parser, and when an oracle of ours fails on the input.
         """
         if timeout_s is None:
-            timeout_s = TIMEOUTS_S.get(self.target.name, TIMEOUT_S)
+            timeout_s = base.timeout_s(self.target)
         child = self._child
         if child is None or child.poll() is not None:
             child = self._start()

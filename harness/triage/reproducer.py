@@ -34,13 +34,18 @@ _SHOULD = {
     "memory": "the file is read or refused within memory in proportion to its size",
     "time": "twice the header takes about twice the time",
 }
+# Of programs, by oracle.
+_PROGRAM_SHOULD = {
+    "numpy": "each call gives what numpy gives of the whole array, or is refused with SafetensorError",
+    "contract": "each call gives something, or is refused with SafetensorError",
+}
 # Relations after which the other file holds something more, or elsewhere.
 _ADDS = ("one-more", "dimension")
 
 
 @functools.cache
-def _template() -> jinja2.Template:
-    text = (files("harness.triage") / "reproduce.py.j2").read_text(encoding="utf-8")
+def _template(name: str) -> jinja2.Template:
+    text = (files("harness.triage") / name).read_text(encoding="utf-8")
     return jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True).from_string(text)  # noqa: S701 - Python, no HTML
 
 
@@ -50,10 +55,26 @@ def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> s
     ``error`` is what the parser said of ``data``; ``variant`` the other spelling that a metamorphic finding is about.
     """
     check, wrong = _check(crash)
+    target = base.get(crash.target)
+    calls = base.script(target, data)
+    if calls is not None:
+        return _template("reproduce_program.py.j2").render(
+            title=_plain(f"{crash.id}: {crash.summary}"),
+            why=_plain(crash.why),
+            releases=", ".join(crash.releases) or "0.8.0",
+            needs=" ".join(("numpy", *getattr(target, "needs", ()))),
+            should=repr(_PROGRAM_SHOULD.get(crash.oracle, _SHOULD.get(crash.kind, _SHOULD["raise"]))),
+            check=check if check == "deadly" or wrong in (PANIC, RAISE) else "compare",
+            wrong=wrong,
+            # The aspect of an error is "CALL: TYPE: MESSAGE".
+            error=repr(crash.aspect.split(": ")[1]) if wrong == RAISE else "",
+            calls=calls,
+            memory_mb=target.memory_mb,
+        )
     values: dict[str, Any] = {
         "title": _plain(f"{crash.id}: {crash.summary}"),
         "why": _plain(crash.why),
-        "own": not base.get(crash.target).uses_parser,
+        "own": not target.uses_parser,
         "releases": ", ".join(crash.releases) or "0.8.0",
         "target": crash.target,
         "input": INPUT,
@@ -62,7 +83,7 @@ def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> s
         "check": check,
         "wrong": wrong,
         "error": repr(error.partition(":")[0]) if wrong == RAISE and error else "",
-        "memory_mb": base.get(crash.target).memory_mb,
+        "memory_mb": target.memory_mb,
     }
     if check == "misread":
         values |= _expected(data)
@@ -75,7 +96,7 @@ def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> s
     if check == "relation":
         relation = crash.rule.removeprefix("metamorphic.")
         values |= {"relation": relation, "variant": _literal(variant), "adds": relation.startswith(_ADDS)}
-    return _template().render(values)
+    return _template("reproduce.py.j2").render(values)
 
 
 def _check(crash: Crash) -> tuple[str, str]:

@@ -1,0 +1,74 @@
+"""Small arrays that programs speak of: dtypes, shapes and contents by number, each made once and kept."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import prod
+from typing import Any
+
+import numpy
+
+from harness.format.dtypes import DTYPE_BITS
+from harness.format.encode import pack
+
+#: dtypes by number: those that numpy knows, the usual ones first; then those of which it has no name.
+NUMPY_NAMES: dict[str, str] = {
+    "F32": "float32", "U8": "uint8", "I64": "int64", "F16": "float16", "I32": "int32", "F64": "float64", "BOOL": "bool",
+    "I8": "int8", "I16": "int16", "U16": "uint16", "U32": "uint32", "U64": "uint64", "C64": "complex64",
+}  # fmt: skip
+DTYPES: tuple[str, ...] = (*NUMPY_NAMES, *(name for name in DTYPE_BITS if name not in NUMPY_NAMES))
+
+#: Shapes by number, of rank 0 to 8, some without elements; small, because what is looked for depends on structure.
+SHAPES: tuple[tuple[int, ...], ...] = (
+    (4,), (), (1,), (2, 3), (3, 4), (0,), (2, 2, 2), (5,), (8,), (16,), (1, 1), (1, 4), (4, 1), (2, 0), (0, 2), (0, 0),
+    (3, 1, 2), (2, 3, 4), (1, 1, 1), (2, 0, 3), (7, 5), (8, 8), (2, 2, 2, 2), (1, 2, 1, 3), (3, 3, 3), (0, 4, 0), (64,),
+    (2, 1, 1, 1, 2), (1, 2, 1, 2, 1, 2), (2, 1, 2, 1, 2, 1, 1), (1, 1, 1, 1, 1, 1, 1, 2), (17, 3), (33,), (128,), (2, 64),
+)  # fmt: skip
+
+#: Names by number.
+NAMES: tuple[str, ...] = (
+    "a",
+    "b",
+    "c",
+    "d",
+    "weight",
+    "",
+    "model.layers.0.q",
+    "é",
+    "a b",
+    "__metadata",
+    "\U0001f917",
+    "x" * 64,
+)
+
+
+@lru_cache(1 << 12)
+def content(dtype: str, shape: tuple[int, ...], salt: int = 0) -> bytes:
+    """The bytes of a tensor: each tells its place, so that another part of the file never looks the same.
+
+    BOOL holds 0 and 1 only. Sub-byte dtypes whose bits fill no whole bytes are given one byte more than they need.
+    """
+    bits = DTYPE_BITS[dtype] * prod(shape)
+    size = (bits + 7) // 8
+    raw = bytes((at * 7 + (at >> 8) + salt * 61 + 1) & 0xFF for at in range(size))
+    return bytes(byte & 1 for byte in raw) if dtype == "BOOL" else raw
+
+
+@lru_cache(1 << 12)
+def array(dtype: str, shape: tuple[int, ...], salt: int = 0) -> Any:
+    """The read-only numpy array of these; None where numpy has no such dtype."""
+    name = NUMPY_NAMES.get(dtype)
+    if name is None:
+        return None
+    return numpy.frombuffer(content(dtype, shape, salt), dtype=name).reshape(shape)
+
+
+Tensors = tuple[tuple[str, str, tuple[int, ...], int], ...]
+"""Tensors of a file, each (name, dtype, shape, salt of its content)."""
+
+
+@lru_cache(1 << 10)
+def file(tensors: Tensors, metadata: tuple[tuple[str, str], ...] | None = None) -> bytes:
+    """A valid file of these tensors, end to end in this order."""
+    parts = [(name, dtype, shape, content(dtype, shape, salt)) for name, dtype, shape, salt in tensors]
+    return pack(parts, None if metadata is None else dict(metadata))

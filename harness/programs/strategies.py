@@ -1,0 +1,65 @@
+"""Programs for Hypothesis: the same encoding, drawn step by step, and shrunk by Hypothesis' own shrinker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, Verbosity, find, settings
+from hypothesis import strategies as st
+from hypothesis.database import InMemoryExampleDatabase, choices_to_bytes
+from hypothesis.errors import NoSuchExample
+
+from harness.programs.steps import STEP, Step, Vocabulary
+
+_KEY = b"program"
+
+
+def programs(vocabulary: Vocabulary, max_steps: int | None = None) -> st.SearchStrategy[bytes]:
+    """Programs of at most ``max_steps`` steps, most of whose arguments are the usual ones."""
+    steps = []
+    for number, kind in enumerate(vocabulary.kinds):
+        arguments = [st.one_of(st.sampled_from(list(values)), st.integers(0, 255)) for values in kind.usual]
+        steps.append(st.builds(Step, st.just(number), *arguments))
+    rows = st.lists(st.one_of(steps), max_size=max_steps or vocabulary.max_steps)
+    return rows.map(vocabulary.encode)
+
+
+def _plain(vocabulary: Vocabulary) -> st.SearchStrategy[bytes]:
+    """Any programs, drawn in the way that :func:`_choices` knows."""
+    number = st.integers(0, 255)
+    step = st.builds(Step, st.integers(0, len(vocabulary.kinds) - 1), number, number, number)
+    return st.lists(step, max_size=vocabulary.max_steps).map(vocabulary.encode)
+
+
+def _choices(vocabulary: Vocabulary, program: bytes) -> list[Any]:
+    """What :func:`_plain` would have drawn for ``program``: another one before each step, then its four numbers."""
+    drawn: list[Any] = []
+    steps = vocabulary.decode(program)
+    for step in steps:
+        drawn += [True, *step]
+    return drawn if len(steps) == vocabulary.max_steps else [*drawn, False]
+
+
+def shrink(vocabulary: Vocabulary, program: bytes, keep: Callable[[bytes], bool], *, most: int = 2000) -> bytes:
+    """The simplest program that Hypothesis finds for which ``keep`` holds, in at most about ``most`` questions.
+
+    Hypothesis finds ``program`` in its database, as if it had failed before, and shrinks it: fewer steps, then smaller
+    kinds and arguments. ``program`` itself where ``keep`` does not hold for it in this form.
+    """
+    database = InMemoryExampleDatabase()
+    # One choice more than are drawn: what is stored exactly as it replays counts as shrunk already.
+    database.save(_KEY, choices_to_bytes([*_choices(vocabulary, program), 0]))
+    chosen = settings(
+        database=database,
+        max_examples=most,
+        phases=(Phase.reuse, Phase.shrink),
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        verbosity=Verbosity.quiet,
+    )
+    try:
+        found = find(_plain(vocabulary), keep, settings=chosen, database_key=_KEY)
+    except NoSuchExample:
+        return program
+    return found if len(found) <= max(len(program), STEP) else program
