@@ -66,7 +66,9 @@ def slices_calls(program: Program) -> str:
 def _generator(yields: Iterable[tuple[str, str]], opening: list[str]) -> str:
     """The source of ``calls()``: the lines that open something, then each call inside it."""
     lines = ["def calls():", *(f"    {line}" for line in opening)]
-    lines += [f"        yield {text!r}, lambda: {text}, {wanted}" for text, wanted in yields]
+    lines += [f"        yield {text!r}, lambda: {text}, {wanted}" for text, wanted in yields] or [
+        "        yield from ()"
+    ]
     return "\n".join(lines)
 
 
