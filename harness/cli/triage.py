@@ -31,8 +31,11 @@ def command(ctx: click.Context, campaign: Path | None, no_minimize: bool) -> int
         return None
     folder = store.campaign_at(campaign)
     filed = 0
-    waiting = store.findings(folder)
-    for stored in waiting:
+    done: set[str] = set()
+    # Filing one may show another, on the release wheel.
+    while waiting := [stored for stored in store.findings(folder) if stored.id not in done]:
+        stored = waiting[0]
+        done.add(stored.id)
         covered = known(stored.signature)
         if covered is not None:
             click.echo(f"{stored.id}: known ({covered})")
@@ -40,7 +43,7 @@ def command(ctx: click.Context, campaign: Path | None, no_minimize: bool) -> int
         with shrinking(stored.id) as progress:
             crash = filing.file_finding(stored, folder, shrink=not no_minimize, say=click.echo, progress=progress)
         filed += crash is not None
-    click.echo(f"{filed} of {len(waiting)} findings filed into {paths.home() / 'crashes'}")
+    click.echo(f"{filed} of {len(done)} findings filed into {paths.home() / 'crashes'}")
     _print_groups()
     return int(filed > 0)
 

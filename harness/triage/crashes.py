@@ -30,6 +30,8 @@ _REQUIRED = ("id", "target", "oracle", "kind", "signature", "status", "summary",
 class Crash:
     """One filed finding. ``releases`` and ``builds`` are those it was seen on; ``found`` says how.
 
+    ``instead`` is what the release wheel does with the input where only checked builds show the finding.
+
     ``why`` is why it is wrong, ``sentence`` the text of the format that says so.
     """
 
@@ -48,6 +50,7 @@ class Crash:
     releases: tuple[str, ...] = ()
     builds: tuple[str, ...] = ()
     verdict: str = ""
+    instead: str = ""
     repeat: str = ""
     found: Mapping[str, Any] = field(default_factory=dict)
     folder: Path = Path()
@@ -151,7 +154,7 @@ def write_about(crash: Crash, folder: Path) -> None:
         "summary": crash.summary,
         "why": crash.why,
     }
-    for name in ("sentence", "place", "verdict"):
+    for name in ("sentence", "place", "instead", "verdict"):
         if getattr(crash, name):
             table[name] = getattr(crash, name)
     table["repeat"] = crash.repeat or f"harness repro {crash.id}"

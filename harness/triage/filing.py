@@ -146,13 +146,33 @@ def file_finding(
         data = stored.data()
         everywhere = shows(stored.target, stored.signature, data) or shown
     shown = everywhere
+    instead = _on_the_wheel(stored, data, shown, campaign)
     names = [one.parser.name if one.parser else stored.target for one in shown]
     store.update(stored, reproduces=names)
     crash, text = describe(stored, data, shown, campaign, original=original)
+    crash = replace(crash, instead=instead)
     folder = crashes.file(crash, data, text)
     store.replace_input(stored, data, crash.summary)
     say(f"{crash.id}: filed ({original} -> {len(data)} bytes; {', '.join(names)})")
     return crashes.load(folder)
+
+
+def _on_the_wheel(stored: Stored, data: bytes, shown: list[Shown], campaign: Path) -> str:
+    """What users see where only checked builds show a finding: "" when the wheel of the newest release shows it too.
+
+    An overflow that a checked build stops goes on to something else in a release: what that is, and is not known yet,
+    becomes a finding of the campaign's own.
+    """
+    newest = registry.default_release()
+    wheel = next((p for p in builds(stored.target) if p and p.version == newest and p.flavour == "wheel"), None)
+    if wheel is None or any(one.parser == wheel for one in shown):
+        return ""
+    result = replay.once(wheel, stored.target, data)
+    seen = {other.signature for other in store.findings(campaign)}
+    for judged in result.findings:
+        if judged.signature not in seen and store.known(judged.signature) is None:
+            store.add(campaign, stored.target, judged.finding, data, parser=wheel.name, seed=stored.seed)
+    return f"{wheel.name}: {result.outcome}{': ' + result.error[:200] if result.error else ''}"
 
 
 def _first_builds(stored: Stored) -> list[Parser | None]:

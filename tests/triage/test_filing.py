@@ -14,6 +14,7 @@ from harness.errors import HarnessError
 from harness.finding import Finding
 from harness.format.encode import pack
 from harness.parsers.registry import Parser
+from harness.targets import base
 from harness.targets.huge_layout import build
 from harness.targets.huge_program import Step, decode, encode
 from harness.triage import account, crashes, filing, reproducer, store
@@ -75,6 +76,42 @@ def test_a_finding_is_repeated_minimised_and_filed(project: Path, tmp_path: Path
     assert status == 1, text
     assert "what happens: accept" in text
     assert "Duplicate keys are disallowed" in text
+
+
+BACKWARDS = "slices|panic|panic|get_slice: PanicException: attempt to subtract with overflow"
+
+
+def test_a_program_is_shrunk_filed_and_reproduced_and_what_users_see_of_it_too(
+    project: Path, tmp_path: Path, wheel_parser: Parser
+):
+    words = base.vocabulary(base.get("slices"))
+    assert words is not None
+    step = words.step
+    program = words.encode(
+        [
+            step("tensor", 5, 16),
+            step("get_tensor"),
+            step("index"),
+            step("range", 4, 1),
+            step("int", 0),
+            step("get_shape"),
+        ]
+    )
+    finding = stored(project / "campaign", BACKWARDS, program)
+    crash = filing.file_finding(finding, project / "campaign", say=lambda _: None)
+    assert crash is not None
+    assert crash.builds == ("sancov",)
+    assert crash.instead.startswith("0.8.0-wheel: raise: SystemError: Negative size")
+    assert base.explain(base.get("slices"), crash.data()).splitlines()[2:] == ["    file.get_slice('a')[slice(1, 0)]"]
+    assert run(crash.folder, wheel_parser, tmp_path)[0] == 0
+    (other,) = [one for one in store.findings(project / "campaign") if one.id != finding.id]
+    assert other.parser == wheel_parser.name
+    users = filing.file_finding(other, project / "campaign", say=lambda _: None)
+    assert users is not None
+    assert users.builds == ("wheel",)
+    status, text = run(users.folder, wheel_parser, tmp_path)
+    assert status == 1, text
+    assert "file.get_slice('a')[slice(1, 0)]" in text
 
 
 def test_a_finding_that_does_not_show_again_is_left(project: Path):
