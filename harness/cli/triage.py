@@ -11,6 +11,7 @@ from harness import paths
 from harness.cli._progress import shrinking
 from harness.errors import HarnessError
 from harness.triage import crashes, filing, store
+from harness.triage.severity import SEVERITIES
 from harness.triage.store import known
 
 
@@ -62,8 +63,9 @@ def _print_groups() -> None:
 @click.argument("name", metavar="ID")
 @click.argument("status", type=click.Choice(crashes.STATUSES))
 @click.option("--why", required=True, metavar="TEXT", help="The reason; it is kept in finding.toml.")
-def verdict(name: str, status: str, why: str) -> int:
-    """Set the status of a filed finding and say why."""
+@click.option("--severity", type=click.Choice(list(SEVERITIES)), help="How bad it is, where the first guess was wrong.")
+def verdict(name: str, status: str, why: str, severity: str | None) -> int:
+    """Set the status of a filed finding, and how bad it is, and say why."""
     if not why.strip():
         raise HarnessError("a verdict needs a reason", hint='--why "the sentence it stands on, and who decided"')
     crash = next((one for one in crashes.crashes() if one.id == name), None)
@@ -71,6 +73,6 @@ def verdict(name: str, status: str, why: str) -> int:
         raise HarnessError(
             f"no filed finding is called {name!r}", hint=f"they are the folders of {paths.crashes_dir()}"
         )
-    crashes.write_about(replace(crash, status=status, verdict=why), crash.folder)
+    crashes.write_about(replace(crash, status=status, verdict=why, severity=severity or crash.severity), crash.folder)
     click.echo(f"{name}: {crash.status} -> {status}")
     return 0
