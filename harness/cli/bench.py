@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from harness import paths
+from harness.cli.fuzz import Duration
 from harness.errors import HarnessError
 from harness.files import write_atomic
 from harness.parsers import registry
@@ -102,6 +103,49 @@ def operators(parser: str | None, seeds: int, runs: int, names: tuple[str, ...],
     if as_json:
         click.echo(json.dumps(result, indent=1))
     return 0
+
+
+@command.command(epilog="Example: harness bench findings --campaigns 3 --time 10m --filed")
+@click.option("--campaigns", type=click.IntRange(0, 100), default=3, show_default=True, help="One per random seed.")
+@click.option("--time", "seconds", type=Duration(), default="10m", show_default=True, help="Of each campaign.")
+@click.option("--target", "targets", multiple=True, metavar="T", help="Only this target; may be repeated.")
+@click.option("--filed", is_flag=True, help="Repeat and minimise everything in crashes/ too.")
+@click.option("--id", "names", multiple=True, metavar="ID", help="Of what is filed, only this; may be repeated.")
+@click.option(
+    "--times", type=click.IntRange(1, 100), default=10, show_default=True, help="Fresh processes per filed finding."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON at the end.")
+def findings(
+    campaigns: int,
+    seconds: float,
+    targets: tuple[str, ...],
+    filed: bool,
+    names: tuple[str, ...],
+    times: int,
+    as_json: bool,
+) -> int:
+    """Are findings what they say? Repeat what campaigns of several seeds find, and what is filed; writes build/bench/findings.json.
+
+    Ends with 1 when a finding does not repeat, is not minimal, or the harness itself did something wrong.
+    """
+    from harness.bench import findings as measure
+
+    def say(text: str) -> None:
+        click.echo(text, err=as_json)
+
+    result: dict[str, Any] = {}
+    if campaigns:
+        say(f"campaigns of {seconds:.0f} s with {campaigns} seeds:")
+        result["campaigns"] = measure.campaigns(targets, campaigns, seconds, say)
+    if filed or names:
+        say("filed findings:")
+        result["filed"] = measure.filed(names, times, say)
+    _keep(result, paths.build_dir() / "bench" / "findings.json")
+    if as_json:
+        click.echo(json.dumps(result, indent=1))
+    wrong = [row for row in result.get("campaigns", {}).get("rows", ()) if row["lost"] or row["defects"]]
+    wrong += [row for row in result.get("filed", {}).get("rows", ()) if row["held"] < times or not row["minimal"]]
+    return int(bool(wrong))
 
 
 def _keep(result: dict[str, Any], path: Path) -> None:

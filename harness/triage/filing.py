@@ -50,6 +50,12 @@ def builds(target: str) -> list[Parser | None]:
     return [*found] or [registry.find(None)]
 
 
+def newest_builds(target: str) -> list[Parser | None]:
+    """Of :func:`builds`, those of the newest release."""
+    newest = registry.default_release()
+    return [build for build in builds(target) if build is None or build.version == newest]
+
+
 def shows(target: str, sig: str, data: bytes, parsers: list[Parser | None] | None = None) -> list[Shown]:
     """The builds on which ``data`` shows ``sig``, each in a process of its own."""
     found = []
@@ -177,8 +183,8 @@ def _on_the_wheel(stored: Stored, data: bytes, shown: list[Shown], campaign: Pat
 
 def _first_builds(stored: Stored) -> list[Parser | None]:
     """The build a finding was made on, and those of the newest release: enough to know whether it repeats."""
-    newest = registry.default_release()
-    return [p for p in builds(stored.target) if p is None or p.version == newest or p.name == stored.parser]
+    newest = newest_builds(stored.target)
+    return newest + [p for p in builds(stored.target) if p and p.name == stored.parser and p not in newest]
 
 
 def group(sig: str) -> str:
