@@ -50,7 +50,7 @@ BREAKS: dict[str, tuple[set[str], set[str]]] = {
     "field.rename": ({"tensor.fields"}, set()),
     "framing.limit": ({"framing.header-limit", "framing.header-truncated"}, set()),
     "metadata.duplicate": ({"header.duplicate-key"}, set()),
-    "metadata.type": ({"metadata.strings"}, {"", "header.json"}),
+    "metadata.type": ({"metadata.strings"}, set()),
     "name.equal": ({"header.duplicate-key"}, set()),
     "offsets.edge": (
         {"tensor.size", "tensor.offsets", "layout.hole"},

@@ -5,14 +5,15 @@ from __future__ import annotations
 from harness.format.tree import Doc
 from harness.mutate.generate import metadata
 from harness.mutate.operators.encoding import respell
-from harness.mutate.parts import LITERALS, NAMES, TEXTS
+from harness.mutate.parts import LITERALS, NAMES, TEXTS, VALID
 from harness.mutate.registry import operator
 from harness.mutate.repair import add
 from harness.mutate.rng import Rng
 
 _RANDOM = Rng(3)
 _NEW = tuple(metadata(_RANDOM) for _ in range(64))
-_OTHER = (b"null", b"[]", b'""', b"0", b"true", b'[["a","b"]]', b'{"a":null}', b'{"a":{}}', b'{"a":1}', b"{}")
+_OTHER = (b"null", b"[]", b'""', b"0", b"true", b'[["a","b"]]', b'{"a":null}', b'{"a":{}}', b'{"a":1}')
+_NO_STRINGS = tuple(value for value in LITERALS[:VALID] if not value.startswith(b'"'))
 
 
 def _add(doc: Doc, rng: Rng, *values: bytes) -> list[bytes]:
@@ -58,7 +59,7 @@ def wrong_type(doc: Doc, rng: Rng) -> list[bytes]:
         return _add(doc, rng, *rng.some(_OTHER))
     items = doc.items()
     if items and rng.below(3):
-        return doc.splice(*rng.choice(items)[1], *rng.some(LITERALS))
+        return doc.splice(*rng.choice(items)[1], *rng.some(_NO_STRINGS))
     return doc.splice(*doc.metadata.value, *rng.some(_OTHER))
 
 
