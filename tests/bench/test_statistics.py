@@ -9,7 +9,15 @@ from harness.bench.operators import Run, a12, compare, fisher, judge, mann_whitn
 
 
 def runs(*names: str, edges: int = 900) -> list[Run]:
-    return [Run(frozenset(name), edges + at % 3, 0.6) for at, name in enumerate(names)]
+    """One run per text: its lower-case letters are features, the others findings."""
+    return [
+        Run(frozenset(filter(str.islower, name)), frozenset(filter(str.isupper, name)), edges + at % 3, 0.6)
+        for at, name in enumerate(names)
+    ]
+
+
+def sets(*names: str) -> list[frozenset[str]]:
+    return [frozenset(name) for name in names]
 
 
 def test_a12_is_the_chance_of_being_larger() -> None:
@@ -34,18 +42,19 @@ def test_fisher_agrees_with_counting_by_hand() -> None:
 
 
 def test_what_went_missing_comes_first_with_its_chance_corrected_for_all_that_could_have() -> None:
-    gone = missed(runs(*["abc"] * 40), runs(*["ab"] * 10))
+    gone = missed(sets(*["abc"] * 40), sets(*["ab"] * 10))
     assert gone[0][1] == "c"
     assert gone[0][0] == pytest.approx(3 / math.comb(50, 10))
     assert [value for value, _ in gone[1:]] == [1.0, 1.0]
     # A thing that half of all runs reach anyhow tells nothing when a few miss it.
-    assert missed(runs(*["ab", "a"] * 20), runs(*["a"] * 2)) == [(1.0, "a")]
+    assert missed(sets(*["ab", "a"] * 20), sets(*["a"] * 2)) == [(1.0, "a")]
 
 
 def test_one_thing_that_is_never_reached_again_is_enough_though_the_numbers_stay() -> None:
     full = runs(*["abc", "abd", "abcd", "abc"] * 10)
     assert compare(full, runs(*["abd"] * 10))["only_with_it"] == ["c"]
     assert compare(full, full[:10])["p"] == 1.0
+    assert compare(runs(*["abZ", "aZ", "b"] * 14), runs(*["ab", "a"] * 5))["only_with_it"] == ["Z"]
     assert compare(full, runs(*["abc", "abd"] * 5, edges=700))["p"] < 0.001
 
 
