@@ -59,6 +59,7 @@ BREAKS: dict[str, tuple[set[str], set[str]]] = {
     "offsets.hole": ({"layout.hole"}, {"layout.trailing"}),
     "offsets.overlap": ({"layout.overlap"}, {"layout.truncated"}),
     "offsets.swap": ({"tensor.offsets", "tensor.size"}, {""}),
+    "offsets.wrap": ({"layout.hole"}, {"layout.truncated", "tensor.offsets"}),
     "shape.edit": ({"tensor.size"}, {"", "tensor.sub-byte", "unspecified.huge-dimension"}),
     "shape.overflow": ({"tensor.size"}, {""}),
     "shape.wrap": ({"tensor.size", ""}, set()),
@@ -71,6 +72,7 @@ BREAKS: dict[str, tuple[set[str], set[str]]] = {
 # Operators whose outputs break many rules: those that some of them must break, nothing said of the rest.
 REACHES: dict[str, set[str]] = {
     "buffer.border": {"header.padding", "layout.truncated", "header.json"},
+    "encoding.stray": {"header.json"},
     "encoding.surrogate": {"unspecified.lone-surrogate"},
     "field.type": {"tensor.offsets", "tensor.shape", "tensor.dtype", "metadata.strings"},
     "framing.near": {"framing.header-truncated", "header.padding", "header.json"},

@@ -20,6 +20,12 @@ _DAMAGE = (
     b"\xf0\x80\x80\x80", b"\xf4\x90\x80\x80", b"\xf5\x80\x80\x80", b"\xff", b"\xfe", b"\xe2\x82", b"\xf0\x9f\xa4", b"\xc3",
 )  # fmt: skip
 
+_STRAY = (
+    b"\x00", b"\x01", b"\x08", b"\t", b"\n", b"\r", b"\x0b", b"\x0c", b"\x1f", b"\x7f", b"\xc2\x85", b"\xc2\xa0",
+    b"\xe2\x80\xa8", b"\xef\xbb\xbf", b"\xef\xbf\xbe", b"\xe2\x80\xae", b"\\", b"\\x41", b"\\u12", b"\\u{41}", b"\\a",
+    b"\\'", b"\\0", b"\\U00000041", b"\\\n",
+)  # fmt: skip
+
 
 @lru_cache(maxsize=2048)
 def respell(raw: bytes) -> tuple[bytes, ...]:
@@ -54,6 +60,15 @@ def surrogate(doc: Doc, rng: Rng) -> list[bytes]:
 def utf8(doc: Doc, rng: Rng) -> list[bytes]:
     """Bytes that are no UTF-8 in a string: overlong, surrogate, beyond U+10FFFF, cut off."""
     return _inside(doc, rng, _DAMAGE)
+
+
+@operator("encoding.stray", "shallow")
+def stray(doc: Doc, rng: Rng) -> list[bytes]:
+    """A control character, a byte order mark, a line separator or a bad escape, in a string or between tokens."""
+    if rng.below(3):
+        return _inside(doc, rng, _STRAY)
+    span = spot(doc, rng)
+    return [] if span is None else doc.splice(span[0], span[0], *rng.some(_STRAY))
 
 
 @operator("encoding.bom", "shallow")

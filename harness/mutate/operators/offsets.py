@@ -90,3 +90,13 @@ def equal(doc: Doc, rng: Rng) -> list[bytes]:
     pieces[tensor.at_shape] = pieces[other.at_shape]
     pieces[tensor.at_offsets] = pieces[other.at_offsets]
     return [doc.render(pieces, buffer[: tensor.begin] + buffer[tensor.end :])]
+
+
+@operator("offsets.wrap", "deep", tensors=1)
+def wrap(doc: Doc, rng: Rng) -> list[bytes]:
+    """Offsets near a high power of two whose difference is still the tensor's size, if counted modulo 2**64."""
+    tensor = rng.choice(doc.tensors)
+    size = tensor.size
+    back = rng.choice((0, 1, 8, max(0, size)))
+    begins = [min(max(0, top - back), _TOP) for top in rng.some(_TOPS)]
+    return doc.splice(*tensor.spans[2], *[b"[%d,%d]" % (begin, (begin + size) & _TOP) for begin in begins])
