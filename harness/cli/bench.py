@@ -85,8 +85,12 @@ def speed(
 @click.option("--seeds", type=click.IntRange(2, 100), default=10, show_default=True)
 @click.option("--runs", type=click.IntRange(min=1000), default=20_000, show_default=True, help="Executions per run.")
 @click.option("--operator", "names", multiple=True, metavar="NAME", help="Only this one; may be repeated.")
+@click.option("--together", is_flag=True, help="Switch the named ones off all at once.")
+@click.option("--target", type=click.Choice(("deserialize", "safe_open")), default="deserialize", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON at the end.")
-def operators(parser: str | None, seeds: int, runs: int, names: tuple[str, ...], as_json: bool) -> int:
+def operators(
+    parser: str | None, seeds: int, runs: int, names: tuple[str, ...], together: bool, target: str, as_json: bool
+) -> int:
     """Switch each mutation operator off, and see what is missed. About half an hour; writes build/bench/operators.json."""
     from harness.bench import operators as measure
     from harness.mutate import OPERATORS
@@ -98,7 +102,9 @@ def operators(parser: str | None, seeds: int, runs: int, names: tuple[str, ...],
     def say(text: str) -> None:
         click.echo(text, err=as_json)
 
-    result = measure.ablation(registry.find(parser).name, seeds, runs, names, say)
+    if together and not names:
+        raise HarnessError("--together needs to know which operators", hint="name each one with --operator")
+    result = measure.ablation(registry.find(parser).name, seeds, runs, names, say, target=target, together=together)
     _keep(result, paths.build_dir() / "bench" / "operators.json")
     if as_json:
         click.echo(json.dumps(result, indent=1))

@@ -126,6 +126,8 @@ def _report(outcome: Outcome, settings: CampaignSettings) -> None:
     defects = sum(target["defects"] for target in session["per_target"].values())
     if defects:
         click.echo(f"the harness itself failed on {defects} inputs: {settings.folder}/log/*-defect.txt", err=True)
+    for skipped in session["skipped"]:
+        click.echo(skipped, err=True)
     for rule in session["too_wide"]:
         click.echo(f"verdict rule {rule['rule']} covers {100 * rule['share']:.1f} % of executions: too wide", err=True)
     if not session["findings"]:

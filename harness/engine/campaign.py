@@ -72,9 +72,17 @@ class Campaign:
         self._view = view
         self._interrupted = False
         self._problem: HarnessError | None = None
+        self._skipped: list[str] = []
 
     def run(self) -> Outcome:
-        """Run to the end of the time, or to Ctrl-C. Raises HarnessError (set-up) and EngineError."""
+        """Run to the end of the time, or to Ctrl-C. Raises HarnessError (set-up, a full disk) and EngineError."""
+        try:
+            return self._run()
+        except OSError as error:
+            place = error.filename or f"in {self.settings.folder} or in memory, {memory.root()}"
+            raise HarnessError(f"cannot write {place}: {error.strerror}", hint=memory.TAKEN_OVER) from error
+
+    def _run(self) -> Outcome:
         settings = self.settings
         parser = registry.find(settings.parser)
         chosen = [targets.get(name) for name in settings.targets]
@@ -83,7 +91,7 @@ class Campaign:
                 _set_aside(settings.folder)
             for name in ("corpus", "findings", "log"):
                 (settings.folder / name).mkdir(parents=True, exist_ok=True)
-            recovered = memory.recover(settings.folder)
+            recovered = self._recover()
             seeds = {target.name: self._seeds(target.name) for target in chosen}
             self.progress = Progress(settings.targets, settings.seconds, settings.runs)
             ledger = _read_ledger(settings.folder)
@@ -95,6 +103,7 @@ class Campaign:
                 "versions": _versions(parser),
                 "seeds": seeds,
                 "recovered": recovered,
+                "skipped": self._skipped,
             }
             ledger["sessions"].append(self._entry)
             self._ledger = ledger
@@ -102,14 +111,21 @@ class Campaign:
                 try:
                     self._supervise()
                 finally:
-                    self._save()
+                    unsaved = self._save()
         if self._problem is not None:
             raise self._problem
+        if unsaved:
+            raise unsaved
         return Outcome(self.progress.new(), self.progress.known(), self._entry)
 
     def _seeds(self, target: str) -> int:
         """How many seeds the target has; none is an error unless it was asked for."""
-        count = sum(len(corpus_store.list_seeds(folder).seeds) for folder in self._seed_dirs(target) if folder.is_dir())
+        count = 0
+        for folder in self._seed_dirs(target):
+            listing = corpus_store.list_seeds(folder)
+            count += len(listing.seeds)
+            if listing.warning:
+                self._skipped.append(f"{folder}: {listing.warning}")
         if not count and not self.settings.empty:
             raise HarnessError(
                 f"no seeds for target {target}: looked in {', '.join(str(f) for f in self._seed_dirs(target))}",
@@ -121,10 +137,28 @@ class Campaign:
         own = self.settings.folder / "corpus" / target
         return (own,) if self.settings.empty else (paths.corpus_dir() / target, own)
 
+    def _recover(self) -> int:
+        """Take over what killed campaigns, and those that met a full disk, left in memory; how many inputs."""
+        taken = 0
+        for folder, target in memory.abandoned(self.settings.folder):
+            taken += memory.sync(folder, self.settings.folder / "corpus" / target, set())
+            deaths.recover(folder)
+            memory.remove(folder)
+        return taken
+
     def _supervise(self) -> None:
+        active: list[WorkerProcess] = []
+        try:
+            self._drive(active)
+        except BaseException:
+            # What they kept stays in memory for the next campaign.
+            for worker in active:
+                worker.kill()
+            raise
+
+    def _drive(self, active: list[WorkerProcess]) -> None:
         settings = self.settings
         queue = self._plan()
-        active: list[WorkerProcess] = []
         stillborn = 0
         synced = saved = time.monotonic()
         while (queue or active) and self._problem is None:
@@ -142,7 +176,6 @@ class Campaign:
                 if code is None:
                     continue
                 active.remove(worker)
-                worker.sync()
                 if code != 0:
                     again, ran = self._ended(worker, code)
                     stillborn = 0 if ran else stillborn + 1
@@ -153,6 +186,7 @@ class Campaign:
                         )
                     elif again is not None and not self._interrupted:
                         queue.insert(0, again)
+                worker.sync()
                 self.progress.ended(worker)
                 worker.clear()
             if now - synced >= _SYNC_EVERY:
@@ -195,7 +229,7 @@ class Campaign:
 
     def _ended(self, worker: WorkerProcess, code: int) -> tuple[Any, bool]:
         """A worker ended otherwise than by its own decision: find out why; what to start in its place, if anything."""
-        failure = worker.failure()
+        failure = worker.failure(code)
         if failure is not None:
             kind = EngineError if failure.get("status", 3) == 3 else HarnessError
             self._problem = kind(failure["problem"], failure.get("hint") or "run `harness doctor`")
@@ -236,13 +270,16 @@ class Campaign:
             self.progress.ended(worker)
             worker.clear()
 
-    def _save(self) -> None:
+    def _save(self) -> OSError | None:
+        """Write the ledger; what kept it from being written, if anything."""
         self._entry.update(self.progress.summary(), interrupted=self._interrupted)
         try:
             write_atomic(self.settings.folder / "campaign.json", json.dumps(self._ledger, indent=1))
         except OSError as error:
             # The run goes on: what it finds lies in memory until there is room again.
             self.progress.warning = f"cannot write the ledger: {error.strerror}"
+            return error
+        return None
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.engine.settings import WorkerSettings
+from harness.engine.slot import read_slot
 from harness.parsers import registry
 from harness.targets import base as targets
 from harness.triage import replay, store
@@ -23,6 +24,7 @@ _DEADLY = frozenset({"crash", "hang", "memory"})
 _WORD = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
 # Each candidate word costs one child process.
 _MOST_WORDS = 16
+_DIED = "died.json"
 
 
 def record(
@@ -32,6 +34,9 @@ def record(
 
     The death is repeated in a child of its own first. Where it does not repeat, the finding says so.
     """
+    # Should the campaign's folder be full, :func:`recover` records the death from here.
+    note = settings.memory / _DIED
+    note.write_text(json.dumps({"kind": kind, "words": words, "executions": executions}))
     target = targets.get(settings.target)
     parser = registry.find(settings.parser) if target.uses_parser else None
     again = replay.once(parser, settings.target, data)
@@ -56,7 +61,16 @@ def record(
         needles = _needles(parser, settings.target, data)
         if needles:
             store.set_guard(campaign, name, [needle.decode() for needle in needles])
+    note.unlink()
     return {"id": name, "known": known, "signature": text, "count": 1, "size": len(data), "target": settings.target}
+
+
+def recover(memory: Path) -> None:
+    """Record the death that could not be recorded when it happened, if the worker of this folder died."""
+    data = read_slot(memory / "slot")
+    if (memory / _DIED).is_file() and data is not None:
+        settings = WorkerSettings.load(memory / "settings.json")
+        record(settings.campaign, settings, data, **json.loads((memory / _DIED).read_text()))
 
 
 def _needles(parser: registry.Parser | None, target: str, data: bytes) -> list[bytes]:

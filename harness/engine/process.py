@@ -15,6 +15,7 @@ from typing import Any
 from harness.engine import memory
 from harness.engine.settings import WorkerSettings
 from harness.engine.slot import read_slot
+from harness.errors import EngineError, HarnessError
 from harness.parsers import registry, runtime
 from harness.targets import base as targets
 
@@ -98,12 +99,16 @@ class WorkerProcess:
             return False
         return True
 
-    def failure(self) -> dict[str, Any] | None:
-        """What the worker itself said was wrong (set-up or start-up check)."""
+    def failure(self, code: int) -> dict[str, Any] | None:
+        """What the worker itself said was wrong (set-up, start-up check, a full disk) when it ended with ``code``."""
         try:
             problem: dict[str, Any] = json.loads((self.settings.memory / "failure.json").read_text())
         except (OSError, ValueError):
-            return None
+            if code not in (HarnessError.exit_status, EngineError.exit_status):
+                return None
+            # Its own decision to end, and no room to say why.
+            problem = {"problem": f"cannot write {self.settings.memory}: no memory left", "status": code}
+            problem["hint"] = f"free some room in {self.settings.memory.parent}"
         return problem
 
     def death(self, code: int) -> tuple[str, str]:

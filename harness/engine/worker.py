@@ -7,6 +7,7 @@ status 3 where the start-up check finds a part that is not live.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -188,8 +189,11 @@ class Worker:
         if self.session.tally.defects > 1:
             return
         log = self.settings.log
-        write_atomic(log.with_name(f"{log.stem}-defect.txt"), "".join(traceback.format_exception(error)))
-        write_atomic(log.with_name(f"{log.stem}-defect-input"), data)
+        try:
+            write_atomic(log.with_name(f"{log.stem}-defect.txt"), "".join(traceback.format_exception(error)))
+            write_atomic(log.with_name(f"{log.stem}-defect-input"), data)
+        except OSError as full:
+            _disk_failed(self.settings, full, data)
 
     def _prove_alive(self) -> None:
         """At the first mutation the seeds have run: the log must name both tables and hold gained edges."""
@@ -260,22 +264,25 @@ class Worker:
 
     def _store(self, found: Found) -> None:
         settings = self.settings
-        store.add_finding(
-            settings.campaign,
-            id=found.id,
-            target=found.target,
-            oracle=found.oracle,
-            kind=found.kind,
-            rule=found.rule,
-            aspect=found.aspect,
-            signature=found.signature,
-            summary=found.summary,
-            data=found.smallest,
-            parser=settings.parser or "",
-            seed=settings.seed,
-            execution=found.first_execution,
-            seconds=found.first_seconds,
-        )
+        try:
+            store.add_finding(
+                settings.campaign,
+                id=found.id,
+                target=found.target,
+                oracle=found.oracle,
+                kind=found.kind,
+                rule=found.rule,
+                aspect=found.aspect,
+                signature=found.signature,
+                summary=found.summary,
+                data=found.smallest,
+                parser=settings.parser or "",
+                seed=settings.seed,
+                execution=found.first_execution,
+                seconds=found.first_seconds,
+            )
+        except OSError as error:
+            _disk_failed(settings, error, found.smallest)
         found.stored = len(found.smallest)
 
     def _write_status(self, *, final: bool = False) -> None:
@@ -312,8 +319,11 @@ class Worker:
         if final:
             status["semantic_keys"] = [str(key) for key in self.counters.index]
         temporary = self.settings.memory / (STATUS + ".tmp")
-        temporary.write_text(json.dumps(status))
-        temporary.rename(self.settings.memory / STATUS)
+        try:
+            temporary.write_text(json.dumps(status))
+            temporary.rename(self.settings.memory / STATUS)
+        except OSError as error:
+            _disk_failed(self.settings, error)
 
     def finish(self) -> NoReturn:
         """Write what is left and end the process as atheris would."""
@@ -322,6 +332,19 @@ class Worker:
             self._recorder.close()
         sys.stdout.flush()
         os._exit(0)
+
+
+def _disk_failed(settings: WorkerSettings, error: OSError, data: bytes = b"") -> NoReturn:
+    """Neither the parser's fault nor ours. ``data`` joins the corpus in memory, where the next campaign finds it."""
+    place = error.filename or f"in {settings.campaign} or in memory, {settings.memory.parent}"
+    problem = f"cannot write {place}: {error.strerror}"
+    failure = {"problem": problem, "hint": memory.TAKEN_OVER, "status": HarnessError.exit_status}
+    # Where memory is full too, the exit status alone must do.
+    with contextlib.suppress(OSError):
+        write_atomic(settings.memory / "failure.json", json.dumps(failure))
+        if data:
+            corpus_store.add(settings.memory / "corpus", data)
+    os._exit(HarnessError.exit_status)
 
 
 def main() -> NoReturn:
@@ -335,6 +358,8 @@ def main() -> NoReturn:
         problem = {"problem": str(error), "hint": error.hint, "status": error.exit_status}
         write_atomic(settings.memory / "failure.json", json.dumps(problem))
         os._exit(error.exit_status if isinstance(error, EngineError) else 2)
+    except OSError as error:
+        _disk_failed(settings, error)
 
 
 if __name__ == "__main__":

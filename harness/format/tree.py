@@ -191,13 +191,6 @@ class Doc:
         size = len(header)
         return (_PREFIXES[size] if size < 4096 else prefix(size)) + header + buffer
 
-    def cut(self, member: Member) -> Span:
-        """Return the span of ``member`` with one comma, so that splicing it out leaves no comma too many."""
-        at = self.members.index(member)
-        if at + 1 < len(self.members):
-            return member.key[0], self.members[at + 1].key[0]
-        return self.members[at - 1].value[1] if at else member.key[0], member.value[1]
-
     # -- tokens -----------------------------------------------------------------------------------------------
 
     def scan(self) -> bytes:

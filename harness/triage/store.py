@@ -25,6 +25,7 @@ from harness.triage.signature import signature as sign
 
 INPUT = "input"
 ABOUT = "finding.json"
+_DAMAGED = "the input beside it is untouched (`harness repro` runs it as a file); move the folder away to go on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +176,7 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise HarnessError(f"{path}: {error.strerror}", hint="check the campaign's folder") from error
     except (ValueError, TypeError) as error:
-        raise HarnessError(
-            f"{path} is damaged: {error}", hint="the input beside it is untouched; `harness repro` runs it as a file"
-        ) from error
+        raise HarnessError(f"{path} is damaged: {error}", hint=_DAMAGED) from error
     return about
 
 
@@ -192,7 +191,7 @@ def _stored(folder: Path) -> Stored:
             **{name: about[name] for name in Stored.__slots__ if name not in ("folder", "guard", "about")},
         )
     except KeyError as error:
-        raise HarnessError(f"{path} lacks the field {error}", hint="the input beside it is untouched; `harness repro` runs it as a file") from error  # fmt: skip
+        raise HarnessError(f"{path} lacks the field {error}", hint=_DAMAGED) from error
 
 
 def findings(campaign: Path) -> list[Stored]:

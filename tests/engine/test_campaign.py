@@ -191,3 +191,15 @@ def test_json_is_the_ledgers_entry(fuzz: Fuzz) -> None:
     done = fuzz("--target", "deserialize", "--runs", "500", "--json")
     printed = json.loads(done.stdout)
     assert {**printed, "campaign": ""} == {**fuzz.session(), "campaign": ""}
+
+
+def test_foreign_files_in_a_campaigns_corpus_are_named_and_left_alone(fuzz: Fuzz) -> None:
+    folder = fuzz.campaign / "corpus" / "deserialize"
+    folder.mkdir(parents=True)
+    (folder / "notes.txt").write_text("mine")
+    (folder / ("0" * 40)).mkdir()
+    done = fuzz("--target", "deserialize", "--runs", "500")
+    assert done.returncode in (0, 1), done.stderr
+    assert f"{folder}: skipped 2 foreign files: " in done.stderr
+    assert "notes.txt (name is no SHA-1)" in done.stderr
+    assert (folder / "notes.txt").read_text() == "mine"

@@ -111,7 +111,7 @@ def test_memory_stays_bounded() -> None:
         mutator(generate(Rng(seed)), 4096, seed)
     held = len(mutator._young) + len(mutator._old)
     assert held <= 2 * 4096
-    assert len(mutator._rng.bank.names.parts) <= 512
+    assert len(mutator._rng.bank.shapes.parts) <= 512
     assert len(mutator._made) < 2 * 65536
 
 
