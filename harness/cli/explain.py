@@ -24,8 +24,8 @@ def command(what: str, width: int) -> int:
     """
     named = resolve(what)
     target = base.get(named.target) if named.target else None
-    words = base.explain(target, named.data()) if target is not None else None
-    if words is not None:
+    words = base.explain(target, named.data()) if target is not None else ""
+    if words:
         click.echo(words, nl=False)
         return 0
     size = inputs.size_of(named.path)

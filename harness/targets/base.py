@@ -181,22 +181,22 @@ def features(target: Target, observation: Observation) -> Iterable[Hashable]:
     return () if own is None else own(observation)
 
 
-def seeds(target: Target) -> dict[str, bytes] | None:
-    """Programs to start from, by a word that says what each is; from its method ``seeds``. None where it has none."""
+def seeds(target: Target) -> dict[str, bytes]:
+    """Programs to start from, by a word that says what each is; from its method ``seeds``. Empty where it has none."""
     own = getattr(target, "seeds", None)
-    return None if own is None else dict(own())
+    return {} if own is None else dict(own())
 
 
-def explain(target: Target, data: bytes) -> str | None:
-    """A program in words, or as the Python it stands for; from its method ``explain``. None for files."""
+def explain(target: Target, data: bytes) -> str:
+    """A program in words, or as the Python it stands for; from its method ``explain``. "" for files."""
     own = getattr(target, "explain", None)
-    return None if own is None else str(own(data))
+    return "" if own is None else str(own(data))
 
 
-def script(target: Target, data: bytes) -> str | None:
+def script(target: Target, data: bytes) -> str:
     """Source of a generator ``calls()`` for a reproducer (:mod:`harness.programs.sources`); from its method ``script``.
 
-    None for targets whose inputs are files.
+    "" for targets whose inputs are files.
     """
     own = getattr(target, "script", None)
-    return None if own is None else str(own(data))
+    return "" if own is None else str(own(data))

@@ -57,7 +57,7 @@ def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> s
     check, wrong = _check(crash)
     target = base.get(crash.target)
     calls = base.script(target, data)
-    if calls is not None:
+    if calls:
         return _template("reproduce_program.py.j2").render(
             title=_plain(f"{crash.id}: {crash.summary}"),
             why=_plain(crash.why),
