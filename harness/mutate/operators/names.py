@@ -28,7 +28,7 @@ def reserved(doc: Doc, rng: Rng) -> list[bytes]:
     return doc.splice(*rng.choice(doc.tensors).key, *rng.some(_RESERVED))
 
 
-@operator("name.equal", "deep", tensors=2)
+@operator("name.equal", "deep", tensors=2, dear=True)
 def equal(doc: Doc, rng: Rng) -> list[bytes]:
     """Two tensors of one name, spelled alike or by other escapes; all else stays consistent."""
     tensors = doc.tensors

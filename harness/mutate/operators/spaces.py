@@ -19,13 +19,13 @@ def padding(doc: Doc, rng: Rng) -> list[bytes]:
     return doc.splice(doc.end, doc.end, *[b" " * count for count in counts])
 
 
-@operator("space.padding-other", "deep")
+@operator("space.padding-other", "deep", dear=True)
 def padding_other(doc: Doc, rng: Rng) -> list[bytes]:
     """White space that is no space, or a NUL, after the header."""
     return doc.splice(doc.end, doc.end, *rng.some(_OTHER))
 
 
-@operator("space.leading", "deep")
+@operator("space.leading", "deep", dear=True)
 def leading(doc: Doc, rng: Rng) -> list[bytes]:
     """White space before the header's first brace."""
     return doc.splice(LENGTH, LENGTH, *rng.some(_SPACES))
