@@ -77,7 +77,7 @@ class Tally:
     timed: int = 0
     mutate_ns: int = 0
     mutate_timed: int = 0
-    #: All of the time that judging in full took, the examination of new members included.
+    #: All of the time that judging in full took where it had waited; the examination of new members is not in it.
     settle_ns: int = 0
     found: dict[tuple[str, str, str, str], Found] = field(default_factory=dict)
 
