@@ -84,6 +84,7 @@ class Worker:
             oracles=settings.oracles,
             semantics=settings.semantics,
             refused_sample=settings.refused_sample,
+            runs=settings.runs,
             on_new=self._store,
             on_tick=self._tick,
             on_defect=self._defect,
@@ -122,20 +123,13 @@ class Worker:
 
     def _callback(self) -> Callable[[bytes], None]:
         """The session's ``execute``, with what this run needs around it and nothing more."""
-        runs, execute, tally = self.settings.runs, self.session.execute, self.session.tally
         guards = [[word.encode() for word in json.loads(words)] for words in self.settings.guards]
-
-        def bounded(data: bytes) -> None:
-            execute(data)
-            if tally.executions >= runs:
-                self.finish()
-
+        execute = self.session.executor(self.mutator)
         if not self.settings.oracles and self.settings.mutator == "replay":
             execute = self.session.bare
         if self.settings.record is not None and self.settings.mutator != "replay":
-            self._recorder = recording.Recorder(self.settings.record, execute, skip=runs - recording.MOST)
+            self._recorder = recording.Recorder(self.settings.record, execute, skip=self.settings.runs - recording.MOST)
             execute = self._recorder
-        inner = bounded if runs else execute
 
         def guarded(data: bytes) -> None:
             for words in guards:
@@ -145,9 +139,9 @@ class Worker:
                 else:
                     self._skip(data)
                     return
-            inner(data)
+            execute(data)
 
-        return guarded if guards else inner
+        return guarded if guards else execute
 
     def _skip(self, data: bytes) -> None:
         """An input that is known to kill: counted, and now and then left for the supervisor's isolated child."""
@@ -161,27 +155,37 @@ class Worker:
         session, mutator = self.session, self.mutator
         tally = session.tally
         try:
-            if not self._checked:
-                self._prove_alive()
-            if mutator.fresh:
-                session.members(mutator.fresh)
-                mutator.fresh.clear()
-            if session.pending and tally.executions >= session.next_look:
-                session.examine()
+            if not mutator.ready:
+                session.at_once = False
+                if session.again:
+                    session.at_once = mutator.expect_valid = True
+                    return session.again.pop()
+                self._between()
             if tally.executions & 255:
-                made = mutator(data, max_size, seed)
-            else:
-                start = time.thread_time_ns()
-                made = mutator(data, max_size, seed)
-                tally.mutate_ns += time.thread_time_ns() - start
-                tally.mutate_timed += 1
-            session.expect_valid = mutator.expect_valid
+                return mutator(data, max_size, seed)
+            start = time.thread_time_ns()
+            made = mutator(data, max_size, seed)
+            tally.mutate_ns += time.thread_time_ns() - start
+            tally.mutate_timed += 1
             return made
         except Exception as error:
-            session.expect_valid = False
+            mutator.expect_valid = False
             self._defect(error, data)
             made = self.atheris.Mutate(data, max_size)
             return bytes(made)
+
+    def _between(self) -> None:
+        """What waits until a batch of mutations is used up: judging in full, and a look at new members."""
+        session, mutator = self.session, self.mutator
+        if not self._checked:
+            self._prove_alive()
+        if mutator.fresh:
+            session.members(mutator.fresh)
+            mutator.fresh.clear()
+        if session.due():
+            session.settle()
+        if session.pending and session.tally.executions >= session.next_look:
+            session.examine()
 
     def _defect(self, error: Exception, data: bytes) -> None:
         """Mutator or oracle raised: a defect of the harness. Counted; the first of a worker is kept with its input."""
@@ -256,8 +260,9 @@ class Worker:
 
     def _tick(self) -> None:
         now = time.monotonic()
-        late = self.settings.seconds and now - self.started >= self.settings.seconds
-        if late or self._stop:
+        runs, seconds = self.settings.runs, self.settings.seconds
+        done = (seconds and now - self.started >= seconds) or (runs and self.session.tally.executions >= runs)
+        if done or self._stop:
             self.finish()
         if now - self._status_at >= _STATUS_EVERY:
             self._write_status()
@@ -326,7 +331,8 @@ class Worker:
             _disk_failed(self.settings, error)
 
     def finish(self) -> NoReturn:
-        """Write what is left and end the process as atheris would."""
+        """Judge and write what is left, and end the process as atheris would."""
+        self.session.settle()
         self._write_status(final=True)
         if self._recorder is not None:
             self._recorder.close()

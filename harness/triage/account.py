@@ -25,6 +25,8 @@ _MISREAD = {
 
 def account(finding: Finding) -> tuple[str, str]:
     """``(why, sentence)`` of a finding; the sentence is "" where no text settles it."""
+    if finding.rule == "metamorphic.serialized-again":
+        return "The library refuses, or reads otherwise, what it wrote itself of what it read itself.", ""
     if finding.rule.startswith("metamorphic."):
         relation = finding.rule.removeprefix("metamorphic.").replace("-", " ")
         why = f"The same content is read in two ways, depending on {relation}: the parser contradicts itself, so one of the two is wrong."  # fmt: skip
