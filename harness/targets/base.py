@@ -44,12 +44,14 @@ __all__ = [
     "Target",
     "broken",
     "classify",
+    "core",
     "describe",
     "explain",
     "features",
     "get",
     "missing",
     "oracles",
+    "packages",
     "script",
     "seeds",
     "targets",
@@ -88,6 +90,8 @@ _BUILTIN = {
     "model": "harness.targets.model:Model",
     "huge": "harness.targets.huge:Huge",
     "slices": "harness.targets.slices:Slices",
+    "backends": "harness.targets.backends:Backends",
+    "numpy": "harness.targets.numpy:Numpy",
 }
 
 
@@ -152,6 +156,19 @@ def missing(target: Target) -> str:
     needs: tuple[str, ...] = getattr(target, "needs", ())
     absent = [name for name in needs if importlib.util.find_spec(name) is None]
     return f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} not installed" if absent else ""
+
+
+def packages(target: Target) -> tuple[str, ...]:
+    """What a reproducer has to have installed beside safetensors; from its attribute ``packages``, else from ``needs``."""
+    return tuple(getattr(target, "packages", getattr(target, "needs", ())))
+
+
+def core(target: Target) -> tuple[str, tuple[str, ...]]:
+    """The target that it stands on, so that what is known of that one is not found again, and the names of its own calls.
+
+    From its attributes ``core`` and ``calls``; ``("", ())`` where it stands on none.
+    """
+    return str(getattr(target, "core", "")), tuple(getattr(target, "calls", ()))
 
 
 def unit(target: Target) -> int:
