@@ -49,11 +49,13 @@ __all__ = [
     "explain",
     "features",
     "get",
+    "install",
     "missing",
     "oracles",
     "packages",
     "script",
     "seeds",
+    "start_s",
     "targets",
     "timeout_s",
     "unit",
@@ -92,6 +94,7 @@ _BUILTIN = {
     "slices": "harness.targets.slices:Slices",
     "backends": "harness.targets.backends:Backends",
     "numpy": "harness.targets.numpy:Numpy",
+    "torch": "harness.targets.torch:Torch",
 }
 
 
@@ -158,6 +161,11 @@ def missing(target: Target) -> str:
     return f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} not installed" if absent else ""
 
 
+def install(target: Target) -> str:
+    """How to get what it needs: the extra of its attribute ``extra``, else of its own name."""
+    return f"pip install 'safetensors-harness[{getattr(target, 'extra', target.name)}]'"
+
+
 def packages(target: Target) -> tuple[str, ...]:
     """What a reproducer has to have installed beside safetensors; from its attribute ``packages``, else from ``needs``."""
     return tuple(getattr(target, "packages", getattr(target, "needs", ())))
@@ -185,6 +193,11 @@ def vocabulary(target: Target) -> Vocabulary | None:
 def timeout_s(target: Target) -> float:
     """Seconds that one run may take, from its attribute ``timeout_s``; 10 where it has none."""
     return float(getattr(target, "timeout_s", 10.0))
+
+
+def start_s(target: Target) -> float:
+    """Seconds that opening it may take, from its attribute ``start_s``; 120 where it has none: a framework loads slowly."""
+    return float(getattr(target, "start_s", 120.0))
 
 
 def oracles(target: Target) -> tuple[str, ...]:
