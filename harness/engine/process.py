@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.engine import memory
+from harness.engine.opening import is_open
 from harness.engine.settings import WorkerSettings
 from harness.engine.slot import read_slot
 from harness.errors import EngineError, HarnessError
@@ -117,6 +118,12 @@ class WorkerProcess:
             name = signal.Signals(-code).name
             return ("memory" if name == "SIGKILL" else "crash"), name
         return _LIBFUZZER.get(code, "crash"), f"exit status {code}"
+
+    def late(self) -> bool:
+        """Whether it should have opened its target by now and has not."""
+        if is_open(self.settings.memory):
+            return False
+        return time.monotonic() - self.started > targets.start_s(targets.get(self.settings.target))
 
     def last_input(self) -> bytes | None:
         """The input that was running, from shared memory."""

@@ -25,6 +25,7 @@ from harness.engine import memory, recording
 from harness.engine.checks import check_log, check_native
 from harness.engine.guarded import GUARDED
 from harness.engine.loading import load
+from harness.engine.opening import open_target, opened
 from harness.engine.own_mutator import OwnMutator
 from harness.engine.semantics import SIZE, SemanticCounters
 from harness.engine.session import Session
@@ -74,8 +75,9 @@ class Worker:
         self.counters = SemanticCounters()
         if settings.semantics:
             self.counters.register()
-        run = target.open(module)
+        run = open_target(target, module, atheris)
         native = check_native(parser, target, run) if target.uses_parser else 0
+        opened(settings.memory)
         self.session = Session(
             target,
             run,

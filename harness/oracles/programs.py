@@ -1,10 +1,11 @@
-"""The oracles that judge programs, by the name under which a target asks for them."""
+"""The oracles that judge several calls at once, by the name under which a target asks for them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from harness.observation import Observation
+from harness.oracles import agreement, resaved
 from harness.oracles import numpy as against_numpy
 from harness.oracles.base import Finding
 
@@ -12,6 +13,8 @@ Check = Callable[[bytes, Observation], list[Finding]]
 
 ORACLES: dict[str, Check] = {
     "numpy": against_numpy.check,
+    "agreement": agreement.check,
+    "resaved": resaved.check,
 }
 
 

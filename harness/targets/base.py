@@ -44,14 +44,18 @@ __all__ = [
     "Target",
     "broken",
     "classify",
+    "core",
     "describe",
     "explain",
     "features",
     "get",
+    "install",
     "missing",
     "oracles",
+    "packages",
     "script",
     "seeds",
+    "start_s",
     "targets",
     "timeout_s",
     "unit",
@@ -88,6 +92,9 @@ _BUILTIN = {
     "model": "harness.targets.model:Model",
     "huge": "harness.targets.huge:Huge",
     "slices": "harness.targets.slices:Slices",
+    "backends": "harness.targets.backends:Backends",
+    "numpy": "harness.targets.numpy:Numpy",
+    "torch": "harness.targets.torch:Torch",
 }
 
 
@@ -154,6 +161,24 @@ def missing(target: Target) -> str:
     return f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} not installed" if absent else ""
 
 
+def install(target: Target) -> str:
+    """How to get what it needs: the extra of its attribute ``extra``, else of its own name."""
+    return f"pip install 'safetensors-harness[{getattr(target, 'extra', target.name)}]'"
+
+
+def packages(target: Target) -> tuple[str, ...]:
+    """What a reproducer has to have installed beside safetensors; from its attribute ``packages``, else from ``needs``."""
+    return tuple(getattr(target, "packages", getattr(target, "needs", ())))
+
+
+def core(target: Target) -> tuple[str, tuple[str, ...]]:
+    """The target that it stands on, so that what is known of that one is not found again, and the names of its own calls.
+
+    From its attributes ``core`` and ``calls``; ``("", ())`` where it stands on none.
+    """
+    return str(getattr(target, "core", "")), tuple(getattr(target, "calls", ()))
+
+
 def unit(target: Target) -> int:
     """Bytes of one step where inputs are programs made of steps, from its attribute ``unit``; 0 where they are files."""
     return int(getattr(target, "unit", 0))
@@ -168,6 +193,11 @@ def vocabulary(target: Target) -> Vocabulary | None:
 def timeout_s(target: Target) -> float:
     """Seconds that one run may take, from its attribute ``timeout_s``; 10 where it has none."""
     return float(getattr(target, "timeout_s", 10.0))
+
+
+def start_s(target: Target) -> float:
+    """Seconds that opening it may take, from its attribute ``start_s``; 120 where it has none: a framework loads slowly."""
+    return float(getattr(target, "start_s", 120.0))
 
 
 def oracles(target: Target) -> tuple[str, ...]:

@@ -31,6 +31,13 @@ def account(finding: Finding) -> tuple[str, str]:
         relation = finding.rule.removeprefix("metamorphic.").replace("-", " ")
         why = f"The same content is read in two ways, depending on {relation}: the parser contradicts itself, so one of the two is wrong."  # fmt: skip
         return why, ""
+    if finding.oracle == "agreement":
+        return (
+            f"The same file is not the same by every way of reading it, so one of the two is wrong: {finding.summary}.",
+            "",
+        )
+    if finding.oracle == "resaved":
+        return f"What was loaded and saved again is not what it was: {finding.summary}.", ""
     if finding.oracle == "numpy":
         return f"A part of a tensor is not the part that numpy gives of the whole: {finding.summary}.", _SLICE
     if finding.kind in ("panic", "contract"):

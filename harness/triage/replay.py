@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 import harness
-from harness.errors import EngineError
+from harness.errors import EngineError, HarnessError
 from harness.finding import Finding
 from harness.parsers.registry import Parser
 from harness.targets import base
@@ -97,6 +97,8 @@ class Replayer:
     ) -> None:
         self.parser = parser
         self.target = target_named(target)
+        if reason := base.missing(self.target):
+            raise HarnessError(f"target {target} cannot run: {reason}", hint=base.install(self.target))
         self.relations = relations
         self.memory_mb = memory_mb or self.target.memory_mb
         self._child: subprocess.Popen[bytes] | None = None

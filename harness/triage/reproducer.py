@@ -11,15 +11,17 @@ import hashlib
 import lzma
 import pprint
 import textwrap
+from collections.abc import Iterable
 from importlib.resources import files
 from typing import Any
 
 import jinja2
 
+from harness.format.dtypes import DTYPE_BITS
 from harness.format.judge import judge
 from harness.observation import ACCEPT, PANIC, RAISE, REJECT
 from harness.oracles.rewrite import WRITER_DTYPES
-from harness.targets import base
+from harness.targets import base, loaders
 from harness.targets.huge_layout import Layout, build
 from harness.targets.huge_program import decode, halved
 from harness.triage.crashes import INPUT, Crash
@@ -62,7 +64,7 @@ def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> s
             title=_plain(f"{crash.id}: {crash.summary}"),
             why=_plain(crash.why),
             releases=", ".join(crash.releases) or "0.8.0",
-            needs=" ".join(("numpy", *getattr(target, "needs", ()))),
+            needs=" ".join(dict.fromkeys(("numpy", *base.packages(target)))),
             should=repr(_PROGRAM_SHOULD.get(crash.oracle, _SHOULD.get(crash.kind, _SHOULD["raise"]))),
             check=check if check == "deadly" or wrong in (PANIC, RAISE) else "compare",
             wrong=wrong,
@@ -82,9 +84,16 @@ def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> s
         "should": repr(_should(crash, check, wrong)),
         "check": check,
         "wrong": wrong,
-        "error": repr(error.partition(":")[0]) if wrong == RAISE and error else "",
+        "error": repr(_error(crash, error)) if wrong == RAISE and error else "",
         "memory_mb": target.memory_mb,
+        "needs": " ".join(dict.fromkeys(("numpy", *base.packages(target)))),
+        "loader": _loader(crash, check, target) if isinstance(target, loaders.Loader) else "",
     }
+    if check == "agreement":
+        values["pair"] = _pair(crash)
+        values["holds"] = _wrapped(sorted(_holds(target, values["pair"][0])))
+    if check == "saved":
+        values["call"] = crash.aspect.partition(":")[0]
     if check == "misread":
         values |= _expected(data)
     if check == "written":
@@ -105,6 +114,8 @@ def _check(crash: Crash) -> tuple[str, str]:
         return "deadly", crash.kind
     if crash.rule == "metamorphic.serialized-again":
         return "written", ""
+    if crash.oracle in ("agreement", "resaved"):
+        return ("agreement" if crash.oracle == "agreement" else "saved"), ""
     if crash.rule.startswith("metamorphic."):
         return "relation", ""
     if crash.rule == "misread":
@@ -121,9 +132,52 @@ def _check(crash: Crash) -> tuple[str, str]:
 def _should(crash: Crash, check: str, wrong: str) -> str:
     if crash.rule.startswith("metamorphic."):
         return "what was written reads as what was given" if check == "written" else "both read the same"
+    if check == "agreement":
+        return "both give the same, or the same refusal"
+    if check == "saved":
+        return "what is saved reads as what was given, and the dictionary stays as it was"
     if wrong == ACCEPT:
         return f"the file is refused: {crash.sentence}" if crash.sentence else "the file is refused"
     return _SHOULD.get(crash.rule, _SHOULD.get(wrong, _SHOULD["misread"]))
+
+
+def _error(crash: Crash, error: str) -> str:
+    """The type of the exception: of several entry points, of the one that the finding is about."""
+    words = crash.aspect.split(": ")
+    several = isinstance(base.get(crash.target), loaders.Loader) and crash.oracle == "contract"
+    return words[1] if several else error.partition(":")[0]
+
+
+def _pair(crash: Crash) -> list[str]:
+    """The two entry points that differ."""
+    return crash.rule.removeprefix("agreement.").split("-")
+
+
+def _holds(target: base.Target, first: str) -> Iterable[str]:
+    """The dtypes that the second way must not refuse where the first reads them: all of them within one framework."""
+    return target.holds_here() if first == "deserialize" and isinstance(target, loaders.Loader) else DTYPE_BITS
+
+
+def _loader(crash: Crash, check: str, target: loaders.Loader) -> str:
+    """How each entry point of a framework reads."""
+    # The aspect of an error is "CALL: TYPE: MESSAGE".
+    call = crash.aspect.partition(": ")[0] if crash.kind in ("contract", "panic") and crash.oracle == "contract" else ""
+    return _template("reproduce_loader.py.j2").render(
+        imports=target.imports,
+        last=target.imports[0].rpartition(".")[2],
+        words=_wrapped(loaders.DTYPE_OF_WORD),
+        calls=_wrapped(target.calls),
+        kind=target.kind,
+        raw=target.raw,
+        module=target.module,
+        framework=target.framework,
+        call=call or loaders.MAIN,
+        strict=check == "outcome",
+    )
+
+
+def _wrapped(value: object) -> str:
+    return pprint.pformat(value, width=110, compact=True, sort_dicts=False)
 
 
 def _plain(text: str) -> str:

@@ -32,6 +32,8 @@ def severity(kind: str, rule: str, aspect: str) -> str:
         return DENIAL
     if kind == "contract":
         return WRONG_EXCEPTION
+    if rule == "resaved.refused" or aspect.startswith(("outcome:", "tensor:")):
+        return STRICTNESS
     if kind == "roundtrip":
         return WRONG_DATA
     if rule == "refused":
