@@ -31,6 +31,13 @@ def account(finding: Finding) -> tuple[str, str]:
         return why, ""
     if finding.oracle == "numpy":
         return f"A part of a tensor is not the part that numpy gives of the whole: {finding.summary}.", _SLICE
+    if finding.oracle == "parallel":
+        what = (
+            "A part that lies within the tensor is refused"
+            if finding.rule == "refused"
+            else "The parts are not the whole"
+        )
+        return f"{what}: {finding.summary}. Ranks that split a tensor among them take such parts.", _SLICE
     if finding.kind in ("panic", "contract"):
         what = "A panic" if finding.kind == "panic" else "An exception of another kind"
         why = (

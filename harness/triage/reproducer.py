@@ -37,6 +37,7 @@ _SHOULD = {
 # Of programs, by oracle.
 _PROGRAM_SHOULD = {
     "numpy": "each call gives what numpy gives of the whole array, or is refused with SafetensorError",
+    "parallel": "each rank gets its part of the tensor, and the parts put together are the whole",
     "contract": "each call gives something, or is refused with SafetensorError",
 }
 # Relations after which the other file holds something more, or elsewhere.
@@ -64,7 +65,11 @@ def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> s
             releases=", ".join(crash.releases) or "0.8.0",
             needs=" ".join(("numpy", *getattr(target, "needs", ()))),
             should=repr(_PROGRAM_SHOULD.get(crash.oracle, _SHOULD.get(crash.kind, _SHOULD["raise"]))),
-            check=check if check == "deadly" or wrong in (PANIC, RAISE) else "compare",
+            check=check
+            if check == "deadly" or wrong in (PANIC, RAISE)
+            else "refused"
+            if wrong == REJECT
+            else "compare",
             wrong=wrong,
             # The aspect of an error is "CALL: TYPE: MESSAGE".
             error=repr(crash.aspect.split(": ")[1]) if wrong == RAISE else "",
