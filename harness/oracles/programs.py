@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from harness.observation import Observation
 from harness.oracles import numpy as against_numpy
-from harness.oracles import parallel
+from harness.oracles import parallel, quantized
 from harness.oracles.base import Finding
 
 Check = Callable[[bytes, Observation], list[Finding]]
@@ -14,6 +14,7 @@ Check = Callable[[bytes, Observation], list[Finding]]
 ORACLES: dict[str, Check] = {
     "numpy": against_numpy.check,
     "parallel": parallel.check,
+    "quantized": quantized.check,
 }
 
 

@@ -187,8 +187,8 @@ def decode(program: bytes) -> Program:
         if step[0] == _STAGES:
             calls.append(_stages(step, count))
         else:
-            tensor = step[1] % count
-            calls.append(_call(step, tensor, made[tensor][2]))
+            place = step[1] % count
+            calls.append(_call(step, place, made[place][2]))
     return Program(made, backends, keep, tuple(calls))
 
 

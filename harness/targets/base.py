@@ -89,6 +89,7 @@ _BUILTIN = {
     "huge": "harness.targets.huge:Huge",
     "slices": "harness.targets.slices:Slices",
     "parallel": "harness.targets.parallel:Parallel",
+    "quantized": "harness.targets.quantized:Quantized",
 }
 
 

@@ -38,6 +38,8 @@ def account(finding: Finding) -> tuple[str, str]:
             else "The parts are not the whole"
         )
         return f"{what}: {finding.summary}. Ranks that split a tensor among them take such parts.", _SLICE
+    if finding.oracle == "quantized":
+        return f"What a quantised checkpoint holds is not what is read of it: {finding.summary}.", _OFFSETS
     if finding.kind in ("panic", "contract"):
         what = "A panic" if finding.kind == "panic" else "An exception of another kind"
         why = (
