@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from harness.observation import Observation
 from harness.oracles import numpy as against_numpy
-from harness.oracles import parallel, quantized
+from harness.oracles import parallel, quantized, shards
 from harness.oracles.base import Finding
 
 Check = Callable[[bytes, Observation], list[Finding]]
@@ -15,6 +15,7 @@ ORACLES: dict[str, Check] = {
     "numpy": against_numpy.check,
     "parallel": parallel.check,
     "quantized": quantized.check,
+    "shards": shards.check,
 }
 
 

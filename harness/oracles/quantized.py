@@ -84,8 +84,12 @@ def _compare(call: str, held: Held, source: str, value: Any) -> list[Finding]:
     rule, width = f"quantized.{call}", _width(held.dtype)
     part = cut(held, source)
     shape = None if part is None else stored_shape(held.dtype, part[0])
-    if part is None or shape is None:
+    if part is None or (shape is None and part[1]):
         return _found(rule, f"accepted/{width}", f"{words}: given as {list(value.shape)}, where there is no such part")
+    if shape is None:
+        return _found(
+            rule, f"shape/{width}", f"{words}: two to a byte there is no shape {list(part[0])}, and it is given"
+        )
     if tuple(value.shape) != shape:
         return _found(
             rule, f"shape/{width}", f"{words} should have shape {list(shape)} in memory, and has {list(value.shape)}"

@@ -37,10 +37,7 @@ def calls(program: Program) -> str:
     opened = f'safetensors.safe_open(str(path), framework="numpy", backend="{program.backend}")'
     text = f"FILE = {file(program.tensors)!r}\n\nCONTENT = {{{names}}}\n\n\n"
     text += (
-        "def part(kind, shape, data):\n"
-        '    """An array of these bytes; kind is numpy\'s name of the dtype, or the width of an element in bytes."""\n'
-        '    made = numpy.frombuffer(data, kind if isinstance(kind, str) else f"V{kind}")\n'
-        "    return made.reshape(shape)\n\n\n"
+        "def part(kind, shape, data):\n    return numpy.frombuffer(data, kind).reshape(shape)\n\n\n"
         "def refused():\n"
         '    raise ValueError("to be refused")\n\n\n'
     )

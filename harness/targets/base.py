@@ -90,6 +90,7 @@ _BUILTIN = {
     "slices": "harness.targets.slices:Slices",
     "parallel": "harness.targets.parallel:Parallel",
     "quantized": "harness.targets.quantized:Quantized",
+    "shards": "harness.targets.shards:Shards",
 }
 
 

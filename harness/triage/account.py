@@ -38,6 +38,8 @@ def account(finding: Finding) -> tuple[str, str]:
             else "The parts are not the whole"
         )
         return f"{what}: {finding.summary}. Ranks that split a tensor among them take such parts.", _SLICE
+    if finding.oracle == "shards":
+        return f"The index says where each tensor is, and something else is read: {finding.summary}.", ""
     if finding.oracle == "quantized":
         return f"What a quantised checkpoint holds is not what is read of it: {finding.summary}.", _OFFSETS
     if finding.kind in ("panic", "contract"):

@@ -39,6 +39,7 @@ _PROGRAM_SHOULD = {
     "numpy": "each call gives what numpy gives of the whole array, or is refused with SafetensorError",
     "parallel": "each rank gets its part of the tensor, and the parts put together are the whole",
     "quantized": "the bytes that went in come out, and what disagrees with its own bytes is refused",
+    "shards": "each tensor comes from the file that the index names, and a folder that is out of order is refused",
     "contract": "each call gives something, or is refused with SafetensorError",
 }
 # Relations after which the other file holds something more, or elsewhere.
