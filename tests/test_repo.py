@@ -101,7 +101,7 @@ def test_every_command_shows_an_example_that_it_takes(name: str) -> None:
 
 def test_the_extras_are_the_frameworks_and_our_own_tools() -> None:
     extras = set(PROJECT["project"]["optional-dependencies"])
-    assert extras == {"torch", "jax", "tensorflow", "paddle", "mlx", "test", "dev"}
+    assert extras == {"torch", "jax", "tensorflow", "paddle", "mlx", "hub", "test", "dev"}
 
 
 def locked(name: str) -> list[tuple[str, str, str]]:

@@ -95,6 +95,9 @@ _BUILTIN = {
     "backends": "harness.targets.backends:Backends",
     "numpy": "harness.targets.numpy:Numpy",
     "torch": "harness.targets.torch:Torch",
+    "parallel": "harness.targets.parallel:Parallel",
+    "quantized": "harness.targets.quantized:Quantized",
+    "shards": "harness.targets.shards:Shards",
 }
 
 

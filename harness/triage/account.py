@@ -40,6 +40,17 @@ def account(finding: Finding) -> tuple[str, str]:
         return f"What was loaded and saved again is not what it was: {finding.summary}.", ""
     if finding.oracle == "numpy":
         return f"A part of a tensor is not the part that numpy gives of the whole: {finding.summary}.", _SLICE
+    if finding.oracle == "parallel":
+        what = (
+            "A part that lies within the tensor is refused"
+            if finding.rule == "refused"
+            else "The parts are not the whole"
+        )
+        return f"{what}: {finding.summary}. Ranks that split a tensor among them take such parts.", _SLICE
+    if finding.oracle == "shards":
+        return f"The index says where each tensor is, and something else is read: {finding.summary}.", ""
+    if finding.oracle == "quantized":
+        return f"What a quantised checkpoint holds is not what is read of it: {finding.summary}.", _OFFSETS
     if finding.kind in ("panic", "contract"):
         what = "A panic" if finding.kind == "panic" else "An exception of another kind"
         why = (

@@ -39,6 +39,9 @@ _SHOULD = {
 # Of programs, by oracle.
 _PROGRAM_SHOULD = {
     "numpy": "each call gives what numpy gives of the whole array, or is refused with SafetensorError",
+    "parallel": "each rank gets its part of the tensor, and the parts put together are the whole",
+    "quantized": "the bytes that went in come out, and what disagrees with its own bytes is refused",
+    "shards": "each tensor comes from the file that the index names, and a folder that is out of order is refused",
     "contract": "each call gives something, or is refused with SafetensorError",
 }
 # Relations after which the other file holds something more, or elsewhere.
@@ -66,7 +69,11 @@ def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> s
             releases=", ".join(crash.releases) or "0.8.0",
             needs=" ".join(dict.fromkeys(("numpy", *base.packages(target)))),
             should=repr(_PROGRAM_SHOULD.get(crash.oracle, _SHOULD.get(crash.kind, _SHOULD["raise"]))),
-            check=check if check == "deadly" or wrong in (PANIC, RAISE) else "compare",
+            check=check
+            if check == "deadly" or wrong in (PANIC, RAISE)
+            else "refused"
+            if wrong == REJECT
+            else "compare",
             wrong=wrong,
             # The aspect of an error is "CALL: TYPE: MESSAGE".
             error=repr(crash.aspect.split(": ")[1]) if wrong == RAISE else "",
