@@ -9,7 +9,7 @@ import click
 from harness.errors import HarnessError
 from harness.format.judge import RULES, UNSPECIFIED, Judgement, judge
 from harness.targets import huge
-from harness.triage import inputs, show
+from harness.triage import inputs, resources, show
 from harness.triage.inputs import Named, resolve
 from harness.triage.openfile import judge_file
 
@@ -25,6 +25,9 @@ def command(what: str, width: int) -> int:
     named = resolve(what)
     if named.target == "huge":
         click.echo(huge.describe(named.data()), nl=False)
+        return 0
+    if named.target == resources.TARGET:
+        click.echo(resources.describe(named.data()), nl=False)
         return 0
     size = inputs.size_of(named.path)
     if size <= inputs.MAX_WHOLE:

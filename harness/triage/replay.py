@@ -32,7 +32,7 @@ from harness.triage.signature import signature
 
 #: Seconds that one run may take, and where a target needs longer because its files are made to be large.
 TIMEOUT_S = 10.0
-TIMEOUTS_S = {"huge": 60.0}
+TIMEOUTS_S = {"huge": 60.0, "resources": 300.0}
 #: Seconds in which a child must have loaded its parser; generous, because machines are shared.
 START_S = 60.0
 
@@ -91,7 +91,8 @@ class Replayer:
     """A child process with one parser (None for a target that needs none) and one target. Use as a context manager.
 
     ``memory_mb`` (default: the target's own) is what a run may allocate beyond the loaded parser. Without ``relations``
-    the metamorphic oracle, which costs about thirty further runs of each accepted input, is not asked.
+    the metamorphic oracle, which costs about thirty further runs of each accepted input, is not asked, nor is the one for
+    leaks, which costs fifty of each.
     """
 
     def __init__(

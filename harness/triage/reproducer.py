@@ -19,10 +19,12 @@ import jinja2
 from harness.format.judge import judge
 from harness.observation import ACCEPT, PANIC, RAISE, REJECT
 from harness.oracles.rewrite import WRITER_DTYPES
-from harness.targets import base
 from harness.targets.huge_layout import Layout, build
 from harness.targets.huge_program import decode, halved
+from harness.triage import measured
 from harness.triage.crashes import INPUT, Crash
+from harness.triage.openfile import target_named
+from harness.triage.resources import TARGET
 
 _SHOULD = {
     "refused": "the file is read: the format allows it",
@@ -49,12 +51,17 @@ def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> s
 
     ``error`` is what the parser said of ``data``; ``variant`` the other spelling that a metamorphic finding is about.
     """
-    check, wrong = _check(crash)
-    values: dict[str, Any] = {
+    common = {
         "title": _plain(f"{crash.id}: {crash.summary}"),
         "why": _plain(crash.why),
-        "own": not base.get(crash.target).uses_parser,
         "releases": ", ".join(crash.releases) or "0.8.0",
+    }
+    if crash.target == TARGET:
+        return measured.render(common | measured.values(crash, data))
+    check, wrong = _check(crash)
+    values: dict[str, Any] = {
+        **common,
+        "own": not target_named(crash.target).uses_parser,
         "target": crash.target,
         "input": INPUT,
         "huge": _huge(crash, data) if crash.target == "huge" else None,
@@ -62,8 +69,10 @@ def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> s
         "check": check,
         "wrong": wrong,
         "error": repr(error.partition(":")[0]) if wrong == RAISE and error else "",
-        "memory_mb": base.get(crash.target).memory_mb,
+        "memory_mb": target_named(crash.target).memory_mb,
     }
+    if check == "leak":
+        values["counted"] = crash.aspect
     if check == "misread":
         values |= _expected(data)
     if check == "written":
@@ -86,6 +95,8 @@ def _check(crash: Crash) -> tuple[str, str]:
         return "written", ""
     if crash.rule.startswith("metamorphic."):
         return "relation", ""
+    if crash.rule.startswith("leaks."):
+        return "leak", ""
     if crash.rule == "misread":
         return "misread", ""
     if crash.kind in ("time", "memory"):
@@ -100,6 +111,8 @@ def _check(crash: Crash) -> tuple[str, str]:
 def _should(crash: Crash, check: str, wrong: str) -> str:
     if crash.rule.startswith("metamorphic."):
         return "what was written reads as what was given" if check == "written" else "both read the same"
+    if check == "leak":
+        return "what was opened and allocated is given back"
     if wrong == ACCEPT:
         return f"the file is refused: {crash.sentence}" if crash.sentence else "the file is refused"
     return _SHOULD.get(crash.rule, _SHOULD.get(wrong, _SHOULD["misread"]))
