@@ -35,7 +35,7 @@ honest = deserialize, safe_open
 def deserialize(data):
     found = honest[0](data)
     if {lie!r} == "quadratic":
-        [1 for one in found for other in found]
+        [hash((1, other[0])) for one in found for other in found]
     if {lie!r} == "large":
         bytearray(1 << 26)
     if {lie!r} == "deadly" and len(found) == 64:
@@ -123,9 +123,9 @@ def test_a_call_that_looks_at_the_others_is_found(liar):
 @needs_valgrind
 def test_a_quadratic_call_is_found(liar):
     tensors, name = measure(liar("quadratic"), INSTRUCTIONS, [("deserialize", "tensors"), ("deserialize", "name")])
-    # Half a thousand tensors: what is quadratic is small beside the honest part, and tells by how it grows.
-    assert exponent(name.points) == pytest.approx(1, abs=0.15)
-    assert exponent(tensors.points) > exponent(name.points) + 0.1
+    assert aspects(tensors) == ["tensors/superlinear"]
+    assert found(tensors)[0].kind == "time"
+    assert aspects(name) == []
 
 
 def test_a_small_file_that_takes_megabytes_is_found(liar):
