@@ -154,6 +154,81 @@ def findings(
     return int(bool(wrong))
 
 
+@command.command(epilog="Example: harness bench resources --call get_tensor --family tensors --family other-data")
+@click.option("--parser", metavar="NAME", help="Plain build (see `harness build --wheel`).")
+@click.option("--call", "calls", multiple=True, metavar="NAME", help="Only this entry point; may be repeated.")
+@click.option("--family", "families", multiple=True, metavar="NAME", help="Only these files; may be repeated.")
+@click.option("--cost", "costs", multiple=True, type=click.Choice(("bytes", "instructions")), help="Only this cost.")
+@click.option(
+    "--campaign",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where findings go. Default: build/campaigns/resources.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print every series as JSON at the end.")
+def resources(
+    parser: str | None,
+    calls: tuple[str, ...],
+    families: tuple[str, ...],
+    costs: tuple[str, ...],
+    campaign: Path | None,
+    as_json: bool,
+) -> int:
+    """Count what each call costs on files that grow in one thing: instructions and allocated bytes, no clock.
+
+    Some ten minutes, nearly all of them for instructions, which valgrind counts. Prints the exponent of each growth and
+    writes build/bench/resources.json. Ends with 1 when a cost grows that is not known to, else with 0.
+    """
+    from harness.bench import resources as measures
+    from harness.mutate.growth import FAMILIES
+    from harness.oracles.resources import COSTS
+    from harness.targets.calls import CALLS
+    from harness.triage.metering import valgrind
+    from harness.triage.resources import TARGET
+    from harness.triage.signature import finding_id, signature
+    from harness.triage.store import known
+
+    for asked, there in ((calls, list(CALLS)), (families, list(FAMILIES))):
+        if strange := sorted(set(asked) - set(there)):
+            raise HarnessError(f"nothing to measure is called {strange[0]!r}", hint=f"there are: {', '.join(there)}")
+    if "instructions" in (costs or COSTS):
+        valgrind()
+    build = registry.find(parser, flavour="wheel")
+    measured = measures.run(
+        build,
+        costs or COSTS,
+        calls or tuple(CALLS),
+        families or tuple(FAMILIES),
+        lambda text: click.echo(text, err=True),
+    )
+    result = {
+        "parser": build.name,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "series": measures.as_json(measured),
+    }
+    whole = not (calls or families or costs)
+    path = paths.build_dir() / "bench" / ("resources.json" if whole else "resources-part.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, json.dumps(result, indent=1))
+    found = measures.distinct(measures.findings(measured))
+    names = [finding_id(signature(TARGET, finding)) for _, finding in found]
+    new = [known(signature(TARGET, finding)) is None for _, finding in found]
+    folder = campaign or paths.campaigns_dir() / "resources"
+    measures.keep(folder, build, [pair for pair, is_new in zip(found, new, strict=True) if is_new])
+    if as_json:
+        click.echo(json.dumps(result, indent=1))
+        return int(any(new))
+    rows = measures.table(measured)
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    for name, is_new, (_, finding) in zip(names, new, found, strict=True):
+        click.echo(f"{'new' if is_new else 'known'}: {name}: {finding.summary}")
+    if any(new):
+        click.echo(f"file the new ones: harness triage --campaign {folder}")
+    return int(any(new))
+
+
 def _keep(result: dict[str, Any], path: Path) -> None:
     """Merge into the stored result, so that parts can be measured one at a time."""
     try:

@@ -58,6 +58,18 @@ def account(finding: Finding) -> tuple[str, str]:
             "library documents for files it cannot read; this goes past that."
         )
         return why, _ERRORS
+    if finding.rule.startswith("leaks."):
+        what = finding.rule.removeprefix("leaks.")
+        why = f"Each time the file is read, {what} stay behind: a process that reads files for long enough runs out of them."
+        return why, _DOS
+    if finding.rule.startswith("resources."):
+        call = finding.rule.removeprefix("resources.")
+        why = {
+            "unrelated": "A call that needs little of a file costs as much as what it does not need, which whoever made the file chose.",
+            "superlinear": "The cost grows faster than the file: a file of ten times the size costs far more than ten times as much.",
+            "multiple": "The call holds many times the memory of what it reads and gives.",
+        }.get(finding.aspect.partition("/")[2], "The cost is out of proportion.")
+        return f"{why} Seen in {call}; counted, not timed.", _DOS
     if finding.kind in ("crash", "hang", "memory", "time"):
         what = {
             "crash": "Reading the file kills the process",

@@ -16,6 +16,7 @@ from harness.triage import crashes, replay, reproducer, store
 from harness.triage.account import account
 from harness.triage.crashes import Crash
 from harness.triage.minimize import Keep, Progress, minimize
+from harness.triage.openfile import target_named
 from harness.triage.replay import Judged, Replay, Replayer
 from harness.triage.signature import finding_id, parts
 from harness.triage.store import Stored
@@ -42,12 +43,14 @@ def builds(target: str) -> list[Parser | None]:
 
     ``[None]`` for a target that runs no parser. Raises HarnessError when nothing is built.
     """
-    if not base.get(target).uses_parser:
+    driven = target_named(target)
+    if not driven.uses_parser:
         return [None]
     newest = registry.default_release()
-    found = [p for p in registry.available() if p.flavour in FLAVOURS and not p.why_not_here()]
+    flavours = getattr(driven, "flavours", FLAVOURS)
+    found = [p for p in registry.available() if p.flavour in flavours and not p.why_not_here()]
     found.sort(key=lambda p: (p.version != newest, p.version, FLAVOURS.index(p.flavour)))
-    return [*found] or [registry.find(None)]
+    return [*found] or [registry.find(None, flavours[0])]
 
 
 def newest_builds(target: str) -> list[Parser | None]:
@@ -80,7 +83,7 @@ def smallest(parser: Parser | None, target: str, sig: str, data: bytes, progress
 
 
 def _needs_relations(sig: str) -> bool:
-    return parts(sig).rule.startswith("metamorphic.")
+    return parts(sig).rule.startswith(("metamorphic.", "leaks."))
 
 
 def describe(

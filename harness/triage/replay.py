@@ -89,7 +89,8 @@ class Replayer:
     """A child process with one parser (None for a target that needs none) and one target. Use as a context manager.
 
     ``memory_mb`` (default: the target's own) is what a run may allocate beyond the loaded parser. Without ``relations``
-    the metamorphic oracle, which costs about thirty further runs of each accepted input, is not asked.
+    the metamorphic oracle, which costs about thirty further runs of each accepted input, is not asked, nor is the one for
+    leaks, which costs fifty of each.
     """
 
     def __init__(

@@ -24,7 +24,10 @@ from harness.oracles.rewrite import WRITER_DTYPES
 from harness.targets import base, loaders
 from harness.targets.huge_layout import Layout, build
 from harness.targets.huge_program import decode, halved
+from harness.triage import measured
 from harness.triage.crashes import INPUT, Crash
+from harness.triage.openfile import target_named
+from harness.triage.resources import TARGET
 
 _SHOULD = {
     "refused": "the file is read: the format allows it",
@@ -59,32 +62,33 @@ def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> s
 
     ``error`` is what the parser said of ``data``; ``variant`` the other spelling that a metamorphic finding is about.
     """
+    common = {
+        "title": _plain(f"{crash.id}: {crash.summary}"),
+        "why": _plain(crash.why),
+        "releases": ", ".join(crash.releases) or "0.8.0",
+    }
+    if crash.target == TARGET:
+        return measured.render(common | measured.values(crash, data))
     check, wrong = _check(crash)
-    target = base.get(crash.target)
+    target = target_named(crash.target)
     calls = base.script(target, data)
     if calls:
         return _template("reproduce_program.py.j2").render(
-            title=_plain(f"{crash.id}: {crash.summary}"),
-            why=_plain(crash.why),
-            releases=", ".join(crash.releases) or "0.8.0",
-            needs=" ".join(dict.fromkeys(("numpy", *base.packages(target)))),
-            should=repr(_PROGRAM_SHOULD.get(crash.oracle, _SHOULD.get(crash.kind, _SHOULD["raise"]))),
-            check=check
-            if check == "deadly" or wrong in (PANIC, RAISE)
-            else "refused"
-            if wrong == REJECT
-            else "compare",
-            wrong=wrong,
-            # The aspect of an error is "CALL: TYPE: MESSAGE".
-            error=repr(crash.aspect.split(": ")[1]) if wrong == RAISE else "",
-            calls=calls,
-            memory_mb=target.memory_mb,
+            common
+            | {
+                "needs": " ".join(dict.fromkeys(("numpy", *base.packages(target)))),
+                "should": repr(_PROGRAM_SHOULD.get(crash.oracle, _SHOULD.get(crash.kind, _SHOULD["raise"]))),
+                "check": _check_of_calls(check, wrong),
+                "wrong": wrong,
+                # The aspect of an error is "CALL: TYPE: MESSAGE".
+                "error": repr(crash.aspect.split(": ")[1]) if wrong == RAISE else "",
+                "calls": calls,
+                "memory_mb": target.memory_mb,
+            }
         )
     values: dict[str, Any] = {
-        "title": _plain(f"{crash.id}: {crash.summary}"),
-        "why": _plain(crash.why),
+        **common,
         "own": not target.uses_parser,
-        "releases": ", ".join(crash.releases) or "0.8.0",
         "target": crash.target,
         "input": INPUT,
         "huge": _huge(crash, data) if crash.target == "huge" else None,
@@ -96,6 +100,8 @@ def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> s
         "needs": " ".join(dict.fromkeys(("numpy", *base.packages(target)))),
         "loader": _loader(crash, check, target) if isinstance(target, loaders.Loader) else "",
     }
+    if check == "leak":
+        values["counted"] = crash.aspect
     if check == "agreement":
         values["pair"] = _pair(crash)
         values["holds"] = _wrapped(sorted(_holds(target, values["pair"][0])))
@@ -115,6 +121,13 @@ def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> s
     return _template("reproduce.py.j2").render(values)
 
 
+def _check_of_calls(check: str, wrong: str) -> str:
+    """Which check of the template for programs tells the defect."""
+    if check == "deadly" or wrong in (PANIC, RAISE):
+        return check
+    return "refused" if wrong == REJECT else "compare"
+
+
 def _check(crash: Crash) -> tuple[str, str]:
     """Which check of the template tells the defect, and the outcome that is wrong."""
     if crash.oracle == "isolation":
@@ -125,6 +138,8 @@ def _check(crash: Crash) -> tuple[str, str]:
         return ("agreement" if crash.oracle == "agreement" else "saved"), ""
     if crash.rule.startswith("metamorphic."):
         return "relation", ""
+    if crash.rule.startswith("leaks."):
+        return "leak", ""
     if crash.rule == "misread":
         return "misread", ""
     if crash.kind in ("time", "memory"):
@@ -143,6 +158,8 @@ def _should(crash: Crash, check: str, wrong: str) -> str:
         return "both give the same, or the same refusal"
     if check == "saved":
         return "what is saved reads as what was given, and the dictionary stays as it was"
+    if check == "leak":
+        return "what was opened and allocated is given back"
     if wrong == ACCEPT:
         return f"the file is refused: {crash.sentence}" if crash.sentence else "the file is refused"
     return _SHOULD.get(crash.rule, _SHOULD.get(wrong, _SHOULD["misread"]))

@@ -170,6 +170,11 @@ HUGE = encode((Step("tensors", 100), Step("big", 1 << 33)))
         ("safe_open|memory|memory|allocation/accept", "isolation", GOOD, 0),
         ("deserialize|differential|metamorphic.white-space|names", "metamorphic", GOOD, 0),
         ("safe_open|roundtrip|metamorphic.serialized-again|bytes", "metamorphic", GOOD, 0),
+        *(
+            (f"{target}|memory|leaks.{what}|{what}", "leaks", GOOD, 0)
+            for target in ("deserialize", "safe_open")
+            for what in ("descriptors", "mappings", "objects", "blocks", "bytes")
+        ),
         ("huge|differential|layout.hole|accepted/big", "huge", HUGE, 1),
         ("huge|differential|refused|tensors/x", "huge", HUGE, 0),
         ("huge|panic|panic|PanicException: x", "contract", HUGE, 0),
@@ -218,7 +223,9 @@ def test_findings_of_several_targets_that_are_one_defect_are_grouped():
 
 
 @pytest.mark.parametrize("kind", ["panic", "contract", "differential", "roundtrip", "memory", "time", "crash", "hang"])
-@pytest.mark.parametrize("rule", ["refused", "misread", "layout.hole", "metamorphic.padding"])
+@pytest.mark.parametrize(
+    "rule", ["refused", "misread", "layout.hole", "metamorphic.padding", "leaks.bytes", "resources.open"]
+)
 def test_every_kind_of_finding_has_an_account(kind: str, rule: str):
     why, sentence = account.account(Finding("oracle", kind, rule, "bytes", "the summary"))
     assert len(why) > 30
