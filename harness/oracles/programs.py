@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 
 from harness.observation import Observation
 from harness.oracles import numpy as against_numpy
+from harness.oracles import roundtrip
 from harness.oracles.base import Finding
 
 Check = Callable[[bytes, Observation], list[Finding]]
 
 ORACLES: dict[str, Check] = {
     "numpy": against_numpy.check,
+    "roundtrip": roundtrip.check,
 }
 
 

@@ -18,7 +18,7 @@ import jinja2
 
 from harness.format.judge import judge
 from harness.observation import ACCEPT, PANIC, RAISE, REJECT
-from harness.oracles.rewrite import WRITER_DTYPES
+from harness.programs.arrays import WRITER_DTYPES
 from harness.targets import base
 from harness.targets.huge_layout import Layout, build
 from harness.targets.huge_program import decode, halved
@@ -36,6 +36,7 @@ _SHOULD = {
 }
 # Of programs, by oracle.
 _PROGRAM_SHOULD = {
+    "roundtrip": "what is saved is what comes back, in equal bytes each time; or it is refused with a documented error",
     "numpy": "each call gives what numpy gives of the whole array, or is refused with SafetensorError",
     "contract": "each call gives something, or is refused with SafetensorError",
 }
@@ -64,7 +65,7 @@ def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> s
             releases=", ".join(crash.releases) or "0.8.0",
             needs=" ".join(("numpy", *getattr(target, "needs", ()))),
             should=repr(_PROGRAM_SHOULD.get(crash.oracle, _SHOULD.get(crash.kind, _SHOULD["raise"]))),
-            check=check if check == "deadly" or wrong in (PANIC, RAISE) else "compare",
+            check=check if check == "deadly" or wrong in (PANIC, RAISE, REJECT) else "compare",
             wrong=wrong,
             # The aspect of an error is "CALL: TYPE: MESSAGE".
             error=repr(crash.aspect.split(": ")[1]) if wrong == RAISE else "",
@@ -115,7 +116,7 @@ def _check(crash: Crash) -> tuple[str, str]:
         return "outcome", PANIC
     if crash.kind == "contract":
         return "outcome", RAISE
-    return "outcome", REJECT if crash.rule == "refused" else ACCEPT
+    return "outcome", REJECT if crash.rule in ("refused", "roundtrip.refused") else ACCEPT
 
 
 def _should(crash: Crash, check: str, wrong: str) -> str:
