@@ -6,16 +6,16 @@ steps are calls; those that read take the file written last.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 from harness.programs import specs
 from harness.programs.arrays import NUMPY_NAMES, SHAPES, WRITER_DTYPES
-from harness.programs.holders import ARRAYS, DENSE
-from harness.programs.made import CONVENTION, ODD_DTYPES, Made, make
-from harness.programs.specs import SOUND_FAULTS, Spec
+from harness.programs.holders import ARRAYS, DENSE, LAYOUTS, TYPES
+from harness.programs.made import CONVENTION, DTYPES, ODD_DTYPES, Made, make
+from harness.programs.specs import FAULTS, SOUND_FAULTS, Spec
 from harness.programs.steps import Kind, Step, Vocabulary
 
 #: Tensors of one dictionary.
@@ -33,7 +33,7 @@ _KEYS = ("'format'", "'a'", "'b'", "''", "'é'", "'quo\"te'", "'__metadata__'", 
 _VALUES = ("'pt'", "''", "'é'", r"'\n\"\\'", "'y' * 2000", r"'\0'", "'{}'", "'\U0001f917'")
 #: Metadata by number, as source; None stands for the entries that the program gives. From :data:`ODD_METADATA` on wrong.
 METADATA: tuple[str | None, ...] = (
-    None, "{}", "{str(n): 'x' for n in range(300)}", "{'a': 'x' * 100_000}",
+    None, "{}", "{str(n): 'x' for n in range(64)}", "{'a': 'x' * 10_000}",
     "{'a': 1}", "{1: 'a'}", r"{'\ud800': 'a'}", r"{'a': '\ud800'}", "[]", "'text'", "{'a': None}", "{'a': b'x'}", "1",
 )  # fmt: skip
 ODD_METADATA = 4
@@ -71,7 +71,7 @@ VOCABULARY = Vocabulary(
         Kind("resave", 6),
         Kind("nothing", 3, rare=True),
     ],
-    max_steps=10,
+    max_steps=8,
 )
 _TENSOR, _NAME, _TYPE, _ENTRY, _METADATA, _SPEC, *_ = range(len(VOCABULARY.kinds))
 _FIRST_CALL, _NOTHING = VOCABULARY.number["save"], VOCABULARY.number["nothing"]
@@ -107,7 +107,7 @@ class Died(NamedTuple):
     signal: str
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class Content:
     """What a dictionary of tensors should give in a file: format dtype, shape, bytes, and a word for signatures, by name.
 
@@ -121,20 +121,53 @@ class Content:
     odd: str
     sound: bool
     fair: tuple[type[BaseException], ...]
-    #: What it is made of, in words that a fuzzer can be paid for.
-    features: tuple[tuple[Any, ...], ...]
+
+    @cached_property
+    def features(self) -> tuple[tuple[Any, ...], ...]:
+        """What it is made of, in words that a fuzzer can be paid for."""
+        kinds = {(dtype, min(len(shape), 4), 0 in shape, word) for dtype, shape, _, word in self.tensors.values()}
+        entries = len(self.metadata.value or ()) if self.metadata.sound else -1
+        return ((self.odd, len(self.tensors), entries), *kinds)
 
 
-@dataclass(slots=True, eq=False)
+Numbers = tuple[int, ...]
+
+
+@dataclass(eq=False)
 class Things:
-    """What a program writes: arrays and specs, each with the source of its name, and metadata."""
+    """What a program writes; each is made when it is asked for, since most programs write either arrays or specs."""
 
-    arrays: tuple[tuple[str, Made], ...]
-    specs: tuple[tuple[str, Spec], ...]
+    tensors: tuple[Numbers, ...]
+    by_hand: tuple[Numbers, ...]
+    nothing: bool
     metadata: Metadata
-    array_content: Content
-    spec_content: Content
-    named_arrays: dict[Any, Any]
+
+    @cached_property
+    def arrays(self) -> tuple[tuple[str, Made], ...]:
+        """Arrays, each with the source of its name. Of two equal names the last counts, as in any dictionary."""
+        row = _arrays(self.tensors)
+        return row if row or self.nothing else (_DEFAULT_ARRAY,)
+
+    @cached_property
+    def specs(self) -> tuple[tuple[str, Spec], ...]:
+        """The same for specs."""
+        row = _specs(self.by_hand)
+        return row if row or self.nothing else (_DEFAULT_SPEC,)
+
+    @cached_property
+    def named_arrays(self) -> dict[Any, Any]:
+        """The arrays as they are handed over."""
+        return {name(source): made.value for source, made in self.arrays}
+
+    @cached_property
+    def array_content(self) -> Content:
+        """What a file of the arrays should hold."""
+        return _content(self.arrays, self.metadata)
+
+    @cached_property
+    def spec_content(self) -> Content:
+        """What a file of the specs should hold."""
+        return _content(self.specs, self.metadata)
 
 
 class Program(NamedTuple):
@@ -208,49 +241,55 @@ def _reading(call: Call, arrays: bool) -> Call:
 @lru_cache(1 << 14)
 def _things(steps: tuple[Step, ...]) -> Things:
     """What steps make. A name or a type belongs to the tensor or spec before it, and is the last of its kind."""
-    rows: list[list[int]] = []
+    tensors: list[list[int]] = []
+    by_hand: list[list[int]] = []
     entries: list[tuple[int, int]] = []
     form = 0
-    for step in steps:
-        if step[0] in (_TENSOR, _SPEC):
-            rows.append([*step, -1, 0])
-        elif step[0] == _NAME and rows:
-            rows[-1][4] = step[1] % len(NAMES)
-        elif step[0] == _TYPE and rows:
-            rows[-1][5] = step[1]
-        elif step[0] == _ENTRY:
-            entries.append((step[1] % len(_KEYS), step[2] % len(_VALUES)))
-        elif step[0] == _METADATA:
-            form = step[1] % len(METADATA)
-    nothing = any(step[0] == _NOTHING for step in steps)
-    tensors = [row for row in rows if row[0] == _TENSOR][:MOST_TENSORS]
-    by_hand = [row for row in rows if row[0] == _SPEC][:MOST_TENSORS]
-    arrays = [
-        (NAMES[place if named < 0 else named], make(dtype, shape, layout, kind, place))
-        for place, (_, dtype, shape, layout, named, kind) in enumerate(tensors)
-    ]
-    described = [
-        (NAMES[place if named < 0 else named], specs.spec(dtype, shape, fault, place))
-        for place, (_, dtype, shape, fault, named, _) in enumerate(by_hand)
-    ]
-    if not nothing:
-        arrays = arrays or [_DEFAULT_ARRAY]
-        described = described or [_DEFAULT_SPEC]
-    arrays, described = _named_once(arrays), _named_once(described)
-    metadata = _metadata(form, tuple(entries))
+    nothing = False
+    last: list[int] = []
+    for kind, a, b, c in steps:
+        if kind == _TENSOR:
+            last = [a % len(DTYPES), b % len(SHAPES), c % len(LAYOUTS), 0, len(tensors)]
+            tensors.append(last)
+        elif kind == _SPEC:
+            last = [a % len(specs.DTYPES), b % len(SHAPES), c % len(FAULTS), 0, len(by_hand)]
+            by_hand.append(last)
+        elif kind == _NAME and last:
+            last[4] = a % len(NAMES)
+        elif kind == _TYPE and last:
+            last[3] = a % len(TYPES)
+        elif kind == _ENTRY:
+            entries.append((a % len(_KEYS), b % len(_VALUES)))
+        elif kind == _METADATA:
+            form = a % len(METADATA)
+        elif kind == _NOTHING:
+            nothing = True
     return Things(
-        tuple(arrays),
-        tuple(described),
-        metadata,
-        _content(arrays, metadata),
-        _content(described, metadata),
-        {name(source): made.value for source, made in arrays},
+        tuple(map(tuple, tensors[:MOST_TENSORS])),
+        tuple(map(tuple, by_hand[:MOST_TENSORS])),
+        nothing,
+        _metadata(form, tuple(entries)),
     )
 
 
-def _named_once(row: list[tuple[str, T]]) -> list[tuple[str, T]]:
-    """Of two equal names the last counts, as in any dictionary."""
-    return list({name(source): (source, one) for source, one in row}.values())
+@lru_cache(1 << 13)
+def _arrays(rows: tuple[Numbers, ...]) -> tuple[tuple[str, Made], ...]:
+    return _named_once(
+        (NAMES[named], make(dtype, shape, layout, kind, place))
+        for place, (dtype, shape, layout, kind, named) in enumerate(rows)
+    )
+
+
+@lru_cache(1 << 13)
+def _specs(rows: tuple[Numbers, ...]) -> tuple[tuple[str, Spec], ...]:
+    return _named_once(
+        (NAMES[named], specs.spec(dtype, shape, fault, place))
+        for place, (dtype, shape, fault, _, named) in enumerate(rows)
+    )
+
+
+def _named_once(row: Iterable[tuple[str, T]]) -> tuple[tuple[str, T], ...]:
+    return tuple({name(source): (source, one) for source, one in row}.values())
 
 
 @lru_cache(1 << 12)
@@ -280,9 +319,7 @@ def _content(row: Sequence[tuple[str, Made | Spec]], metadata: Metadata) -> Cont
     if not metadata.sound:
         odd = odd or "metadata"
         fair += CONVENTION
-    kinds = {(dtype, min(len(shape), 4), 0 in shape, word) for dtype, shape, _, word in tensors.values()}
-    features = ((odd, len(tensors), len(metadata.value or ()) if metadata.sound else -1), *sorted(kinds))
-    return Content(tensors, metadata, odd, sound and not odd, fair, features)
+    return Content(tensors, metadata, odd, sound and not odd, fair)
 
 
 #: Names that no file can hold, and how signatures speak of them.
