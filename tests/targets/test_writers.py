@@ -110,8 +110,8 @@ def calm(data: bytes) -> bool:
     things = decode(data).things
     dense = all(content.sound for content in (things.array_content, things.spec_content))
     known = all(code in NUMPY_NAMES for code, *_ in things.spec_content.tensors.values())
-    # Metadata without tensors is written as no JSON: filed.
-    return dense and known and (bool(things.arrays) or things.metadata.value is None)
+    # Empty metadata without tensors are written as no JSON: filed.
+    return dense and known and (bool(things.arrays) or things.metadata.value != {})
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much], deadline=None)
