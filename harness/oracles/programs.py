@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from harness.observation import Observation
-from harness.oracles import agreement, parallel, quantized, resaved, shards
+from harness.oracles import agreement, parallel, quantized, resaved, roundtrip, shards
 from harness.oracles import numpy as against_numpy
 from harness.oracles.base import Finding
 
@@ -18,6 +18,7 @@ ORACLES: dict[str, Check] = {
     "parallel": parallel.check,
     "quantized": quantized.check,
     "shards": shards.check,
+    "roundtrip": roundtrip.check,
 }
 
 

@@ -98,6 +98,7 @@ _BUILTIN = {
     "parallel": "harness.targets.parallel:Parallel",
     "quantized": "harness.targets.quantized:Quantized",
     "shards": "harness.targets.shards:Shards",
+    "writers": "harness.targets.writers:Writers",
 }
 
 

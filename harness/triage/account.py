@@ -12,6 +12,16 @@ _DOS = (
 )
 _OFFSETS = "data_offsets point to the tensor data relative to the beginning of the byte buffer"
 _SLICE = "A dummy object you can slice into to get a real tensor"
+_DENSE = "Tensors need to be contiguous and dense."
+# Of the oracle ``roundtrip``, by rule.
+_ROUNDTRIP = {
+    "written": "{}. The file does not hold what was handed over, or is none, and nobody is told: what cannot be written must be refused.",
+    "unstable": "The same content gives another file each time: hashes of files, caches and reproducible builds see a change where there is none.",
+    "mode": "{}. It began as a temporary file, which its owner alone may read, whatever the umask or the old file said: other users are locked out.",
+    "refused": "A file can hold this, and the documentation names no reason to refuse it: {}.",
+    "unread": "The library's own reader refuses what its writer wrote: {}.",
+    "left-over": "A temporary file stays behind: {}.",
+}  # fmt: skip
 _MISREAD = {
     "names": 'The header is a dict like {"TENSOR_NAME": {...}, "NEXT_TENSOR_NAME": {...}, ...}',
     "dtype": 'The header is a dict like {"TENSOR_NAME": {"dtype": "F16", ...}',
@@ -51,6 +61,8 @@ def account(finding: Finding) -> tuple[str, str]:
         return f"The index says where each tensor is, and something else is read: {finding.summary}.", ""
     if finding.oracle == "quantized":
         return f"What a quantised checkpoint holds is not what is read of it: {finding.summary}.", _OFFSETS
+    if finding.oracle == "roundtrip":
+        return _roundtrip(finding)
     if finding.kind in ("panic", "contract"):
         what = "A panic" if finding.kind == "panic" else "An exception of another kind"
         why = (
@@ -87,3 +99,15 @@ def account(finding: Finding) -> tuple[str, str]:
     sentence = RULES.get(finding.rule, "")
     detail = finding.summary.rpartition("forbids it: ")[2]
     return f"The text of the format forbids this file, and it is accepted: {detail}.", sentence
+
+
+def _roundtrip(finding: Finding) -> tuple[str, str]:
+    why = _ROUNDTRIP.get(finding.rule.removeprefix("roundtrip."), "What is saved is not what comes back: {}.")
+    _, _, what = finding.aspect.partition(": ")
+    if what.startswith("bytes/"):
+        sentence = _DENSE
+    elif "__metadata__" in what:
+        sentence = _MISREAD["metadata"]
+    else:
+        sentence = RULES.get(what.partition("/")[0], "")
+    return why.format(finding.summary), sentence

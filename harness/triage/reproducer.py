@@ -20,7 +20,7 @@ import jinja2
 from harness.format.dtypes import DTYPE_BITS
 from harness.format.judge import judge
 from harness.observation import ACCEPT, PANIC, RAISE, REJECT
-from harness.oracles.rewrite import WRITER_DTYPES
+from harness.programs.arrays import WRITER_DTYPES
 from harness.targets import base, loaders
 from harness.targets.huge_layout import Layout, build
 from harness.targets.huge_program import decode, halved
@@ -41,6 +41,7 @@ _SHOULD = {
 }
 # Of programs, by oracle.
 _PROGRAM_SHOULD = {
+    "roundtrip": "what is saved is what comes back, in equal bytes each time; or it is refused with a documented error",
     "numpy": "each call gives what numpy gives of the whole array, or is refused with SafetensorError",
     "parallel": "each rank gets its part of the tensor, and the parts put together are the whole",
     "quantized": "the bytes that went in come out, and what disagrees with its own bytes is refused",
@@ -78,7 +79,7 @@ def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> s
             | {
                 "needs": " ".join(dict.fromkeys(("numpy", *base.packages(target)))),
                 "should": repr(_PROGRAM_SHOULD.get(crash.oracle, _SHOULD.get(crash.kind, _SHOULD["raise"]))),
-                "check": _check_of_calls(check, wrong),
+                "check": _check_of_calls(crash, check, wrong),
                 "wrong": wrong,
                 # The aspect of an error is "CALL: TYPE: MESSAGE".
                 "error": repr(crash.aspect.split(": ")[1]) if wrong == RAISE else "",
@@ -121,11 +122,13 @@ def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> s
     return _template("reproduce.py.j2").render(values)
 
 
-def _check_of_calls(check: str, wrong: str) -> str:
+def _check_of_calls(crash: Crash, check: str, wrong: str) -> str:
     """Which check of the template for programs tells the defect."""
     if check == "deadly" or wrong in (PANIC, RAISE):
         return check
-    return "refused" if wrong == REJECT else "compare"
+    if wrong == REJECT:
+        return "refused" if crash.rule == "refused" else check
+    return "compare"
 
 
 def _check(crash: Crash) -> tuple[str, str]:
@@ -148,7 +151,7 @@ def _check(crash: Crash) -> tuple[str, str]:
         return "outcome", PANIC
     if crash.kind == "contract":
         return "outcome", RAISE
-    return "outcome", REJECT if crash.rule == "refused" else ACCEPT
+    return "outcome", REJECT if crash.rule in ("refused", "roundtrip.refused") else ACCEPT
 
 
 def _should(crash: Crash, check: str, wrong: str) -> str:
