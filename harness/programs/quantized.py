@@ -122,35 +122,44 @@ Spec = tuple[str, str, tuple[int, ...]]
 
 def decode(program: bytes) -> Program:
     """What a program says; never fails. A file without tensors gets one, of two equal names the first stays."""
-    steps = VOCABULARY.decode(program)
-    made: dict[str, Spec] = {}
-    wrong: list[Step] = []
+    making: list[Step] = []
     actions: list[Step] = []
     backend, lend = "mmap", True
-    for step in steps:
-        if step[0] < _AWRY:
-            for spec in _group(step, len(made)):
-                if len(made) < MOST_TENSORS:
-                    made.setdefault(spec[0], spec)
-        elif step[0] == _AWRY:
-            wrong.append(step)
+    for step in VOCABULARY.decode(program):
+        if step[0] <= _AWRY:
+            making.append(step)
         elif step[0] == _PREAD:
             backend = "pread"
         elif step[0] == _PLAIN:
             lend = False
         else:
             actions.append(step)
+    tensors, valid, awry, lacking = _made(tuple(making))
+    count = len(tensors)
+    calls = tuple([_call(step, step[1] % count, tensors[step[1] % count].shape) for step in actions])
+    return Program(tensors, valid, awry, backend, lend and lacking, calls)
+
+
+@lru_cache(1 << 13)
+def _made(steps: tuple[Step, ...]) -> tuple[tuple[Held, ...], bool, tuple[str, ...], bool]:
+    """The tensors of a file, whether it is valid, what was made wrong, and whether it has a dtype that numpy can be lent."""
+    made: dict[str, Spec] = {}
+    for step in steps:
+        if step.kind != _AWRY:
+            for spec in _group(step, len(made)):
+                if len(made) < MOST_TENSORS:
+                    made.setdefault(spec[0], spec)
     tensors = [_held(spec, salt) for salt, spec in enumerate(made.values())] or [
         _held(("weight", "F8_E4M3", (2, 4)), 0)
     ]
-    for step in wrong:
-        place = step.a % len(tensors)
-        tensors[place] = _awry(tensors[place], AWRY[step.b % len(AWRY)])
+    awry = []
+    for step in steps:
+        if step.kind == _AWRY:
+            place, how = step.a % len(tensors), AWRY[step.b % len(AWRY)]
+            tensors[place] = _awry(tensors[place], how)
+            awry.append(how)
     valid = all(byte_size(one.dtype, one.shape) == one.size for one in tensors)
-    calls = tuple(_call(step, step.a % len(tensors), tensors[step.a % len(tensors)].shape) for step in actions)
-    lend = lend and any(one.dtype in LENT for one in tensors)
-    awry = tuple(AWRY[step.b % len(AWRY)] for step in wrong)
-    return Program(tuple(tensors), valid, awry, backend, lend, calls)
+    return tuple(tensors), valid, tuple(awry), any(one.dtype in LENT for one in tensors)
 
 
 @lru_cache(1 << 12)

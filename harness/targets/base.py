@@ -42,6 +42,7 @@ __all__ = [
     "Reading",
     "Run",
     "Target",
+    "about_another",
     "broken",
     "classify",
     "core",
@@ -207,6 +208,16 @@ def start_s(target: Target) -> float:
 def oracles(target: Target) -> tuple[str, ...]:
     """Names of the oracles (:mod:`harness.oracles.programs`) that judge its runs, from its attribute ``oracles``."""
     return tuple(getattr(target, "oracles", ()))
+
+
+def about_another(target: Target, signature: str) -> str:
+    """The other implementation that a finding of this signature is about; "" where it is about the parser.
+
+    From its attribute ``others``: each other one's name with what the calls and rules that are its own begin with.
+    """
+    others: dict[str, str] = getattr(target, "others", {})
+    words = signature.split("|")[2:]
+    return next((name for name, prefix in others.items() if any(word.startswith(prefix) for word in words)), "")
 
 
 def features(target: Target, observation: Observation) -> Iterable[Hashable]:

@@ -131,7 +131,7 @@ class _Runner:
                 held = kept[part.rank % count] if kept else files[part.rank % count].get_slice(name)
                 events.append(Event("get_slice", ACCEPT, "", held[part.index], (call, number)))
             except refusal as error:
-                events.append(Event("get_slice", REJECT, error.args[0], error, (call, number)))
+                events.append(Event("get_slice", REJECT, str(error), error, (call, number)))
             except BaseException as error:
                 events.append(Event("get_slice", *classify(error, self._documented), (call, number)))
 

@@ -12,7 +12,19 @@ from typing import Any
 
 import numpy
 
-from harness.observation import ACCEPT, NOT_READ, Event, Observation, Reading, Run, Trace, attempt, observe
+from harness.observation import (
+    ACCEPT,
+    NOT_READ,
+    REJECT,
+    Event,
+    Observation,
+    Reading,
+    Run,
+    Trace,
+    attempt,
+    classify,
+    observe,
+)
 from harness.programs import quantized_source
 from harness.programs.mutate import StepMutator
 from harness.programs.quantized import LENT, VOCABULARY, Call, Held, Program, decode, file
@@ -139,17 +151,19 @@ class _Runner:
         return observe(Trace(program, events))
 
     def _calls(self, program: Program, opened: Event, events: list[Event]) -> None:
-        documented = self._documented
+        refusal, opened_file = self._documented[0], opened.value
         for call in program.calls:
             if call.kind == "deserialize":
                 read = partial(self._deserialize, file(program.tensors))
-                events.append(attempt("deserialize", read, documented, call))
+                events.append(attempt("deserialize", read, self._documented, call))
             elif opened.outcome == ACCEPT:
-                held = program.tensors[call.tensor]
-                word = "get_slice" if call.kind in ("part", "about") else call.kind
-                events.append(
-                    attempt(word, partial(_CALLS[call.kind], opened.value, held.name, call), documented, call)
-                )
+                name, word = program.tensors[call.tensor].name, _WORDS[call.kind]
+                try:
+                    events.append(Event(word, ACCEPT, "", _CALLS[call.kind](opened_file, name, call), call))
+                except refusal as error:
+                    events.append(Event(word, REJECT, str(error), error, call))
+                except BaseException as error:
+                    events.append(Event(word, *classify(error, self._documented), call))
 
     def _opened(self, program: Program) -> Event:
         """The opening of the program's file: from before, where it went well."""
@@ -171,6 +185,7 @@ class _Runner:
         return event
 
 
+_WORDS = {"part": "get_slice", "about": "get_slice", "get_tensor": "get_tensor", "get_tensors": "get_tensors"}
 _CALLS: dict[str, Callable[[Any, str, Call], Any]] = {
     "get_tensor": lambda opened, name, call: opened.get_tensor(name),
     "get_tensors": lambda opened, name, call: opened.get_tensors(),

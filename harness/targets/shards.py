@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterable
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 from harness.observation import NOT_READ, Event, Observation, Reading, Run, Trace, attempt, observe
 from harness.programs import arrays, shards_source
@@ -35,6 +35,8 @@ class Shards:
     unit = STEP
     vocabulary = VOCABULARY
     oracles = ("shards",)
+    #: Reported there, and never filed here.
+    others: ClassVar[dict[str, str]] = {"huggingface_hub": "hub."}
 
     def __init__(self) -> None:
         self.mutate = StepMutator(VOCABULARY)

@@ -130,10 +130,14 @@ def _by_number(version: str) -> tuple[int, ...]:
 def file_finding(
     stored: Stored, campaign: Path, *, shrink: bool = True, say: Say, progress: Progress | None = None
 ) -> Crash | None:
-    """Repeat, minimise and file one finding; None, and said so, when it shows on no build.
+    """Repeat, minimise and file one finding; None, and said so, when it shows on no build or is about something else.
 
     The campaign keeps its input; what was found about it goes into its finding.json.
     """
+    if other := base.about_another(base.get(stored.target), stored.signature):
+        # What crashes/ holds is published, and others are told of their defects first.
+        say(f"{stored.id}: is about {other}, not the parser; left in the campaign: report it there")
+        return None
     data = stored.data()
     first = _first_builds(stored)
     shown = next((found for _ in range(TRIES) if (found := shows(stored.target, stored.signature, data, first))), [])

@@ -92,3 +92,17 @@ def test_the_hub_s_readers_take_part_where_they_are_installed(run: Run):
     trace = run(SEEDS["in-order"])[2]
     assert judge_observation(base.get("shards"), run, SEEDS["in-order"], run(SEEDS["in-order"])) == []
     assert "hub.metadata" in [event.call for event in trace.events]
+
+
+@pytest.mark.parametrize(
+    ("words", "about"),
+    [
+        ("shards|differential|hub.refused|hub.load", "huggingface_hub"),
+        ("shards|contract|raise|hub.metadata: ZeroDivisionError: _", "huggingface_hub"),
+        ("shards|contract|raise|safe_open: TypeError: _", ""),
+        ("shards|differential|shards.safe_open|bytes", ""),
+    ],
+)
+def test_what_is_about_another_implementation_is_told_apart(words: str, about: str):
+    assert base.about_another(base.get("shards"), words) == about
+    assert base.about_another(base.get("slices"), words) == ""

@@ -230,3 +230,26 @@ def test_every_kind_of_finding_has_an_account(kind: str, rule: str):
     why, sentence = account.account(Finding("oracle", kind, rule, "bytes", "the summary"))
     assert len(why) > 30
     assert sentence == "" or len(sentence) > 15
+
+
+def test_what_is_about_another_implementation_stays_in_the_campaign(project: Path):
+    said: list[str] = []
+    sig = "shards|contract|raise|hub.metadata: ZeroDivisionError: _"
+    finding = stored(project / "campaign", sig, base.get("shards").seeds()["in-order"])  # type: ignore[attr-defined]
+    assert filing.file_finding(finding, project / "campaign", say=said.append) is None
+    assert "is about huggingface_hub, not the parser" in said[0]
+    assert list((project / "crashes").iterdir()) == []
+    assert [one.id for one in store.findings(project / "campaign")] == [finding.id]
+
+
+def test_a_part_that_is_refused_has_a_reproducer_that_needs_no_harness(
+    project: Path, tmp_path: Path, wheel_parser: Parser
+):
+    words = base.vocabulary(base.get("parallel"))
+    assert words is not None
+    program = words.encode([words.step("tensor", 0, 3), words.step("columns", 0, 3, 1)])  # two rows, three ranks
+    finding = stored(project / "campaign", "parallel|differential|refused|empty-at-end", program)
+    crash = filing.file_finding(finding, project / "campaign", shrink=False, say=lambda _: None)
+    assert crash is not None
+    status, output = run(crash.folder, wheel_parser, tmp_path)
+    assert (status, "should be float32 [0, 3]" in output) == (1, True), output
