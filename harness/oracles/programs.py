@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from harness.observation import Observation
+from harness.oracles import lifecycle
 from harness.oracles import numpy as against_numpy
 from harness.oracles.base import Finding
 
@@ -12,6 +13,7 @@ Check = Callable[[bytes, Observation], list[Finding]]
 
 ORACLES: dict[str, Check] = {
     "numpy": against_numpy.check,
+    "lifecycle": lifecycle.check,
 }
 
 

@@ -88,6 +88,7 @@ _BUILTIN = {
     "model": "harness.targets.model:Model",
     "huge": "harness.targets.huge:Huge",
     "slices": "harness.targets.slices:Slices",
+    "lifecycle": "harness.targets.lifecycle:Lifecycle",
 }
 
 

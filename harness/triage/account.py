@@ -31,6 +31,8 @@ def account(finding: Finding) -> tuple[str, str]:
         return why, ""
     if finding.oracle == "numpy":
         return f"A part of a tensor is not the part that numpy gives of the whole: {finding.summary}.", _SLICE
+    if finding.oracle == "lifecycle":
+        return f"A call does not give what the state of its handle and its file says: {finding.summary}.", ""
     if finding.kind in ("panic", "contract"):
         what = "A panic" if finding.kind == "panic" else "An exception of another kind"
         why = (

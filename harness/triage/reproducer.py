@@ -38,7 +38,10 @@ _SHOULD = {
 _PROGRAM_SHOULD = {
     "numpy": "each call gives what numpy gives of the whole array, or is refused with SafetensorError",
     "contract": "each call gives something, or is refused with SafetensorError",
+    "lifecycle": "each call ends as said below it",
 }
+# Of programs: where it matters how a call ends, and not only what it gives.
+_COMPARED = {"lifecycle": "ends"}
 # Relations after which the other file holds something more, or elsewhere.
 _ADDS = ("one-more", "dimension")
 
@@ -64,7 +67,7 @@ def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> s
             releases=", ".join(crash.releases) or "0.8.0",
             needs=" ".join(("numpy", *getattr(target, "needs", ()))),
             should=repr(_PROGRAM_SHOULD.get(crash.oracle, _SHOULD.get(crash.kind, _SHOULD["raise"]))),
-            check=check if check == "deadly" or wrong in (PANIC, RAISE) else "compare",
+            check=check if check == "deadly" or wrong in (PANIC, RAISE) else _COMPARED.get(crash.oracle, "compare"),
             wrong=wrong,
             # The aspect of an error is "CALL: TYPE: MESSAGE".
             error=repr(crash.aspect.split(": ")[1]) if wrong == RAISE else "",
