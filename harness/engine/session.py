@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Any
 
+from harness.engine.isolation import Remote
 from harness.engine.semantics import SemanticCounters
 from harness.engine.slot import Slot
 from harness.engine.tally import ACCEPTED, KEY_LENGTH, Found, Tally
@@ -248,6 +249,27 @@ class Session:
         if found.count == 1:
             self._on_new(found)
         return found
+
+    def apart(self, data: bytes, run: Callable[[bytes], Remote]) -> None:
+        """One input whose run and judgement happen in another process: count it, and reward what it showed."""
+        tally = self.tally
+        tally.executions = executions = tally.executions + 1
+        try:
+            outcome, error, findings, features = run(data)
+        except Exception as failure:
+            self._on_defect(failure, data)
+        else:
+            tally.isolated += 1
+            place = error.find(": ") + 2
+            key = error[place : place + KEY_LENGTH] if outcome == REJECT else outcome
+            tally.stages[ACCEPTED if outcome == ACCEPT else key] += 1
+            self._hit((outcome, key))
+            for finding in findings:
+                self.report(data, finding)
+            for feature in features:
+                self._hit(feature)
+        if executions >= self._next_tick:
+            self._tick()
 
     def _tick(self) -> None:
         """About every 50 ms of clock time, however quick the target is; a slow one ticks on each execution."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from harness.observation import ACCEPT, REJECT, Event, Observation, Trace
 from harness.oracles.base import Finding
 from harness.programs.lifecycle_kit import same
-from harness.programs.lifecycle_model import ANY, REFUSED, TYPE, UNKNOWN, VALUE, Call, value
+from harness.programs.lifecycle_model import ANY, ELSEWHERE, NOWHERE, REFUSED, TYPE, UNKNOWN, VALUE, Call, value
 
 
 def check(data: bytes, observation: Observation) -> list[Finding]:
@@ -47,6 +47,12 @@ def _error(call: Call) -> str:
 
 
 def _found(call: Call, how: str, words: str) -> list[Finding]:
-    return [
-        Finding("lifecycle", "differential", f"lifecycle.{call.kind}", f"{call.state}:{how}", f"{call.source} {words}")
-    ]
+    state = call.state.partition("/")[0]
+    if state in (ELSEWHERE, NOWHERE) and call.kind != "open_file":
+        # Whatever is asked of it: the handle has another file than it was given.
+        rule, aspect = "open_file", f"{state}:misread"
+    elif state == "cut":
+        rule, aspect = "cut", f"{call.state}:{how}"
+    else:
+        rule, aspect = call.kind, f"{state if call.kind == 'open_file' else call.state}:{how}"
+    return [Finding("lifecycle", "differential", f"lifecycle.{rule}", aspect, f"{call.source} {words}")]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from harness.programs.lifecycle_kit import SPECS
-from harness.programs.lifecycle_model import ANY, REFUSED, TYPE, VALUE, Call, Inode, Model, Program
+from harness.programs.lifecycle_model import ANY, ELSEWHERE, NOWHERE, REFUSED, TYPE, VALUE, Call, Inode, Model, Program
 from harness.programs.steps import Kind, Step, Vocabulary
 
 __all__ = ["VOCABULARY", "Call", "Program", "decode"]
@@ -244,7 +244,7 @@ def _open_file(model: Model, step: Step) -> None:
         inode, path = model.objects[held]
         backend = _BACKENDS[step.c % 2]
         source = f"_safe_open_handle({held}, framework='numpy', backend={backend!r})"
-        moved = "open" if model.files.get(path) is inode else "moved" if path in model.files else "unlinked"
+        moved = "open" if model.files.get(path) is inode else ELSEWHERE if path in model.files else NOWHERE
         model.open("open_file", source, f"h{step.a % 3}", inode, backend, moved)
 
 

@@ -22,6 +22,8 @@ from harness.programs.lifecycle_kit import CONTENTS, FILES, METADATA, SPECS
 VALUE, REFUSED, ANY, TYPE = "value", "refused", "any", "type"
 #: What a process dies of that reads a mapping past the end of its file.
 BUS = "SIGBUS"
+#: States of a handle that was made from a file object whose file has another name by now, or none.
+ELSEWHERE, NOWHERE = "elsewhere", "nowhere"
 #: In place of a value that is not known.
 UNKNOWN: Final = object()
 
@@ -185,7 +187,7 @@ class Model:
         elif not inode.valid:
             self.call(kind, source, REFUSED, state="cut")
         else:
-            origin = moved if moved in ("moved", "unlinked") else ""
+            origin = moved if moved in (ELSEWHERE, NOWHERE) else ""
             self.call(kind, source, VALUE, bind=name, state=f"{origin or 'open'}/{backend}")
             self.views[name] = View(inode, backend, inode.content, inode.laid_out, inode.version, inode.changed, origin)
 

@@ -32,7 +32,7 @@ from harness.observation import (
 from harness.programs import lifecycle_kit as kit
 from harness.programs import lifecycle_sources, progress
 from harness.programs.lifecycle import PATHS, VOCABULARY, decode
-from harness.programs.lifecycle_model import ANY, REFUSED, TYPE, VALUE, Call
+from harness.programs.lifecycle_model import ANY, REFUSED, TYPE, UNKNOWN, VALUE, Call, value
 from harness.programs.mutate import StepMutator
 from harness.programs.steps import STEP, Step
 from harness.targets import scratch
@@ -187,7 +187,8 @@ class _Runner:
                 event = self._call(call, source)
                 events.append(event)
                 if call.bind:
-                    if event.outcome != ACCEPT:
+                    wanted = value(call.wanted)
+                    if event.outcome != ACCEPT or (wanted is not UNKNOWN and not kit.same(event.value, wanted)):
                         break  # what follows speaks of a thing that is not there
                     self._drop(call.bind)
                     names[call.bind] = event.value
@@ -200,7 +201,7 @@ class _Runner:
 
     def _call(self, call: Call, source: str) -> Event:
         try:
-            value = eval(_code(source), self._globals)  # noqa: S307 - text of the language's own
+            given = eval(_code(source), self._globals)  # noqa: S307 - text of the language's own
         except BaseException as error:
             # Frames would keep handles alive past their time.
             error.__traceback__ = None
@@ -208,4 +209,4 @@ class _Runner:
             if isinstance(error, documented):
                 return Event(call.kind, REJECT, describe(error), error, call)
             return Event(call.kind, *classify(error, documented), call)
-        return Event(call.kind, ACCEPT, "", value, call)
+        return Event(call.kind, ACCEPT, "", given, call)

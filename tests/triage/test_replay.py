@@ -9,7 +9,7 @@ import pytest
 from harness.errors import EngineError
 from harness.format.encode import pack
 from harness.parsers.registry import Parser
-from harness.triage import replay
+from harness.triage import ending, replay
 from harness.triage.replay import Replayer
 
 FILE = pack([("a", "U8", (2,), b"xy")], None)
@@ -128,6 +128,6 @@ def test_a_parser_that_does_not_load_is_no_finding(sancov_parser: Parser, projec
 
 
 def test_how_a_process_ended_in_words():
-    assert replay.died_of(-11) == "SIGSEGV"
-    assert replay.died_of(3) == "exit status 3"
-    assert replay.died_of(-63) == "signal 63"
+    assert ending.died_of(-11) == "SIGSEGV"
+    assert ending.died_of(3) == "exit status 3"
+    assert ending.died_of(-63) == "signal 63"
