@@ -50,6 +50,8 @@ def record(
     )
     text = signature(target.name, finding)
     known = store.known(text) or ""
+    if again.report:
+        store.set_report(campaign, name, again.report)
     if repeats:
         dies = lambda other: replay.once(parser, settings.target, other).outcome in DEADLY  # noqa: E731
         guard = needles(data, targets.unit(target), dies)

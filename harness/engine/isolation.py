@@ -20,6 +20,7 @@ import signal
 import socket
 import struct
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Hashable
 from pathlib import Path
@@ -97,6 +98,8 @@ class Isolation:
         self.guards: list[list[bytes]] = []
         self._met = 0
         self._guarding = False
+        #: The sanitizer's report on the last death.
+        self.report = ""
         self._refused: Counter[str] = Counter()
 
     def open(self, run: Run) -> None:
@@ -158,6 +161,7 @@ class Isolation:
             words = needles(data, base.unit(self._target), lambda other: self(other).outcome in DEADLY)
             self._guarding = False
             self.guards += [words] if words else []
+        self.report = end.report
         return Remote(end.outcome, end.words, [finding], [(finding.kind, finding.aspect)])
 
     def _reap(self) -> int | None:
@@ -217,6 +221,8 @@ class Isolation:
                 self._view[self._answer : self._answer + len(message)] = message
                 line.send(b"\0")
             status = 0
+        except Exception:
+            os.write(2, traceback.format_exc().encode())
         finally:
             os._exit(status)
 
@@ -233,7 +239,10 @@ class Isolation:
         used = resource.getrusage(resource.RUSAGE_SELF)
         seconds = int(used.ru_utime + used.ru_stime) + _CPU_S
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
-        if not runtime.sanitized():
+        if runtime.sanitized():
+            # libFuzzer has its reports written to the worker's log.
+            getattr(ctypes.CDLL(None), "__sanitizer_set_report_fd")(ctypes.c_void_p(2))
+        else:
             # libFuzzer's handlers would end the process in its own way, and write the input once more.
             for number in _DEADLY:
                 signal.signal(number, signal.SIG_DFL)

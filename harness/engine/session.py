@@ -71,6 +71,8 @@ class Session:
         self._last_tick = self._started = time.monotonic()
         #: Set by the worker before each execution: the mutator meant the input to be valid.
         self.expect_valid = False
+        #: What the last input that ran apart showed.
+        self.latest: Found | None = None
         self._members: set[bytes] = set()
         self._wrongly: dict[tuple[str, str], Found] = {}
         #: Members that the costly oracles have not looked at, and the execution from which the next one is due.
@@ -265,7 +267,7 @@ class Session:
             tally.stages[ACCEPTED if outcome == ACCEPT else key] += 1
             self._hit((outcome, key))
             for finding in findings:
-                self.report(data, finding)
+                self.latest = self.report(data, finding)
             for feature in features:
                 self._hit(feature)
         if executions >= self._next_tick:

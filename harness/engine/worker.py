@@ -142,10 +142,19 @@ class Worker:
                 execute(data)
             elif isolation.wanted(data, hazard):
                 apart(data, lambda given: isolation(given, hazard))
+                if isolation.report:
+                    self._keep_report(isolation.report)
+                    isolation.report = ""
             else:
                 tally.guarded += 1
 
         return choose
+
+    def _keep_report(self, report: str) -> None:
+        """Keep what the sanitizer said of a child's death, beside the finding that was stored last."""
+        found = self.session.latest
+        if found is not None:
+            store.set_report(self.settings.campaign, found.id, report)
 
     def _hook(self) -> Callable[[bytes, int, int], bytes]:
         """The mutator that libFuzzer calls; the bench compares ours with libFuzzer's own and with none at all."""

@@ -80,8 +80,7 @@ def load(parser: Parser, *, mutator: bool = False) -> ModuleType:
             hint="start the process with the environment of harness.parsers.runtime.environment()",
         )
     if parser.flavour == "address":
-        # The sanitizer starts a symboliser with this environment, which would die of the preload.
-        os.environ.pop("LD_PRELOAD", None)
+        _hide_preload()
     if parser.flavour in ("sancov", "address"):
         prepare(mutator=mutator)
     if parser.flavour == "coverage":
@@ -133,6 +132,20 @@ def environment(parser: Parser, *, mutator: bool = False) -> dict[str, str]:
     found = {"LD_PRELOAD": " ".join(map(str, libraries)), "ASAN_OPTIONS": ":".join(filter(None, options))}
     symbolizer = toolchain.symbolizer()
     return found | ({"ASAN_SYMBOLIZER_PATH": str(symbolizer)} if symbolizer else {})
+
+
+def _hide_preload() -> None:
+    """Let no process that is started from here inherit the preload: a symboliser would die of Python's symbols.
+
+    The sanitizer starts one with the environment as it lay on the stack when this process began (``env_start`` in proc(5)), so
+    the word is written over there.
+    """
+    os.environ.pop("LD_PRELOAD", None)
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    start, end = int(fields[47]), int(fields[48])
+    place = (b"\0" + ctypes.string_at(start, end - start)).find(b"\0LD_PRELOAD=")
+    if start and place >= 0:
+        ctypes.memmove(start + place, b"NO_PRELOAD", 10)
 
 
 def sanitized() -> bool:

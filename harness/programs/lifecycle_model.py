@@ -184,6 +184,8 @@ class Model:
         """Open ``inode`` as the handle ``name``."""
         if inode is None:
             self.call(kind, source, "FileNotFoundError", state=moved)
+        elif not inode.valid and moved in (ELSEWHERE, NOWHERE):
+            return  # the parser looks at the name, and what is there now is no matter of this file's
         elif not inode.valid:
             self.call(kind, source, REFUSED, state="cut")
         else:

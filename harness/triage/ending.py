@@ -14,14 +14,17 @@ from harness.triage.judging import isolated
 _PLACE = re.compile(rb"panicked at ([^\n]{1,300}?):(\d+):\d+:?$", re.MULTILINE)
 _REFUSED_ALLOCATION = b"memory allocation of "
 _OVERFLOWED = b"has overflowed its stack"
-_REPORT = re.compile(rb"==\d+==\s*ERROR: AddressSanitizer: ([\w-]+)[^\n]*\n")
+_REPORT = re.compile(rb"(?:==\d+==)?\s*ERROR: AddressSanitizer: ([\w-]+)[^\n]*\n")
 # The sanitizer's words for signals, so that a defect has one name in every build; and for memory that was not given.
 _SIGNALS = {"SEGV": "SIGSEGV", "BUS": "SIGBUS", "ABRT": "SIGABRT", "FPE": "SIGFPE", "ILL": "SIGILL"}
 _MEMORY = ("allocation-size-too-big", "out-of-memory", "rss-limit-exceeded", "calloc-overflow")
+# Addresses and the number of the process.
+_NUMBERS = re.compile(r"==\d+==|\b(?:pc|bp|sp) 0x[0-9a-f]+ ?|0x[0-9a-f]{6,} (?=in )")
+# Sources of packages and of the standard library, wherever they lie on this machine.
+_SOURCE = re.compile(r"/\S*?/(?:registry/src/[^/\s]+|rustc/[0-9a-f]{20,})/(\S+)|/rustc/[0-9a-f]{20,}/(\S+)")
+_ABSOLUTE = re.compile(r"(?<=[\s(])/(?:[^/\s]+/)*([^/\s]+/[^/\s]+)")
 # A frame of the parser's own source, of which the build keeps paths from the root of its tree.
-_FRAME = re.compile(
-    rb"^\s*#\d+ 0x[0-9a-f]+ in .* \(?((?:safetensors|bindings/python)/src/[\w/]+\.rs:\d+)", re.MULTILINE
-)
+_FRAME = re.compile(r"^\s*#\d+ in .* \(?((?:safetensors|bindings/python)/src/[\w/]+\.rs:\d+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,19 @@ def report_of(said: bytes) -> str:
     if found is None:
         return ""
     text = said[found.start() :]
-    end = text.find(b"\n", text.find(b"SUMMARY: AddressSanitizer"))
-    return text[: end if end > 0 else len(text)].decode(errors="replace") + "\n"
+    summary = text.find(b"SUMMARY: AddressSanitizer")
+    end = text.find(b"\n", summary) if summary >= 0 else -1
+    return _portable(text[: end if end >= 0 else len(text)].decode(errors="replace"))
+
+
+def _portable(report: str) -> str:
+    """The report as it would be on any machine: without addresses and process ids, sources named from their package's root."""
+    lines = []
+    for line in report.splitlines():
+        text = _NUMBERS.sub("", line)
+        text = _SOURCE.sub(lambda match: match[1] or match[2], text)
+        lines.append(_ABSOLUTE.sub(lambda match: match[1], text).rstrip())
+    return "\n".join(lines) + "\n"
 
 
 def call_at(target: Target, data: bytes, number: int) -> str:
@@ -79,8 +93,8 @@ def ending(target: Target, data: bytes, status: int | None, said: bytes, call: i
         words = "no answer within the time limit" if status is None else "SIGXCPU: it used up its CPU time"
         return Ending("hang", words, isolated(target, data, "hang", "timeout", at))
     report = report_of(said)
-    frame = _FRAME.search(report.encode())
-    place = frame[1].decode() if frame else panic_place(said)
+    frame = _FRAME.search(report)
+    place = frame[1] if frame else panic_place(said)
     if _REFUSED_ALLOCATION in said and (status == -signal.SIGABRT or "ABRT" in report[:200]):
         words = said[said.index(_REFUSED_ALLOCATION) :].split(b"\n", 1)[0].decode(errors="replace")
         return Ending("memory", words, isolated(target, data, "memory", "allocation", at), place, report)

@@ -21,7 +21,7 @@ from harness.triage.signature import finding_id, parts
 from harness.triage.store import Stored
 
 #: Builds that a finding is tried on: what is fuzzed, and what users have.
-FLAVOURS = ("sancov", "wheel")
+FLAVOURS = ("sancov", "wheel", "address")
 #: How often a finding that does not show at once is tried again: some depend on where memory happens to lie.
 TRIES = 3
 
@@ -97,7 +97,7 @@ def describe(
         rule=finding.rule,
         aspect=finding.aspect,
         sentence=sentence,
-        place=first.replay.place,
+        place=next((one.replay.place for one in shown if one.replay.place), ""),
         releases=tuple(sorted({one.parser.version for one in shown if one.parser}, key=_by_number)),
         builds=tuple(dict.fromkeys(one.parser.flavour for one in shown if one.parser and one.parser.version == newest)),
         found={
@@ -149,7 +149,8 @@ def file_finding(
     names = [one.parser.name if one.parser else stored.target for one in shown]
     store.update(stored, reproduces=names)
     crash, text = describe(stored, data, shown, campaign, original=original)
-    folder = crashes.file(crash, data, text)
+    report = next((one.replay.report for one in shown if one.replay.report), "")
+    folder = crashes.file(crash, data, text, report=report)
     store.replace_input(stored, data, crash.summary)
     say(f"{crash.id}: filed ({original} -> {len(data)} bytes; {', '.join(names)})")
     return crashes.load(folder)
