@@ -1,4 +1,4 @@
-"""The process that inputs are run again in: ``python -m harness.triage.child PARSER TARGET MEMORY_MB RELATIONS CELL``.
+"""The process that inputs are run again in: ``python -m harness.triage.child PARSER TARGET MEMORY_MB RELATIONS FORKS CELL``.
 
 It loads one parser, opens one target, and then runs what it is sent until its input ends. It may die of what it
 runs: that is what it is for. Its stderr belongs to the parent, which reads the place of a panic from it.
@@ -51,7 +51,7 @@ def answer(target: Target, run: Run, data: bytes, *, relations: bool) -> dict[st
 
 def main() -> None:
     """Serve until stdin ends."""
-    parser_name, target_name, memory_mb, relations, cell = sys.argv[1:6]
+    parser_name, target_name, memory_mb, relations, forks, cell = sys.argv[1:7]
     shared = mmap.mmap(int(cell), 1)
     os.close(int(cell))
     progress.use(memoryview(shared))
@@ -72,6 +72,13 @@ def main() -> None:
         data = wire.read_exactly(0, size)
         if data is None:
             return
+        shared[0] = 0
+        runner = os.fork() if forks == "1" else 0
+        if runner:
+            _, status = os.waitpid(runner, 0)
+            if status:
+                wire.send(replies, {"died": os.waitstatus_to_exitcode(status)})
+            continue
         # The parent ends a run that takes too long; should the parent be gone, the kernel does.
         signal.setitimer(signal.ITIMER_REAL, seconds + 5)
         try:
@@ -81,6 +88,8 @@ def main() -> None:
             message = {"defect": traceback.format_exc()}
         signal.setitimer(signal.ITIMER_REAL, 0)
         wire.send(replies, message)
+        if forks == "1":
+            os._exit(0)
 
 
 if __name__ == "__main__":

@@ -65,7 +65,8 @@ def smallest(parser: Parser | None, target: str, sig: str, data: bytes, progress
     """``data`` minimised so that it shows ``sig`` still. Raises HarnessError when it does not show it at all."""
     chosen = base.get(target)
     words = base.vocabulary(chosen)
-    with Replayer(parser, target, relations=_needs_relations(sig)) as replayer:
+    kills = parts(sig).kind in ("crash", "memory")
+    with Replayer(parser, target, relations=_needs_relations(sig), forks=kills) as replayer:
         keep: Keep = lambda candidate: sig in replayer.run(candidate).signatures  # noqa: E731
         if words is not None:
             # Hypothesis knows how to make a program simple; that nothing more can go is for our own passes to see to.

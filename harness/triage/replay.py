@@ -79,15 +79,23 @@ class Replayer:
     """A child process with one parser (None for a target that needs none) and one target. Use as a context manager.
 
     ``memory_mb`` (default: the target's own) is what a run may allocate beyond the loaded parser. Without ``relations``
-    the metamorphic oracle, which costs about thirty further runs of each accepted input, is not asked.
+    the metamorphic oracle, which costs about thirty further runs of each accepted input, is not asked. With ``forks`` every
+    input runs in a fork of the child: a death then costs milliseconds, where a new child costs a second.
     """
 
     def __init__(
-        self, parser: Parser | None, target: str, *, memory_mb: int | None = None, relations: bool = True
+        self,
+        parser: Parser | None,
+        target: str,
+        *,
+        memory_mb: int | None = None,
+        relations: bool = True,
+        forks: bool = False,
     ) -> None:
         self.parser = parser
         self.target = target_named(target)
         self.relations = relations
+        self.forks = forks
         self.memory_mb = memory_mb or self.target.memory_mb
         self._child: subprocess.Popen[bytes] | None = None
         self._stderr: IO[bytes] | None = None
@@ -135,7 +143,14 @@ class Replayer:
         os.ftruncate(shared, 1)
         self._cell = mmap.mmap(shared, 1)
         name = self.parser.name if self.parser else ""
-        arguments = [name, self.target.name, str(self.memory_mb), str(int(self.relations)), str(shared)]
+        arguments = [
+            name,
+            self.target.name,
+            str(self.memory_mb),
+            str(int(self.relations)),
+            str(int(self.forks)),
+            str(shared),
+        ]
         command = [sys.executable, "-P", "-m", "harness.triage.child", *arguments]
         self._child = child = subprocess.Popen(
             command,
@@ -195,6 +210,8 @@ class Replayer:
         said = self._said()
         if reply is None:
             return self._ended(child, data, said)
+        if "died" in reply:
+            return self._dead(ending(self.target, data, reply["died"], said, self._call()))
         place = panic_place(said)
         if "defect" in reply:
             raise EngineError(
@@ -210,9 +227,13 @@ class Replayer:
     def _judged(self, finding: Finding) -> tuple[Judged, ...]:
         return (Judged(signature(self.target.name, finding), finding),)
 
+    def _call(self) -> int:
+        """The number of the call that the program was at."""
+        return self._cell[0] if self._cell is not None else 0
+
     def _ended(self, child: subprocess.Popen[bytes], data: bytes, said: bytes) -> Replay:
         """The child died or hangs."""
-        call = self._cell[0] if self._cell is not None else 0
+        call = self._call()
         status: int | None
         try:
             # A closed pipe comes a moment before the exit status; a sanitizer's report takes its time before that.

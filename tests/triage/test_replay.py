@@ -131,3 +131,23 @@ def test_how_a_process_ended_in_words():
     assert ending.died_of(-11) == "SIGSEGV"
     assert ending.died_of(3) == "exit status 3"
     assert ending.died_of(-63) == "signal 63"
+
+
+@pytest.mark.parametrize(
+    ("word", "outcome"), [(b"segv", "crash"), (b"exit", "crash"), (b"abort", "memory"), (b"allocate", "memory")]
+)
+def test_with_forks_a_death_has_the_same_name_and_the_child_lives_on(deadly: str, word: bytes, outcome: str) -> None:
+    with Replayer(None, deadly) as plain, Replayer(None, deadly, forks=True) as forked:
+        assert forked.run(b"count").error == "1"
+        child = forked._child
+        assert forked.run(word).signatures == plain.run(word).signatures
+        assert forked.run(word).outcome == outcome
+        assert forked._child is child
+        # Each run is the first of its process.
+        assert forked.run(b"count").error == "1"
+
+
+def test_with_forks_a_hang_ends_too(deadly: str) -> None:
+    with Replayer(None, deadly, forks=True) as forked:
+        assert forked.run(b"hang", 0.5).outcome == "hang"
+        assert forked.run(b"count").outcome == "accept"
