@@ -9,7 +9,7 @@ from __future__ import annotations
 from harness.observation import ACCEPT, REJECT, Event, Observation, Trace
 from harness.oracles.base import Finding
 from harness.programs.lifecycle_kit import same
-from harness.programs.lifecycle_model import ANY, ELSEWHERE, NOWHERE, REFUSED, TYPE, UNKNOWN, VALUE, Call, value
+from harness.programs.lifecycle_model import ANY, ELSEWHERE, REFUSED, TYPE, UNKNOWN, VALUE, Call, value
 
 
 def check(data: bytes, observation: Observation) -> list[Finding]:
@@ -47,12 +47,14 @@ def _error(call: Call) -> str:
 
 
 def _found(call: Call, how: str, words: str) -> list[Finding]:
-    state = call.state.partition("/")[0]
-    if state in (ELSEWHERE, NOWHERE) and call.kind != "open_file":
-        # Whatever is asked of it: the handle has another file than it was given.
-        rule, aspect = "open_file", f"{state}:misread"
-    elif state == "cut":
-        rule, aspect = "cut", f"{call.state}:{how}"
+    state, _, backend = call.state.partition("/")
+    # Whatever is asked of it: one handle has another file than it was given, the other one that has lost its end.
+    if state.startswith(ELSEWHERE):
+        rule, aspect = "open_file", f"{ELSEWHERE}:misread"
+    elif state.startswith("cut") and backend:
+        rule, aspect = "cut", f"{backend}:{how}"
+    elif call.kind == "open_file":
+        rule, aspect = "open_file", f"{state}:{how}"
     else:
-        rule, aspect = call.kind, f"{state if call.kind == 'open_file' else call.state}:{how}"
+        rule, aspect = call.kind, f"{call.state}:{how}"
     return [Finding("lifecycle", "differential", f"lifecycle.{rule}", aspect, f"{call.source} {words}")]

@@ -218,8 +218,10 @@ class Model:
         return "gone" if last < end else "changed" if self._moved_on(view) else "zeroed"
 
     def whole(self, view: View) -> bool:
-        """Whether all that a handle can give is known."""
-        return view.closed or self.reach(view, list(range(len(SPECS[view.content][0])))) == "whole"
+        """Whether all that a handle can give is known, beyond doubt."""
+        return view.closed or (
+            not view.origin and self.reach(view, list(range(len(SPECS[view.content][0])))) == "whole"
+        )
 
     def ask(self, kind: str, number: int, source: str, wanted: str) -> None:
         """A question that the header answers."""

@@ -130,6 +130,6 @@ def test_mutated_programs_show_only_what_is_filed_or_known_to_be_wrong(run: Run)
     assert ran > 350
     # Every finding of a call that is not the opening of a path without a file would be a model gone wrong, or a new defect.
     assert {name for name in seen if not name.startswith("lifecycle.open")} <= {
-        "lifecycle.cut|cut/mmap:given",
+        "lifecycle.cut|mmap:given",
         "lifecycle.open_file|elsewhere:misread",
     }
