@@ -173,8 +173,10 @@ class Model:
         owner = view.owner or view
         if view.closed:
             return "closed"
-        state = view.origin or ("open" if view.inode in self.files.values() else "unlinked")
-        if self._moved_on(view):
+        state = "open" if view.inode in self.files.values() else "unlinked"
+        if view.origin:
+            state = view.origin
+        elif self._moved_on(view):
             state = "changed"
         elif not view.inode.valid:
             state = "cut"

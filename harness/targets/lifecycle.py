@@ -143,6 +143,7 @@ class _Runner:
         }
         self._os = (refusal, OSError)
         folder = scratch.folder("lifecycle")
+        self._folder = f"{folder}{os.sep}"
         self._paths = [os.path.join(folder, f"p{number}.safetensors") for number in range(PATHS)]
         self._globals: dict[str, Any] = {
             **{name: getattr(kit, name) for name in dir(kit) if not name.startswith("_")},
@@ -163,6 +164,10 @@ class _Runner:
         held = self._globals.pop(name, None)
         if isinstance(held, io.IOBase):
             held.close()  # else Python warns of it
+
+    def _words(self, words: str) -> str:
+        """An error's words without the place of our folder, which is another in every process."""
+        return words.replace(self._folder, "")
 
     def run(self, data: bytes) -> Observation:
         program = decode(data)
@@ -207,6 +212,7 @@ class _Runner:
             error.__traceback__ = None
             documented = self._documented.get(call.end, self._os)
             if isinstance(error, documented):
-                return Event(call.kind, REJECT, describe(error), error, call)
-            return Event(call.kind, *classify(error, documented), call)
+                return Event(call.kind, REJECT, self._words(describe(error)), error, call)
+            outcome, words, _ = classify(error, documented)
+            return Event(call.kind, outcome, self._words(words), error, call)
         return Event(call.kind, ACCEPT, "", given, call)

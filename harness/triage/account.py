@@ -23,6 +23,15 @@ _MISREAD = {
 }
 
 
+_LIFECYCLE = {
+    "lifecycle.open": "That a file cannot be opened is told as another error than it is, so that callers take the wrong way out",
+    "lifecycle.open_file": (
+        "A handle that is made from an open file object reads not that file, but whatever bears its name by now"
+    ),
+    "lifecycle.cut": "A file lost its end while it was mapped, and zeros are given in place of what is gone",
+}
+
+
 def account(finding: Finding) -> tuple[str, str]:
     """``(why, sentence)`` of a finding; the sentence is "" where no text settles it."""
     if finding.rule.startswith("metamorphic."):
@@ -32,7 +41,10 @@ def account(finding: Finding) -> tuple[str, str]:
     if finding.oracle == "numpy":
         return f"A part of a tensor is not the part that numpy gives of the whole: {finding.summary}.", _SLICE
     if finding.oracle == "lifecycle":
-        return f"A call does not give what the state of its handle and its file says: {finding.summary}.", ""
+        cause = _LIFECYCLE.get(finding.rule, "A call does not give what the state of its handle and its file says")
+        return f"{cause}: {finding.summary}.", ""
+    if finding.kind == "crash" and finding.aspect.startswith("SIGBUS/"):
+        return "A file that loses its end while it is mapped kills the process that reads it.", ""
     if finding.kind in ("panic", "contract"):
         what = "A panic" if finding.kind == "panic" else "An exception of another kind"
         why = (
