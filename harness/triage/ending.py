@@ -23,6 +23,9 @@ _NUMBERS = re.compile(r"==\d+==|\b(?:pc|bp|sp) 0x[0-9a-f]+ ?|0x[0-9a-f]{6,} (?=i
 # Sources of packages and of the standard library, wherever they lie on this machine.
 _SOURCE = re.compile(r"/\S*?/(?:registry/src/[^/\s]+|rustc/[0-9a-f]{20,})/(\S+)|/rustc/[0-9a-f]{20,}/(\S+)")
 _ABSOLUTE = re.compile(r"(?<=[\s(])/(?:[^/\s]+/)*([^/\s]+/[^/\s]+)")
+_DEPTH = re.compile(r"\s*#(\d+) ")
+#: Frames of a stack that are kept: the interpreter's own lie below them.
+_DEEPEST = 16
 # A frame of the parser's own source, of which the build keeps paths from the root of its tree.
 _FRAME = re.compile(r"^\s*#\d+ in .* \(?((?:safetensors|bindings/python)/src/[\w/]+\.rs:\d+)", re.MULTILINE)
 
@@ -68,9 +71,15 @@ def report_of(said: bytes) -> str:
 
 
 def _portable(report: str) -> str:
-    """The report as it would be on any machine: without addresses and process ids, sources named from their package's root."""
+    """The report as it would be on any machine: without addresses and process ids, sources named from their package's root.
+
+    The interpreter's frames are left out.
+    """
     lines = []
     for line in report.splitlines():
+        frame = _DEPTH.match(line)
+        if frame and int(frame[1]) >= _DEEPEST:
+            continue
         text = _NUMBERS.sub("", line)
         text = _SOURCE.sub(lambda match: match[1] or match[2], text)
         lines.append(_ABSOLUTE.sub(lambda match: match[1], text).rstrip())
