@@ -18,7 +18,7 @@ REPORT = b"""some words before
 READ of size 8 at 0x602000001234 thread T0
     #0 0x7f3e4cd70ae2 in __asan_memcpy (/somewhere/lib/python3.11/site-packages/asan_with_fuzzer.so+0x12ae2)
     #1 0x7f3e44a08b86 in core::slice::copy /rustc/59807616e1fa2540724bfbac14d7976d7e4a3860/library/core/src/slice.rs:12:5
-    #2 0x7f3e4495c49b in pyo3::attach /home/one/.cargo/registry/src/an.index-1949cf8c6b5b557f/pyo3-0.28.3/src/marker.rs:415:9
+    #2 0x7f3e4495c49b in pyo3::attach /some/one/.cargo/registry/src/an.index-1949cf8c6b5b557f/pyo3-0.28.3/src/marker.rs:415:9
     #3 0x7f3e4495c49b in <safetensors_rust::Open>::get_tensor bindings/python/src/lib.rs:901:21
     #4 0x7f3e4495c49c in safetensors::tensor::View::data safetensors/src/tensor.rs:12:3
 
@@ -54,7 +54,7 @@ def test_a_report_is_cut_out_and_holds_nothing_of_the_machine() -> None:
     assert lines[-1].startswith("SUMMARY: AddressSanitizer")
     assert "    #1 in core::slice::copy library/core/src/slice.rs:12:5" in lines
     assert "    #2 in pyo3::attach pyo3-0.28.3/src/marker.rs:415:9" in lines
-    for word in ("/home", "/rustc", "/somewhere", "registry", "4711", "0x7f3e"):
+    for word in ("/some", "/rustc", "/somewhere", "registry", "4711", "0x7f3e"):
         assert word not in end.report
 
 
