@@ -24,7 +24,7 @@ def command() -> None:
     """
 
 
-PARTS = ("depth", "targets", "startup", "memory", "kills", "reach")
+PARTS = ("depth", "targets", "startup", "memory", "kills", "isolation", "reach")
 
 
 @command.command(epilog="Example: harness bench speed --seeds 10 --part depth --part reach")
@@ -47,7 +47,7 @@ def speed(
     as_json: bool,
 ) -> int:
     """Depth, speed at that depth, reach, start-up, memory. Takes about half an hour; writes build/bench/speed.json."""
-    from harness.bench import kills, reach
+    from harness.bench import isolation, kills, reach
     from harness.bench import speed as measures
 
     def say(text: str) -> None:
@@ -70,6 +70,9 @@ def speed(
     if "kills" in chosen:
         say("throughput with three process-killing signatures known, beside none:")
         result["kills"] = kills.guarded(name, seeds, runs // 4, say)
+    if "isolation" in chosen:
+        say("every input in a forked child under limits, beside the same run in process:")
+        result["isolation"] = isolation.cost(name, seeds, max(runs // 20, 1000), say)
     if "reach" in chosen:
         say(f"regions of tensor.rs from an empty corpus, {seconds:.0f} s per seed, beside native libFuzzer:")
         coverage = registry.find(name, "coverage")

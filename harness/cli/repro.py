@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from typing import Any
 
 import click
@@ -68,6 +69,7 @@ def _as_json(
                 "outcome": result.outcome,
                 "error": result.error,
                 "place": result.place,
+                "report": result.report,
                 "reproduces": shown,
                 "findings": [
                     {"signature": f.signature, "kind": f.finding.kind, "summary": f.finding.summary}
@@ -92,6 +94,8 @@ def _print(
         for judged in result.findings:
             mark = "*" if judged.signature == named.signature else "-"
             click.echo(f"{'':27}{mark} {judged.signature}\n{'':29}{judged.finding.summary}")
+        if result.report:
+            click.echo(textwrap.indent(result.report.rstrip(), " " * 4))
     if reproduces:
         where = ", ".join(build.name if build else target for build, _, shown in rows if shown)
         click.echo(f"reproduces on {where}" + (f": {named.signature}" if named.signature else ""))

@@ -21,7 +21,7 @@ from typing import Any
 
 import harness
 from harness.errors import EngineError
-from harness.triage.replay import died_of
+from harness.triage.ending import died_of
 
 #: Seconds one input may take in a child before it is killed.
 TIMEOUT_S = 20.0

@@ -250,7 +250,9 @@ class Campaign:
         done = worker.status.get("executions", 0)
         if data is not None:
             kind_of_death, words = worker.death(code)
-            found = deaths.record(self.settings.folder, worker.settings, data, kind_of_death, words, done)
+            found = deaths.record(
+                self.settings.folder, worker.settings, data, kind_of_death, words, done, worker.last_call()
+            )
             self.progress.died(found)
         target = worker.settings.target
         self._stillborn[target] = 0 if data is not None else self._stillborn[target] + 1

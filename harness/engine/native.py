@@ -53,6 +53,8 @@ class NativeCounters:
         address, size = _section(path, _SECTION)
         self._table = (ctypes.c_uint8 * size).from_address(_load_address(path) + address)
         self.size = size
+        #: The counters as bytes, to be read and written.
+        self.view = memoryview(self._table).cast("B")
 
     def clear(self) -> None:
         """Set every counter to zero."""

@@ -12,13 +12,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from harness.engine import memory
+from harness.engine import memory, slot
 from harness.engine.opening import is_open
 from harness.engine.settings import WorkerSettings
-from harness.engine.slot import read_slot
 from harness.errors import EngineError, HarnessError
 from harness.parsers import registry, runtime
 from harness.targets import base as targets
+from harness.targets import scratch
 
 # libFuzzer's own exit statuses (FuzzerFlags.def): a timeout, memory, a deadly signal it caught.
 _LIBFUZZER = {70: "hang", 71: "memory", 77: "crash"}
@@ -37,7 +37,12 @@ class WorkerProcess:
         self._log_read = 0
         path = settings.memory / "settings.json"
         settings.save(path)
-        environment = os.environ | {"PYTHONHASHSEED": "0", "RUST_BACKTRACE": "0", "PYTHONUNBUFFERED": "1"}
+        environment = os.environ | {
+            scratch.VARIABLE: str(settings.memory),
+            "PYTHONHASHSEED": "0",
+            "RUST_BACKTRACE": "0",
+            "PYTHONUNBUFFERED": "1",
+        }
         if targets.get(settings.target).uses_parser:
             # AddressSanitizer wants its libraries first in the process.
             environment |= runtime.environment(registry.find(settings.parser), mutator=True)
@@ -127,7 +132,11 @@ class WorkerProcess:
 
     def last_input(self) -> bytes | None:
         """The input that was running, from shared memory."""
-        return read_slot(self.settings.memory / "slot")
+        return slot.read_slot(self.settings.memory / "slot")
+
+    def last_call(self) -> int:
+        """The number of the call that its program was at."""
+        return slot.read(self.settings.memory / "slot")[1]
 
     def log_tail(self, lines: int = 15) -> str:
         """The end of the worker's log, for an error message."""

@@ -12,7 +12,7 @@ from harness.triage import verdicts
 from harness.triage.verdicts import Matcher
 
 _SUMS = (
-    "executions", "accepted", "deep", "judged", "judged_refused", "guarded", "defects", "cpu_seconds",
+    "executions", "accepted", "deep", "judged", "judged_refused", "guarded", "isolated", "defects", "cpu_seconds",
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Protocol
 
+from harness.engine.isolation import Remote
 from harness.engine.semantics import SemanticCounters
 from harness.engine.slot import Slot
 from harness.engine.tally import ACCEPTED, KEY_LENGTH, Found, Tally, refusal_key
@@ -94,6 +95,8 @@ class Session:
         #: What should run for the second time.
         self.again: list[bytes] = []
         self._awaited: set[Hashable] = set()
+        #: What the last input that ran apart showed.
+        self.latest: Found | None = None
         self._wrongly: dict[tuple[str, str], Found] = {}
         #: Members that the costly oracles have not looked at, and the execution from which the next one is due.
         self.pending: deque[bytes] = deque()
@@ -316,6 +319,27 @@ class Session:
         if found.count == 1:
             self._on_new(found)
         return found
+
+    def apart(self, data: bytes, run: Callable[[bytes], Remote]) -> None:
+        """One input whose run and judgement happen in another process: count it, and reward what it showed."""
+        tally = self.tally
+        tally.executions = executions = tally.executions + 1
+        try:
+            outcome, error, findings, features = run(data)
+        except Exception as failure:
+            self._on_defect(failure, data)
+        else:
+            tally.isolated += 1
+            place = error.find(": ") + 2
+            key = error[place : place + KEY_LENGTH] if outcome == REJECT else outcome
+            tally.stages[ACCEPTED if outcome == ACCEPT else key] += 1
+            self._hit((outcome, key))
+            for finding in findings:
+                self.latest = self.report(data, finding)
+            for feature in features:
+                self._hit(feature)
+        if executions >= self._next_tick:
+            self._tick()
 
     def _tick(self) -> None:
         """About every 50 ms of clock time, however quick the target is; a slow one ticks on each execution."""

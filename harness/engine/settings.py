@@ -18,7 +18,7 @@ class WorkerSettings:
     ``seconds`` and ``runs`` both bound the run where they are above zero. ``seed_dirs`` are read, never written;
     ``campaign`` is the campaign's folder, ``memory`` a folder in a memory file system for this worker alone.
     The bench alone sets ``mutator`` to other than "grammar" ("bytes": libFuzzer's own, "replay": what ``record`` holds),
-    switches ``oracles`` off, or has every input of the run kept in the file ``record``.
+    switches ``oracles`` off, runs every input ``isolated`` or none (None: as the target says), or has every input of the run kept in the file ``record``.
     """
 
     target: str
@@ -37,6 +37,7 @@ class WorkerSettings:
     refused_sample: int = 128
     guards: tuple[str, ...] = ()
     record: Path | None = None
+    isolated: bool | None = None
     options: tuple[str, ...] = field(default=())
 
     def save(self, path: Path) -> None:

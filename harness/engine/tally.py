@@ -69,6 +69,7 @@ class Tally:
     seeds: int = 0
     bases: int = 0
     guarded: int = 0
+    isolated: int = 0
     defects: int = 0
     sizes: Counter[int] = field(default_factory=Counter)
     # Sampled clock time in nanoseconds, and how many samples: running the target, the quick tier of judging, mutating.
@@ -97,6 +98,7 @@ class Tally:
             "seeds": self.seeds,
             "bases": self.bases,
             "guarded": self.guarded,
+            "isolated": self.isolated,
             "defects": self.defects,
             "ns": {
                 "run": self.run_ns // max(self.timed, 1),

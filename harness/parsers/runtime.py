@@ -22,6 +22,7 @@ from types import ModuleType
 
 import harness
 from harness.errors import HarnessError
+from harness.parsers import toolchain
 from harness.parsers.registry import Parser
 
 _loaded: Parser | None = None
@@ -47,7 +48,7 @@ def prepare(*, mutator: bool = False) -> None:
         importlib.import_module("atheris")
         if mutator:
             importlib.import_module("atheris.custom_mutator")
-        if not _sanitized():
+        if not sanitized():
             importlib.import_module("atheris.core_with_libfuzzer")
     except ImportError as error:
         raise HarnessError(f"atheris cannot be loaded: {error}", hint="harness doctor tells more") from error
@@ -73,11 +74,13 @@ def load(parser: Parser, *, mutator: bool = False) -> ModuleType:
         )
     if _loaded is None and "safetensors" in sys.modules:
         raise HarnessError("another safetensors is loaded in this process", hint="one process per parser")
-    if parser.flavour == "address" and not _sanitized():
+    if parser.flavour == "address" and not sanitized():
         raise HarnessError(
             f"parser {parser.name} needs AddressSanitizer preloaded",
             hint="start the process with the environment of harness.parsers.runtime.environment()",
         )
+    if parser.flavour == "address":
+        _hide_preload()
     if parser.flavour in ("sancov", "address"):
         prepare(mutator=mutator)
     if parser.flavour == "coverage":
@@ -126,9 +129,25 @@ def environment(parser: Parser, *, mutator: bool = False) -> dict[str, str]:
     if mutator:
         libraries += sorted(package.glob("custom_mutator.*.so"))
     options = [os.environ.get("ASAN_OPTIONS", ""), "detect_leaks=0", "allocator_may_return_null=1"]
-    return {"LD_PRELOAD": " ".join(map(str, libraries)), "ASAN_OPTIONS": ":".join(filter(None, options))}
+    found = {"LD_PRELOAD": " ".join(map(str, libraries)), "ASAN_OPTIONS": ":".join(filter(None, options))}
+    symbolizer = toolchain.symbolizer()
+    return found | ({"ASAN_SYMBOLIZER_PATH": str(symbolizer)} if symbolizer else {})
 
 
-def _sanitized() -> bool:
-    """Whether AddressSanitizer is in this process."""
+def _hide_preload() -> None:
+    """Let no process that is started from here inherit the preload: a symboliser would die of Python's symbols.
+
+    The sanitizer starts one with the environment as it lay on the stack when this process began (``env_start`` in proc(5)), so
+    the word is written over there.
+    """
+    os.environ.pop("LD_PRELOAD", None)
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    start, end = int(fields[47]), int(fields[48])
+    place = (b"\0" + ctypes.string_at(start, end - start)).find(b"\0LD_PRELOAD=")
+    if start and place >= 0:
+        ctypes.memmove(start + place, b"NO_PRELOAD", 10)
+
+
+def sanitized() -> bool:
+    """Whether AddressSanitizer is in this process: it brings limits and handlers of signals of its own."""
     return hasattr(ctypes.CDLL(None), "__asan_init")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import os
@@ -88,6 +89,18 @@ def _rustup_tools() -> Path:
     except (OSError, subprocess.SubprocessError):
         return Path(os.devnull)
     return Path(answer.strip()).parent / "bin"
+
+
+@functools.lru_cache(1)
+def symbolizer() -> Path | None:
+    """``llvm-symbolizer``, of the compiler's LLVM where it is there, else any; None where there is none.
+
+    The sanitizer takes it by its plain name only.
+    """
+    with contextlib.suppress(HarnessError):
+        return llvm_tool("llvm-symbolizer")
+    found = shutil.which("llvm-symbolizer")
+    return Path(found) if found else None
 
 
 def _llvm_major(tool: Path) -> int | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any, Protocol
@@ -44,13 +44,16 @@ __all__ = [
     "Target",
     "about_another",
     "broken",
+    "call_kinds",
     "classify",
     "core",
     "describe",
     "explain",
     "features",
     "get",
+    "hazard",
     "install",
+    "isolated",
     "missing",
     "oracles",
     "packages",
@@ -100,6 +103,7 @@ _BUILTIN = {
     "quantized": "harness.targets.quantized:Quantized",
     "shards": "harness.targets.shards:Shards",
     "writers": "harness.targets.writers:Writers",
+    "lifecycle": "harness.targets.lifecycle:Lifecycle",
 }
 
 
@@ -236,6 +240,26 @@ def explain(target: Target, data: bytes) -> str:
     """A program in words, or as the Python it stands for; from its method ``explain``. "" for files."""
     own = getattr(target, "explain", None)
     return "" if own is None else str(own(data))
+
+
+def call_kinds(target: Target, data: bytes) -> list[str] | None:
+    """The kinds of the calls of a program, in order, from its method ``call_kinds``. None where it has none."""
+    own = getattr(target, "call_kinds", None)
+    return None if own is None else list(own(data))
+
+
+def isolated(target: Target) -> bool:
+    """Whether every input runs in a child under limits, from its attribute ``isolated``: some may kill the process."""
+    return bool(getattr(target, "isolated", False))
+
+
+def hazard(target: Target) -> Callable[[bytes], str] | None:
+    """Its method ``hazard``, which says what an input may well kill the process with (``SIGBUS/get_tensor``), "" for most.
+
+    Those inputs run in a child under limits, all others in process. None where it has none.
+    """
+    own: Callable[[bytes], str] | None = getattr(target, "hazard", None)
+    return own
 
 
 def script(target: Target, data: bytes) -> str:

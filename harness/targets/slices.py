@@ -21,7 +21,7 @@ from harness.observation import (
     classify,
     observe,
 )
-from harness.programs import arrays, sources
+from harness.programs import arrays, progress, sources
 from harness.programs.mutate import StepMutator
 from harness.programs.slices import VOCABULARY, Call, Program, decode
 from harness.programs.steps import STEP, Step
@@ -75,6 +75,10 @@ class Slices:
         }
         return {name: encode(steps) for name, steps in plans.items()}
 
+    def call_kinds(self, data: bytes) -> list[str]:
+        """The kinds of the calls of a program, in order."""
+        return [call.kind for call in decode(data).calls]
+
     def explain(self, data: bytes) -> str:
         """The Python that a program stands for."""
         return sources.slices(decode(data))
@@ -114,6 +118,7 @@ class _Runner:
         self._backends = hasattr(safetensors.safe_open, "get_tensors")
         self._documented: tuple[type[BaseException], ...] = (safetensors.SafetensorError,)
         self._files: OrderedDict[tuple[Any, str], Any] = OrderedDict()
+        self._mark = progress.cell()
 
     def run(self, data: bytes) -> Observation:
         program = decode(data)
@@ -122,7 +127,9 @@ class _Runner:
             return observe(Trace(program, events))
         file = self._files[program.tensors, program.backend]
         refusal, tensors = self._documented[0], program.tensors
-        for call in program.calls:
+        mark = self._mark
+        for number, call in enumerate(program.calls, 1):
+            mark[0] = number
             name = tensors[call.tensor][0] if call.tensor >= 0 else "no such tensor"
             try:
                 events.append(Event(call.kind, ACCEPT, "", _CALLS[call.kind](file, name, call), call))

@@ -33,6 +33,15 @@ _MISREAD = {
 }
 
 
+_LIFECYCLE = {
+    "lifecycle.open": "That a file cannot be opened is told as another error than it is, so that callers take the wrong way out",
+    "lifecycle.open_file": (
+        "A handle that is made from an open file object reads not that file, but whatever bears its name by now"
+    ),
+    "lifecycle.cut": "A file lost its end while it was mapped, and zeros are given in place of what is gone",
+}
+
+
 def account(finding: Finding) -> tuple[str, str]:
     """``(why, sentence)`` of a finding; the sentence is "" where no text settles it."""
     if finding.rule == "metamorphic.serialized-again":
@@ -63,6 +72,11 @@ def account(finding: Finding) -> tuple[str, str]:
         return f"What a quantised checkpoint holds is not what is read of it: {finding.summary}.", _OFFSETS
     if finding.oracle == "roundtrip":
         return _roundtrip(finding)
+    if finding.oracle == "lifecycle":
+        cause = _LIFECYCLE.get(finding.rule, "A call does not give what the state of its handle and its file says")
+        return f"{cause}: {finding.summary}.", ""
+    if finding.kind == "crash" and finding.aspect.startswith("SIGBUS/"):
+        return "A file that loses its end while it is mapped kills the process that reads it.", ""
     if finding.kind in ("panic", "contract"):
         what = "A panic" if finding.kind == "panic" else "An exception of another kind"
         why = (

@@ -1,4 +1,4 @@
-"""The process that inputs are run again in: ``python -m harness.triage.child PARSER TARGET MEMORY_MB RELATIONS``.
+"""The process that inputs are run again in: ``python -m harness.triage.child PARSER TARGET MEMORY_MB RELATIONS FORKS CELL``.
 
 It loads one parser, opens one target, and then runs what it is sent until its input ends. It may die of what it
 runs: that is what it is for. Its stderr belongs to the parent, which reads the place of a panic from it.
@@ -7,6 +7,7 @@ runs: that is what it is for. Its stderr belongs to the parent, which reads the 
 from __future__ import annotations
 
 import base64
+import mmap
 import os
 import resource
 import signal
@@ -17,6 +18,7 @@ from typing import Any
 from harness.finding import Finding
 from harness.observation import Run
 from harness.parsers import registry, runtime
+from harness.programs import progress
 from harness.targets.base import Target
 from harness.triage import wire
 from harness.triage.judging import isolated, judge_observation
@@ -51,7 +53,10 @@ def answer(target: Target, run: Run, data: bytes, *, relations: bool) -> dict[st
 
 def main() -> None:
     """Serve until stdin ends."""
-    parser_name, target_name, memory_mb, relations = sys.argv[1:5]
+    parser_name, target_name, memory_mb, relations, forks, cell = sys.argv[1:7]
+    shared = mmap.mmap(int(cell), 1)
+    os.close(int(cell))
+    progress.use(memoryview(shared))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     # Whatever the parser or a library prints must not get between the frames.
@@ -60,13 +65,22 @@ def main() -> None:
     target = target_named(target_name)
     module = runtime.load(registry.find(parser_name)) if target.uses_parser else None
     run = target.open(module)
-    limit_memory(int(memory_mb))
+    if not runtime.sanitized():
+        # The sanitizer reserves terabytes; it has limits of its own.
+        limit_memory(int(memory_mb))
     wire.send(replies, {"ready": True})
     while (head := wire.read_exactly(0, wire.REQUEST.size)) is not None:
         size, seconds = wire.REQUEST.unpack(head)
         data = wire.read_exactly(0, size)
         if data is None:
             return
+        shared[0] = 0
+        runner = os.fork() if forks == "1" else 0
+        if runner:
+            _, status = os.waitpid(runner, 0)
+            if status:
+                wire.send(replies, {"died": os.waitstatus_to_exitcode(status)})
+            continue
         # The parent ends a run that takes too long; should the parent be gone, the kernel does.
         signal.setitimer(signal.ITIMER_REAL, seconds + 5)
         try:
@@ -76,6 +90,8 @@ def main() -> None:
             message = {"defect": traceback.format_exc()}
         signal.setitimer(signal.ITIMER_REAL, 0)
         wire.send(replies, message)
+        if forks == "1":
+            os._exit(0)
 
 
 if __name__ == "__main__":

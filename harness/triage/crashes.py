@@ -18,6 +18,8 @@ from harness.triage.signature import finding_id, parts
 INPUT = "input.safetensors"
 ABOUT = "finding.toml"
 REPRODUCER = "reproduce.py"
+#: The sanitizer's report, where the finding showed on a build with one.
+REPORT = "report.txt"
 
 OPEN = "open"
 FIXED = "fixed"
@@ -133,8 +135,10 @@ def find(sig: str) -> Crash | None:
     return None
 
 
-def file(crash: Crash, data: bytes, reproducer: str, *, root: Path | None = None) -> Path:
+def file(crash: Crash, data: bytes, reproducer: str, *, root: Path | None = None, report: str = "") -> Path:
     """Write a finding's folder below ``root`` (default: the project's crashes/) and return it.
+
+    ``report`` is the sanitizer's; without one, a report that is there stays.
 
     finding.toml comes last: a folder without it is not listed, so a kill half way leaves nothing broken.
     """
@@ -142,6 +146,8 @@ def file(crash: Crash, data: bytes, reproducer: str, *, root: Path | None = None
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / INPUT, data)
     write_atomic(folder / REPRODUCER, reproducer)
+    if report:
+        write_atomic(folder / REPORT, report)
     write_about(crash, folder)
     return folder
 

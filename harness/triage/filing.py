@@ -22,7 +22,7 @@ from harness.triage.signature import finding_id, parts
 from harness.triage.store import Stored
 
 #: Builds that a finding is tried on: what is fuzzed, and what users have.
-FLAVOURS = ("sancov", "wheel")
+FLAVOURS = ("sancov", "wheel", "address")
 #: How often a finding that does not show at once is tried again: some depend on where memory happens to lie.
 TRIES = 3
 
@@ -74,7 +74,8 @@ def smallest(parser: Parser | None, target: str, sig: str, data: bytes, progress
     """``data`` minimised so that it shows ``sig`` still. Raises HarnessError when it does not show it at all."""
     chosen = base.get(target)
     words = base.vocabulary(chosen)
-    with Replayer(parser, target, relations=_needs_relations(sig)) as replayer:
+    kills = parts(sig).kind in ("crash", "memory")
+    with Replayer(parser, target, relations=_needs_relations(sig), forks=kills) as replayer:
         keep: Keep = lambda candidate: sig in replayer.run(candidate).signatures  # noqa: E731
         if words is not None:
             # Hypothesis knows how to make a program simple; that nothing more can go is for our own passes to see to.
@@ -106,7 +107,7 @@ def describe(
         rule=finding.rule,
         aspect=finding.aspect,
         sentence=sentence,
-        place=first.replay.place,
+        place=next((one.replay.place for one in shown if one.replay.place), ""),
         releases=tuple(sorted({one.parser.version for one in shown if one.parser}, key=_by_number)),
         builds=tuple(dict.fromkeys(one.parser.flavour for one in shown if one.parser and one.parser.version == newest)),
         found={
@@ -164,7 +165,8 @@ def file_finding(
     store.update(stored, reproduces=names)
     crash, text = describe(stored, data, shown, campaign, original=original)
     crash = replace(crash, instead=instead)
-    folder = crashes.file(crash, data, text)
+    report = next((one.replay.report for one in shown if one.replay.report), "")
+    folder = crashes.file(crash, data, text, report=report)
     store.replace_input(stored, data, crash.summary)
     say(f"{crash.id}: filed ({original} -> {len(data)} bytes; {', '.join(names)})")
     return crashes.load(folder)

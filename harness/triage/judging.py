@@ -113,17 +113,18 @@ class _Recorder:
         return next((data for data, observation in self._runs[1:] if observation[0] == ACCEPT), None)
 
 
-def isolated(target: Target, data: bytes, kind: str, sign: str) -> Finding:
+def isolated(target: Target, data: bytes, kind: str, sign: str, call: str = "") -> Finding:
     """The finding of a run that its process did not survive: ``kind`` is crash, hang or memory.
 
     ``sign`` says how the process ended (``SIGSEGV``, ``timeout``, ...). What the judge says of the input goes into the
-    aspect, because nothing else is known of the place: inputs broken in the same way die in the same way.
+    aspect, because nothing else is known of the place: inputs broken in the same way die in the same way. Of a program,
+    ``call`` names the call that it was at.
     """
     judgement = judgement_of(target, data)
-    state = "" if judgement is None else f"/{judgement.rule or judgement.verdict}"
+    state = f"/{call}" if call else "" if judgement is None else f"/{judgement.rule or judgement.verdict}"
     words = {
         "crash": f"the process died: {sign}",
         "hang": "the run did not end within its time limit",
         "memory": "the run asked for more memory than its limit",
     }
-    return Finding("isolation", kind, kind, f"{sign}{state}", words[kind])
+    return Finding("isolation", kind, kind, f"{sign}{state}", f"{words[kind]}, in {call}" if call else words[kind])

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import mmap
 import os
-import re
 import select
-import signal
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,18 +24,16 @@ from typing import IO, Any, Self
 import harness
 from harness.errors import EngineError, HarnessError
 from harness.finding import Finding
+from harness.parsers import runtime
 from harness.parsers.registry import Parser
-from harness.targets import base
+from harness.targets import base, scratch
 from harness.triage import wire
-from harness.triage.judging import isolated
+from harness.triage.ending import Ending, ending, panic_place
 from harness.triage.openfile import target_named
 from harness.triage.signature import signature
 
 #: Seconds in which a child must have loaded its parser; generous, because machines are shared.
 START_S = 60.0
-
-_PLACE = re.compile(rb"panicked at ([^\n]{1,300}?):(\d+):\d+:?$", re.MULTILINE)
-_REFUSED_ALLOCATION = b"memory allocation of "
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +53,20 @@ class Replay:
     """What one run did.
 
     ``outcome`` is one of accept, reject, raise, panic, crash, hang, memory; ``error`` is the parser's message, or how the
-    process ended. ``place`` is ``file:line`` of a panic, as far as the build knows it.
+    process ended. ``place`` is ``file:line`` of a panic or of the sanitizer's report, as far as the build knows it;
+    ``report`` is the sanitizer's, with symbols where llvm-symbolizer was found.
     """
 
     outcome: str
     error: str
     findings: tuple[Judged, ...] = ()
     place: str = ""
+    report: str = ""
 
     @property
     def signatures(self) -> tuple[str, ...]:
         """The signatures of all findings, in the oracles' order."""
         return tuple(judged.signature for judged in self.findings)
-
-
-def died_of(status: int) -> str:
-    """How a process ended, in words: the name of its signal, or its exit status."""
-    if status >= 0:
-        return f"exit status {status}"
-    try:
-        return signal.Signals(-status).name
-    except ValueError:
-        return f"signal {-status}"
 
 
 def _python_path() -> str:
@@ -90,20 +80,30 @@ class Replayer:
 
     ``memory_mb`` (default: the target's own) is what a run may allocate beyond the loaded parser. Without ``relations``
     the metamorphic oracle, which costs about thirty further runs of each accepted input, is not asked, nor is the one for
-    leaks, which costs fifty of each.
+    leaks, which costs fifty of each. With ``forks`` every input runs in a fork of the child: a death then costs
+    milliseconds, where a new child costs a second.
     """
 
     def __init__(
-        self, parser: Parser | None, target: str, *, memory_mb: int | None = None, relations: bool = True
+        self,
+        parser: Parser | None,
+        target: str,
+        *,
+        memory_mb: int | None = None,
+        relations: bool = True,
+        forks: bool = False,
     ) -> None:
         self.parser = parser
         self.target = target_named(target)
         if reason := base.missing(self.target):
             raise HarnessError(f"target {target} cannot run: {reason}", hint=base.install(self.target))
         self.relations = relations
+        self.forks = forks
         self.memory_mb = memory_mb or self.target.memory_mb
         self._child: subprocess.Popen[bytes] | None = None
         self._stderr: IO[bytes] | None = None
+        self._cell: mmap.mmap | None = None
+        self._scratch: str | None = None
         self._seen = 0
 
     def __enter__(self) -> Self:
@@ -127,6 +127,9 @@ class Replayer:
         if self._stderr is not None:
             self._stderr.close()
             self._stderr = None
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._scratch = None
 
     def _start(self) -> subprocess.Popen[bytes]:
         self.close()
@@ -135,12 +138,33 @@ class Replayer:
         environment = {**os.environ, "RUST_BACKTRACE": "0", "PYTHONPATH": _python_path()}
         # One thread each: idle pools of a numerical library would count against the memory limit.
         environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        if self.parser is not None:
+            environment |= runtime.environment(self.parser)
+        self._scratch = environment[scratch.VARIABLE] = tempfile.mkdtemp(prefix="harness-replay-", dir=scratch.root())
+        # The child counts the calls of a program here, where it can be read after its death.
+        shared = os.memfd_create("replay-cell")
+        os.ftruncate(shared, 1)
+        self._cell = mmap.mmap(shared, 1)
         name = self.parser.name if self.parser else ""
-        arguments = [name, self.target.name, str(self.memory_mb), str(int(self.relations))]
+        arguments = [
+            name,
+            self.target.name,
+            str(self.memory_mb),
+            str(int(self.relations)),
+            str(int(self.forks)),
+            str(shared),
+        ]
         command = [sys.executable, "-P", "-m", "harness.triage.child", *arguments]
         self._child = child = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr, env=environment, bufsize=0
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            env=environment,
+            bufsize=0,
+            pass_fds=(shared,),
         )
+        os.close(shared)
         if self._reply(child, START_S) is None:
             said = self._said().decode(errors="replace").strip()
             self.close()
@@ -187,10 +211,11 @@ class Replayer:
         except BrokenPipeError:
             reply = None
         said = self._said()
-        found = _PLACE.search(said)
-        place = f"{found[1].decode(errors='replace')}:{int(found[2])}" if found else ""
         if reply is None:
             return self._ended(child, data, said)
+        if "died" in reply:
+            return self._dead(ending(self.target, data, reply["died"], said, self._call()))
+        place = panic_place(said)
         if "defect" in reply:
             raise EngineError(
                 f"the harness itself failed on this input, not the parser:\n{reply['defect'].rstrip()}",
@@ -205,21 +230,25 @@ class Replayer:
     def _judged(self, finding: Finding) -> tuple[Judged, ...]:
         return (Judged(signature(self.target.name, finding), finding),)
 
+    def _call(self) -> int:
+        """The number of the call that the program was at."""
+        return self._cell[0] if self._cell is not None else 0
+
     def _ended(self, child: subprocess.Popen[bytes], data: bytes, said: bytes) -> Replay:
         """The child died or hangs."""
+        call = self._call()
+        status: int | None
         try:
-            # A closed pipe comes a moment before the exit status.
+            # A closed pipe comes a moment before the exit status; a sanitizer's report takes its time before that.
             status = child.wait(0.5)
+            said += self._said()
         except subprocess.TimeoutExpired:
-            self.close()
-            finding = isolated(self.target, data, "hang", "timeout")
-            return Replay("hang", "no answer within the time limit", self._judged(finding))
+            status = None
         self.close()
-        if _REFUSED_ALLOCATION in said and status == -signal.SIGABRT:
-            finding = isolated(self.target, data, "memory", "allocation")
-            return Replay("memory", said.decode(errors="replace").strip()[-300:], self._judged(finding))
-        sign = died_of(status)
-        return Replay("crash", sign, self._judged(isolated(self.target, data, "crash", sign)))
+        return self._dead(ending(self.target, data, status, said, call))
+
+    def _dead(self, end: Ending) -> Replay:
+        return Replay(end.outcome, end.words, self._judged(end.finding), end.place, end.report)
 
 
 def once(parser: Parser | None, target: str, data: bytes, timeout_s: float | None = None) -> Replay:

@@ -47,7 +47,10 @@ _PROGRAM_SHOULD = {
     "quantized": "the bytes that went in come out, and what disagrees with its own bytes is refused",
     "shards": "each tensor comes from the file that the index names, and a folder that is out of order is refused",
     "contract": "each call gives something, or is refused with SafetensorError",
+    "lifecycle": "each call ends as said below it",
 }
+# Of programs: where it matters how a call ends, and not only what it gives.
+_COMPARED = {"lifecycle": "ends"}
 # Relations after which the other file holds something more, or elsewhere.
 _ADDS = ("one-more", "dimension")
 
@@ -126,6 +129,8 @@ def _check_of_calls(crash: Crash, check: str, wrong: str) -> str:
     """Which check of the template for programs tells the defect."""
     if check == "deadly" or wrong in (PANIC, RAISE):
         return check
+    if crash.oracle in _COMPARED:
+        return _COMPARED[crash.oracle]
     if wrong == REJECT:
         return "refused" if crash.rule == "refused" else check
     return "compare"

@@ -27,6 +27,7 @@ from harness.triage.signature import signature as sign
 INPUT = "input"
 ABOUT = "finding.json"
 _DAMAGED = "the input beside it is untouched (`harness repro` runs it as a file); move the folder away to go on"
+REPORT = crashes.REPORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +226,14 @@ def set_guard(campaign: Path, id: str, words: Sequence[str]) -> None:  # noqa: A
     path = campaign / "findings" / id / ABOUT
     with _locked(campaign):
         _write(path, _read(path) | {"guard": list(words)})
+
+
+def set_report(campaign: Path, id: str, report: str) -> None:  # noqa: A002 - as above
+    """Keep the sanitizer's report beside a finding, the first of them."""
+    path = campaign / "findings" / id / REPORT
+    with _locked(campaign):
+        if not path.exists():
+            write_atomic(path, report)
 
 
 def guards(campaign: Path) -> list[list[str]]:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from harness import corpus_store
+from harness.programs.lifecycle import VOCABULARY
 from harness.triage import store
 
 from .conftest import Fuzz
@@ -53,7 +55,7 @@ def test_a_run_of_n_executions_repeats_to_the_last_byte(tmp_path: Path, fuzz: Fu
     }
 
 
-@pytest.mark.parametrize("target", ["safe_open", "model", "huge"])
+@pytest.mark.parametrize("target", ["safe_open", "model", "huge", "lifecycle"])
 def test_every_target_runs_with_everything_live(fuzz: Fuzz, target: str) -> None:
     done = fuzz("--target", target, "--runs", "30" if target == "huge" else "2000")
     assert done.returncode in (0, 1), done.stderr
@@ -81,6 +83,22 @@ def test_a_worker_that_dies_leaves_a_finding_and_a_guard_and_the_campaign_goes_o
     figures = fuzz.session()["per_target"]["deadly"]
     assert figures["guarded"] > 0
     assert figures["executions"] > 1000
+
+
+def test_a_campaign_on_lifecycle_outlives_what_it_is_killed_by(fuzz: Fuzz) -> None:
+    step, encode = VOCABULARY.step, VOCABULARY.encode
+    folder = fuzz.campaign / "corpus" / "lifecycle"
+    corpus_store.add(folder, encode([step("open"), step("cut"), step("get_tensor")]))
+    done = fuzz("--target", "lifecycle", "--runs", "1500", "--workers", "1")
+    assert done.returncode == 1, done.stderr
+    figures = fuzz.session()["per_target"]["lifecycle"]
+    assert figures["executions"] == 1500
+    assert figures["isolated"] > 0
+    assert figures["defects"] == 0
+    deaths = {found.signature for found in store.findings(fuzz.campaign) if found.kind == "crash"}
+    assert "lifecycle|crash|crash|SIGBUS/get_tensor" in deaths
+    # One worker did it all: nobody had to be started in its place.
+    assert len(list((fuzz.campaign / "log").glob("*.log"))) == 1
 
 
 def test_a_defect_of_ours_is_counted_and_kept_and_not_blamed_on_the_parser(fuzz: Fuzz) -> None:

@@ -43,6 +43,13 @@ def test_what_is_filed_is_read_back(project: Path):
     assert [crash.id for crash in crashes.crashes()] == [CRASH.id]
 
 
+def test_a_sanitizers_report_is_kept_beside_it_until_there_is_another(project: Path):
+    folder = crashes.file(CRASH, b"input", "# reproducer\n", report="ERROR: AddressSanitizer: one\n")
+    crashes.file(CRASH, b"inp", "# reproducer\n")
+    assert (folder / crashes.REPORT).read_text() == "ERROR: AddressSanitizer: one\n"
+    assert (folder / crashes.INPUT).read_bytes() == b"inp"
+
+
 def test_a_filed_signature_is_known(project: Path):
     assert store.known(SIGNATURE) is None
     folder = crashes.file(CRASH, b"input", "")

@@ -9,7 +9,7 @@ import pytest
 from harness.errors import EngineError
 from harness.format.encode import pack
 from harness.parsers.registry import Parser
-from harness.triage import replay
+from harness.triage import ending, replay
 from harness.triage.replay import Replayer
 
 FILE = pack([("a", "U8", (2,), b"xy")], None)
@@ -128,6 +128,26 @@ def test_a_parser_that_does_not_load_is_no_finding(sancov_parser: Parser, projec
 
 
 def test_how_a_process_ended_in_words():
-    assert replay.died_of(-11) == "SIGSEGV"
-    assert replay.died_of(3) == "exit status 3"
-    assert replay.died_of(-63) == "signal 63"
+    assert ending.died_of(-11) == "SIGSEGV"
+    assert ending.died_of(3) == "exit status 3"
+    assert ending.died_of(-63) == "signal 63"
+
+
+@pytest.mark.parametrize(
+    ("word", "outcome"), [(b"segv", "crash"), (b"exit", "crash"), (b"abort", "memory"), (b"allocate", "memory")]
+)
+def test_with_forks_a_death_has_the_same_name_and_the_child_lives_on(deadly: str, word: bytes, outcome: str) -> None:
+    with Replayer(None, deadly) as plain, Replayer(None, deadly, forks=True) as forked:
+        assert forked.run(b"count").error == "1"
+        child = forked._child
+        assert forked.run(word).signatures == plain.run(word).signatures
+        assert forked.run(word).outcome == outcome
+        assert forked._child is child
+        # Each run is the first of its process.
+        assert forked.run(b"count").error == "1"
+
+
+def test_with_forks_a_hang_ends_too(deadly: str) -> None:
+    with Replayer(None, deadly, forks=True) as forked:
+        assert forked.run(b"hang", 0.5).outcome == "hang"
+        assert forked.run(b"count").outcome == "accept"
