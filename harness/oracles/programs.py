@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from harness.observation import Observation
-from harness.oracles import agreement, resaved
+from harness.oracles import agreement, device, resaved
 from harness.oracles import numpy as against_numpy
 from harness.oracles.base import Finding
 
@@ -15,6 +15,7 @@ ORACLES: dict[str, Check] = {
     "numpy": against_numpy.check,
     "agreement": agreement.check,
     "resaved": resaved.check,
+    "device": device.check,
 }
 
 

@@ -39,6 +39,7 @@ _SHOULD = {
 # Of programs, by oracle.
 _PROGRAM_SHOULD = {
     "numpy": "each call gives what numpy gives of the whole array, or is refused with SafetensorError",
+    "device": "what names no device is refused with SafetensorError, and what the documentation names is taken",
     "contract": "each call gives something, or is refused with SafetensorError",
 }
 # Relations after which the other file holds something more, or elsewhere.
@@ -66,7 +67,7 @@ def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> s
             releases=", ".join(crash.releases) or "0.8.0",
             needs=" ".join(dict.fromkeys(("numpy", *base.packages(target)))),
             should=repr(_PROGRAM_SHOULD.get(crash.oracle, _SHOULD.get(crash.kind, _SHOULD["raise"]))),
-            check=check if check == "deadly" or wrong in (PANIC, RAISE) else "compare",
+            check=check if check == "deadly" or wrong in (PANIC, RAISE, REJECT) else "compare",
             wrong=wrong,
             # The aspect of an error is "CALL: TYPE: MESSAGE".
             error=repr(crash.aspect.split(": ")[1]) if wrong == RAISE else "",
@@ -126,7 +127,7 @@ def _check(crash: Crash) -> tuple[str, str]:
         return "outcome", PANIC
     if crash.kind == "contract":
         return "outcome", RAISE
-    return "outcome", REJECT if crash.rule == "refused" else ACCEPT
+    return "outcome", REJECT if crash.rule.rpartition(".")[2] == "refused" else ACCEPT
 
 
 def _should(crash: Crash, check: str, wrong: str) -> str:
