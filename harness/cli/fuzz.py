@@ -70,6 +70,8 @@ def command(
     for name in chosen:
         if reason := targets.missing(target := targets.get(name)):
             raise HarnessError(f"target {name} cannot run: {reason}", hint=targets.install(target))
+        if note := targets.note(target):
+            click.echo(f"target {name}: {note}", err=True)
     _known_operators(disabled)
     settings = CampaignSettings(
         folder=(folder or paths.campaigns_dir() / "main").resolve(),

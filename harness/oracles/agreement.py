@@ -47,12 +47,21 @@ def _difference(other: Event, event: Event) -> Difference | None:
         return None if read.partial else _outcome(event)
     # What another framework reads may be of a dtype that this one does not have; and what it raises, because it cannot
     # hold such a tensor, the contract speaks of.
-    lacking = frozenset(name for name, held in read.tensors if held["dtype"] not in event.about)
+    lacking = frozenset(name for name, held in read.tensors if not _can_hold(event.about, held))
     if isinstance(event.value, Reading):
         partial = event.value.partial or {}
         raised = {name for name, error in partial.items() if not error.startswith("SafetensorError")}
         return compare(read, event.value, lacking | raised)
     return None if lacking or read.partial or event.outcome != REJECT else _outcome(event)
+
+
+def _can_hold(dtypes: frozenset[str], held: dict[str, Any]) -> bool:
+    """Whether a framework that has these dtypes can hold such a tensor.
+
+    Frameworks keep two F4 elements in one, along the last dimension ("f4_x2 dtype requires that the last dim be divisible by 2").
+    """
+    shape = held["shape"]
+    return held["dtype"] in dtypes and (held["dtype"] != "F4" or (bool(shape) and shape[-1] % 2 == 0))
 
 
 def _outcome(event: Event) -> Difference:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from harness.observation import Observation
-from harness.oracles import agreement, lifecycle, parallel, quantized, resaved, roundtrip, shards
+from harness.oracles import agreement, device, lifecycle, parallel, quantized, resaved, roundtrip, shards
 from harness.oracles import numpy as against_numpy
 from harness.oracles.base import Finding
 
@@ -20,6 +20,7 @@ ORACLES: dict[str, Check] = {
     "shards": shards.check,
     "roundtrip": roundtrip.check,
     "lifecycle": lifecycle.check,
+    "device": device.check,
 }
 
 

@@ -55,6 +55,7 @@ __all__ = [
     "install",
     "isolated",
     "missing",
+    "note",
     "oracles",
     "packages",
     "script",
@@ -104,6 +105,11 @@ _BUILTIN = {
     "shards": "harness.targets.shards:Shards",
     "writers": "harness.targets.writers:Writers",
     "lifecycle": "harness.targets.lifecycle:Lifecycle",
+    "flax": "harness.targets.flax:Flax",
+    "tensorflow": "harness.targets.tensorflow:Tensorflow",
+    "paddle": "harness.targets.paddle:Paddle",
+    "mlx": "harness.targets.mlx:Mlx",
+    "device": "harness.targets.device:Device",
 }
 
 
@@ -160,12 +166,15 @@ def get(name: str) -> Target:
 # What a target may have beside the attributes of the protocol, and what is taken where it has not.
 
 
-def missing(target: Target) -> str:
-    """Why ``target`` cannot run here, as a clause ("torch is not installed"), or "".
+def missing(target: Target, data: bytes | None = None) -> str:
+    """Why ``target`` cannot run here (or not all of the program ``data``), as a clause ("torch is not installed"), or "".
 
-    From its attribute ``needs``, names of modules; a module that is there and does not work shows when it is opened.
+    From its attribute ``needs``, names of modules, and its method ``needs_for``; a module that is there and does not work
+    shows when it is opened.
     """
     needs: tuple[str, ...] = getattr(target, "needs", ())
+    if data is not None and hasattr(target, "needs_for"):
+        needs += tuple(target.needs_for(data))
     absent = [name for name in needs if importlib.util.find_spec(name) is None]
     return f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} not installed" if absent else ""
 
@@ -173,6 +182,12 @@ def missing(target: Target) -> str:
 def install(target: Target) -> str:
     """How to get what it needs: the extra of its attribute ``extra``, else of its own name."""
     return f"pip install 'safetensors-harness[{getattr(target, 'extra', target.name)}]'"
+
+
+def note(target: Target) -> str:
+    """What of it cannot be driven here, as a sentence, or ""; from its method ``note``."""
+    own = getattr(target, "note", None)
+    return "" if own is None else str(own())
 
 
 def packages(target: Target) -> tuple[str, ...]:

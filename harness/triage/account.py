@@ -22,6 +22,7 @@ _ROUNDTRIP = {
     "unread": "The library's own reader refuses what its writer wrote: {}.",
     "left-over": "A temporary file stays behind: {}.",
 }  # fmt: skip
+_DEVICE = "The device where the tensors need to be located after load. available options are all regular torch device locations."
 _MISREAD = {
     "names": 'The header is a dict like {"TENSOR_NAME": {...}, "NEXT_TENSOR_NAME": {...}, ...}',
     "dtype": 'The header is a dict like {"TENSOR_NAME": {"dtype": "F16", ...}',
@@ -50,6 +51,8 @@ def account(finding: Finding) -> tuple[str, str]:
         relation = finding.rule.removeprefix("metamorphic.").replace("-", " ")
         why = f"The same content is read in two ways, depending on {relation}: the parser contradicts itself, so one of the two is wrong."  # fmt: skip
         return why, ""
+    if finding.oracle == "device":
+        return f"A word for a device is not taken for what it is: {finding.summary}.", _DEVICE
     if finding.oracle == "agreement":
         return (
             f"The same file is not the same by every way of reading it, so one of the two is wrong: {finding.summary}.",

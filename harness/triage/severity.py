@@ -32,13 +32,13 @@ def severity(kind: str, rule: str, aspect: str) -> str:
         return DENIAL
     if kind == "contract":
         return WRONG_EXCEPTION
-    if rule == "resaved.refused" or aspect.startswith(("outcome:", "tensor:")):
+    if rule in ("resaved.refused", "device.refused") or aspect.startswith(("outcome:", "tensor:")):
         return STRICTNESS
     if kind == "roundtrip":
         return WRONG_DATA
     if rule == "refused":
         return STRICTNESS
-    if aspect.startswith("accepted"):
+    if aspect.startswith("accepted") or rule == "device.accepted":
         return LENIENCY
     if rule.startswith("metamorphic.") and aspect.startswith("refused"):
         return STRICTNESS

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness.format.encode import pack
-from harness.observation import ACCEPT, RAISE, REJECT, Event, Observation, Reading
+from harness.observation import ACCEPT, RAISE, REJECT, Event, Observation, Reading, Readings
 from harness.oracles import agreement, contract
 from harness.targets.backends import Backends
 from harness.targets.numpy import Numpy
@@ -105,6 +105,16 @@ def test_one_tensor_that_is_refused_by_one_backend_is_seen(safetensors: ModuleTy
     name, _ = reading.tensors.pop()
     reading.partial = {name: "SafetensorError: no"}
     assert findings(observation) == [("agreement.deserialize-pread.get_tensor", "tensor:accept/refused")]
+
+
+def test_f4_of_an_odd_last_dimension_may_be_refused_by_a_framework_that_keeps_two_in_one() -> None:
+    def observation(shape: list[int]) -> Observation:
+        reading = Reading([("t", {"dtype": "F4", "shape": shape, "data": b"ab"})], None)
+        refused = Event("load_file", REJECT, "no", ValueError("no"), frozenset({"F4"}))
+        return ACCEPT, "", Readings([], None, events=[Event("deserialize", ACCEPT, "", reading, frozenset()), refused])
+
+    assert findings(observation([4, 1])) == []
+    assert findings(observation([1, 4])) == [("agreement.deserialize-load_file", "outcome:accept/reject")]
 
 
 def test_names_of_empty_tensors_may_stand_in_any_order() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Callable
 from types import ModuleType
@@ -44,6 +45,48 @@ def test_every_entry_point_reads_the_whole_file(safetensors: ModuleType, target:
     readings = [event.value for event in asked.values() if isinstance(event.value, Reading)]
     assert len(readings) == len(BACKEND_CALLS if target.name == "backends" else FRAMEWORK_CALLS[:-2])
     assert all(content(reading) == set(PARTS) for reading in readings)
+
+
+COMMON = [
+    ("f", "F32", (2, 1), bytes(range(8))),
+    ("b", "U8", (3,), b"abc"),
+    ("i", "I32", (), b"1234"),
+    ("t", "BOOL", (2,), b"\1\0"),
+]
+
+
+@pytest.fixture(params=[target for target in LOADERS if target.name != "backends"], ids=lambda target: target.name)
+def framework(request) -> Loader:
+    target: Loader = request.param
+    if reason := base.missing(target):
+        pytest.skip(reason)
+    return target
+
+
+def test_every_framework_reads_and_saves_what_all_of_them_have(safetensors: ModuleType, framework: Loader) -> None:
+    outcome, error, value = framework.open(safetensors)(pack(COMMON, METADATA))
+    assert (outcome, error) == (ACCEPT, "")
+    asked = events(value)
+    assert tuple(asked) == FRAMEWORK_CALLS
+    for call, event in asked.items():
+        reading = event.value.again if isinstance(event.value, Written) else event.value
+        assert isinstance(reading, Reading), call
+        assert content(reading) == set(COMMON), call
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
+@pytest.mark.parametrize("dtype", DTYPE_BITS)
+def test_torch_reads_every_dtype_that_it_has(safetensors: ModuleType, dtype: str) -> None:
+    target = base.get("torch")
+    assert isinstance(target, Loader)
+    held = bytes(i % 2 for i in range(DTYPE_BITS[dtype]))
+    outcome, _, value = target.open(safetensors)(pack([("t", dtype, (2, 4), held)]))
+    if dtype in target.holds_here():
+        assert content(target.reading(value)) == {("t", dtype, (2, 4), held)}
+    else:
+        assert dtype.startswith("F6")
+        assert list(value.partial) == ["t"]
+    assert outcome in (ACCEPT, RAISE)
 
 
 def test_both_backends_are_asked_for_everything(safetensors: ModuleType) -> None:

@@ -1,0 +1,173 @@
+"""The language of target ``device``: words for devices, right and wrong, and the calls that take one.
+
+Steps ``name``, ``number`` and ``odd`` say what the calls behind them are given as ``device``; before the first it is "cpu".
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy
+
+from harness.programs.arrays import Tensors
+from harness.programs.steps import Kind, Step, Vocabulary
+
+#: The file that every call reads.
+FILE: Tensors = (("a", "F32", (2, 3), 0), ("b", "U8", (4,), 1))
+
+#: Kinds of devices that torch names and the binding lists; then words that are none.
+TYPES = ("cuda", "cpu", "mps", "npu", "xpu", "xla", "mlu", "musa", "hpu", "CUDA", "", "gpu", "cuda ", "cud", "cudá", "auto")  # fmt: skip
+REAL = 9
+#: What stands behind the kind, each with a word for it.
+INDICES: tuple[tuple[str, str], ...] = (
+    ("", "plain"), (":0", "index"), (":1", "index"), (":127", "index"), (":-1", "negative"), (":x", "letters"),
+    (":", "empty"), (":+1", "plus-sign"), (":01", "leading-zero"), (": 1", "space"), (":1 ", "space"), (":0:0", "two-indices"),
+    (":1.0", "fraction"), (f":{2**63 - 1}", "huge"), (f":{2**64 - 1}", "huge"), (f":{2**64}", "past-64-bits"),
+    (f":{10**40}", "past-64-bits"), (":0x1", "hexadecimal"), (":1_0", "underscore"), (":\u0661", "other-digits"),
+    (":1\0", "nul"), ("0", "no-colon"), ("::1", "two-colons"), (":1e3", "exponent"),
+)  # fmt: skip
+#: How a name is handed over.
+HANDED = ("{!r}", "str({!r})", "Word({!r})", "numpy.str_({!r})", "{!r}.encode()", "[{!r}]", "({!r},)", "bytearray({!r}.encode())")  # fmt: skip
+_STRINGS = 4
+NUMBERS = ("0", "1", "-1", "127", "128", "2**31", "2**32", "2**63-1", "2**63", "2**64-1", "2**64", "-2**63", "10**40")
+TYPED = ("{}", "int({})", "numpy.int64({})", "numpy.uint8({})", "Number({})", "bool({})", "float({})")
+_INTEGERS = 5
+ODD = (
+    "None",
+    "...",
+    "1.5",
+    "b'cpu'",
+    "{}",
+    "{'cpu': 0}",
+    "object()",
+    "int",
+    "'cuda', 0",
+    "float('nan')",
+    "1j",
+    "lambda: 'cpu'",
+)
+
+VOCABULARY = Vocabulary(
+    [
+        Kind("name", 6, (range(REAL), (0, 0, 1, 2, 4, 5, 7, 8), (0, 0, 0, 2))),
+        Kind("number", 2, (range(6), (0, 0, 2, 3))),
+        Kind("odd", 1, (range(len(ODD)),)),
+        Kind("open", 4, ((0, 1), (0, 1))),
+        Kind("load_file", 3, ((0, 1),)),
+    ],
+    max_steps=12,
+)
+_NAME, _NUMBER, _ODD_VALUE, _OPEN, _LOAD = range(len(VOCABULARY.kinds))
+#: Frameworks of ``open``: what ``safe_open`` calls them.
+FRAMEWORKS = ("numpy", "pt")
+BACKENDS = ("mmap", "pread")
+
+# Torch's own words: a kind, and an index without sign or leading zero.
+_WORD = re.compile(rf"(?:{'|'.join(TYPES[:REAL])})(?::(?:0|[1-9][0-9]*))?")
+
+
+class Word(str):
+    """A string that is no plain one."""
+
+    __slots__ = ()
+
+
+class Number:
+    """An integer by ``__index__`` alone."""
+
+    def __init__(self, value: int) -> None:
+        self._value = value
+
+    def __index__(self) -> int:
+        """The integer."""
+        return self._value
+
+
+class Given(NamedTuple):
+    """What is handed over as ``device``: its source, its value, a word for what is unusual in it, and what it deserves.
+
+    ``place`` is the kind of device that it names: "cpu", an accelerator, or "" for what names none. ``known`` says whether it
+    is in the words of the documentation, so that refusing it is wrong where the framework has such devices.
+    """
+
+    source: str
+    value: Any
+    form: str
+    place: str
+    known: bool
+
+
+class Call(NamedTuple):
+    """One call: ``open`` or ``load_file``, for a framework, with a backend."""
+
+    kind: str
+    framework: str
+    backend: str
+    given: Given
+
+
+_CPU = Given("'cpu'", "cpu", "plain", "cpu", known=True)
+
+
+@lru_cache(1 << 14)
+def _given(step: Step) -> Given | None:
+    """What a step hands over; None where Python has no such value (``numpy.uint8(-1)``)."""
+    if step.kind == _NAME:
+        text, form = INDICES[step.b % len(INDICES)]
+        kind = TYPES[step.a % len(TYPES)]
+        name = kind + text
+        handed = step.c % len(HANDED)
+        source = HANDED[handed].format(name)
+        right = _WORD.fullmatch(name) is not None and handed < _STRINGS
+        form = form if handed < _STRINGS else "no-string"
+        if kind not in TYPES[:REAL]:
+            form = "no-such-kind"
+        # mps and cpu have no second device, and torch counts devices in seven bits.
+        known = right and form in ("plain", "index") and int(text[1:] or 0) == 0
+        return Given(source, _value(source), form, kind if right else "", known)
+    if step.kind == _NUMBER:
+        source = TYPED[step.b % len(TYPED)].format(NUMBERS[step.a % len(NUMBERS)])
+        value = _value(source)
+        if value is None:
+            return None
+        whole = step.b % len(TYPED) < _INTEGERS
+        number = int(value) if whole and not isinstance(value, Number) else value.__index__() if whole else -1
+        right = 0 <= number < 1 << 64
+        form = (
+            "number"
+            if right
+            else "negative-number"
+            if whole and number < 0
+            else "past-64-bits"
+            if whole
+            else "no-number"
+        )
+        return Given(source, value, form, "number" if right else "", known=number == 0)
+    source = ODD[step.a % len(ODD)]
+    none = source == "None"
+    return Given(source, _value(source), "none" if none else "odd-type", "cpu" if none else "", known=False)
+
+
+def _value(source: str) -> Any:
+    try:
+        # The text comes from the tables above, never from outside.
+        return eval(source, {"numpy": numpy, "Word": Word, "Number": Number})  # noqa: S307
+    except (ValueError, OverflowError, TypeError):
+        return None
+
+
+def decode(program: bytes) -> tuple[Call, ...]:
+    """The calls of a program; never fails."""
+    given = _CPU
+    calls: list[Call] = []
+    for step in VOCABULARY.decode(program):
+        if step.kind == _OPEN:
+            framework, backend = FRAMEWORKS[step.a % 2], BACKENDS[step.b % 2]
+            calls.append(Call("open", framework, backend, given))
+        elif step.kind == _LOAD:
+            calls.append(Call("load_file", "pt", BACKENDS[step.a % 2], given))
+        else:
+            given = _given(step) or given
+    return tuple(calls)

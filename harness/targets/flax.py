@@ -1,0 +1,29 @@
+"""``safetensors.flax``: load, load_file with both backends, save and save_file, on arrays of jax."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.targets.loaders import DTYPE_OF_WORD, Loader
+
+
+class Flax(Loader):
+    """The loader and saver for jax. Jax holds no 64-bit numbers unless it is told to, and it is not told here: nobody else does."""
+
+    name = "flax"
+    description = "safetensors.flax: load, load_file (mmap, pread), save, save_file"
+    memory_mb = 2048
+    framework = "flax"
+    module = "safetensors.flax"
+    needs = ("jax", "flax")
+    packages = ("jax", "flax")
+    extra = "jax"
+    imports = ("jax", "numpy")
+    kind = "jax.Array"
+    raw = "numpy.asarray(tensor).tobytes()"
+
+    def holds(self, modules: Mapping[str, Any]) -> frozenset[str]:
+        """What ``jax.numpy`` has a name for."""
+        names = vars(modules["jax"].numpy)
+        return frozenset(dtype for word, dtype in DTYPE_OF_WORD.items() if word in names)

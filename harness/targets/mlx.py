@@ -1,0 +1,20 @@
+"""``safetensors.mlx``: load, load_file with both backends, save and save_file."""
+
+from __future__ import annotations
+
+from harness.targets.loaders import Loader
+
+
+class Mlx(Loader):
+    """The loader and saver for mlx."""
+
+    name = "mlx"
+    description = "safetensors.mlx: load, load_file (mmap, pread), save, save_file"
+    memory_mb = 2048
+    framework = "mlx"
+    module = "safetensors.mlx"
+    needs = ("mlx",)
+    packages = ("mlx[cpu]",)
+    imports = ("mlx.core", "numpy")
+    kind = "core.array"
+    raw = "numpy.asarray(tensor.reshape(-1).view(core.uint8)).tobytes()"
