@@ -64,11 +64,14 @@ def content(dtype: str, shape: tuple[int, ...], salt: int = 0) -> bytes:
 
 @lru_cache(1 << 12)
 def array(dtype: str, shape: tuple[int, ...], salt: int = 0) -> Any:
-    """The read-only numpy array of these; None where numpy has no such dtype."""
+    """The read-only numpy array of these; None where numpy has no such dtype, or no array of such dimensions."""
     name = NUMPY_NAMES.get(dtype)
     if name is None:
         return None
-    return numpy.frombuffer(content(dtype, shape, salt), dtype=name).reshape(shape)
+    try:
+        return numpy.frombuffer(content(dtype, shape, salt), dtype=name).reshape(shape)
+    except ValueError:
+        return None
 
 
 Tensors = tuple[tuple[str, str, tuple[int, ...], int], ...]

@@ -12,8 +12,14 @@ from typing import Any, NamedTuple
 import numpy
 
 from harness.programs.arrays import DTYPES, NAMES, SHAPES, Tensors
-from harness.programs.steps import Kind, Step, Vocabulary
+from harness.programs.steps import STEP, Kind, Step, Vocabulary
 
+#: Shapes without elements beside large dimensions: the format allows them ("They are not storing any data in the databuffer,
+#: yet retaining size in the header"), and a reader that counts rows before it looks has much to count.
+WIDE: tuple[tuple[int, ...], ...] = (
+    (1 << 16, 0), (1 << 20, 2, 0), (0, 1 << 20), (1 << 32, 0), (2, 0, 1 << 31), (1 << 40, 2, 0), (0, 1 << 40, 3), (1 << 62, 0),
+)  # fmt: skip
+_SHAPES = SHAPES + WIDE
 #: Tensors of one file.
 MOST_TENSORS = 3
 
@@ -42,7 +48,7 @@ _FORMS = ("plain", "plain", "tuple", "list", "nested")
 
 VOCABULARY = Vocabulary(
     [
-        Kind("tensor", 2, (range(13), range(len(SHAPES)), (0,)), rare=True),
+        Kind("tensor", 2, (range(13), (*range(len(SHAPES)), len(_SHAPES) - 4), (0,)), rare=True),
         Kind("index", 6, (range(MOST_TENSORS), (0, 0, 0, 2))),
         Kind("range", 7, (range(8), range(8), (0, 0, 0, 0, 1, 2, 3))),
         Kind("int", 3, ((0, 0, 0, 2, 3, 5, 7), (0, 0, 0, 1, 2, 5))),
@@ -98,9 +104,17 @@ class Program(NamedTuple):
 @lru_cache(1 << 12)
 def _tensor(step: Step, place: int) -> tuple[str, str, tuple[int, ...], int]:
     name = NAMES[(step.c + place) % len(NAMES)]
-    dtype, shape = DTYPES[step.a % len(DTYPES)], SHAPES[step.b % len(SHAPES)]
+    dtype, shape = DTYPES[step.a % len(DTYPES)], _SHAPES[step.b % len(_SHAPES)]
     # Elements of less than a byte must fill whole bytes.
     return name, dtype, (*shape, 4) if dtype in ("F4", "F6_E2M3", "F6_E3M2") else shape, place
+
+
+def wide(program: bytes) -> bool:
+    """Whether a program makes a tensor of :data:`WIDE` dimensions; quick, as it is asked of every input."""
+    kinds, first, count = len(VOCABULARY.kinds), len(SHAPES), len(_SHAPES)
+    return any(
+        program[at] % kinds == _TENSOR and program[at + 2] % count >= first for at in range(0, len(program) - 2, STEP)
+    )
 
 
 _DEFAULT: Tensors = (("a", "F32", (2, 3), 0),)

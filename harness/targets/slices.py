@@ -23,7 +23,7 @@ from harness.observation import (
 )
 from harness.programs import arrays, progress, sources
 from harness.programs.mutate import StepMutator
-from harness.programs.slices import VOCABULARY, Call, Program, decode
+from harness.programs.slices import VOCABULARY, Call, Program, decode, wide
 from harness.programs.steps import STEP, Step
 
 #: Files that stay open, by content and backend: what is tested is reading them, and opening is another target's matter.
@@ -74,6 +74,10 @@ class Slices:
             "scalar": [*file, step("index", 2), step("index", 2), step("ellipsis")],
         }
         return {name: encode(steps) for name, steps in plans.items()}
+
+    def hazard(self, data: bytes) -> str:
+        """What a reader may well do of a tensor with large dimensions and no elements: run out of memory."""
+        return "SIGABRT/get_slice" if wide(data) else ""
 
     def call_kinds(self, data: bytes) -> list[str]:
         """The kinds of the calls of a program, in order."""
