@@ -22,11 +22,10 @@ from typing import NoReturn
 
 from harness import corpus_store
 from harness.engine import memory, recording
+from harness.engine.apart import Apart
 from harness.engine.checks import check_log, check_native
 from harness.engine.guarded import GUARDED
-from harness.engine.isolation import Isolation, chooser
 from harness.engine.loading import load
-from harness.engine.native import NativeCounters
 from harness.engine.opening import open_target, opened
 from harness.engine.own_mutator import OwnMutator
 from harness.engine.semantics import SIZE, SemanticCounters
@@ -39,7 +38,6 @@ from harness.errors import EngineError, HarnessError
 from harness.files import write_atomic
 from harness.mutate import Mutator
 from harness.parsers import registry, runtime
-from harness.programs import progress
 from harness.targets import base as targets
 from harness.triage import store
 
@@ -78,12 +76,10 @@ class Worker:
         self.counters = SemanticCounters()
         if settings.semantics:
             self.counters.register()
-        capacity = max(target.max_len, corpus_store.MAX_SEED) + 4096
-        slot = Slot(settings.memory / "slot", capacity)
-        self._open(target, parser, slot)
+        slot = Slot(settings.memory / "slot", max(target.max_len, corpus_store.MAX_SEED) + 4096)
+        self.apart = Apart(settings, target, parser, slot)
         run = open_target(target, module, atheris)
-        if self._isolation is not None:
-            self._isolation.open(run)
+        self.apart.opened(run)
         native = check_native(parser, target, run) if target.uses_parser else 0
         opened(settings.memory)
         self.session = Session(
@@ -92,7 +88,7 @@ class Worker:
             self.counters,
             slot,
             # Where every input runs in the child, it is judged there.
-            oracles=settings.oracles and not self._all_apart,
+            oracles=settings.oracles and not self.apart.everything,
             semantics=settings.semantics,
             refused_sample=settings.refused_sample,
             runs=settings.runs,
@@ -122,44 +118,6 @@ class Worker:
         atheris.Fuzz()
         self.finish()
 
-    def _open(self, target: targets.Target, parser: registry.Parser, slot: Slot) -> None:
-        """What must be there before the target is opened: where it counts its calls, and the child for what may kill."""
-        chosen = self.settings.isolated
-        self._hazard = chooser(target, everything=chosen)
-        self._all_apart = bool(self._hazard) and (chosen or targets.isolated(target))
-        self._isolation: Isolation | None = None
-        progress.use(slot.cell)
-        if self._hazard is not None:
-            counters = NativeCounters(parser.module) if target.uses_parser else None
-            self._isolation = Isolation(target, counters, slot, self.settings.memory)
-
-    def _apart(self, execute: Callable[[bytes], None]) -> Callable[[bytes], None]:
-        """``execute``, with those inputs that may kill the process run in a child instead."""
-        isolation, hazard_of = self._isolation, self._hazard
-        if isolation is None or hazard_of is None:
-            return execute
-        apart, tally, every = self.session.apart, self.session.tally, self._all_apart
-
-        def choose(data: bytes) -> None:
-            hazard = hazard_of(data)
-            if not hazard and not every:
-                execute(data)
-            elif isolation.wanted(data, hazard):
-                apart(data, lambda given: isolation(given, hazard))
-                if isolation.report:
-                    self._keep_report(isolation.report)
-                    isolation.report = ""
-            else:
-                tally.guarded += 1
-
-        return choose
-
-    def _keep_report(self, report: str) -> None:
-        """Keep what the sanitizer said of a child's death, beside the finding that was stored last."""
-        found = self.session.latest
-        if found is not None:
-            store.set_report(self.settings.campaign, found.id, report)
-
     def _hook(self) -> Callable[[bytes, int, int], bytes]:
         """The mutator that libFuzzer calls; the bench compares ours with libFuzzer's own and with none at all."""
         settings, atheris = self.settings, self.atheris
@@ -173,13 +131,13 @@ class Worker:
     def _callback(self) -> Callable[[bytes], None]:
         """The session's ``execute``, with what this run needs around it and nothing more."""
         guards = [[word.encode("latin-1") for word in json.loads(words)] for words in self.settings.guards]
-        execute = self.session.executor(self.mutator)
+        execute: Callable[[bytes], None] = self.session.executor(self.mutator)
         if not self.settings.oracles and self.settings.mutator == "replay":
             execute = self.session.bare
         if self.settings.record is not None and self.settings.mutator != "replay":
             self._recorder = recording.Recorder(self.settings.record, execute, skip=self.settings.runs - recording.MOST)
             execute = self._recorder
-        execute = self._apart(execute)
+        execute = self.apart.wrap(self.session, execute)
 
         def guarded(data: bytes) -> None:
             for words in guards:
