@@ -23,7 +23,7 @@ fuzz:
 	else echo "fuzz: no coverage page without LLVM tools that match rustc; harness doctor says how to get them" >&2; fi
 
 test:
-	@set -e; venv=$$(.ci/setup "$(PYTHON)"); \
+	@set -e; venv=$$(.ci/setup "$(PYTHON)" torch); \
 	"$$venv/bin/harness" build; \
 	"$$venv/bin/harness" build --wheel; \
 	status=0; .ci/lint "$$venv" || status=$$?; \
@@ -38,6 +38,7 @@ lint:
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url --no-emit-find-links --extra dev pyproject.toml -o requirements.lock
+	.ci/lock-torch
 
 clean:
 	rm -rf build dist .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -15,6 +15,7 @@ def problems(session: dict, status: int) -> list[str]:
     found = []
     if not session["per_target"]:
         found.append("no target was driven")
+    found += [f"a target was left out: {reason}" for reason in session["left_out"].values()]
     for target, figures in session["per_target"].items():
         if not figures["executions"] > figures["seeds"]:
             found.append(f"{target} executed {figures['executions']} inputs: no more than its seeds")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 # The outcomes a run inside one process can have. A child that dies, hangs or runs out of memory is seen by its
@@ -78,6 +78,31 @@ class Trace:
 
     program: Any
     events: list[Event]
+
+
+@dataclass(slots=True)
+class Readings(Reading):
+    """The reading of one entry point, with what the others gave of the same file.
+
+    ``events`` has one event per entry point, in the order in which they were asked: its value is what it read (a Reading,
+    or a :class:`Written`) or the exception, and its ``about`` are the dtypes that its framework can hold.
+    """
+
+    events: list[Event] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Written:
+    """What a saver made of what a loader had read.
+
+    ``read`` is what it was given, ``data`` the file that it made, ``again`` what the loader says of that file (a Reading,
+    or how it failed). ``kept`` is False where the saver changed the dictionary that it was given.
+    """
+
+    read: Reading
+    data: bytes
+    again: Reading | str
+    kept: bool
 
 
 _WORST = (PANIC, RAISE, REJECT)

@@ -19,6 +19,7 @@ from harness.parsers import registry
 from harness.targets import base
 from harness.triage import crashes, replay
 from harness.triage.crashes import BY_DESIGN, FIXED, OPEN, Crash
+from harness.triage.openfile import target_named
 from harness.triage.replay import Replayer
 from harness.triage.store import known
 
@@ -31,7 +32,7 @@ class StillBroken(Exception):
 
 def parser_for(crash: Crash) -> registry.Parser | None:
     """The build the finding showed on, the checked one where it showed on several."""
-    if not base.get(crash.target).uses_parser:
+    if not target_named(crash.target).uses_parser:
         return None
     return registry.find(None, flavour="sancov" if not crash.builds or "sancov" in crash.builds else crash.builds[0])
 
@@ -60,7 +61,7 @@ def test_filed_finding(crash: Crash) -> None:
 def test_reproducer_runs_without_the_harness(crash: Crash, tmp_path) -> None:
     # Only numpy and what users install: the plain release wheel. The harness' own target is the exception.
     parser = registry.find(None, flavour="wheel")
-    libraries = [str(parser.site)] if base.get(crash.target).uses_parser else [str(paths.home())]
+    libraries = [str(parser.site)] if target_named(crash.target).uses_parser else [str(paths.home())]
     done = subprocess.run(
         [sys.executable, str(crash.folder.resolve() / crashes.REPRODUCER)],
         env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(libraries), "RUST_BACKTRACE": "0"},

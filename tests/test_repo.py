@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import importlib.util
 import os
 import re
 import shlex
@@ -100,25 +101,45 @@ def test_every_command_shows_an_example_that_it_takes(name: str) -> None:
 
 def test_the_extras_are_the_frameworks_and_our_own_tools() -> None:
     extras = set(PROJECT["project"]["optional-dependencies"])
-    assert extras == {"torch", "jax", "tensorflow", "paddle", "mlx", "test", "dev"}
+    assert extras == {"torch", "jax", "tensorflow", "paddle", "mlx", "hub", "test", "dev"}
 
 
-LOCKED = re.findall(
-    r"^([A-Za-z0-9._-]+)==(\S+)(?: ; (.*?))? \\$", (ROOT / "requirements.lock").read_text(), re.MULTILINE
-)
+def locked(name: str) -> list[tuple[str, str, str]]:
+    """Name, version and marker of each entry of a lock file."""
+    return re.findall(r"^([A-Za-z0-9._-]+)==(\S+)(?: ; (.*?))? \\$", (ROOT / name).read_text(), re.MULTILINE)
 
 
-def test_every_dependency_is_locked_with_hashes() -> None:
-    text = (ROOT / "requirements.lock").read_text()
-    entries = re.split(r"\n(?=\S)", text.strip())
+LOCKED = locked("requirements.lock")
+TORCH = locked("requirements-torch.lock")
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-torch.lock"])
+def test_every_entry_of_a_lock_has_its_hashes(name: str) -> None:
+    entries = re.split(r"\n(?=\S)", (ROOT / name).read_text().strip())
     assert [entry.splitlines()[0] for entry in entries if "--hash=sha256:" not in entry] == []
-    assert len(entries) == len(LOCKED)
+    assert len(entries) == len(locked(name))
+
+
+def test_every_dependency_is_locked() -> None:
     wanted = [
         *PROJECT["project"]["dependencies"],
         *(PROJECT["project"]["optional-dependencies"][x][-1] for x in ("test", "dev")),
     ]
     names = {name for name, _, _ in LOCKED}
     assert [text for text in wanted if Requirement(text).name not in names] == []
+
+
+def test_torch_is_locked_beside_what_all_need() -> None:
+    (torch,) = [version for name, version, _ in TORCH if name == "torch"]
+    assert torch in Requirement(PROJECT["project"]["optional-dependencies"]["torch"][0]).specifier
+    both = {name: version for name, version, _ in LOCKED}
+    assert [name for name, version, _ in TORCH if both.get(name, version) != version] == []
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
+def test_the_torch_that_is_installed_is_the_one_that_is_locked() -> None:
+    applies = {name: version for name, version, marker in TORCH if not marker or Marker(marker).evaluate()}
+    assert {name: importlib.metadata.version(name) for name in applies} == applies
 
 
 def test_what_is_installed_is_what_is_locked() -> None:
@@ -137,7 +158,7 @@ def test_actions_are_pinned_by_commit_and_get_no_permission_by_default() -> None
         assert [action for action in used if not re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}", action)] == []
 
 
-@pytest.mark.parametrize("name", [".ci/run", ".ci/setup", ".ci/lint"])
+@pytest.mark.parametrize("name", [".ci/run", ".ci/setup", ".ci/lint", ".ci/lock-torch"])
 def test_scripts_can_be_run(name: str) -> None:
     assert os.access(ROOT / name, os.X_OK)
     subprocess.run(["sh", "-n", ROOT / name], check=True)

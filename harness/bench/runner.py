@@ -68,7 +68,7 @@ def fuzz(target: str, parser: str, folder: Path, **settings: Any) -> Done:
                 raise EngineError(f"the bench's worker for {target} does not end\n{worker.log_tail()}")
             time.sleep(_POLL)
         if code != 0:
-            failure = worker.failure() or {}
+            failure = worker.failure(code) or {}
             raise EngineError(
                 f"the bench's worker for {target} ended with {code}: {failure.get('problem', '')}\n{worker.log_tail()}",
                 hint="run `harness doctor`",

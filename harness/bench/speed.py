@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from harness.bench import runner
+from harness.targets import base
 
 Say = Callable[[str], None]
 
@@ -79,10 +80,14 @@ def depth_and_speed(parser: str, seeds: int, runs: int, say: Say) -> dict[str, A
 
 
 def other_targets(parser: str, seconds: float, say: Say) -> dict[str, Any]:
-    """Rate, depth and memory of the other targets, one worker each."""
+    """Rate, depth and memory of the other targets that can run here, one worker each.
+
+    Of programs, the share that is valid to the last call counts as accepted.
+    """
     found: dict[str, Any] = {}
+    names = [name for name, target in base.targets().items() if name != "deserialize" and not base.missing(target)]
     with runner.scratch() as folder:
-        for target in ("safe_open", "model", "huge"):
+        for target in names:
             done = runner.fuzz(target, parser, folder, seconds=seconds)
             found[target] = {
                 "rate": done.rate,
@@ -91,7 +96,10 @@ def other_targets(parser: str, seconds: float, say: Say) -> dict[str, Any]:
                 "accepted": done.share("accepted"),
                 "rss_mb": done.status["rss_mb"],
             }
-            say(f"  {target}: {done.rate:.0f} executions per CPU-second, {done.status['rss_mb']} MB resident")
+            say(
+                f"  {target}: {done.rate:.0f} executions per CPU-second, {100 * done.share('accepted'):.0f} % accepted, "
+                f"{done.status['rss_mb']} MB resident"
+            )
     return found
 
 

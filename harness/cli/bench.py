@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from harness import paths
+from harness.cli.fuzz import Duration
 from harness.errors import HarnessError
 from harness.files import write_atomic
 from harness.parsers import registry
@@ -87,8 +88,12 @@ def speed(
 @click.option("--seeds", type=click.IntRange(2, 100), default=10, show_default=True)
 @click.option("--runs", type=click.IntRange(min=1000), default=20_000, show_default=True, help="Executions per run.")
 @click.option("--operator", "names", multiple=True, metavar="NAME", help="Only this one; may be repeated.")
+@click.option("--together", is_flag=True, help="Switch the named ones off all at once.")
+@click.option("--target", type=click.Choice(("deserialize", "safe_open")), default="deserialize", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON at the end.")
-def operators(parser: str | None, seeds: int, runs: int, names: tuple[str, ...], as_json: bool) -> int:
+def operators(
+    parser: str | None, seeds: int, runs: int, names: tuple[str, ...], together: bool, target: str, as_json: bool
+) -> int:
     """Switch each mutation operator off, and see what is missed. About half an hour; writes build/bench/operators.json."""
     from harness.bench import operators as measure
     from harness.mutate import OPERATORS
@@ -100,11 +105,131 @@ def operators(parser: str | None, seeds: int, runs: int, names: tuple[str, ...],
     def say(text: str) -> None:
         click.echo(text, err=as_json)
 
-    result = measure.ablation(registry.find(parser).name, seeds, runs, names, say)
+    if together and not names:
+        raise HarnessError("--together needs to know which operators", hint="name each one with --operator")
+    result = measure.ablation(registry.find(parser).name, seeds, runs, names, say, target=target, together=together)
     _keep(result, paths.build_dir() / "bench" / "operators.json")
     if as_json:
         click.echo(json.dumps(result, indent=1))
     return 0
+
+
+@command.command(epilog="Example: harness bench findings --campaigns 3 --time 10m --filed")
+@click.option("--campaigns", type=click.IntRange(0, 100), default=3, show_default=True, help="One per random seed.")
+@click.option("--time", "seconds", type=Duration(), default="10m", show_default=True, help="Of each campaign.")
+@click.option("--target", "targets", multiple=True, metavar="T", help="Only this target; may be repeated.")
+@click.option("--filed", is_flag=True, help="Repeat and minimise everything in crashes/ too.")
+@click.option("--id", "names", multiple=True, metavar="ID", help="Of what is filed, only this; may be repeated.")
+@click.option(
+    "--times", type=click.IntRange(1, 100), default=10, show_default=True, help="Fresh processes per filed finding."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON at the end.")
+def findings(
+    campaigns: int,
+    seconds: float,
+    targets: tuple[str, ...],
+    filed: bool,
+    names: tuple[str, ...],
+    times: int,
+    as_json: bool,
+) -> int:
+    """Are findings what they say? Repeat what campaigns of several seeds find, and what is filed; writes build/bench/findings.json.
+
+    Ends with 1 when a finding does not repeat, is not minimal, or the harness itself did something wrong.
+    """
+    from harness.bench import findings as measure
+
+    def say(text: str) -> None:
+        click.echo(text, err=as_json)
+
+    result: dict[str, Any] = {}
+    if campaigns:
+        say(f"campaigns of {seconds:.0f} s with {campaigns} seeds:")
+        result["campaigns"] = measure.campaigns(targets, campaigns, seconds, say)
+    if filed or names:
+        say("filed findings:")
+        result["filed"] = measure.filed(names, times, say)
+    _keep(result, paths.build_dir() / "bench" / "findings.json")
+    if as_json:
+        click.echo(json.dumps(result, indent=1))
+    wrong = [row for row in result.get("campaigns", {}).get("rows", ()) if row["lost"] or row["defects"]]
+    wrong += [row for row in result.get("filed", {}).get("rows", ()) if row["held"] < times or not row["minimal"]]
+    return int(bool(wrong))
+
+
+@command.command(epilog="Example: harness bench resources --call get_tensor --family tensors --family other-data")
+@click.option("--parser", metavar="NAME", help="Plain build (see `harness build --wheel`).")
+@click.option("--call", "calls", multiple=True, metavar="NAME", help="Only this entry point; may be repeated.")
+@click.option("--family", "families", multiple=True, metavar="NAME", help="Only these files; may be repeated.")
+@click.option("--cost", "costs", multiple=True, type=click.Choice(("bytes", "instructions")), help="Only this cost.")
+@click.option(
+    "--campaign",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where findings go. Default: build/campaigns/resources.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print every series as JSON at the end.")
+def resources(
+    parser: str | None,
+    calls: tuple[str, ...],
+    families: tuple[str, ...],
+    costs: tuple[str, ...],
+    campaign: Path | None,
+    as_json: bool,
+) -> int:
+    """Count what each call costs on files that grow in one thing: instructions and allocated bytes, no clock.
+
+    Some ten minutes, nearly all of them for instructions, which valgrind counts. Prints the exponent of each growth and
+    writes build/bench/resources.json. Ends with 1 when a cost grows that is not known to, else with 0.
+    """
+    from harness.bench import resources as measures
+    from harness.mutate.growth import FAMILIES
+    from harness.oracles.resources import COSTS
+    from harness.targets.calls import CALLS
+    from harness.triage.metering import valgrind
+    from harness.triage.resources import TARGET
+    from harness.triage.signature import finding_id, signature
+    from harness.triage.store import known
+
+    for asked, there in ((calls, list(CALLS)), (families, list(FAMILIES))):
+        if strange := sorted(set(asked) - set(there)):
+            raise HarnessError(f"nothing to measure is called {strange[0]!r}", hint=f"there are: {', '.join(there)}")
+    if "instructions" in (costs or COSTS):
+        valgrind()
+    build = registry.find(parser, flavour="wheel")
+    measured = measures.run(
+        build,
+        costs or COSTS,
+        calls or tuple(CALLS),
+        families or tuple(FAMILIES),
+        lambda text: click.echo(text, err=True),
+    )
+    result = {
+        "parser": build.name,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "series": measures.as_json(measured),
+    }
+    whole = not (calls or families or costs)
+    path = paths.build_dir() / "bench" / ("resources.json" if whole else "resources-part.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, json.dumps(result, indent=1))
+    found = measures.distinct(measures.findings(measured))
+    names = [finding_id(signature(TARGET, finding)) for _, finding in found]
+    new = [known(signature(TARGET, finding)) is None for _, finding in found]
+    folder = campaign or paths.campaigns_dir() / "resources"
+    measures.keep(folder, build, [pair for pair, is_new in zip(found, new, strict=True) if is_new])
+    if as_json:
+        click.echo(json.dumps(result, indent=1))
+        return int(any(new))
+    rows = measures.table(measured)
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    for name, is_new, (_, finding) in zip(names, new, found, strict=True):
+        click.echo(f"{'new' if is_new else 'known'}: {name}: {finding.summary}")
+    if any(new):
+        click.echo(f"file the new ones: harness triage --campaign {folder}")
+    return int(any(new))
 
 
 def _keep(result: dict[str, Any], path: Path) -> None:

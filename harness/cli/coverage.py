@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness import corpus_store, paths
+from harness.coverage import baseline as reference
 from harness.coverage import outputs
 from harness.coverage.collect import Coverage, collect
 from harness.coverage.model import Tally
@@ -27,6 +28,10 @@ from harness.targets import base
 @click.option("--lcov", type=click.Path(path_type=Path), help="Write an LCOV tracefile there too.")
 @click.option("--target", "chosen", multiple=True, help="Only this target (may be repeated); default: all with seeds.")
 @click.option("--campaign", type=click.Path(path_type=Path), help="Replay this campaign's corpus as well.")
+@click.option("--baseline", is_flag=True, help="Compare with corpus/coverage.toml; ends with 1 when something is lost.")
+@click.option(
+    "--write-baseline", is_flag=True, help="Write what the committed corpus reaches into corpus/coverage.toml."
+)
 @click.option(
     "--parser",
     "name",
@@ -38,8 +43,10 @@ def command(
     lcov: Path | None,
     chosen: tuple[str, ...],
     campaign: Path | None,
+    baseline: bool,
+    write_baseline: bool,
     name: str | None,
-) -> None:
+) -> int:
     """Replay the corpus on a coverage build and show what it reached.
 
     \b
@@ -47,17 +54,28 @@ def command(
               harness coverage --campaign build/campaigns/default --lcov lcov.info
     """  # noqa: D301 - click's mark for "leave this paragraph as it is" is a backspace
     console = Console(stderr=as_json, highlight=False)
+    if (baseline or write_baseline) and campaign is not None:
+        raise HarnessError("the baseline is of the committed corpus", hint="leave --campaign out")
+    if write_baseline and chosen:
+        raise HarnessError("the baseline is of all targets", hint="leave --target out")
+    wanted = reference.read(paths.corpus_dir() / reference.NAME) if baseline else None
     inputs = _inputs(chosen, campaign, console)
     parser = _parser(name, console)
     found = collect(parser, inputs)
     page = outputs.write(found, folder or paths.build_dir() / "coverage")
     if lcov is not None:
         _write(lcov, outputs.as_lcov(found))
+    if write_baseline:
+        reference.write(paths.corpus_dir() / reference.NAME, found)
+    lost = reference.losses(found, wanted) if wanted is not None else []
     if as_json:
-        click.echo(json.dumps(outputs.as_json(found), indent=1))
-        return
-    _print(found, console)
-    click.echo(f"page: {page}")
+        click.echo(json.dumps(outputs.as_json(found) | {"lost": lost}, indent=1))
+    else:
+        _print(found, console)
+        for sentence in lost:
+            click.echo(f"lost: {sentence}", err=True)
+        click.echo(f"page: {page}")
+    return int(bool(lost))
 
 
 def _parser(name: str | None, console: Console) -> Parser:

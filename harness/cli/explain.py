@@ -11,7 +11,7 @@ from harness.format.judge import RULES, UNSPECIFIED, Judgement, judge
 from harness.targets import base
 from harness.triage import inputs, show
 from harness.triage.inputs import Named, resolve
-from harness.triage.openfile import judge_file
+from harness.triage.openfile import judge_file, target_named
 
 
 @click.command(epilog="Example: harness explain model.safetensors   (or the id of a finding)")
@@ -23,9 +23,9 @@ def command(what: str, width: int) -> int:
     Ends with 0 when the format allows the file, else with 1.
     """
     named = resolve(what)
-    target = base.get(named.target) if named.target else None
-    words = base.explain(target, named.data()) if target is not None else None
-    if words is not None:
+    target = target_named(named.target) if named.target else None
+    words = base.explain(target, named.data()) if target is not None else ""
+    if words:
         click.echo(words, nl=False)
         return 0
     size = inputs.size_of(named.path)

@@ -68,8 +68,8 @@ def command(
     """Fuzz the parser. Ends with 0 (nothing new), 1 (a new finding), 2 (usage) or 3 (the engine failed)."""
     chosen = names or _runnable()
     for name in chosen:
-        if reason := targets.missing(targets.get(name)):
-            raise HarnessError(f"target {name} cannot run: {reason}", hint=f"pip install 'safetensors-harness[{name}]'")
+        if reason := targets.missing(target := targets.get(name)):
+            raise HarnessError(f"target {name} cannot run: {reason}", hint=targets.install(target))
     _known_operators(disabled)
     settings = CampaignSettings(
         folder=(folder or paths.campaigns_dir() / "main").resolve(),
@@ -91,6 +91,9 @@ def command(
         click.echo(json.dumps(outcome.session | {"campaign": str(settings.folder)}, indent=1))
     else:
         _report(outcome, settings)
+    for name, error in outcome.left_out.items():
+        if name in names:
+            raise error
     return 1 if outcome.new or (strict and outcome.known) else 0
 
 
@@ -123,9 +126,13 @@ def _report(outcome: Outcome, settings: CampaignSettings) -> None:
             f"  {name}: {target['executions_per_second']:.0f}/s, {depth}"
             f"{100 * target['accepted'] / done:.0f} % accepted, {target['edges']} edges, {target['corpus']} inputs kept"
         )
+    for error in outcome.left_out.values():
+        click.echo(f"left out: {error}", err=True)
     defects = sum(target["defects"] for target in session["per_target"].values())
     if defects:
         click.echo(f"the harness itself failed on {defects} inputs: {settings.folder}/log/*-defect.txt", err=True)
+    for skipped in session["skipped"]:
+        click.echo(skipped, err=True)
     for rule in session["too_wide"]:
         click.echo(f"verdict rule {rule['rule']} covers {100 * rule['share']:.1f} % of executions: too wide", err=True)
     if not session["findings"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import pkgutil
 import sys
@@ -12,6 +13,9 @@ import click
 
 import harness.cli as package
 from harness.errors import HarnessError
+
+# What the machine says no to, not a defect: a full disk or quota, a disk or folder that may not be written.
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
 
 
 class _Commands(click.Group):
@@ -39,6 +43,13 @@ def group() -> None:
     """
 
 
+def _our_defect() -> NoReturn:
+    """Print the exception being handled. Python's own status for one is 1, which here means a new finding."""
+    traceback.print_exc()
+    click.echo("harness: this is a defect of the harness itself; please report it with the lines above", err=True)
+    sys.exit(3)
+
+
 def main() -> NoReturn:
     """Run the command line; never returns. Exit statuses are those of the README."""
     try:
@@ -56,10 +67,15 @@ def main() -> NoReturn:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            _our_defect()
+        click.echo(f"harness: cannot write {error.filename or 'its files'}: {error.strerror}", err=True)
+        click.echo(
+            "  free some disk, or point HARNESS_HOME at a folder that can be written; old content is kept", err=True
+        )
+        sys.exit(2)
     except Exception:
-        # Python's own status for this is 1, which here means a new finding.
-        traceback.print_exc()
-        click.echo("harness: this is a defect of the harness itself; please report it with the lines above", err=True)
-        sys.exit(3)
+        _our_defect()
     # With standalone_mode off, click hands back ctx.exit()'s status or the command's return value.
     sys.exit(result if isinstance(result, int) else 0)

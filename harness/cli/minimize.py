@@ -10,9 +10,9 @@ from harness.cli._progress import shrinking
 from harness.errors import HarnessError
 from harness.files import write_atomic
 from harness.parsers import registry
-from harness.targets import base
 from harness.triage import crashes, filing, replay, store
 from harness.triage.inputs import Named, resolve
+from harness.triage.openfile import target_named
 
 
 @click.command(epilog="Example: harness minimize crash.safetensors --target safe_open --output small.safetensors")
@@ -47,7 +47,7 @@ def _chosen(
     named: Named, target: str, parser: str | None, sig: str | None, data: bytes
 ) -> tuple[registry.Parser | None, str]:
     """The build to minimise on, and the signature to keep."""
-    candidates = [registry.find(parser)] if parser and base.get(target).uses_parser else filing.builds(target)
+    candidates = [registry.find(parser)] if parser and target_named(target).uses_parser else filing.builds(target)
     wanted = sig or (named.signature if target == named.target else "")
     seen: list[str] = []
     for build in candidates:

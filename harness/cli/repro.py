@@ -10,15 +10,15 @@ import click
 
 from harness.parsers import registry
 from harness.parsers.registry import Parser
-from harness.targets import base
 from harness.triage import filing, replay
 from harness.triage.inputs import Named, resolve
+from harness.triage.openfile import target_named
 from harness.triage.replay import Replay
 
 
 def parsers_for(name: str | None, target: str) -> list[Parser | None]:
     """The parser of that name, or every plain and instrumented build here; ``[None]`` for a target without parser."""
-    if name is None or not base.get(target).uses_parser:
+    if name is None or not target_named(target).uses_parser:
         return filing.builds(target)
     return [registry.find(name)]
 

@@ -11,6 +11,7 @@ from harness import paths
 from harness.cli._progress import shrinking
 from harness.errors import HarnessError
 from harness.triage import crashes, filing, store
+from harness.triage.severity import SEVERITIES
 from harness.triage.store import known
 
 
@@ -31,8 +32,11 @@ def command(ctx: click.Context, campaign: Path | None, no_minimize: bool) -> int
         return None
     folder = store.campaign_at(campaign)
     filed = 0
-    waiting = store.findings(folder)
-    for stored in waiting:
+    done: set[str] = set()
+    # Filing one may show another, on the release wheel.
+    while waiting := [stored for stored in store.findings(folder) if stored.id not in done]:
+        stored = waiting[0]
+        done.add(stored.id)
         covered = known(stored.signature)
         if covered is not None:
             click.echo(f"{stored.id}: known ({covered})")
@@ -40,7 +44,7 @@ def command(ctx: click.Context, campaign: Path | None, no_minimize: bool) -> int
         with shrinking(stored.id) as progress:
             crash = filing.file_finding(stored, folder, shrink=not no_minimize, say=click.echo, progress=progress)
         filed += crash is not None
-    click.echo(f"{filed} of {len(waiting)} findings filed into {paths.home() / 'crashes'}")
+    click.echo(f"{filed} of {len(done)} findings filed into {paths.home() / 'crashes'}")
     _print_groups()
     return int(filed > 0)
 
@@ -59,8 +63,9 @@ def _print_groups() -> None:
 @click.argument("name", metavar="ID")
 @click.argument("status", type=click.Choice(crashes.STATUSES))
 @click.option("--why", required=True, metavar="TEXT", help="The reason; it is kept in finding.toml.")
-def verdict(name: str, status: str, why: str) -> int:
-    """Set the status of a filed finding and say why."""
+@click.option("--severity", type=click.Choice(list(SEVERITIES)), help="How bad it is, where the first guess was wrong.")
+def verdict(name: str, status: str, why: str, severity: str | None) -> int:
+    """Set the status of a filed finding, and how bad it is, and say why."""
     if not why.strip():
         raise HarnessError("a verdict needs a reason", hint='--why "the sentence it stands on, and who decided"')
     crash = next((one for one in crashes.crashes() if one.id == name), None)
@@ -68,6 +73,6 @@ def verdict(name: str, status: str, why: str) -> int:
         raise HarnessError(
             f"no filed finding is called {name!r}", hint=f"they are the folders of {paths.crashes_dir()}"
         )
-    crashes.write_about(replace(crash, status=status, verdict=why), crash.folder)
+    crashes.write_about(replace(crash, status=status, verdict=why, severity=severity or crash.severity), crash.folder)
     click.echo(f"{name}: {crash.status} -> {status}")
     return 0

@@ -114,13 +114,9 @@ def report(spec: Mapping[str, Any]) -> None:
         watch.start()
         observation = run(data)
         reached = watch.stop()
-        os.write(
-            out,
-            json.dumps(
-                [index, reached + meaning(data, observation, judged=target.judged or not target.uses_parser)]
-            ).encode()
-            + b"\n",
-        )
+        reached += meaning(data, observation, judged=target.judged or not target.uses_parser)
+        reached += [f"feature {key}" for key in base.features(target, observation)]
+        os.write(out, json.dumps([index, reached]).encode() + b"\n")
 
     batches.serve(spec, run_one)
     os.close(out)

@@ -174,7 +174,7 @@ def generated(target: str, count: int, first: int) -> Sources:
     """
     found: Sources = {}
     programs = base.seeds(base.get(target))
-    if programs is not None:
+    if programs:
         for name, program in programs.items():
             found[corpus_store.sha1(program)] = program, Provenance("generator", f"{target}.seeds {name}")
     elif _takes_files(base.get(target)):

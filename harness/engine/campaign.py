@@ -12,6 +12,7 @@ import json
 import platform
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -57,11 +58,12 @@ class CampaignSettings:
 
 @dataclass
 class Outcome:
-    """How a campaign ended: new finding ids, and the session's entry of the ledger."""
+    """How a campaign ended: new finding ids, the session's entry of the ledger, and the targets that could not be driven."""
 
     new: list[str]
     known: list[str]
     session: dict[str, Any]
+    left_out: dict[str, HarnessError]
 
 
 class Campaign:
@@ -72,9 +74,23 @@ class Campaign:
         self._view = view
         self._interrupted = False
         self._problem: HarnessError | None = None
+        #: Targets that did not open or that die before they run anything, with the reason: the others go on.
+        self._left_out: dict[str, HarnessError] = {}
+        self._stillborn: Counter[str] = Counter()
+        self._skipped: list[str] = []
 
     def run(self) -> Outcome:
-        """Run to the end of the time, or to Ctrl-C. Raises HarnessError (set-up) and EngineError."""
+        """Run to the end of the time, or to Ctrl-C. Raises HarnessError (set-up, a full disk) and EngineError.
+
+        A target that cannot be driven is left out, and said so in the outcome; where none can, its error is raised.
+        """
+        try:
+            return self._run()
+        except OSError as error:
+            place = error.filename or f"in {self.settings.folder} or in memory, {memory.root()}"
+            raise HarnessError(f"cannot write {place}: {error.strerror}", hint=memory.TAKEN_OVER) from error
+
+    def _run(self) -> Outcome:
         settings = self.settings
         parser = registry.find(settings.parser)
         chosen = [targets.get(name) for name in settings.targets]
@@ -83,7 +99,7 @@ class Campaign:
                 _set_aside(settings.folder)
             for name in ("corpus", "findings", "log"):
                 (settings.folder / name).mkdir(parents=True, exist_ok=True)
-            recovered = memory.recover(settings.folder)
+            recovered = self._recover()
             seeds = {target.name: self._seeds(target.name) for target in chosen}
             self.progress = Progress(settings.targets, settings.seconds, settings.runs)
             ledger = _read_ledger(settings.folder)
@@ -95,6 +111,7 @@ class Campaign:
                 "versions": _versions(parser),
                 "seeds": seeds,
                 "recovered": recovered,
+                "skipped": self._skipped,
             }
             ledger["sessions"].append(self._entry)
             self._ledger = ledger
@@ -102,14 +119,23 @@ class Campaign:
                 try:
                     self._supervise()
                 finally:
-                    self._save()
+                    unsaved = self._save()
         if self._problem is not None:
             raise self._problem
-        return Outcome(self.progress.new(), self.progress.known(), self._entry)
+        if unsaved:
+            raise unsaved
+        if len(self._left_out) == len(set(settings.targets)):
+            raise next(iter(self._left_out.values()))
+        return Outcome(self.progress.new(), self.progress.known(), self._entry, self._left_out)
 
     def _seeds(self, target: str) -> int:
         """How many seeds the target has; none is an error unless it was asked for."""
-        count = sum(len(corpus_store.list_seeds(folder).seeds) for folder in self._seed_dirs(target) if folder.is_dir())
+        count = 0
+        for folder in self._seed_dirs(target):
+            listing = corpus_store.list_seeds(folder)
+            count += len(listing.seeds)
+            if listing.warning:
+                self._skipped.append(f"{folder}: {listing.warning}")
         if not count and not self.settings.empty:
             raise HarnessError(
                 f"no seeds for target {target}: looked in {', '.join(str(f) for f in self._seed_dirs(target))}",
@@ -121,11 +147,28 @@ class Campaign:
         own = self.settings.folder / "corpus" / target
         return (own,) if self.settings.empty else (paths.corpus_dir() / target, own)
 
+    def _recover(self) -> int:
+        """Take over what killed campaigns, and those that met a full disk, left in memory; how many inputs."""
+        taken = 0
+        for folder, target in memory.abandoned(self.settings.folder):
+            taken += memory.sync(folder, self.settings.folder / "corpus" / target, set())
+            deaths.recover(folder)
+            memory.remove(folder)
+        return taken
+
     def _supervise(self) -> None:
+        active: list[WorkerProcess] = []
+        try:
+            self._drive(active)
+        except BaseException:
+            # What they kept stays in memory for the next campaign.
+            for worker in active:
+                worker.kill()
+            raise
+
+    def _drive(self, active: list[WorkerProcess]) -> None:
         settings = self.settings
         queue = self._plan()
-        active: list[WorkerProcess] = []
-        stillborn = 0
         synced = saved = time.monotonic()
         while (queue or active) and self._problem is None:
             if self._interrupted:
@@ -140,19 +183,17 @@ class Campaign:
             for worker in list(active):
                 code = worker.poll()
                 if code is None:
-                    continue
+                    if not worker.late():
+                        continue
+                    worker.kill()
+                    seconds = targets.start_s(targets.get(worker.settings.target))
+                    self._leave_out(worker, HarnessError(f"target {worker.settings.target} did not open within {seconds:.0f} s",
+                                                         hint=f"its log: {worker.settings.log}"))  # fmt: skip
                 active.remove(worker)
+                if code and (again := self._ended(worker, code)) is not None and not self._interrupted:
+                    queue.insert(0, again)
                 worker.sync()
-                if code != 0:
-                    again, ran = self._ended(worker, code)
-                    stillborn = 0 if ran else stillborn + 1
-                    if stillborn >= _STILLBORN:
-                        self._problem = EngineError(
-                            f"workers die before they run anything: {worker.death(code)[1]}\n{worker.log_tail()}",
-                            hint="run `harness doctor`",
-                        )
-                    elif again is not None and not self._interrupted:
-                        queue.insert(0, again)
+                queue = [job for job in queue if job.target not in self._left_out]
                 self.progress.ended(worker)
                 worker.clear()
             if now - synced >= _SYNC_EVERY:
@@ -193,13 +234,18 @@ class Campaign:
             **settings.worker_options,
         )
 
-    def _ended(self, worker: WorkerProcess, code: int) -> tuple[Any, bool]:
+    def _leave_out(self, worker: WorkerProcess, error: HarnessError) -> None:
+        """Go on without a worker's target."""
+        self._left_out.setdefault(worker.settings.target, error)
+        self.progress.warning = str(error)
+
+    def _ended(self, worker: WorkerProcess, code: int) -> Any:
         """A worker ended otherwise than by its own decision: find out why; what to start in its place, if anything."""
-        failure = worker.failure()
+        failure = worker.failure(code)
         if failure is not None:
             kind = EngineError if failure.get("status", 3) == 3 else HarnessError
-            self._problem = kind(failure["problem"], failure.get("hint") or "run `harness doctor`")
-            return None, False
+            self._leave_out(worker, kind(failure["problem"], failure.get("hint") or "run `harness doctor`"))
+            return None
         data = worker.last_input()
         done = worker.status.get("executions", 0)
         if data is not None:
@@ -208,13 +254,20 @@ class Campaign:
                 self.settings.folder, worker.settings, data, kind_of_death, words, done, worker.last_call()
             )
             self.progress.died(found)
+        target = worker.settings.target
+        self._stillborn[target] = 0 if data is not None else self._stillborn[target] + 1
+        if self._stillborn[target] >= _STILLBORN:
+            self._leave_out(worker, EngineError(
+                f"target {target}: workers die before they run anything: {worker.death(code)[1]}\n{worker.log_tail()}",
+                hint="run `harness doctor`"))  # fmt: skip
+            return None
         settings = self.settings
         left = worker.settings.seconds - (time.monotonic() - worker.started)
         if settings.runs:
             left = settings.runs - done
         if left <= 0:
-            return None, data is not None
-        again = new_settings(
+            return None
+        return new_settings(
             **{
                 name: value
                 for name, value in vars(worker.settings).items()
@@ -225,7 +278,6 @@ class Campaign:
             runs=int(left) if settings.runs else 0,
             guards=tuple(deaths.guards(settings.folder)),
         )
-        return again, data is not None
 
     def _stop(self, active: list[WorkerProcess]) -> None:
         for worker in active:
@@ -238,13 +290,17 @@ class Campaign:
             self.progress.ended(worker)
             worker.clear()
 
-    def _save(self) -> None:
+    def _save(self) -> OSError | None:
+        """Write the ledger; what kept it from being written, if anything."""
         self._entry.update(self.progress.summary(), interrupted=self._interrupted)
+        self._entry["left_out"] = {name: str(error) for name, error in self._left_out.items()}
         try:
             write_atomic(self.settings.folder / "campaign.json", json.dumps(self._ledger, indent=1))
         except OSError as error:
             # The run goes on: what it finds lies in memory until there is room again.
             self.progress.warning = f"cannot write the ledger: {error.strerror}"
+            return error
+        return None
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:

@@ -13,12 +13,15 @@ from typing import Any
 
 from harness.engine.needles import DEADLY, needles
 from harness.engine.settings import WorkerSettings
+from harness.engine.slot import read
 from harness.parsers import registry
 from harness.targets import base as targets
 from harness.triage import replay, store
 from harness.triage.ending import call_at
 from harness.triage.judging import isolated
 from harness.triage.signature import signature
+
+_DIED = "died.json"
 
 
 def record(
@@ -30,6 +33,9 @@ def record(
 
     The death is repeated in a child of its own first. Where it does not repeat, the finding says so.
     """
+    # Should the campaign's folder be full, :func:`recover` records the death from here.
+    note = settings.memory / _DIED
+    note.write_text(json.dumps({"kind": kind, "words": words, "executions": executions}))
     target = targets.get(settings.target)
     parser = registry.find(settings.parser) if target.uses_parser else None
     again = replay.once(parser, settings.target, data)
@@ -57,7 +63,16 @@ def record(
         guard = needles(data, targets.unit(target), dies)
         if guard:
             store.set_guard(campaign, name, [word.decode("latin-1") for word in guard])
+    note.unlink()
     return {"id": name, "known": known, "signature": text, "count": 1, "size": len(data), "target": settings.target}
+
+
+def recover(memory: Path) -> None:
+    """Record the death that could not be recorded when it happened, if the worker of this folder died."""
+    data, call = read(memory / "slot")
+    if (memory / _DIED).is_file() and data is not None:
+        settings = WorkerSettings.load(memory / "settings.json")
+        record(settings.campaign, settings, data, call=call, **json.loads((memory / _DIED).read_text()))
 
 
 def guards(campaign: Path) -> list[str]:

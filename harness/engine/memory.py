@@ -1,7 +1,7 @@
 """Folders in memory for running workers: libFuzzer writes and unlinks corpus files all the time, and disks are slow.
 
 What lies there is copied to the campaign's folder about once a second. A campaign that was killed leaves its folders
-behind; the next one of the same campaign takes over what they hold (:func:`recover`).
+behind; the next one of the same campaign takes over what they hold (:func:`abandoned`).
 """
 
 from __future__ import annotations
@@ -15,18 +15,21 @@ from pathlib import Path
 from harness import corpus_store
 from harness.errors import HarnessError
 
+TAKEN_OVER = "free some disk and start it again: what was kept lies in memory, and the next campaign here takes it over"
+"""What to do when a campaign's folder cannot be written."""
 _PREFIX = "safetensors-harness-"
 _OWNER = "owner"
 
 
-def _root() -> Path:
+def root() -> Path:
+    """Where the folders lie: a memory file system where there is one."""
     shared = Path("/dev/shm")  # noqa: S108 - a memory file system, each folder is private to its user
     return shared if os.access(shared, os.W_OK) else Path(tempfile.gettempdir())
 
 
 def create(campaign: Path, target: str) -> Path:
     """A new private folder for one worker of ``campaign``."""
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_root()))
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root()))
     (folder / _OWNER).write_text(f"{os.getpid()}\n{campaign}\n{target}\n")
     (folder / "corpus").mkdir()
     return folder
@@ -55,9 +58,7 @@ def sync(memory: Path, corpus: Path, copied: set[str]) -> int:
             try:
                 corpus_store.add(corpus, data)
             except OSError as error:
-                raise HarnessError(
-                    f"cannot write the corpus {corpus}: {error.strerror}", hint="free some disk; nothing was lost"
-                ) from error
+                raise HarnessError(f"cannot write the corpus {corpus}: {error.strerror}", hint=TAKEN_OVER) from error
             copied.add(name)
             fresh += 1
     for name in copied - present:
@@ -71,10 +72,13 @@ def remove(memory: Path) -> None:
     shutil.rmtree(memory, ignore_errors=True)
 
 
-def recover(campaign: Path) -> int:
-    """Take over what killed campaigns left in memory: of this campaign into its corpus. Returns how many inputs."""
-    taken = 0
-    for folder in sorted(_root().glob(_PREFIX + "*")):
+def abandoned(campaign: Path) -> list[tuple[Path, str]]:
+    """What earlier runs of this campaign left in memory: each worker's folder, and its target.
+
+    Folders that belong to no campaign any more are deleted.
+    """
+    found: list[tuple[Path, str]] = []
+    for folder in sorted(root().glob(_PREFIX + "*")):
         try:
             pid, path, target = (folder / _OWNER).read_text().splitlines()
         except (OSError, ValueError):
@@ -82,8 +86,7 @@ def recover(campaign: Path) -> int:
         if Path(f"/proc/{pid}").exists():
             continue
         if Path(path) == campaign:
-            taken += sync(folder, campaign / "corpus" / target, set())
-            remove(folder)
+            found.append((folder, target))
         elif not Path(path).exists():
             remove(folder)
-    return taken
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from harness.mutate import OperatorStats
 
@@ -12,6 +12,8 @@ class OwnMutator:
 
     #: Nothing is known of what its mutations mean.
     expect_valid = False
+    #: It makes one input at a time.
+    ready: Sequence[bytes] = ()
 
     def __init__(self, mutate: Callable[[bytes, int, int], bytes]) -> None:
         self._mutate = mutate

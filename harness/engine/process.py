@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.engine import memory, slot
+from harness.engine.opening import is_open
 from harness.engine.settings import WorkerSettings
+from harness.errors import EngineError, HarnessError
 from harness.parsers import registry, runtime
 from harness.targets import base as targets
 from harness.targets import scratch
@@ -103,12 +105,16 @@ class WorkerProcess:
             return False
         return True
 
-    def failure(self) -> dict[str, Any] | None:
-        """What the worker itself said was wrong (set-up or start-up check)."""
+    def failure(self, code: int) -> dict[str, Any] | None:
+        """What the worker itself said was wrong (set-up, start-up check, a full disk) when it ended with ``code``."""
         try:
             problem: dict[str, Any] = json.loads((self.settings.memory / "failure.json").read_text())
         except (OSError, ValueError):
-            return None
+            if code not in (HarnessError.exit_status, EngineError.exit_status):
+                return None
+            # Its own decision to end, and no room to say why.
+            problem = {"problem": f"cannot write {self.settings.memory}: no memory left", "status": code}
+            problem["hint"] = f"free some room in {self.settings.memory.parent}"
         return problem
 
     def death(self, code: int) -> tuple[str, str]:
@@ -117,6 +123,12 @@ class WorkerProcess:
             name = signal.Signals(-code).name
             return ("memory" if name == "SIGKILL" else "crash"), name
         return _LIBFUZZER.get(code, "crash"), f"exit status {code}"
+
+    def late(self) -> bool:
+        """Whether it should have opened its target by now and has not."""
+        if is_open(self.settings.memory):
+            return False
+        return time.monotonic() - self.started > targets.start_s(targets.get(self.settings.target))
 
     def last_input(self) -> bytes | None:
         """The input that was running, from shared memory."""

@@ -20,8 +20,7 @@ class Recorder:
         self._left = MOST
 
     def __call__(self, data: bytes) -> None:
-        """Run one input and keep it."""
-        self._execute(data)
+        """Keep one input and run it: the last of a run ends the process."""
         if self._skip > 0:
             self._skip -= 1
         elif self._left:
@@ -29,6 +28,7 @@ class Recorder:
             self._left -= 1
             if not self._left:
                 self.close()
+        self._execute(data)
 
     def close(self) -> None:
         """Write what is left."""

@@ -21,15 +21,17 @@ class SemanticCounters:
     """One table of ``SIZE`` counters, registered with libFuzzer by :meth:`register`."""
 
     def __init__(self) -> None:
-        self.table = (ctypes.c_uint8 * SIZE)()
-        self.view = memoryview(self.table).cast("B")
+        self.table = bytearray(SIZE)
         self._pcs = (ctypes.c_size_t * (2 * SIZE))(*(x for i in range(SIZE) for x in (_FIRST_PC + 16 * i, 0)))
         self.index: dict[Hashable, int] = {}
 
     def register(self) -> None:
         """Hand the table to libFuzzer; its symbols must be in the global scope (``parsers.runtime.load``)."""
         library = ctypes.CDLL(None)
-        start, pcs = ctypes.addressof(self.table), ctypes.addressof(self._pcs)
+        # Held on to: it keeps the table where it is.
+        self._pinned = (ctypes.c_uint8 * SIZE).from_buffer(self.table)
+        start = ctypes.addressof(self._pinned)
+        pcs = ctypes.addressof(self._pcs)
         for name, first, size in (
             ("__sanitizer_cov_8bit_counters_init", start, SIZE),
             ("__sanitizer_cov_pcs_init", pcs, ctypes.sizeof(self._pcs)),
@@ -44,4 +46,4 @@ class SemanticCounters:
             if place >= _LIMIT:
                 return
             self.index[key] = place
-        self.view[place] = 1
+        self.table[place] = 1

@@ -34,7 +34,7 @@ class WorkerSettings:
     mutator: Literal["grammar", "bytes", "replay"] = "grammar"
     oracles: bool = True
     semantics: bool = True
-    refused_sample: int = 64
+    refused_sample: int = 128
     guards: tuple[str, ...] = ()
     record: Path | None = None
     isolated: bool | None = None

@@ -20,7 +20,8 @@ class Slot:
     def __init__(self, path: Path, capacity: int) -> None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            os.ftruncate(descriptor, capacity + _LENGTH.size)
+            # Its pages are taken now: in a full memory file system a later first write would be a SIGBUS.
+            os.posix_fallocate(descriptor, 0, capacity + _LENGTH.size)
             self._map = mmap.mmap(descriptor, capacity + _LENGTH.size)
         finally:
             os.close(descriptor)

@@ -72,12 +72,14 @@ class Tally:
     isolated: int = 0
     defects: int = 0
     sizes: Counter[int] = field(default_factory=Counter)
-    # Sampled clock time in nanoseconds, and how many samples: running the target, judging it, mutating.
+    # Sampled clock time in nanoseconds, and how many samples: running the target, the quick tier of judging, mutating.
     run_ns: int = 0
     judge_ns: int = 0
     timed: int = 0
     mutate_ns: int = 0
     mutate_timed: int = 0
+    #: All of the time that judging in full took where it had waited; the examination of new members is not in it.
+    settle_ns: int = 0
     found: dict[tuple[str, str, str, str], Found] = field(default_factory=dict)
 
     def summary(self) -> dict[str, Any]:
@@ -100,7 +102,7 @@ class Tally:
             "defects": self.defects,
             "ns": {
                 "run": self.run_ns // max(self.timed, 1),
-                "oracles": self.judge_ns // max(self.timed, 1),
+                "oracles": self.judge_ns // max(self.timed, 1) + self.settle_ns // max(self.executions, 1),
                 "mutate": self.mutate_ns // max(self.mutate_timed, 1),
             },
             "findings": {

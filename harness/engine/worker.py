@@ -7,6 +7,7 @@ status 3 where the start-up check finds a part that is not live.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -21,11 +22,11 @@ from typing import NoReturn
 
 from harness import corpus_store
 from harness.engine import memory, recording
+from harness.engine.apart import Apart
 from harness.engine.checks import check_log, check_native
 from harness.engine.guarded import GUARDED
-from harness.engine.isolation import Isolation, chooser
 from harness.engine.loading import load
-from harness.engine.native import NativeCounters
+from harness.engine.opening import open_target, opened
 from harness.engine.own_mutator import OwnMutator
 from harness.engine.semantics import SIZE, SemanticCounters
 from harness.engine.session import Session
@@ -37,7 +38,6 @@ from harness.errors import EngineError, HarnessError
 from harness.files import write_atomic
 from harness.mutate import Mutator
 from harness.parsers import registry, runtime
-from harness.programs import progress
 from harness.targets import base as targets
 from harness.triage import store
 
@@ -76,22 +76,22 @@ class Worker:
         self.counters = SemanticCounters()
         if settings.semantics:
             self.counters.register()
-        capacity = max(target.max_len, corpus_store.MAX_SEED) + 4096
-        slot = Slot(settings.memory / "slot", capacity)
-        self._open(target, parser, slot)
-        run = target.open(module)
-        if self._isolation is not None:
-            self._isolation.open(run)
+        slot = Slot(settings.memory / "slot", max(target.max_len, corpus_store.MAX_SEED) + 4096)
+        self.apart = Apart(settings, target, parser, slot)
+        run = open_target(target, module, atheris)
+        self.apart.opened(run)
         native = check_native(parser, target, run) if target.uses_parser else 0
+        opened(settings.memory)
         self.session = Session(
             target,
             run,
             self.counters,
             slot,
             # Where every input runs in the child, it is judged there.
-            oracles=settings.oracles and not self._all_apart,
+            oracles=settings.oracles and not self.apart.everything,
             semantics=settings.semantics,
             refused_sample=settings.refused_sample,
+            runs=settings.runs,
             on_new=self._store,
             on_tick=self._tick,
             on_defect=self._defect,
@@ -118,44 +118,6 @@ class Worker:
         atheris.Fuzz()
         self.finish()
 
-    def _open(self, target: targets.Target, parser: registry.Parser, slot: Slot) -> None:
-        """What must be there before the target is opened: where it counts its calls, and the child for what may kill."""
-        chosen = self.settings.isolated
-        self._hazard = chooser(target, everything=chosen)
-        self._all_apart = bool(self._hazard) and (chosen or targets.isolated(target))
-        self._isolation: Isolation | None = None
-        progress.use(slot.cell)
-        if self._hazard is not None:
-            counters = NativeCounters(parser.module) if target.uses_parser else None
-            self._isolation = Isolation(target, counters, slot, self.settings.memory)
-
-    def _apart(self, execute: Callable[[bytes], None]) -> Callable[[bytes], None]:
-        """``execute``, with those inputs that may kill the process run in a child instead."""
-        isolation, hazard_of = self._isolation, self._hazard
-        if isolation is None or hazard_of is None:
-            return execute
-        apart, tally, every = self.session.apart, self.session.tally, self._all_apart
-
-        def choose(data: bytes) -> None:
-            hazard = hazard_of(data)
-            if not hazard and not every:
-                execute(data)
-            elif isolation.wanted(data, hazard):
-                apart(data, lambda given: isolation(given, hazard))
-                if isolation.report:
-                    self._keep_report(isolation.report)
-                    isolation.report = ""
-            else:
-                tally.guarded += 1
-
-        return choose
-
-    def _keep_report(self, report: str) -> None:
-        """Keep what the sanitizer said of a child's death, beside the finding that was stored last."""
-        found = self.session.latest
-        if found is not None:
-            store.set_report(self.settings.campaign, found.id, report)
-
     def _hook(self) -> Callable[[bytes, int, int], bytes]:
         """The mutator that libFuzzer calls; the bench compares ours with libFuzzer's own and with none at all."""
         settings, atheris = self.settings, self.atheris
@@ -168,22 +130,14 @@ class Worker:
 
     def _callback(self) -> Callable[[bytes], None]:
         """The session's ``execute``, with what this run needs around it and nothing more."""
-        runs, tally = self.settings.runs, self.session.tally
-        execute: Callable[[bytes], None] = self.session.execute
         guards = [[word.encode("latin-1") for word in json.loads(words)] for words in self.settings.guards]
-
-        def bounded(data: bytes) -> None:
-            execute(data)
-            if tally.executions >= runs:
-                self.finish()
-
+        execute: Callable[[bytes], None] = self.session.executor(self.mutator)
         if not self.settings.oracles and self.settings.mutator == "replay":
             execute = self.session.bare
         if self.settings.record is not None and self.settings.mutator != "replay":
-            self._recorder = recording.Recorder(self.settings.record, execute, skip=runs - recording.MOST)
+            self._recorder = recording.Recorder(self.settings.record, execute, skip=self.settings.runs - recording.MOST)
             execute = self._recorder
-        execute = self._apart(execute)
-        inner = bounded if runs else execute
+        execute = self.apart.wrap(self.session, execute)
 
         def guarded(data: bytes) -> None:
             for words in guards:
@@ -193,9 +147,9 @@ class Worker:
                 else:
                     self._skip(data)
                     return
-            inner(data)
+            execute(data)
 
-        return guarded if guards else inner
+        return guarded if guards else execute
 
     def _skip(self, data: bytes) -> None:
         """An input that is known to kill: counted, and now and then left for the supervisor's isolated child."""
@@ -209,27 +163,37 @@ class Worker:
         session, mutator = self.session, self.mutator
         tally = session.tally
         try:
-            if not self._checked:
-                self._prove_alive()
-            if mutator.fresh:
-                session.members(mutator.fresh)
-                mutator.fresh.clear()
-            if session.pending and tally.executions >= session.next_look:
-                session.examine()
+            if not mutator.ready:
+                session.at_once = False
+                if session.again:
+                    session.at_once = mutator.expect_valid = True
+                    return session.again.pop()
+                self._between()
             if tally.executions & 255:
-                made = mutator(data, max_size, seed)
-            else:
-                start = time.thread_time_ns()
-                made = mutator(data, max_size, seed)
-                tally.mutate_ns += time.thread_time_ns() - start
-                tally.mutate_timed += 1
-            session.expect_valid = mutator.expect_valid
+                return mutator(data, max_size, seed)
+            start = time.thread_time_ns()
+            made = mutator(data, max_size, seed)
+            tally.mutate_ns += time.thread_time_ns() - start
+            tally.mutate_timed += 1
             return made
         except Exception as error:
-            session.expect_valid = False
+            mutator.expect_valid = False
             self._defect(error, data)
             made = self.atheris.Mutate(data, max_size)
             return bytes(made)
+
+    def _between(self) -> None:
+        """What waits until a batch of mutations is used up: judging in full, and a look at new members."""
+        session, mutator = self.session, self.mutator
+        if not self._checked:
+            self._prove_alive()
+        if mutator.fresh:
+            session.members(mutator.fresh)
+            mutator.fresh.clear()
+        if session.due():
+            session.settle()
+        if session.pending and session.tally.executions >= session.next_look:
+            session.examine()
 
     def _defect(self, error: Exception, data: bytes) -> None:
         """Mutator or oracle raised: a defect of the harness. Counted; the first of a worker is kept with its input."""
@@ -237,8 +201,11 @@ class Worker:
         if self.session.tally.defects > 1:
             return
         log = self.settings.log
-        write_atomic(log.with_name(f"{log.stem}-defect.txt"), "".join(traceback.format_exception(error)))
-        write_atomic(log.with_name(f"{log.stem}-defect-input"), data)
+        try:
+            write_atomic(log.with_name(f"{log.stem}-defect.txt"), "".join(traceback.format_exception(error)))
+            write_atomic(log.with_name(f"{log.stem}-defect-input"), data)
+        except OSError as full:
+            _disk_failed(self.settings, full, data)
 
     def _prove_alive(self) -> None:
         """At the first mutation the seeds have run: the log must name both tables and hold gained edges."""
@@ -301,30 +268,34 @@ class Worker:
 
     def _tick(self) -> None:
         now = time.monotonic()
-        late = self.settings.seconds and now - self.started >= self.settings.seconds
-        if late or self._stop:
+        runs, seconds = self.settings.runs, self.settings.seconds
+        done = (seconds and now - self.started >= seconds) or (runs and self.session.tally.executions >= runs)
+        if done or self._stop:
             self.finish()
         if now - self._status_at >= _STATUS_EVERY:
             self._write_status()
 
     def _store(self, found: Found) -> None:
         settings = self.settings
-        store.add_finding(
-            settings.campaign,
-            id=found.id,
-            target=found.target,
-            oracle=found.oracle,
-            kind=found.kind,
-            rule=found.rule,
-            aspect=found.aspect,
-            signature=found.signature,
-            summary=found.summary,
-            data=found.smallest,
-            parser=settings.parser or "",
-            seed=settings.seed,
-            execution=found.first_execution,
-            seconds=found.first_seconds,
-        )
+        try:
+            store.add_finding(
+                settings.campaign,
+                id=found.id,
+                target=found.target,
+                oracle=found.oracle,
+                kind=found.kind,
+                rule=found.rule,
+                aspect=found.aspect,
+                signature=found.signature,
+                summary=found.summary,
+                data=found.smallest,
+                parser=settings.parser or "",
+                seed=settings.seed,
+                execution=found.first_execution,
+                seconds=found.first_seconds,
+            )
+        except OSError as error:
+            _disk_failed(settings, error, found.smallest)
         found.stored = len(found.smallest)
 
     def _write_status(self, *, final: bool = False) -> None:
@@ -362,16 +333,33 @@ class Worker:
         if final:
             status["semantic_keys"] = [str(key) for key in self.counters.index]
         temporary = self.settings.memory / (STATUS + ".tmp")
-        temporary.write_text(json.dumps(status))
-        temporary.rename(self.settings.memory / STATUS)
+        try:
+            temporary.write_text(json.dumps(status))
+            temporary.rename(self.settings.memory / STATUS)
+        except OSError as error:
+            _disk_failed(self.settings, error)
 
     def finish(self) -> NoReturn:
-        """Write what is left and end the process as atheris would."""
+        """Judge and write what is left, and end the process as atheris would."""
+        self.session.settle()
         self._write_status(final=True)
         if self._recorder is not None:
             self._recorder.close()
         sys.stdout.flush()
         os._exit(0)
+
+
+def _disk_failed(settings: WorkerSettings, error: OSError, data: bytes = b"") -> NoReturn:
+    """Neither the parser's fault nor ours. ``data`` joins the corpus in memory, where the next campaign finds it."""
+    place = error.filename or f"in {settings.campaign} or in memory, {settings.memory.parent}"
+    problem = f"cannot write {place}: {error.strerror}"
+    failure = {"problem": problem, "hint": memory.TAKEN_OVER, "status": HarnessError.exit_status}
+    # Where memory is full too, the exit status alone must do.
+    with contextlib.suppress(OSError):
+        write_atomic(settings.memory / "failure.json", json.dumps(failure))
+        if data:
+            corpus_store.add(settings.memory / "corpus", data)
+    os._exit(HarnessError.exit_status)
 
 
 def main() -> NoReturn:
@@ -385,6 +373,8 @@ def main() -> NoReturn:
         problem = {"problem": str(error), "hint": error.hint, "status": error.exit_status}
         write_atomic(settings.memory / "failure.json", json.dumps(problem))
         os._exit(error.exit_status if isinstance(error, EngineError) else 2)
+    except OSError as error:
+        _disk_failed(settings, error)
 
 
 if __name__ == "__main__":

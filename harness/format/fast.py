@@ -2,7 +2,7 @@
 
 It says which rule is broken and in which aspect; where, and in which words, is left to the strict judge for the day
 that somebody asks. So is everything that this scanner reads otherwise than the text stands: what is no JSON, numbers
-in odd spellings, half a surrogate pair; and large headers.
+in odd spellings; and large headers.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from harness.format.model import METADATA, Header, Tensor
 from harness.format.plain import (
     CLEAN,
     Pairs,
-    check_pairs,
     rank_of_metadata,
     rank_of_names,
     rank_of_nested,
+    rank_of_pairs,
     read_tensor,
 )
 from harness.format.rules import ORDER, U64_MAX
@@ -80,7 +80,7 @@ def judge_plainly(data: bytes, size: int) -> Judgement | None:
             for misplaced in check_layout(list(header.tensors), size - end):
                 rank = min(rank, ORDER[misplaced.rule, misplaced.aspect])
         if rank >= _FIRST_OPEN and "\\" in text and ("\\ud" in text or "\\uD" in text):
-            check_pairs(top)
+            rank = min(rank, rank_of_pairs(top))
         if rank == CLEAN:
             return _new(Judgement, ("accept", "", "", header, SOUND))
         # Braces beyond those of the header and its members: only objects that nothing above has looked into.

@@ -24,15 +24,27 @@ def repeated(pairs: Pairs) -> set[str]:
     return {key for key, _ in pairs if key in seen or seen.add(key)}  # type: ignore[func-returns-value]
 
 
-def check_pairs(top: Pairs) -> None:
-    """Raises UnicodeEncodeError, a ValueError, where half a surrogate pair stands in a name or in metadata."""
+def rank_of_pairs(top: Pairs) -> int:
+    """The rank of half a surrogate pair in a name or in metadata, in a header without anything worse."""
+    rank = CLEAN
     for name, value in top:
-        name.encode()
-        if name == METADATA and type(value) is tuple:
+        if _lone(name):
+            rank = min(rank, ORDER["unspecified.lone-surrogate", "tensor-name"])
+        if name == METADATA:
             for key, item in value:
-                key.encode()
-                if type(item) is str:
-                    item.encode()
+                if _lone(key):
+                    rank = min(rank, ORDER["unspecified.lone-surrogate", "metadata-key"])
+                if _lone(item):
+                    rank = min(rank, ORDER["unspecified.lone-surrogate", "metadata-value"])
+    return rank
+
+
+def _lone(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def rank_of_names(top: Pairs) -> int:

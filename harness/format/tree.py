@@ -14,6 +14,8 @@ from __future__ import annotations
 import json
 import re
 import struct
+from array import array
+from collections.abc import Sequence
 from itertools import accumulate
 from math import prod
 from typing import Final
@@ -163,7 +165,7 @@ class Doc:
         self.tensors: list[Tensor] = []
         self.metadata: Member | None = None
         self.kinds = b""
-        self.starts: list[int] = []
+        self.starts: Sequence[int] = ()
         self.health = SHALLOW
         start = data.find(b"{", LENGTH, min(self.end, LENGTH + 64)) if self.end <= PARSED_LIMIT else -1
         self.pieces = self._read(start) if start > 0 else [data[LENGTH : self.end]]
@@ -191,13 +193,6 @@ class Doc:
         size = len(header)
         return (_PREFIXES[size] if size < 4096 else prefix(size)) + header + buffer
 
-    def cut(self, member: Member) -> Span:
-        """Return the span of ``member`` with one comma, so that splicing it out leaves no comma too many."""
-        at = self.members.index(member)
-        if at + 1 < len(self.members):
-            return member.key[0], self.members[at + 1].key[0]
-        return self.members[at - 1].value[1] if at else member.key[0], member.value[1]
-
     # -- tokens -----------------------------------------------------------------------------------------------
 
     def scan(self) -> bytes:
@@ -207,7 +202,7 @@ class Doc:
         """
         if not self.starts:
             tokens = _TILE.findall(self.data, LENGTH, self.end) if self.end <= PARSED_LIMIT else []
-            self.starts = list(accumulate(map(len, tokens), initial=LENGTH))
+            self.starts = array("I", accumulate(map(len, tokens), initial=LENGTH))
             self.kinds = bytes([token[0] for token in tokens]).translate(_KINDS)
         return self.kinds
 

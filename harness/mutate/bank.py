@@ -38,18 +38,16 @@ class Shelf(Generic[T]):
 class Bank:
     """Shelves of subtrees by kind, each part as written.
 
-    ``entries``: (name, dtype, shape, size in bytes) of tensors whose size adds up; ``shapes``; ``names`` of
-    tensors; ``values`` of members of the header, and whole ``members``.
+    ``entries``: (name, dtype, shape, size in bytes) of tensors whose size adds up; ``shapes``; ``values`` of
+    members of the header.
     """
 
-    __slots__ = ("_turn", "entries", "members", "names", "shapes", "values")
+    __slots__ = ("_turn", "entries", "shapes", "values")
 
     def __init__(self) -> None:
         self.entries: Shelf[tuple[bytes, bytes, bytes, int]] = Shelf()
-        self.names: Shelf[bytes] = Shelf()
         self.shapes: Shelf[bytes] = Shelf()
         self.values: Shelf[bytes] = Shelf()
-        self.members: Shelf[bytes] = Shelf()
         self._turn = 0
 
     def learn(self, doc: Doc) -> None:
@@ -60,12 +58,10 @@ class Bank:
             shape = doc.pieces[tensor.at_shape]
             if len(shape) < _PART_LIMIT and len(tensor.name) < _PART_LIMIT:
                 self.shapes.add(shape)
-                self.names.add(tensor.name)
                 if 0 <= tensor.size < _PART_LIMIT and tensor.size * 8 == tensor.bits * tensor.count:
                     self.entries.add((tensor.name, doc.pieces[tensor.at_dtype], shape, tensor.size))
         if doc.members:
             member = doc.members[self._turn % len(doc.members)]
             start, stop = member.value
             if stop - member.key[0] < _PART_LIMIT:
-                self.members.add(doc.data[member.key[0] : stop])
                 self.values.add(doc.data[start:stop])

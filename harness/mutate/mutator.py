@@ -11,8 +11,10 @@ from harness.mutate.registry import OPERATORS
 from harness.mutate.rng import Native, Rng
 from harness.mutate.schedule import OperatorStats, Schedule, level
 
-_DOCS: Final = 4096
-"""Parsed bases kept, in each of two generations."""
+_DOCS: Final = 1024
+"""Parsed bases kept, in each of two generations: a dozen kilobytes each, more than a corpus has members."""
+_MET: Final = 1 << 14
+"""Bases remembered so as to meet them once, in each of two generations; a number each."""
 _MADE: Final = 1 << 16
 """Outputs remembered for credit, in each of two generations; a number each."""
 _STOCK: Final = 64
@@ -22,7 +24,7 @@ _ROUND: Final = 1024
 _ROUNDS: Final = 16
 """Rounds between two rebuilds of the schedule."""
 _LARGE_BYTES: Final = 640
-_BATCH: Final = 24
+_BATCH: Final = 32
 """Mutations made at a time."""
 _TRIES: Final = 10
 
@@ -45,13 +47,14 @@ class Base(Doc):
     def flawed(self) -> bool:
         """Return whether it has one of the flaws that parsers overlook."""
         data = self.data
-        names = {text(tensor.name) for tensor in self.tensors}
+        names = [text(tensor.name) or "" for tensor in self.tensors]
         items = self.items()
         keys = {data[start:stop] for (start, stop), _ in items}
         return (
             data[LENGTH : LENGTH + 1] != b"{"
             or data[self.end - 1] not in b"} "
-            or len(names) < len(self.tensors)
+            or len(set(names)) < len(names)
+            or any("\ud7ff" < character < "\ue000" for character in "".join(names))
             or len(keys) < len(items)
             or any(len(tensor.fields) > 3 for tensor in self.tensors)
         )
@@ -89,11 +92,14 @@ class Mutator:
         self.fresh: list[bytes] = []
         self._young: dict[bytes, Base] = {}
         self._old: dict[bytes, Base] = {}
+        self._met: set[int] = set()
+        self._met_before: set[int] = set()
         self._made: dict[int, int] = {}
         self._made_before: dict[int, int] = {}
         self._left = _ROUND
         self._rounds = 0
-        self._ready: list[bytes] = []
+        #: What was made and not handed out yet.
+        self.ready: list[bytes] = []
         self._valid_from = 0
         self.expect_valid = False
         self._stock: list[Base] = []
@@ -107,7 +113,7 @@ class Mutator:
 
     def __call__(self, data: bytes, max_size: int, seed: int) -> bytes:
         """Return a mutation of ``data`` of at most ``max_size`` bytes."""
-        ready = self._ready
+        ready = self.ready
         if ready:
             out = ready.pop()
             if len(out) <= max_size:
@@ -158,7 +164,7 @@ class Mutator:
         if not ready:
             self.expect_valid = False
             return self._fitting(base.data, max_size)
-        self._ready = ready
+        self.ready = ready
         out = ready.pop()
         self.expect_valid = len(ready) >= self._valid_from
         if self._left <= 0:
@@ -178,18 +184,28 @@ class Mutator:
         """Return the parsed ``data``, which is not among the young."""
         base = self._old.get(data)
         if base is None:
-            key = hash(data)
-            index = self._made.get(key, self._made_before.get(key))
-            if index is not None:
-                self._schedule.kept[index] += 1
             base = Base(data)
-            self.fresh.append(data)
-            self._rng.bank.learn(base)
+            self._meet(base)
         if len(self._young) >= _DOCS:
             self._old = self._young
             self._young = {}
         self._young[data] = base
         return base
+
+    def _meet(self, base: Base) -> None:
+        """Give credit for ``base``, a new member of the corpus, and learn from it; once, even if it was forgotten since."""
+        key = hash(base.data)
+        if key in self._met or key in self._met_before:
+            return
+        if len(self._met) >= _MET:
+            self._met_before = self._met
+            self._met = set()
+        self._met.add(key)
+        index = self._made.get(key, self._made_before.get(key))
+        if index is not None:
+            self._schedule.kept[index] += 1
+        self.fresh.append(base.data)
+        self._rng.bank.learn(base)
 
     def _look_after(self, out: bytes) -> None:
         """Renew a part of the stock, forget old outputs, and rebuild the schedule now and then."""

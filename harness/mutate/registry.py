@@ -24,7 +24,8 @@ class Operator(NamedTuple):
 
     ``tensors`` is how many (0, 1 or 2) readable tensors an input must have for it to do anything. ``smaller``
     ones tend to shrink the input: they get more turns when it is large. ``dear`` ones cost several times what
-    others do, and get fewer.
+    others do, and get fewer: what they make is dear to make, or is always accepted, known to be wrongly so, and dear
+    to judge.
     """
 
     name: str

@@ -29,6 +29,8 @@ _SHARES: Final = {
 }
 _EVEN: Final = 0.4
 """Part of a family's share that is spread evenly, whatever was learnt."""
+_DEAR: Final = 8
+"""What the weight of a dear operator is divided by."""
 _MEMORY: Final = 0.995
 """What the past counts at each rebuild, compared with the one before."""
 
@@ -88,9 +90,12 @@ class Schedule:
                         rates[i] *= 12
             total = sum(rates.values())
             for i, rate in rates.items():
-                weights[i] = share * (_EVEN / len(rates) + (1 - _EVEN) * rate / total)
+                weights[i] = _EVEN / len(rates) + (1 - _EVEN) * rate / total
                 if self.operators[i].dear:
-                    weights[i] /= 8
+                    weights[i] /= _DEAR
+            total = sum(weights[i] for i in rates)
+            for i in rates:
+                weights[i] *= share / total
         total = sum(weights)
         return [weight / total for weight in weights] if total else weights
 

@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-from harness.observation import PANIC, RAISE, Observation, Trace
+from harness.observation import PANIC, RAISE, Event, Observation, Reading, Readings, Trace
 from harness.oracles.base import Finding, normalise
 
 
 def check(observation: Observation) -> list[Finding]:
     """The findings of one run, judged by how it ended alone; of a program, by how each of its calls ended.
 
+    Of entry points that were asked for one and the same file, those that fail in the same words have one defect.
+
     The documented error is ``SafetensorError`` ("Custom Python Exception for Safetensor errors", the binding's own
     docstring); a Rust panic comes through as an exception that ``except Exception`` does not even catch.
     """
     outcome, error, value = observation
-    if isinstance(value, Trace):
+    if isinstance(value, Trace) and value.program is not None:
         ends = {(event.call, event.outcome, event.error): None for event in value.events}
         return [found for call, how, words in ends for found in _check(how, words, f"{call}: ")]
+    if isinstance(value, (Trace, Readings)):
+        return _entry_points(value.events)
     return _check(outcome, error, "")
+
+
+def _entry_points(events: list[Event]) -> list[Finding]:
+    """Of those that failed in the same words, on the whole file or on one of its tensors, the first alone."""
+    found: list[Finding] = []
+    seen: set[str] = set()
+    for event in events:
+        words = normalise(event.error)
+        if words not in seen:
+            found += _check(event.outcome, event.error, f"{event.call}: ")
+        seen.add(words)
+        if isinstance(event.value, Reading):
+            seen.update(normalise(error) for error in (event.value.partial or {}).values())
+    return found
 
 
 def _check(outcome: str, error: str, call: str) -> list[Finding]:

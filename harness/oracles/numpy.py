@@ -78,14 +78,22 @@ def _whole(program: slices.Program, value: Any) -> list[Finding]:
 
 
 def _compare(call: str, form: str, words: str, value: Any, wanted: Any) -> list[Finding]:
-    """Shape, dtype and bytes; a numpy scalar is an array of rank 0."""
+    """The finding of a call that gave ``value`` for numpy's ``wanted``, if they differ."""
+    return [
+        Finding("numpy", "differential", f"numpy.{call}", f"{aspect}/{form}", f"{words} {difference}")
+        for aspect, difference in differs(value, wanted)
+    ]
+
+
+def differs(value: Any, wanted: Any) -> list[tuple[str, str]]:
+    """The first of type, shape, dtype and bytes that differs, and how, in words; a numpy scalar is an array of rank 0."""
     wanted = numpy.asarray(wanted)
     if not isinstance(value, numpy.ndarray):
-        return _found(call, f"type/{form}", f"{words} is a {type(value).__name__}, numpy's is an array")
+        return [("type", f"is a {type(value).__name__}, numpy's is an array")]
     if value.shape != wanted.shape:
-        return _found(call, f"shape/{form}", f"{words} has shape {list(value.shape)}, numpy's {list(wanted.shape)}")
+        return [("shape", f"has shape {list(value.shape)}, numpy's {list(wanted.shape)}")]
     if value.dtype != wanted.dtype:
-        return _found(call, f"dtype/{form}", f"{words} has dtype {value.dtype}, numpy's {wanted.dtype}")
+        return [("dtype", f"has dtype {value.dtype}, numpy's {wanted.dtype}")]
     if value.tobytes() != wanted.tobytes():
-        return _found(call, f"bytes/{form}", f"{words} holds other values than numpy's")
+        return [("bytes", "holds other values than numpy's")]
     return []

@@ -1,11 +1,11 @@
-"""The oracles that judge programs, by the name under which a target asks for them."""
+"""The oracles that judge several calls at once, by the name under which a target asks for them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from harness.observation import Observation
-from harness.oracles import lifecycle
+from harness.oracles import agreement, lifecycle, parallel, quantized, resaved, roundtrip, shards
 from harness.oracles import numpy as against_numpy
 from harness.oracles.base import Finding
 
@@ -14,6 +14,12 @@ Check = Callable[[bytes, Observation], list[Finding]]
 ORACLES: dict[str, Check] = {
     "numpy": against_numpy.check,
     "lifecycle": lifecycle.check,
+    "agreement": agreement.check,
+    "resaved": resaved.check,
+    "parallel": parallel.check,
+    "quantized": quantized.check,
+    "shards": shards.check,
+    "roundtrip": roundtrip.check,
 }
 
 

@@ -59,6 +59,7 @@ def checks() -> Iterator[Check]:
     yield _tool("pip", without)
     yield _tool("maturin", without)
     yield _llvm()
+    yield _valgrind()
     yield _disk(paths.home(), "disk", 5 * _GIB, "builds and campaigns need room; HARNESS_HOME moves them")
     shared = Path("/dev/shm")  # noqa: S108 - looked at, not written to
     yield _disk(shared if shared.is_dir() else paths.home(), "memory files", _GIB // 4, "in a container: --shm-size=1g")
@@ -146,6 +147,15 @@ def _llvm() -> Check:
     except HarnessError as error:
         return Check("llvm tools", "warn", f"{error}; only coverage pages need it", error.hint)
     return Check("llvm tools", "ok", ", ".join(found))
+
+
+def _valgrind() -> Check:
+    found = shutil.which("valgrind")
+    if found is None:
+        return Check(
+            "valgrind", "warn", "not installed; only counting instructions needs it", "apt-get install valgrind"
+        )
+    return Check("valgrind", "ok", found)
 
 
 def _disk(folder: Path, name: str, enough: int, hint: str) -> Check:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import errno
 import hashlib
 import os
 import re
@@ -131,9 +132,9 @@ def unpack(sdist: Path, to: Path) -> None:
         (top,) = scratch.iterdir()
         copy_tree(Checkout(top, Path()), to)
     except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-        raise HarnessError(
-            f"{sdist} cannot be unpacked: {error}", hint="delete it; it will be fetched again"
-        ) from error
+        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+        hint = f"free some disk in {to.parent}" if full else "delete it; it will be fetched again"
+        raise HarnessError(f"{sdist} cannot be unpacked: {error}", hint=hint) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

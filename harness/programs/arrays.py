@@ -18,6 +18,14 @@ NUMPY_NAMES: dict[str, str] = {
 }  # fmt: skip
 DTYPES: tuple[str, ...] = (*NUMPY_NAMES, *(name for name in DTYPE_BITS if name not in NUMPY_NAMES))
 
+#: The format's dtypes by the names that ``serialize`` takes. It has none for F6 and, in this form, for F4 of odd length.
+WRITER_DTYPES = {
+    "BOOL": "bool", "U8": "uint8", "I8": "int8", "U16": "uint16", "I16": "int16", "U32": "uint32", "I32": "int32",
+    "U64": "uint64", "I64": "int64", "F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64",
+    "F8_E4M3": "float8_e4m3fn", "F8_E4M3FNUZ": "float8_e4m3fnuz", "F8_E5M2": "float8_e5m2",
+    "F8_E5M2FNUZ": "float8_e5m2fnuz", "F8_E8M0": "float8_e8m0fnu", "C64": "complex64", "F4": "float4_e2m1fn_x2",
+}  # fmt: skip
+
 #: Shapes by number, of rank 0 to 8, some without elements; small, because what is looked for depends on structure.
 SHAPES: tuple[tuple[int, ...], ...] = (
     (4,), (), (1,), (2, 3), (3, 4), (0,), (2, 2, 2), (5,), (8,), (16,), (1, 1), (1, 4), (4, 1), (2, 0), (0, 2), (0, 0),

@@ -165,14 +165,14 @@ def _subscript(tensor: int, shape: tuple[int, ...], form: int, items: tuple[Step
             step = _STEPS[item[3] % len(_STEPS)]
             words.append(_colons(*(_number(text, d) for text in (start, stop, step))))
             telling.add("range")
-            telling |= {_how_odd(text, d) for text in (start, stop) if text != "None"}
+            telling |= {_how_odd(_value(text, d), d) for text in (start, stop) if text != "None"}
             if step != "None":
-                telling |= {"step", _how_odd(step, max(d, 1))}
+                telling |= {"step", _how_odd(_value(step, d), max(d, 1))}
         elif item[0] == _INT:
             text = _INTS[item[1] % len(_INTS)]
             spelling = _TYPES[item[2] % len(_TYPES)]
             words.append(spelling.format(_number(text, d)))
-            telling |= {"int", _how_odd(text, d - 1)}
+            telling |= {"int", _how_odd(_value(text, d), d - 1)}
             if spelling != "{}":
                 telling.add("typed" if item[2] % len(_TYPES) < _PLAIN_TYPES else "odd")
         elif item[0] == _ELLIPSIS:
@@ -201,8 +201,7 @@ def _value(text: str, d: int) -> int:
     return int(eval(text, {"__builtins__": {}}, {"d": d}))  # noqa: S307 - text of the tables above
 
 
-def _how_odd(text: str, largest: int) -> str:
-    value = _value(text, largest)
+def _how_odd(value: int, largest: int) -> str:
     if abs(value) >= 1 << 31:
         return "huge"
     return "negative" if value < 0 else "outside" if value > largest else "int"

@@ -50,10 +50,10 @@ def slices(program: Program) -> str:
 def slices_calls(program: Program) -> str:
     """``calls()`` of a program of target ``slices``."""
     yields = [(slice_call(program, call), _expected(program, call)) for call in program.calls]
-    text = f"FILE = {literal(program.tensors)}\n\n# What the file holds, as numpy reads it.\nWHOLE = {_whole(program.tensors)}\n\n\n"
+    text = f"FILE = {literal(program.tensors)}\n\n# What the file holds, as numpy reads it.\nWHOLE = {whole(program.tensors)}\n\n\n"
     if any("Index(" in source for source, _ in yields):
         text += _INDEX
-    return text + _generator(
+    return text + generator(
         yields,
         [
             'path = pathlib.Path(tempfile.mkdtemp()) / "model.safetensors"',
@@ -63,10 +63,13 @@ def slices_calls(program: Program) -> str:
     )
 
 
-def _generator(yields: Iterable[tuple[str, str]], opening: list[str]) -> str:
-    """The source of ``calls()``: the lines that open something, then each call inside it."""
+def generator(yields: Iterable[tuple[str, str]], opening: list[str]) -> str:
+    """The source of ``calls()``: the lines that open something, then each call; inside it where the last is a ``with``."""
     lines = ["def calls():", *(f"    {line}" for line in opening)]
-    lines += [f"        yield {text!r}, lambda: {text}, {wanted}" for text, wanted in yields]
+    margin = " " * (8 if opening[-1].endswith(":") else 4)
+    lines += [f"{margin}yield {text!r}, lambda: {text}, {wanted}" for text, wanted in yields] or [
+        f"{margin}yield from ()"
+    ]
     return "\n".join(lines)
 
 
@@ -88,7 +91,7 @@ def _expected(program: Program, call: Call) -> str:
     return f"lambda: WHOLE[{name!r}]" + (f"[{call.source}]" if call.kind == "get_slice" else "")
 
 
-def _whole(tensors: Tensors) -> str:
+def whole(tensors: Tensors) -> str:
     """Source of a dict of numpy arrays of the tensors that numpy knows, cut out of FILE."""
     raw = arrays.file(tensors)
     begin = 8 + int.from_bytes(raw[:8], "little")

@@ -20,9 +20,7 @@ def programs(vocabulary: Vocabulary, max_steps: int | None = None) -> st.SearchS
     steps = []
     for number, kind in enumerate(vocabulary.kinds):
         arguments = [st.one_of(st.sampled_from(list(values)), st.integers(0, 255)) for values in kind.usual]
-        # Arguments that are left out would be drawn after their type, from all integers.
-        arguments += [st.just(0)] * (STEP - 1 - len(arguments))
-        steps.append(st.builds(Step, st.just(number), *arguments))
+        steps.append(st.tuples(st.just(number), *arguments).map(lambda drawn: Step(*drawn)))
     rows = st.lists(st.one_of(steps), max_size=max_steps or vocabulary.max_steps)
     return rows.map(vocabulary.encode)
 

@@ -42,19 +42,24 @@ __all__ = [
     "Reading",
     "Run",
     "Target",
+    "about_another",
     "broken",
     "calls",
     "classify",
+    "core",
     "describe",
     "explain",
     "features",
     "get",
     "hazard",
+    "install",
     "isolated",
     "missing",
     "oracles",
+    "packages",
     "script",
     "seeds",
+    "start_s",
     "targets",
     "timeout_s",
     "unit",
@@ -92,6 +97,13 @@ _BUILTIN = {
     "huge": "harness.targets.huge:Huge",
     "slices": "harness.targets.slices:Slices",
     "lifecycle": "harness.targets.lifecycle:Lifecycle",
+    "backends": "harness.targets.backends:Backends",
+    "numpy": "harness.targets.numpy:Numpy",
+    "torch": "harness.targets.torch:Torch",
+    "parallel": "harness.targets.parallel:Parallel",
+    "quantized": "harness.targets.quantized:Quantized",
+    "shards": "harness.targets.shards:Shards",
+    "writers": "harness.targets.writers:Writers",
 }
 
 
@@ -158,6 +170,24 @@ def missing(target: Target) -> str:
     return f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} not installed" if absent else ""
 
 
+def install(target: Target) -> str:
+    """How to get what it needs: the extra of its attribute ``extra``, else of its own name."""
+    return f"pip install 'safetensors-harness[{getattr(target, 'extra', target.name)}]'"
+
+
+def packages(target: Target) -> tuple[str, ...]:
+    """What a reproducer has to have installed beside safetensors; from its attribute ``packages``, else from ``needs``."""
+    return tuple(getattr(target, "packages", getattr(target, "needs", ())))
+
+
+def core(target: Target) -> tuple[str, tuple[str, ...]]:
+    """The target that it stands on, so that what is known of that one is not found again, and the names of its own calls.
+
+    From its attributes ``core`` and ``calls``; ``("", ())`` where it stands on none.
+    """
+    return str(getattr(target, "core", "")), tuple(getattr(target, "calls", ()))
+
+
 def unit(target: Target) -> int:
     """Bytes of one step where inputs are programs made of steps, from its attribute ``unit``; 0 where they are files."""
     return int(getattr(target, "unit", 0))
@@ -174,9 +204,24 @@ def timeout_s(target: Target) -> float:
     return float(getattr(target, "timeout_s", 10.0))
 
 
+def start_s(target: Target) -> float:
+    """Seconds that opening it may take, from its attribute ``start_s``; 120 where it has none: a framework loads slowly."""
+    return float(getattr(target, "start_s", 120.0))
+
+
 def oracles(target: Target) -> tuple[str, ...]:
     """Names of the oracles (:mod:`harness.oracles.programs`) that judge its runs, from its attribute ``oracles``."""
     return tuple(getattr(target, "oracles", ()))
+
+
+def about_another(target: Target, signature: str) -> str:
+    """The other implementation that a finding of this signature is about; "" where it is about the parser.
+
+    From its attribute ``others``: each other one's name with what the calls and rules that are its own begin with.
+    """
+    others: dict[str, str] = getattr(target, "others", {})
+    words = signature.split("|")[2:]
+    return next((name for name, prefix in others.items() if any(word.startswith(prefix) for word in words)), "")
 
 
 def features(target: Target, observation: Observation) -> Iterable[Hashable]:
@@ -185,22 +230,22 @@ def features(target: Target, observation: Observation) -> Iterable[Hashable]:
     return () if own is None else own(observation)
 
 
-def seeds(target: Target) -> dict[str, bytes] | None:
-    """Programs to start from, by a word that says what each is; from its method ``seeds``. None where it has none."""
+def seeds(target: Target) -> dict[str, bytes]:
+    """Programs to start from, by a word that says what each is; from its method ``seeds``. Empty where it has none."""
     own = getattr(target, "seeds", None)
-    return None if own is None else dict(own())
+    return {} if own is None else dict(own())
 
 
-def explain(target: Target, data: bytes) -> str | None:
-    """A program in words, or as the Python it stands for; from its method ``explain``. None for files."""
+def explain(target: Target, data: bytes) -> str:
+    """A program in words, or as the Python it stands for; from its method ``explain``. "" for files."""
     own = getattr(target, "explain", None)
-    return None if own is None else str(own(data))
+    return "" if own is None else str(own(data))
 
 
-def calls(target: Target, data: bytes) -> list[str] | None:
-    """The kinds of the calls of a program, in order, from its method ``calls``. None where it has none."""
+def calls(target: Target, data: bytes) -> list[str]:
+    """The kinds of the calls of a program, in order, from its method ``calls``. Empty where it has none."""
     own = getattr(target, "calls", None)
-    return None if own is None else list(own(data))
+    return [] if own is None else list(own(data))
 
 
 def isolated(target: Target) -> bool:
@@ -217,10 +262,10 @@ def hazard(target: Target) -> Callable[[bytes], str] | None:
     return own
 
 
-def script(target: Target, data: bytes) -> str | None:
+def script(target: Target, data: bytes) -> str:
     """Source of a generator ``calls()`` for a reproducer (:mod:`harness.programs.sources`); from its method ``script``.
 
-    None for targets whose inputs are files.
+    "" for targets whose inputs are files.
     """
     own = getattr(target, "script", None)
-    return None if own is None else str(own(data))
+    return "" if own is None else str(own(data))

@@ -12,6 +12,16 @@ _DOS = (
 )
 _OFFSETS = "data_offsets point to the tensor data relative to the beginning of the byte buffer"
 _SLICE = "A dummy object you can slice into to get a real tensor"
+_DENSE = "Tensors need to be contiguous and dense."
+# Of the oracle ``roundtrip``, by rule.
+_ROUNDTRIP = {
+    "written": "{}. The file does not hold what was handed over, or is none, and nobody is told: what cannot be written must be refused.",
+    "unstable": "The same content gives another file each time: hashes of files, caches and reproducible builds see a change where there is none.",
+    "mode": "{}. It began as a temporary file, which its owner alone may read, whatever the umask or the old file said: other users are locked out.",
+    "refused": "A file can hold this, and the documentation names no reason to refuse it: {}.",
+    "unread": "The library's own reader refuses what its writer wrote: {}.",
+    "left-over": "A temporary file stays behind: {}.",
+}  # fmt: skip
 _MISREAD = {
     "names": 'The header is a dict like {"TENSOR_NAME": {...}, "NEXT_TENSOR_NAME": {...}, ...}',
     "dtype": 'The header is a dict like {"TENSOR_NAME": {"dtype": "F16", ...}',
@@ -34,10 +44,19 @@ _LIFECYCLE = {
 
 def account(finding: Finding) -> tuple[str, str]:
     """``(why, sentence)`` of a finding; the sentence is "" where no text settles it."""
+    if finding.rule == "metamorphic.serialized-again":
+        return "The library refuses, or reads otherwise, what it wrote itself of what it read itself.", ""
     if finding.rule.startswith("metamorphic."):
         relation = finding.rule.removeprefix("metamorphic.").replace("-", " ")
         why = f"The same content is read in two ways, depending on {relation}: the parser contradicts itself, so one of the two is wrong."  # fmt: skip
         return why, ""
+    if finding.oracle == "agreement":
+        return (
+            f"The same file is not the same by every way of reading it, so one of the two is wrong: {finding.summary}.",
+            "",
+        )
+    if finding.oracle == "resaved":
+        return f"What was loaded and saved again is not what it was: {finding.summary}.", ""
     if finding.oracle == "numpy":
         return f"A part of a tensor is not the part that numpy gives of the whole: {finding.summary}.", _SLICE
     if finding.oracle == "lifecycle":
@@ -45,6 +64,19 @@ def account(finding: Finding) -> tuple[str, str]:
         return f"{cause}: {finding.summary}.", ""
     if finding.kind == "crash" and finding.aspect.startswith("SIGBUS/"):
         return "A file that loses its end while it is mapped kills the process that reads it.", ""
+    if finding.oracle == "parallel":
+        what = (
+            "A part that lies within the tensor is refused"
+            if finding.rule == "refused"
+            else "The parts are not the whole"
+        )
+        return f"{what}: {finding.summary}. Ranks that split a tensor among them take such parts.", _SLICE
+    if finding.oracle == "shards":
+        return f"The index says where each tensor is, and something else is read: {finding.summary}.", ""
+    if finding.oracle == "quantized":
+        return f"What a quantised checkpoint holds is not what is read of it: {finding.summary}.", _OFFSETS
+    if finding.oracle == "roundtrip":
+        return _roundtrip(finding)
     if finding.kind in ("panic", "contract"):
         what = "A panic" if finding.kind == "panic" else "An exception of another kind"
         why = (
@@ -52,6 +84,18 @@ def account(finding: Finding) -> tuple[str, str]:
             "library documents for files it cannot read; this goes past that."
         )
         return why, _ERRORS
+    if finding.rule.startswith("leaks."):
+        what = finding.rule.removeprefix("leaks.")
+        why = f"Each time the file is read, {what} stay behind: a process that reads files for long enough runs out of them."
+        return why, _DOS
+    if finding.rule.startswith("resources."):
+        call = finding.rule.removeprefix("resources.")
+        why = {
+            "unrelated": "A call that needs little of a file costs as much as what it does not need, which whoever made the file chose.",
+            "superlinear": "The cost grows faster than the file: a file of ten times the size costs far more than ten times as much.",
+            "multiple": "The call holds many times the memory of what it reads and gives.",
+        }.get(finding.aspect.partition("/")[2], "The cost is out of proportion.")
+        return f"{why} Seen in {call}; counted, not timed.", _DOS
     if finding.kind in ("crash", "hang", "memory", "time"):
         what = {
             "crash": "Reading the file kills the process",
@@ -69,3 +113,15 @@ def account(finding: Finding) -> tuple[str, str]:
     sentence = RULES.get(finding.rule, "")
     detail = finding.summary.rpartition("forbids it: ")[2]
     return f"The text of the format forbids this file, and it is accepted: {detail}.", sentence
+
+
+def _roundtrip(finding: Finding) -> tuple[str, str]:
+    why = _ROUNDTRIP.get(finding.rule.removeprefix("roundtrip."), "What is saved is not what comes back: {}.")
+    _, _, what = finding.aspect.partition(": ")
+    if what.startswith("bytes/"):
+        sentence = _DENSE
+    elif "__metadata__" in what:
+        sentence = _MISREAD["metadata"]
+    else:
+        sentence = RULES.get(what.partition("/")[0], "")
+    return why.format(finding.summary), sentence

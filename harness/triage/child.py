@@ -43,7 +43,9 @@ def answer(target: Target, run: Run, data: bytes, *, relations: bool) -> dict[st
     if isinstance(value, MemoryError):
         outcome, findings = "memory", [isolated(target, data, "memory", "allocation")]
     else:
-        findings = judge_observation(target, run, data, observation, relations=relations, variants=variants)
+        findings = judge_observation(
+            target, run, data, observation, relations=relations, leaks=relations, variants=variants
+        )
     fields = [[f.oracle, f.kind, f.rule, f.aspect, f.summary] for f in findings]
     other = [base64.b64encode(variants.get(finding, b"")).decode() for finding in findings]
     return {"outcome": outcome, "error": error, "findings": fields, "variants": other}

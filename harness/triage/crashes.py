@@ -12,6 +12,7 @@ from harness import paths
 from harness.errors import HarnessError
 from harness.files import write_atomic
 from harness.triage import toml
+from harness.triage.severity import SEVERITIES, severity
 from harness.triage.signature import finding_id, parts
 
 INPUT = "input.safetensors"
@@ -32,6 +33,9 @@ _REQUIRED = ("id", "target", "oracle", "kind", "signature", "status", "summary",
 class Crash:
     """One filed finding. ``releases`` and ``builds`` are those it was seen on; ``found`` says how.
 
+    ``severity`` is one of :data:`harness.triage.severity.SEVERITIES`.
+    ``instead`` is what the release wheel does with the input where only checked builds show the finding.
+
     ``why`` is why it is wrong, ``sentence`` the text of the format that says so.
     """
 
@@ -50,6 +54,8 @@ class Crash:
     releases: tuple[str, ...] = ()
     builds: tuple[str, ...] = ()
     verdict: str = ""
+    instead: str = ""
+    severity: str = ""
     repeat: str = ""
     found: Mapping[str, Any] = field(default_factory=dict)
     folder: Path = Path()
@@ -101,6 +107,12 @@ def load(folder: Path) -> Crash:
     lists = {name: tuple(table.get(name, ())) for name in ("releases", "builds")}
     plain = {name: value for name, value in table.items() if name in Crash.__slots__ and name not in (*lists, "folder")}
     values: dict[str, Any] = {**plain, **lists}
+    split = parts(table["signature"])
+    values.setdefault("severity", severity(split.kind, split.rule, split.aspect))
+    if values["severity"] not in SEVERITIES:
+        raise HarnessError(
+            f"{path}: severity {values['severity']!r} is none of {', '.join(SEVERITIES)}", hint="correct the file"
+        )
     return Crash(folder=folder, **values)
 
 
@@ -154,10 +166,11 @@ def write_about(crash: Crash, folder: Path) -> None:
         "status": crash.status,
         "releases": list(crash.releases),
         "builds": list(crash.builds),
+        "severity": crash.severity or severity(crash.kind, split.rule, split.aspect),
         "summary": crash.summary,
         "why": crash.why,
     }
-    for name in ("sentence", "place", "verdict"):
+    for name in ("sentence", "place", "instead", "verdict"):
         if getattr(crash, name):
             table[name] = getattr(crash, name)
     table["repeat"] = crash.repeat or f"harness repro {crash.id}"

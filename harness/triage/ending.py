@@ -88,8 +88,8 @@ def _portable(report: str) -> str:
 
 def call_at(target: Target, data: bytes, number: int) -> str:
     """The kind of the call that a process was at; "" for a file, and where none had begun."""
-    kinds = base.calls(target, data) if number else None
-    return kinds[number - 1] if kinds and number <= len(kinds) else ""
+    kinds = base.calls(target, data) if number else []
+    return kinds[number - 1] if number and number <= len(kinds) else ""
 
 
 def ending(target: Target, data: bytes, status: int | None, said: bytes, call: int = 0) -> Ending:

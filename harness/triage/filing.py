@@ -16,6 +16,7 @@ from harness.triage import crashes, replay, reproducer, store
 from harness.triage.account import account
 from harness.triage.crashes import Crash
 from harness.triage.minimize import Keep, Progress, minimize
+from harness.triage.openfile import target_named
 from harness.triage.replay import Judged, Replay, Replayer
 from harness.triage.signature import finding_id, parts
 from harness.triage.store import Stored
@@ -42,12 +43,20 @@ def builds(target: str) -> list[Parser | None]:
 
     ``[None]`` for a target that runs no parser. Raises HarnessError when nothing is built.
     """
-    if not base.get(target).uses_parser:
+    driven = target_named(target)
+    if not driven.uses_parser:
         return [None]
     newest = registry.default_release()
-    found = [p for p in registry.available() if p.flavour in FLAVOURS and not p.why_not_here()]
+    flavours = getattr(driven, "flavours", FLAVOURS)
+    found = [p for p in registry.available() if p.flavour in flavours and not p.why_not_here()]
     found.sort(key=lambda p: (p.version != newest, p.version, FLAVOURS.index(p.flavour)))
-    return [*found] or [registry.find(None)]
+    return [*found] or [registry.find(None, flavours[0])]
+
+
+def newest_builds(target: str) -> list[Parser | None]:
+    """Of :func:`builds`, those of the newest release."""
+    newest = registry.default_release()
+    return [build for build in builds(target) if build is None or build.version == newest]
 
 
 def shows(target: str, sig: str, data: bytes, parsers: list[Parser | None] | None = None) -> list[Shown]:
@@ -75,7 +84,7 @@ def smallest(parser: Parser | None, target: str, sig: str, data: bytes, progress
 
 
 def _needs_relations(sig: str) -> bool:
-    return parts(sig).rule.startswith("metamorphic.")
+    return parts(sig).rule.startswith(("metamorphic.", "leaks."))
 
 
 def describe(
@@ -122,10 +131,14 @@ def _by_number(version: str) -> tuple[int, ...]:
 def file_finding(
     stored: Stored, campaign: Path, *, shrink: bool = True, say: Say, progress: Progress | None = None
 ) -> Crash | None:
-    """Repeat, minimise and file one finding; None, and said so, when it shows on no build.
+    """Repeat, minimise and file one finding; None, and said so, when it shows on no build or is about something else.
 
     The campaign keeps its input; what was found about it goes into its finding.json.
     """
+    if other := base.about_another(base.get(stored.target), stored.signature):
+        # What crashes/ holds is published, and others are told of their defects first.
+        say(f"{stored.id}: is about {other}, not the parser; left in the campaign: report it there")
+        return None
     data = stored.data()
     first = _first_builds(stored)
     shown = next((found for _ in range(TRIES) if (found := shows(stored.target, stored.signature, data, first))), [])
@@ -147,9 +160,11 @@ def file_finding(
         data = stored.data()
         everywhere = shows(stored.target, stored.signature, data) or shown
     shown = everywhere
+    instead = _on_the_wheel(stored, data, shown, campaign)
     names = [one.parser.name if one.parser else stored.target for one in shown]
     store.update(stored, reproduces=names)
     crash, text = describe(stored, data, shown, campaign, original=original)
+    crash = replace(crash, instead=instead)
     report = next((one.replay.report for one in shown if one.replay.report), "")
     folder = crashes.file(crash, data, text, report=report)
     store.replace_input(stored, data, crash.summary)
@@ -157,10 +172,28 @@ def file_finding(
     return crashes.load(folder)
 
 
+def _on_the_wheel(stored: Stored, data: bytes, shown: list[Shown], campaign: Path) -> str:
+    """What users see where only checked builds show a finding: "" when the wheel of the newest release shows it too.
+
+    An overflow that a checked build stops goes on to something else in a release: what that is, and is not known yet,
+    becomes a finding of the campaign's own.
+    """
+    newest = registry.default_release()
+    wheel = next((p for p in builds(stored.target) if p and p.version == newest and p.flavour == "wheel"), None)
+    if wheel is None or any(one.parser == wheel for one in shown):
+        return ""
+    result = replay.once(wheel, stored.target, data)
+    seen = {other.signature for other in store.findings(campaign)}
+    for judged in result.findings:
+        if judged.signature not in seen and store.known(judged.signature) is None:
+            store.add(campaign, stored.target, judged.finding, data, parser=wheel.name, seed=stored.seed)
+    return f"{wheel.name}: {result.outcome}{': ' + result.error[:200] if result.error else ''}"
+
+
 def _first_builds(stored: Stored) -> list[Parser | None]:
     """The build a finding was made on, and those of the newest release: enough to know whether it repeats."""
-    newest = registry.default_release()
-    return [p for p in builds(stored.target) if p is None or p.version == newest or p.name == stored.parser]
+    newest = newest_builds(stored.target)
+    return newest + [p for p in builds(stored.target) if p and p.name == stored.parser and p not in newest]
 
 
 def group(sig: str) -> str:

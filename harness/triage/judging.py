@@ -13,6 +13,7 @@ from harness.format import judge
 from harness.format.judge import Judgement
 from harness.observation import ACCEPT, PANIC, RAISE, REJECT, Observation, Reading, Run
 from harness.oracles import contract, differential, metamorphic, programs
+from harness.oracles import leaks as leak_oracle
 from harness.targets import base
 from harness.targets.base import Target
 
@@ -53,12 +54,14 @@ def judge_observation(
     observation: Observation,
     *,
     relations: bool = True,
+    leaks: bool = False,
     variants: dict[Finding, bytes] | None = None,
 ) -> list[Finding]:
     """Every finding of a run that was observed already.
 
     With ``relations``, accepted files are also run in about thirty other spellings (the metamorphic oracle);
-    ``variants`` then gets the other spelling that each of its findings is about, as far as it can be told.
+    ``variants`` then gets the other spelling that each of its findings is about, as far as it can be told. With ``leaks``,
+    every file is run some fifty times more, and what those runs leave behind is judged.
     """
     findings = contract.check(observation)
     own = own_check(target)
@@ -81,6 +84,8 @@ def judge_observation(
         findings += related
         if variants is not None:
             variants |= {finding: other for finding in related if (other := recorder.variant(finding)) is not None}
+    if leaks:
+        findings += leak_oracle.check(run, data)
     return findings
 
 

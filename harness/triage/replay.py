@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 import harness
-from harness.errors import EngineError
+from harness.errors import EngineError, HarnessError
 from harness.finding import Finding
 from harness.parsers import runtime
 from harness.parsers.registry import Parser
@@ -79,8 +79,9 @@ class Replayer:
     """A child process with one parser (None for a target that needs none) and one target. Use as a context manager.
 
     ``memory_mb`` (default: the target's own) is what a run may allocate beyond the loaded parser. Without ``relations``
-    the metamorphic oracle, which costs about thirty further runs of each accepted input, is not asked. With ``forks`` every
-    input runs in a fork of the child: a death then costs milliseconds, where a new child costs a second.
+    the metamorphic oracle, which costs about thirty further runs of each accepted input, is not asked, nor is the one for
+    leaks, which costs fifty of each. With ``forks`` every input runs in a fork of the child: a death then costs
+    milliseconds, where a new child costs a second.
     """
 
     def __init__(
@@ -94,6 +95,8 @@ class Replayer:
     ) -> None:
         self.parser = parser
         self.target = target_named(target)
+        if reason := base.missing(self.target):
+            raise HarnessError(f"target {target} cannot run: {reason}", hint=base.install(self.target))
         self.relations = relations
         self.forks = forks
         self.memory_mb = memory_mb or self.target.memory_mb

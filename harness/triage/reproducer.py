@@ -11,18 +11,23 @@ import hashlib
 import lzma
 import pprint
 import textwrap
+from collections.abc import Iterable
 from importlib.resources import files
 from typing import Any
 
 import jinja2
 
+from harness.format.dtypes import DTYPE_BITS
 from harness.format.judge import judge
 from harness.observation import ACCEPT, PANIC, RAISE, REJECT
-from harness.oracles.rewrite import WRITER_DTYPES
-from harness.targets import base
+from harness.programs.arrays import WRITER_DTYPES
+from harness.targets import base, loaders
 from harness.targets.huge_layout import Layout, build
 from harness.targets.huge_program import decode, halved
+from harness.triage import measured
 from harness.triage.crashes import INPUT, Crash
+from harness.triage.openfile import target_named
+from harness.triage.resources import TARGET
 
 _SHOULD = {
     "refused": "the file is read: the format allows it",
@@ -36,7 +41,11 @@ _SHOULD = {
 }
 # Of programs, by oracle.
 _PROGRAM_SHOULD = {
+    "roundtrip": "what is saved is what comes back, in equal bytes each time; or it is refused with a documented error",
     "numpy": "each call gives what numpy gives of the whole array, or is refused with SafetensorError",
+    "parallel": "each rank gets its part of the tensor, and the parts put together are the whole",
+    "quantized": "the bytes that went in come out, and what disagrees with its own bytes is refused",
+    "shards": "each tensor comes from the file that the index names, and a folder that is out of order is refused",
     "contract": "each call gives something, or is refused with SafetensorError",
     "lifecycle": "each call ends as said below it",
 }
@@ -57,37 +66,51 @@ def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> s
 
     ``error`` is what the parser said of ``data``; ``variant`` the other spelling that a metamorphic finding is about.
     """
-    check, wrong = _check(crash)
-    target = base.get(crash.target)
-    calls = base.script(target, data)
-    if calls is not None:
-        return _template("reproduce_program.py.j2").render(
-            title=_plain(f"{crash.id}: {crash.summary}"),
-            why=_plain(crash.why),
-            releases=", ".join(crash.releases) or "0.8.0",
-            needs=" ".join(("numpy", *getattr(target, "needs", ()))),
-            should=repr(_PROGRAM_SHOULD.get(crash.oracle, _SHOULD.get(crash.kind, _SHOULD["raise"]))),
-            check=check if check == "deadly" or wrong in (PANIC, RAISE) else _COMPARED.get(crash.oracle, "compare"),
-            wrong=wrong,
-            # The aspect of an error is "CALL: TYPE: MESSAGE".
-            error=repr(crash.aspect.split(": ")[1]) if wrong == RAISE else "",
-            calls=calls,
-            memory_mb=target.memory_mb,
-        )
-    values: dict[str, Any] = {
+    common = {
         "title": _plain(f"{crash.id}: {crash.summary}"),
         "why": _plain(crash.why),
-        "own": not target.uses_parser,
         "releases": ", ".join(crash.releases) or "0.8.0",
+    }
+    if crash.target == TARGET:
+        return measured.render(common | measured.values(crash, data))
+    check, wrong = _check(crash)
+    target = target_named(crash.target)
+    calls = base.script(target, data)
+    if calls:
+        return _template("reproduce_program.py.j2").render(
+            common
+            | {
+                "needs": " ".join(dict.fromkeys(("numpy", *base.packages(target)))),
+                "should": repr(_PROGRAM_SHOULD.get(crash.oracle, _SHOULD.get(crash.kind, _SHOULD["raise"]))),
+                "check": _check_of_calls(crash, check, wrong),
+                "wrong": wrong,
+                # The aspect of an error is "CALL: TYPE: MESSAGE".
+                "error": repr(crash.aspect.split(": ")[1]) if wrong == RAISE else "",
+                "calls": calls,
+                "memory_mb": target.memory_mb,
+            }
+        )
+    values: dict[str, Any] = {
+        **common,
+        "own": not target.uses_parser,
         "target": crash.target,
         "input": INPUT,
         "huge": _huge(crash, data) if crash.target == "huge" else None,
         "should": repr(_should(crash, check, wrong)),
         "check": check,
         "wrong": wrong,
-        "error": repr(error.partition(":")[0]) if wrong == RAISE and error else "",
+        "error": repr(_error(crash, error)) if wrong == RAISE and error else "",
         "memory_mb": target.memory_mb,
+        "needs": " ".join(dict.fromkeys(("numpy", *base.packages(target)))),
+        "loader": _loader(crash, check, target) if isinstance(target, loaders.Loader) else "",
     }
+    if check == "leak":
+        values["counted"] = crash.aspect
+    if check == "agreement":
+        values["pair"] = _pair(crash)
+        values["holds"] = _wrapped(sorted(_holds(target, values["pair"][0])))
+    if check == "saved":
+        values["call"] = crash.aspect.partition(":")[0]
     if check == "misread":
         values |= _expected(data)
     if check == "written":
@@ -102,14 +125,27 @@ def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> s
     return _template("reproduce.py.j2").render(values)
 
 
+def _check_of_calls(crash: Crash, check: str, wrong: str) -> str:
+    """Which check of the template for programs tells the defect."""
+    if check == "deadly" or wrong in (PANIC, RAISE):
+        return check
+    if wrong == REJECT:
+        return "refused" if crash.rule == "refused" else check
+    return _COMPARED.get(crash.oracle, "compare")
+
+
 def _check(crash: Crash) -> tuple[str, str]:
     """Which check of the template tells the defect, and the outcome that is wrong."""
     if crash.oracle == "isolation":
         return "deadly", crash.kind
     if crash.rule == "metamorphic.serialized-again":
         return "written", ""
+    if crash.oracle in ("agreement", "resaved"):
+        return ("agreement" if crash.oracle == "agreement" else "saved"), ""
     if crash.rule.startswith("metamorphic."):
         return "relation", ""
+    if crash.rule.startswith("leaks."):
+        return "leak", ""
     if crash.rule == "misread":
         return "misread", ""
     if crash.kind in ("time", "memory"):
@@ -118,15 +154,60 @@ def _check(crash: Crash) -> tuple[str, str]:
         return "outcome", PANIC
     if crash.kind == "contract":
         return "outcome", RAISE
-    return "outcome", REJECT if crash.rule == "refused" else ACCEPT
+    return "outcome", REJECT if crash.rule in ("refused", "roundtrip.refused") else ACCEPT
 
 
 def _should(crash: Crash, check: str, wrong: str) -> str:
     if crash.rule.startswith("metamorphic."):
         return "what was written reads as what was given" if check == "written" else "both read the same"
+    if check == "agreement":
+        return "both give the same, or the same refusal"
+    if check == "saved":
+        return "what is saved reads as what was given, and the dictionary stays as it was"
+    if check == "leak":
+        return "what was opened and allocated is given back"
     if wrong == ACCEPT:
         return f"the file is refused: {crash.sentence}" if crash.sentence else "the file is refused"
     return _SHOULD.get(crash.rule, _SHOULD.get(wrong, _SHOULD["misread"]))
+
+
+def _error(crash: Crash, error: str) -> str:
+    """The type of the exception: of several entry points, of the one that the finding is about."""
+    words = crash.aspect.split(": ")
+    several = isinstance(base.get(crash.target), loaders.Loader) and crash.oracle == "contract"
+    return words[1] if several else error.partition(":")[0]
+
+
+def _pair(crash: Crash) -> list[str]:
+    """The two entry points that differ."""
+    return crash.rule.removeprefix("agreement.").split("-")
+
+
+def _holds(target: base.Target, first: str) -> Iterable[str]:
+    """The dtypes that the second way must not refuse where the first reads them: all of them within one framework."""
+    return target.holds_here() if first == "deserialize" and isinstance(target, loaders.Loader) else DTYPE_BITS
+
+
+def _loader(crash: Crash, check: str, target: loaders.Loader) -> str:
+    """How each entry point of a framework reads."""
+    # The aspect of an error is "CALL: TYPE: MESSAGE".
+    call = crash.aspect.partition(": ")[0] if crash.kind in ("contract", "panic") and crash.oracle == "contract" else ""
+    return _template("reproduce_loader.py.j2").render(
+        imports=target.imports,
+        last=target.imports[0].rpartition(".")[2],
+        words=_wrapped(loaders.DTYPE_OF_WORD),
+        calls=_wrapped(target.calls),
+        kind=target.kind,
+        raw=target.raw,
+        module=target.module,
+        framework=target.framework,
+        call=call or loaders.MAIN,
+        strict=check == "outcome",
+    )
+
+
+def _wrapped(value: object) -> str:
+    return pprint.pformat(value, width=110, compact=True, sort_dicts=False)
 
 
 def _plain(text: str) -> str:

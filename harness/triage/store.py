@@ -19,13 +19,15 @@ from harness import paths
 from harness.errors import HarnessError
 from harness.files import write_atomic
 from harness.finding import Finding
+from harness.targets import base
 from harness.triage import crashes, verdicts
-from harness.triage.signature import finding_id
+from harness.triage.signature import finding_id, parts
 from harness.triage.signature import signature as sign
 
 INPUT = "input"
 ABOUT = "finding.json"
 REPORT = crashes.REPORT
+_DAMAGED = "the input beside it is untouched (`harness repro` runs it as a file); move the folder away to go on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +178,7 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise HarnessError(f"{path}: {error.strerror}", hint="check the campaign's folder") from error
     except (ValueError, TypeError) as error:
-        raise HarnessError(
-            f"{path} is damaged: {error}", hint="the input beside it is untouched; `harness repro` runs it as a file"
-        ) from error
+        raise HarnessError(f"{path} is damaged: {error}", hint=_DAMAGED) from error
     return about
 
 
@@ -193,7 +193,7 @@ def _stored(folder: Path) -> Stored:
             **{name: about[name] for name in Stored.__slots__ if name not in ("folder", "guard", "about")},
         )
     except KeyError as error:
-        raise HarnessError(f"{path} lacks the field {error}", hint="the input beside it is untouched; `harness repro` runs it as a file") from error  # fmt: skip
+        raise HarnessError(f"{path} lacks the field {error}", hint=_DAMAGED) from error
 
 
 def findings(campaign: Path) -> list[Stored]:
@@ -242,8 +242,11 @@ def guards(campaign: Path) -> list[list[str]]:
 
 
 def known(signature: str) -> str | None:
-    """What covers a signature: the id of its folder in crashes/, ``verdict:NAME`` of a rule, or None."""
-    crash = crashes.find(signature)
+    """What covers a signature: the id of its folder in crashes/, ``verdict:NAME`` of a rule, or None.
+
+    A loader stands on a reader that is a target of its own: what is filed of that reader is known of the loader, too.
+    """
+    crash = _filed(signature)
     if crash is not None:
         return crash.id
     rule = verdicts.match(signature)
@@ -252,8 +255,25 @@ def known(signature: str) -> str | None:
 
 def is_open(signature: str) -> bool:
     """Whether a signature is filed as a defect that is still to be mended."""
-    crash = crashes.find(signature)
+    crash = _filed(signature)
     return crash is not None and crash.status == crashes.OPEN
+
+
+def _filed(signature: str) -> crashes.Crash | None:
+    """The folder of a signature; else that of the same defect in the reader that its target stands on."""
+    crash = crashes.find(signature)
+    if crash is not None:
+        return crash
+    found = parts(signature)
+    try:
+        core, calls = base.core(base.get(found.target))
+    except HarnessError:  # a target of a package that is not installed
+        return None
+    if not core:
+        return None
+    call, _, words = found.aspect.partition(": ")
+    aspect = words if call in calls else found.aspect
+    return crashes.find(f"{core}|{found.kind}|{found.rule}|{aspect}")
 
 
 def campaigns() -> list[Path]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,8 @@ from harness.bench import kills, runner, speed
 from harness.engine import recording
 from harness.errors import EngineError
 from harness.parsers.registry import Parser
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def test_a_run_leaves_its_status_its_corpus_in_order_and_its_inputs(sancov_parser: Parser) -> None:
@@ -56,3 +60,34 @@ def test_bench_speed_prints_and_keeps_json() -> None:
         check=True,
     )
     assert json.loads(done.stdout)["startup"]["cpu_seconds"] > 0
+
+
+def bench_operators(*options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "harness", "bench", "operators", *options],
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_bench_operators_compares_runs_without_some_with_runs_that_have_all(project: Path) -> None:
+    named = ("--operator", "dtype.form", "--operator", "field.array-form", "--together")
+    done = bench_operators("--seeds", "2", "--runs", "3000", "--json", *named)
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(done.stdout).values()
+    assert "all operators:" in done.stderr
+    # Nothing else makes an array of a tensor or an object of a dtype, and lenient readers go a way of their own there.
+    assert row["edges"][1] < row["edges"][0]
+    assert row["edges_a12"] == 1.0
+    assert 0 < row["deep"][1] < 1
+    assert row["pays"] == (row["q"] < 0.05)
+    stored = json.loads((project / "build" / "bench" / "operators.json").read_text())
+    assert stored == {"dtype.form+field.array-form": row}
+
+
+def test_bench_operators_wants_to_know_which_to_switch_off_together(project: Path) -> None:
+    done = bench_operators("--together")
+    assert done.returncode == 2
+    assert "--operator" in done.stderr

@@ -48,6 +48,7 @@ def test_without_a_compiler_a_build_still_fuzzes_but_an_empty_project_cannot(tmp
     here = report(harness("doctor", "--json", PATH=str(tmp_path)))
     assert (here["cargo"]["status"], here["rustc"]["status"], here["mutator"]["status"]) == ("warn", "warn", "ok")
     assert here["llvm tools"]["status"] == "warn"
+    assert (here["valgrind"]["status"], here["valgrind"]["hint"]) == ("warn", "apt-get install valgrind")
     done = harness("doctor", "--json", PATH=str(tmp_path), HARNESS_HOME=str(tmp_path))
     nowhere = report(done)
     assert done.returncode == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import click
 import pytest
 
@@ -17,6 +19,8 @@ from harness.errors import EngineError, HarnessError
         (click.UsageError("which one?"), 2, "which one?"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (ZeroDivisionError("division by zero"), 3, "a defect of the harness itself"),
+        (OSError(errno.ENOSPC, "No space left on device", "there"), 2, "cannot write there: No space left on device"),
+        (OSError(errno.EBADF, "Bad file descriptor"), 3, "a defect of the harness itself"),
     ],
 )
 def test_errors_end_with_the_status_they_stand_for(

@@ -52,7 +52,7 @@ def test_semantic_features_are_numbered_in_the_order_they_show_and_never_run_ove
     counters.hit(("b", 1))
     counters.hit("a")
     assert counters.index == {"a": 0, ("b", 1): 1}
-    assert list(counters.view[:3]) == [1, 1, 0]
+    assert list(counters.table[:3]) == [1, 1, 0]
     for key in range(2 * SIZE):
         counters.hit(key)
     assert max(counters.index.values()) < SIZE
@@ -134,18 +134,20 @@ def test_what_a_killed_campaign_left_in_memory_is_taken_over(tmp_path: Path) -> 
     left = Path(done.stdout.strip())
     assert left.is_dir()
     deadline = time.monotonic() + 10
-    while not left.exists() or memory.recover(campaign) == 0:
+    while memory.abandoned(campaign) != [(left, "deserialize")]:
         assert time.monotonic() < deadline, "the process that owned the folder does not go away"
         time.sleep(0.05)
+    assert memory.sync(left, campaign / "corpus" / "deserialize", set()) == 1
     assert [path.read_bytes() for path in (campaign / "corpus" / "deserialize").iterdir()] == [b"kept"]
-    assert not left.exists()
+    memory.remove(left)
+    assert memory.abandoned(campaign) == []
 
 
 def test_a_running_campaigns_memory_is_left_alone(tmp_path: Path) -> None:
     folder = memory.create(tmp_path, "deserialize")
     try:
         assert json.loads("[" + (folder / "owner").read_text().split("\n", 1)[0] + "]") == [os.getpid()]
-        assert memory.recover(tmp_path) == 0
+        assert memory.abandoned(tmp_path) == []
         assert folder.is_dir()
     finally:
         memory.remove(folder)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -143,13 +141,6 @@ def test_splice_repairs_the_prefix_for_each() -> None:
         assert out == framed(HEADER.replace(b'"F32"', new, 1), bytes(25))
     (huge,) = doc.splice(start, stop, b"x" * 5000)
     assert int.from_bytes(huge[:8], "little") == len(HEADER) - 5 + 5000
-
-
-def test_cut_takes_one_comma_along() -> None:
-    doc = Doc(framed(HEADER, bytes(25)))
-    for member in doc.members:
-        (out,) = doc.splice(*doc.cut(member), b"")
-        assert len(json.loads(out[8 : Doc(out).end])) == 2
 
 
 def test_tokens_have_kinds() -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.format.judge import judge
@@ -18,6 +18,7 @@ from harness.mutate.mutator import Base
 SEEDS = [generate(Rng(seed)) for seed in range(12)]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.binary(max_size=200), st.integers(0, 300), st.integers(0, 2**32 - 1)), max_size=20))
 def test_any_bytes_give_bytes_that_fit(calls: list[tuple[bytes, int, int]]) -> None:
     mutator = Mutator(SEEDS[:2])
@@ -111,7 +112,7 @@ def test_memory_stays_bounded() -> None:
         mutator(generate(Rng(seed)), 4096, seed)
     held = len(mutator._young) + len(mutator._old)
     assert held <= 2 * 4096
-    assert len(mutator._rng.bank.names.parts) <= 512
+    assert len(mutator._rng.bank.shapes.parts) <= 512
     assert len(mutator._made) < 2 * 65536
 
 

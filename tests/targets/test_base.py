@@ -7,6 +7,8 @@ import pytest
 from harness.errors import HarnessError
 from harness.observation import PANIC, RAISE, REJECT, classify
 from harness.targets import base
+from harness.targets.model import Model
+from harness.triage.judging import own_check
 
 
 def test_the_four_targets_are_there_and_complete():
@@ -21,8 +23,7 @@ def test_the_four_targets_are_there_and_complete():
 
 def test_a_target_that_is_not_judged_as_a_file_uses_no_parser_or_brings_its_own_oracle():
     for target in base.targets().values():
-        own = callable(getattr(target, "check", None)) or base.oracles(target)
-        assert target.judged or not target.uses_parser or own
+        assert target.judged or not target.uses_parser or own_check(target) is not None
 
 
 def test_an_unknown_target_names_the_known_ones():
@@ -32,17 +33,52 @@ def test_an_unknown_target_names_the_known_ones():
 
 
 def test_other_people_s_targets_are_found_and_do_not_replace_ours(monkeypatch):
-    class Other:
+    class Other(Model):
         name = "other"
 
-    class Impostor:
+    class Impostor(Model):
         name = "deserialize"
 
-    points = [SimpleNamespace(load=lambda: Other), SimpleNamespace(load=lambda: Impostor)]
-    monkeypatch.setattr(base, "entry_points", lambda group: points if group == base.ENTRY_POINTS else [])
+    plant(monkeypatch, one=Other, two=Impostor)
     found = base.targets()
     assert found["other"].name == "other"
     assert type(found["deserialize"]).__name__ == "Deserialize"
+
+
+def test_other_people_s_packages_that_are_broken_are_named_and_stop_nothing(monkeypatch):
+    def unwell() -> type:
+        raise SystemExit("no licence")
+
+    class Nameless:
+        open = reading = None
+
+    points = [
+        SimpleNamespace(name="unwell", value="a:b", load=unwell),
+        SimpleNamespace(name="odd", value="c:d", load=lambda: Nameless),
+    ]
+    monkeypatch.setattr(base, "entry_points", lambda group: points if group == base.ENTRY_POINTS else [])
+    assert set(base.targets()) == set(base._BUILTIN)
+    assert base.broken() == {
+        "unwell": "a:b cannot be imported: SystemExit: no licence",
+        "odd": "c:d is no target: it lacks name, description, max_len, memory_mb, uses_parser, judged",
+    }
+    with pytest.raises(HarnessError, match="target unwell does not load: a:b cannot be imported"):
+        base.get("unwell")
+
+
+def test_a_target_says_which_modules_it_lacks(monkeypatch):
+    class Needy(Model):
+        name, needs = "needy", ("no_such_module", "json", "nor_this")
+
+    plant(monkeypatch, needy=Needy)
+    assert base.missing(base.get("needy")) == "no_such_module and nor_this are not installed"
+    assert base.missing(base.get("deserialize")) == ""
+
+
+def plant(monkeypatch: pytest.MonkeyPatch, **targets: type) -> None:
+    """Other people's targets, as entry points."""
+    points = [SimpleNamespace(name=name, value="", load=lambda kind=kind: kind) for name, kind in targets.items()]
+    monkeypatch.setattr(base, "entry_points", lambda group: points if group == base.ENTRY_POINTS else [])
 
 
 class PanicException(BaseException):

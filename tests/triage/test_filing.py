@@ -14,6 +14,7 @@ from harness.errors import HarnessError
 from harness.finding import Finding
 from harness.format.encode import pack
 from harness.parsers.registry import Parser
+from harness.targets import base
 from harness.targets.huge_layout import build
 from harness.targets.huge_program import Step, decode, encode
 from harness.triage import account, crashes, filing, reproducer, store
@@ -77,6 +78,42 @@ def test_a_finding_is_repeated_minimised_and_filed(project: Path, tmp_path: Path
     assert "Duplicate keys are disallowed" in text
 
 
+BACKWARDS = "slices|panic|panic|get_slice: PanicException: attempt to subtract with overflow"
+
+
+def test_a_program_is_shrunk_filed_and_reproduced_and_what_users_see_of_it_too(
+    project: Path, tmp_path: Path, wheel_parser: Parser
+):
+    words = base.vocabulary(base.get("slices"))
+    assert words is not None
+    step = words.step
+    program = words.encode(
+        [
+            step("tensor", 5, 16),
+            step("get_tensor"),
+            step("index"),
+            step("range", 4, 1),
+            step("int", 0),
+            step("get_shape"),
+        ]
+    )
+    finding = stored(project / "campaign", BACKWARDS, program)
+    crash = filing.file_finding(finding, project / "campaign", say=lambda _: None)
+    assert crash is not None
+    assert crash.builds == ("sancov",)
+    assert crash.instead.startswith("0.8.0-wheel: raise: SystemError: Negative size")
+    assert base.explain(base.get("slices"), crash.data()).splitlines()[2:] == ["    file.get_slice('a')[slice(1, 0)]"]
+    assert run(crash.folder, wheel_parser, tmp_path)[0] == 0
+    (other,) = [one for one in store.findings(project / "campaign") if one.id != finding.id]
+    assert other.parser == wheel_parser.name
+    users = filing.file_finding(other, project / "campaign", say=lambda _: None)
+    assert users is not None
+    assert users.builds == ("wheel",)
+    status, text = run(users.folder, wheel_parser, tmp_path)
+    assert status == 1, text
+    assert "file.get_slice('a')[slice(1, 0)]" in text
+
+
 def test_a_finding_that_does_not_show_again_is_left(project: Path):
     said: list[str] = []
     finding = stored(project / "campaign", DUPLICATE, b"nothing")
@@ -133,6 +170,11 @@ HUGE = encode((Step("tensors", 100), Step("big", 1 << 33)))
         ("safe_open|memory|memory|allocation/accept", "isolation", GOOD, 0),
         ("deserialize|differential|metamorphic.white-space|names", "metamorphic", GOOD, 0),
         ("safe_open|roundtrip|metamorphic.serialized-again|bytes", "metamorphic", GOOD, 0),
+        *(
+            (f"{target}|memory|leaks.{what}|{what}", "leaks", GOOD, 0)
+            for target in ("deserialize", "safe_open")
+            for what in ("descriptors", "mappings", "objects", "blocks", "bytes")
+        ),
         ("huge|differential|layout.hole|accepted/big", "huge", HUGE, 1),
         ("huge|differential|refused|tensors/x", "huge", HUGE, 0),
         ("huge|panic|panic|PanicException: x", "contract", HUGE, 0),
@@ -181,8 +223,33 @@ def test_findings_of_several_targets_that_are_one_defect_are_grouped():
 
 
 @pytest.mark.parametrize("kind", ["panic", "contract", "differential", "roundtrip", "memory", "time", "crash", "hang"])
-@pytest.mark.parametrize("rule", ["refused", "misread", "layout.hole", "metamorphic.padding"])
+@pytest.mark.parametrize(
+    "rule", ["refused", "misread", "layout.hole", "metamorphic.padding", "leaks.bytes", "resources.open"]
+)
 def test_every_kind_of_finding_has_an_account(kind: str, rule: str):
     why, sentence = account.account(Finding("oracle", kind, rule, "bytes", "the summary"))
     assert len(why) > 30
     assert sentence == "" or len(sentence) > 15
+
+
+def test_what_is_about_another_implementation_stays_in_the_campaign(project: Path):
+    said: list[str] = []
+    sig = "shards|contract|raise|hub.metadata: ZeroDivisionError: _"
+    finding = stored(project / "campaign", sig, base.get("shards").seeds()["in-order"])  # type: ignore[attr-defined]
+    assert filing.file_finding(finding, project / "campaign", say=said.append) is None
+    assert "is about huggingface_hub, not the parser" in said[0]
+    assert list((project / "crashes").iterdir()) == []
+    assert [one.id for one in store.findings(project / "campaign")] == [finding.id]
+
+
+def test_a_part_that_is_refused_has_a_reproducer_that_needs_no_harness(
+    project: Path, tmp_path: Path, wheel_parser: Parser
+):
+    words = base.vocabulary(base.get("parallel"))
+    assert words is not None
+    program = words.encode([words.step("tensor", 0, 3), words.step("columns", 0, 3, 1)])  # two rows, three ranks
+    finding = stored(project / "campaign", "parallel|differential|refused|empty-at-end", program)
+    crash = filing.file_finding(finding, project / "campaign", shrink=False, say=lambda _: None)
+    assert crash is not None
+    status, output = run(crash.folder, wheel_parser, tmp_path)
+    assert (status, "should be float32 [0, 3]" in output) == (1, True), output

@@ -9,7 +9,7 @@ from types import ModuleType
 
 from harness.format.encode import pack
 from harness.targets import base
-from harness.triage.judging import isolated, judge_run, judgement_of
+from harness.triage.judging import isolated, judge_observation, judge_run, judgement_of
 from harness.triage.openfile import OpenFile, judge_file, target_named
 from harness.triage.signature import signature
 
@@ -37,6 +37,25 @@ def test_every_oracle_is_asked(safetensors: ModuleType):
     assert any(rule.startswith("contract|raise|TypeError") for rule in rules("safe_open", safetensors, half))
     related = rules("deserialize", safetensors, pack(DEEP, None))
     assert any("metamorphic.dimension-order" in rule for rule in related)
+
+
+def test_what_runs_leave_behind_is_asked_for_apart(safetensors: ModuleType):
+    target = base.get("deserialize")
+    honest = target.open(safetensors)
+    kept: list[int] = []
+
+    def leaky(data: bytes):
+        kept.append(os.open("/dev/null", os.O_RDONLY))
+        return honest(data)
+
+    data = pack([("a", "U8", (2,), b"xy")], None)
+    try:
+        assert judge_observation(target, leaky, data, leaky(data), relations=False) == []
+        (found,) = judge_observation(target, leaky, data, leaky(data), relations=False, leaks=True)
+    finally:
+        for descriptor in kept:
+            os.close(descriptor)
+    assert signature(target.name, found) == "deserialize|memory|leaks.descriptors|descriptors"
 
 
 def test_only_files_are_judged_as_files():

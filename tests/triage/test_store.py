@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.errors import HarnessError
-from harness.triage import store
+from harness.triage import crashes, store
 from harness.triage.signature import finding_id
 
 SIGNATURE = "deserialize|differential|header.padding|accepted/newline"
@@ -122,3 +122,20 @@ def test_campaigns_are_found_by_name_folder_and_date(project: Path):
     with pytest.raises(HarnessError, match="is no campaign folder") as caught:
         store.campaign_at(Path("missing"))
     assert "new, old" in caught.value.hint
+
+
+def test_what_is_filed_of_a_reader_is_known_of_the_loaders_that_stand_on_it(monkeypatch):
+    rule = "contract|raise|TypeError: no"
+    crash = next(one for one in crashes.crashes() if one.status == crashes.OPEN)
+    monkeypatch.setattr(crashes, "find", lambda signature: crash if signature == f"safe_open|{rule}" else None)
+    for signature in (f"safe_open|{rule}", f"numpy|{rule}", "backends|contract|raise|pread.get_slice: TypeError: no"):
+        assert store.known(signature) == crash.id
+        assert store.is_open(signature)
+    for signature in (
+        "deserialize|contract|raise|TypeError: no",
+        "numpy|contract|raise|pread.get_slice: TypeError: no",
+        "numpy|contract|raise|load: TypeError: yes",
+        "nobody|contract|raise|TypeError: no",
+    ):
+        assert store.known(signature) is None
+        assert not store.is_open(signature)

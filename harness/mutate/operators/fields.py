@@ -19,10 +19,6 @@ _KEYS = (
     b'"dtype "',
     b'"\\u0000"',
 )
-_RENAMED = (
-    b'"Dtype"', b'"DTYPE"', b'"dtype "', b'"type"', b'"shapes"', b'"Shape"', b'"data_offset"', b'"dataOffsets"', b'"offsets"',
-    b'"data-offsets"', b'"data_offsets\\u0000"', b'""',
-)  # fmt: skip
 
 
 @operator("field.missing", "shallow", tensors=1, smaller=True)
@@ -35,7 +31,7 @@ def missing(doc: Doc, rng: Rng) -> list[bytes]:
     return doc.splice(fields[at - 1][1][1], fields[at][1][1], b"")
 
 
-@operator("field.extra", "deep", tensors=1)
+@operator("field.extra", "deep", tensors=1, dear=True)
 def extra(doc: Doc, rng: Rng) -> list[bytes]:
     """One more field in a tensor, of any type, nested deep now and then."""
     (start, _), (_, stop) = rng.choice(rng.choice(doc.tensors).fields)
@@ -44,12 +40,6 @@ def extra(doc: Doc, rng: Rng) -> list[bytes]:
     if rng.below(2):
         return doc.splice(start, start, *[b"%b:%b," % (key, value) for value in values])
     return doc.splice(stop, stop, *[b",%b:%b" % (key, value) for value in values])
-
-
-@operator("field.rename", "shallow", tensors=1)
-def rename(doc: Doc, rng: Rng) -> list[bytes]:
-    """A field under a name that only resembles its own."""
-    return doc.splice(*rng.choice(rng.choice(doc.tensors).fields)[0], *rng.some(_RENAMED))
 
 
 @operator("field.duplicate", "shallow", tensors=1)
@@ -62,17 +52,6 @@ def duplicate(doc: Doc, rng: Rng) -> list[bytes]:
     name = data[slice(*key)]
     values = {data[start:stop], data[slice(*rng.choice(fields)[1])]}
     return doc.splice(at, at, *[b",%b:%b" % (name, value) for value in sorted(values)])
-
-
-@operator("field.reorder", "sound", tensors=1)
-def reorder(doc: Doc, rng: Rng) -> list[bytes]:
-    """Two fields of a tensor change places."""
-    fields = rng.choice(doc.tensors).fields
-    at = rng.below(len(fields) - 1)
-    (start, _), (_, first) = fields[at]
-    (second, _), (_, stop) = fields[at + 1 + rng.below(len(fields) - at - 1)]
-    data = doc.data
-    return doc.splice(start, stop, data[second:stop] + data[first:second] + data[start:first])
 
 
 @operator("field.type", "shallow")

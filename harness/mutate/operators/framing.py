@@ -6,7 +6,6 @@ import struct
 
 from harness.format.tree import LENGTH, Doc
 from harness.mutate.registry import operator
-from harness.mutate.repair import spot
 from harness.mutate.rng import Rng
 
 _LIMITS = tuple(
@@ -31,15 +30,4 @@ def limit(doc: Doc, rng: Rng) -> list[bytes]:
     rest = doc.data[LENGTH:]
     outs = [size + rest for size in rng.some(_LIMITS)[:3]]
     outs.append(struct.pack("<Q", max(0, doc.end - LENGTH) | 1 << (rng.below(40) + 24)) + rest)
-    return outs
-
-
-@operator("framing.truncate", "shallow", smaller=True)
-def truncate(doc: Doc, rng: Rng) -> list[bytes]:
-    """The file cut short: in the prefix, at a token of the header or at its end."""
-    data = doc.data
-    outs = [data[: rng.below(LENGTH + 2)], data[: doc.end - rng.below(2)]]
-    span = spot(doc, rng)
-    if span is not None:
-        outs.append(data[: span[0]])
     return outs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.format.tree import Doc
 from harness.mutate.parts import FILL
 from harness.mutate.registry import operator
-from harness.mutate.repair import retype, shift
+from harness.mutate.repair import shift
 from harness.mutate.rng import Rng
 
 _EDGES = (
@@ -100,15 +100,3 @@ def wrap(doc: Doc, rng: Rng) -> list[bytes]:
     back = rng.choice((0, 1, 8, max(0, size)))
     begins = [min(max(0, top - back), _TOP) for top in rng.some(_TOPS)]
     return doc.splice(*tensor.spans[2], *[b"[%d,%d]" % (begin, (begin + size) & _TOP) for begin in begins])
-
-
-@operator("offsets.size", "deep", tensors=1)
-def size_off(doc: Doc, rng: Rng) -> list[bytes]:
-    """One tensor with more or fewer bytes than dtype and shape say; later offsets and the buffer follow."""
-    tensor = rng.choice(doc.tensors)
-    size = tensor.size
-    if size < 0:
-        return []
-    dtype, shape = doc.pieces[tensor.at_dtype], doc.pieces[tensor.at_shape]
-    sizes = {size + 1, size + 8, size * 2, size // 2, max(0, size - 1), 0} - {size}
-    return retype(doc, tensor, [(dtype, shape, other) for other in sorted(sizes)])

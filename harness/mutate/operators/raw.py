@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from harness.format.tree import LENGTH, Doc
+from harness.format.tree import Doc
 from harness.mutate.registry import operator
-from harness.mutate.repair import spot
 from harness.mutate.rng import Rng
 
 _TURNS = 4
@@ -32,26 +31,3 @@ def _damage(part: bytes, rng: Rng, room: int) -> list[bytes]:
 def file(doc: Doc, rng: Rng) -> list[bytes]:
     """Byte mutations anywhere in the file."""
     return _damage(doc.data, rng, 64)
-
-
-@operator("raw.header", "shallow")
-def header(doc: Doc, rng: Rng) -> list[bytes]:
-    """Byte mutations in the header, and the length prefix repaired."""
-    return doc.splice(LENGTH, doc.end, *_damage(doc.data[LENGTH : doc.end], rng, 64))
-
-
-@operator("raw.token", "shallow")
-def token(doc: Doc, rng: Rng) -> list[bytes]:
-    """Byte mutations in one token of the header, and the length prefix repaired."""
-    span = spot(doc, rng)
-    return [] if span is None else doc.splice(*span, *_damage(doc.data[span[0] : span[1]], rng, 16))
-
-
-@operator("raw.buffer", "sound")
-def buffer(doc: Doc, rng: Rng) -> list[bytes]:
-    """Other bytes in the buffer, as many as before."""
-    data = doc.data
-    if len(data) <= doc.end:
-        return []
-    at = doc.end + rng.below(len(data) - doc.end)
-    return [data[:at] + bytes((data[at] ^ (1 + rng.below(255)),)) + data[at + 1 :] for _ in range(2)]

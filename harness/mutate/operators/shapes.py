@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.format.tree import Doc
-from harness.mutate.parts import KINDS, SHAPES, dims_text
+from harness.mutate.parts import KINDS, dims_text
 from harness.mutate.registry import operator
 from harness.mutate.repair import retype
 from harness.mutate.rng import Rng
@@ -43,16 +43,6 @@ _WRAPPED = tuple(
 )
 _EDITS = (0, 2, 3, 7, 255, 65537, 1 << 32, 1 << 53, (1 << 64) - 1, 1 << 64)
 _ONES = tuple(b"1," * rank for rank in (1, 7, 8, 15, 31, 32, 33, 63, 64, 65, 100))
-
-
-@operator("shape.consistent", "sound", tensors=1)
-def consistent(doc: Doc, rng: Rng) -> list[bytes]:
-    """Another small shape for one tensor; its size, later offsets and the buffer follow."""
-    tensor = rng.choice(doc.tensors)
-    if not tensor.bits or tensor.size < 0:
-        return []
-    dtype = doc.pieces[tensor.at_dtype]
-    return retype(doc, tensor, [(dtype, shape, size) for shape, size in rng.some(SHAPES[tensor.dtype])])
 
 
 @operator("shape.kind", "sound", tensors=1)

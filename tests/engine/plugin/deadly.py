@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from types import ModuleType
 
 from harness.finding import Finding
@@ -42,5 +43,44 @@ class Broken(Deserialize):
         return []
 
 
+class Unopened(Deserialize):
+    """Says that something is missing when it is opened."""
+
+    name = "unopened"
+
+    def open(self, safetensors: ModuleType | None) -> Run:
+        raise OSError("libcudart.so.13: cannot open shared object file")
+
+
+class Hanging(Deserialize):
+    """Never opens."""
+
+    name = "hanging"
+    start_s = 3
+
+    def open(self, safetensors: ModuleType | None) -> Run:
+        time.sleep(3600)
+        raise AssertionError
+
+
+class Nonsense(Deserialize):
+    """Gives something that is no observation."""
+
+    name = "nonsense"
+
+    def open(self, safetensors: ModuleType | None) -> Run:
+        return lambda data: "fine"  # type: ignore[return-value] # that is the point
+
+
+class Stillborn(Deserialize):
+    """Takes its process down when it is opened."""
+
+    name = "stillborn"
+
+    def open(self, safetensors: ModuleType | None) -> Run:
+        os._exit(9)
+
+
 deadly = Deadly()
+unopened, hanging, nonsense, stillborn = Unopened(), Hanging(), Nonsense(), Stillborn()
 broken = Broken()

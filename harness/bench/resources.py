@@ -1,0 +1,113 @@
+"""``harness bench resources``: how the cost of every call grows over every family of files, in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.finding import Finding
+from harness.mutate.growth import FAMILIES
+from harness.oracles.resources import BYTES, exponent, judge
+from harness.parsers.registry import Parser
+from harness.targets.calls import CALLS
+from harness.triage import store
+from harness.triage.metering import Measured, measure
+from harness.triage.resources import TARGET, program
+
+#: Calls that share a process: starting one under valgrind takes as long as counting two of them.
+_TOGETHER = 4
+
+#: Families in which the same thing grows, in another spelling or place.
+_SAME = {"reversed": "tensors", "empties": "tensors", "escapes": "name", "rows": "buffer"}
+
+Say = Callable[[str], None]
+
+
+def run(
+    parser: Parser, costs: Sequence[str], calls: Sequence[str], families: Sequence[str], say: Say
+) -> list[Measured]:
+    """Count every cost of every call on every family; says what it is at."""
+    done: list[Measured] = []
+    for cost in costs:
+        for at in range(0, len(calls), _TOGETHER):
+            some = calls[at : at + _TOGETHER]
+            say(f"{cost}, {at + 1} to {at + len(some)} of {len(calls)}: {', '.join(some)}")
+            done += measure(parser.site, cost, [(call, family) for call in some for family in families])
+    return done
+
+
+def findings(measured: Sequence[Measured]) -> list[tuple[Measured, Finding]]:
+    """What is wrong with each of them, in the order they were measured."""
+    return [
+        (one, finding)
+        for one in measured
+        for finding in judge(one.call, one.family, FAMILIES[one.family].words, one.cost, one.points)
+    ]
+
+
+def distinct(found: Sequence[tuple[Measured, Finding]]) -> list[tuple[Measured, Finding]]:
+    """One finding for one defect: the same growth of the same kind of call is the same thing seen again.
+
+    Calls of a kind differ in their backend or index (what follows the dash), and some families in how the same thing is
+    written. Allocating takes instructions too, so what shows in bytes is not told again in instructions; nor is a call
+    that fails after the cost, where one succeeds.
+    """
+    order = sorted(found, key=lambda pair: (pair[0].cost != BYTES, pair[0].ends[-1] != "ok"))
+    seen: dict[tuple[str, str, str], tuple[Measured, Finding]] = {}
+    for measured, finding in order:
+        family = _SAME.get(measured.family, measured.family)
+        how = finding.aspect.partition("/")[2]
+        seen.setdefault((measured.call.partition("-")[0], family, how), (measured, finding))
+    return list(seen.values())
+
+
+def keep(campaign: Path, parser: Parser, found: Sequence[tuple[Measured, Finding]]) -> list[str]:
+    """Store findings as a campaign does; ``harness triage --campaign`` files them. Returns their ids."""
+    return [
+        store.add(
+            campaign, TARGET, finding, program(one.cost, one.call, one.family), parser=parser.name, seed=0
+        )
+        for one, finding in found
+    ]  # fmt: skip
+
+
+def cell(one: Measured) -> str:
+    """The exponent of one series: ``-`` where the call cannot be made, in brackets where it ends in an error."""
+    if len(one.points) < 3:
+        return "-"
+    text = f"{exponent(one.points, one.cost):.1f}".replace("-0.0", "0.0")
+    return text if one.ends[-1] == "ok" else f"({text})"
+
+
+def table(measured: Sequence[Measured]) -> list[list[str]]:
+    """Rows of cells: the call, then its exponents on every family, instructions / bytes; ``!`` marks a finding."""
+    costs = sorted({one.cost for one in measured}, reverse=True)
+    wrong = {(one.call, one.family) for one, _ in findings(measured)}
+    by_place = {(one.call, one.family, one.cost): cell(one) for one in measured}
+    families = [family for family in FAMILIES if any(one.family == family for one in measured)]
+    rows = [["call", *families]]
+    for call in (call for call in CALLS if any(one.call == call for one in measured)):
+        cells = []
+        for family in families:
+            parts = dict.fromkeys(by_place.get((call, family, cost), "-") for cost in costs)
+            cells.append(" / ".join(parts) + (" !" if (call, family) in wrong else ""))
+        rows.append([call, *cells])
+    return rows
+
+
+def as_json(measured: Sequence[Measured]) -> list[dict[str, Any]]:
+    """Every series with its points."""
+    return [
+        {
+            "call": one.call,
+            "family": one.family,
+            "cost": one.cost,
+            "ends": one.ends,
+            "exponent": round(exponent(one.points, one.cost), 3),
+            "points": [
+                {"n": p.n, "file": p.size, "text": p.text, "data": p.data, "cost": p.cost, "peak": p.peak} for p in one.points
+            ],
+        }
+        for one in measured
+    ]  # fmt: skip

@@ -1,0 +1,134 @@
+"""What a run leaves behind: descriptors, mappings, objects and memory, counted over many runs of one input.
+
+One run may keep something (a cache, an interned name); the second run of the same input may not keep it again. So each
+input runs until it has warmed up, then in windows, and only what grows in every one of them, by at least one for each run,
+is a leak. The runs are made in this process: ask where it costs nothing (a replay, a kept input), not on every execution.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import itertools
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from functools import cache
+
+from harness.finding import Finding
+from harness.observation import Run
+
+WINDOWS = 3
+#: Runs in a window, and half as many again before the first. What a quick look suspects, a long one must confirm:
+#: Python's own free lists and tables fill for a hundred runs and more, and then no further.
+QUICK = 16
+LONG = 160
+#: Bytes for each run, below which a growth is not told: glibc rounds every block up to 16 and keeps a header of 8.
+_BYTES = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What this process holds. ``blocks`` are Python's own small ones, ``bytes`` what the C library has given out."""
+
+    descriptors: int
+    mappings: int
+    objects: int
+    blocks: int
+    bytes: int
+
+
+class _Info(ctypes.Structure):
+    """glibc's ``struct mallinfo2``."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"
+        )
+    ]  # fmt: skip
+
+
+@cache
+def _allocator() -> Callable[[], _Info] | None:
+    """``mallinfo2``; None before glibc 2.33, and in other C libraries."""
+    found = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if found is not None:
+        found.restype = _Info
+    return found
+
+
+def count() -> Counts:
+    """What this process holds now. Raises OSError where there is no /proc."""
+    gc.collect()
+    ask = _allocator()
+    info = ask() if ask is not None else None
+    given = info.uordblks + info.hblkhd if info is not None else 0
+    with open("/proc/self/maps", "rb") as maps:
+        mappings = sum(1 for _ in maps)
+    # One descriptor is that of the folder being listed.
+    return Counts(
+        len(os.listdir("/proc/self/fd")) - 1, mappings, len(gc.get_objects()), sys.getallocatedblocks(), given
+    )
+
+
+def check(run: Run, data: bytes) -> list[Finding]:
+    """The findings on one input, which is run some fifty times, and five hundred times more where those leave something.
+
+    However the runs end, what they keep is judged.
+    """
+    return _look(run, data, QUICK) and _look(run, data, LONG)
+
+
+def _look(run: Run, data: bytes, runs: int) -> list[Finding]:
+    with _calm():
+        for _ in range(runs + runs // 2):
+            run(data)
+        counts = [count()]
+        for _ in range(WINDOWS):
+            for _ in range(runs):
+                run(data)
+            counts.append(count())
+    return judge(counts, runs)
+
+
+def judge(counts: list[Counts], runs: int) -> list[Finding]:
+    """What is wrong with counts taken after every ``runs`` runs."""
+    found = []
+    for name, rule, least, kind in _RULES:
+        values = [getattr(one, name) for one in counts]
+        steps = [after - before for before, after in itertools.pairwise(values)]
+        if min(steps) >= least * runs:
+            each = (values[-1] - values[0]) / (runs * len(steps))
+            text = f"every run leaves {each:,.1f} {name} behind: {values[0]:,} before, {values[-1]:,} after {runs * len(steps)} runs"
+            found.append(Finding("leaks", kind, f"leaks.{rule}", name, text))
+    # An object that is kept keeps its blocks and bytes: the cause is told, not what follows from it.
+    return found[:1]
+
+
+# From cause to consequence: a mapping is made of a descriptor, an object holds either.
+_RULES = (
+    ("descriptors", "descriptors", 1, "memory"),
+    ("mappings", "mappings", 1, "memory"),
+    ("objects", "objects", 1, "memory"),
+    ("blocks", "objects", 1, "memory"),
+    ("bytes", "bytes", _BYTES, "memory"),
+)
+assert {name for name, *_ in _RULES} == {field.name for field in fields(Counts)}
+
+
+@contextmanager
+def _calm() -> Iterator[None]:
+    """The collector runs where we say, and looks only at what is made from now on: both make counts repeat, and quick."""
+    was = gc.isenabled()
+    gc.disable()
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        if was:
+            gc.enable()

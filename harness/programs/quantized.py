@@ -1,0 +1,322 @@
+"""The language of target ``quantized``: groups of tensors as quantised checkpoints hold them, and reads of them.
+
+``fp8``, ``blocks``, ``gptq`` and ``awq`` each add a group by its convention, ``single`` one tensor. ``awry`` makes one of
+them disagree: with the others of its group, which is no business of the parser's, or with its own bytes, which is.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy
+
+from harness.format.dtypes import DTYPE_BITS, byte_size
+from harness.format.encode import pack
+from harness.programs import arrays
+from harness.programs.arrays import SHAPES
+from harness.programs.steps import Kind, Step, Vocabulary
+
+#: Tensors of one file.
+MOST_TENSORS = 8
+_FLOATS8 = ("F8_E4M3", "F8_E5M2", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ")
+#: dtypes of single tensors by number.
+DTYPES = (*_FLOATS8, "F4", "F6_E2M3", "F6_E3M2", "BF16", "I32", "F16", "U8")
+#: What the binding asks numpy for, which has none of these: unless a step says ``plain-numpy``, it is lent bytes by these names.
+LENT: dict[str, str] = {
+    "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2", "F8_E8M0": "float8_e8m0fnu", "F8_E4M3FNUZ": "float8_e4m3fnuz",
+    "F8_E5M2FNUZ": "float8_e5m2fnuz", "F4": "float4_e2m1fn_x2",
+}  # fmt: skip
+#: Rows and columns of weights, by number.
+_SIZES = ((8, 8), (4, 16), (16, 4), (2, 8), (8, 32), (3, 8), (5, 6), (1, 8), (8, 1), (32, 2))
+_BITS = (4, 8, 2, 3)
+_GROUPS = (4, 2, 8, 1, 3)
+_ELEMENTS = ("F4", "F8_E4M3", "F6_E2M3", "F8_E5M2", "F6_E3M2")
+#: How a tensor goes wrong, by number.
+AWRY = (
+    "longer-shape",
+    "other-dtype",
+    "transposed",
+    "flattened",
+    "wider-dtype",
+    "one-byte-less",
+    "one-byte-more",
+    "odd",
+)
+
+# Bounds of a part by number, relative to the dimension: whole bytes as a rule, then between them.
+_BOUNDS: tuple[tuple[str, str], ...] = (
+    ("0", "d"), ("0", "d//2"), ("d//2", "d"), ("0", "2"), ("2", "4"), ("4", "d"), ("0", "1"), ("1", "2"), ("1", "d"),
+    ("0", "3"), ("3", "5"), ("1", "3"), ("0", "d-1"), ("d-1", "d"), ("0", "0"), ("d//4", "d//2"),
+)  # fmt: skip
+_STRIDES = (1, 1, 1, 2, 4, 3)
+#: Where the part is taken, by number: what stands before and after its bounds, and the dimension.
+_WHERE = (("", "", 0), (":, ", "", 1), ("..., ", "", -1), ("0, ", "", 1), ("1:, ", "", 1), ("", ", 0:2", 0))
+
+_TENSOR = range(MOST_TENSORS)
+VOCABULARY = Vocabulary(
+    [
+        Kind("single", 3, (range(len(DTYPES)), (3, 4, 8, 9, 16, 17, 21, 1, 5, 7), range(3)), rare=True),
+        Kind("fp8", 2, (range(5), range(len(_SIZES)), range(4)), rare=True),
+        Kind("blocks", 2, (range(5), range(len(_SIZES)), range(3)), rare=True),
+        Kind("gptq", 1, (range(4), range(5), range(4)), rare=True),
+        Kind("awq", 1, (range(4), range(5), range(4)), rare=True),
+        Kind("awry", 1, (_TENSOR, range(4)), rare=True),
+        Kind("pread", 1, rare=True),
+        Kind("plain-numpy", 1, wild=True, rare=True),
+        Kind("deserialize", 2),
+        Kind("get_tensor", 2, (_TENSOR,)),
+        Kind("get_tensors", 1),
+        Kind("about", 1, (_TENSOR,)),
+        Kind("part", 6, (_TENSOR, range(len(_BOUNDS)), range(len(_WHERE)))),
+        Kind("strided", 2, (_TENSOR, range(len(_BOUNDS)), range(len(_WHERE) * len(_STRIDES)))),
+        Kind("item", 1, (_TENSOR, range(4))),
+    ],
+    max_steps=14,
+)
+_AWRY, _PREAD, _PLAIN = (VOCABULARY.number[name] for name in ("awry", "pread", "plain-numpy"))
+
+
+class Held(NamedTuple):
+    """One tensor of the file: what the header says of it, and how many bytes it has there."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    size: int
+    salt: int
+
+    @property
+    def content(self) -> bytes:
+        """Its bytes."""
+        return arrays.content("U8", (self.size,), self.salt)
+
+
+class Call(NamedTuple):
+    """One call. ``tensor`` is the place of its tensor, -1 where it has none; of a part, ``source`` and ``index`` its subscript."""
+
+    kind: str
+    tensor: int
+    source: str = ""
+    index: Any = None
+
+
+class Program(NamedTuple):
+    """A file, how it is opened, whether numpy is lent the dtypes that it lacks, and the calls.
+
+    ``valid`` says whether every tensor has the bytes that its dtype and shape ask for: the parser must refuse a file where
+    one has not. ``awry`` says what was made wrong.
+    """
+
+    tensors: tuple[Held, ...]
+    valid: bool
+    awry: tuple[str, ...]
+    backend: str
+    lend: bool
+    calls: tuple[Call, ...]
+
+
+Spec = tuple[str, str, tuple[int, ...]]
+
+
+def decode(program: bytes) -> Program:
+    """What a program says; never fails. A file without tensors gets one, of two equal names the first stays."""
+    making: list[Step] = []
+    actions: list[Step] = []
+    backend, lend = "mmap", True
+    for step in VOCABULARY.decode(program):
+        if step[0] <= _AWRY:
+            making.append(step)
+        elif step[0] == _PREAD:
+            backend = "pread"
+        elif step[0] == _PLAIN:
+            lend = False
+        else:
+            actions.append(step)
+    tensors, valid, awry, lacking = _made(tuple(making))
+    count = len(tensors)
+    calls = tuple([_call(step, step[1] % count, tensors[step[1] % count].shape) for step in actions])
+    return Program(tensors, valid, awry, backend, lend and lacking, calls)
+
+
+@lru_cache(1 << 13)
+def _made(steps: tuple[Step, ...]) -> tuple[tuple[Held, ...], bool, tuple[str, ...], bool]:
+    """The tensors of a file, whether it is valid, what was made wrong, and whether it has a dtype that numpy can be lent."""
+    made: dict[str, Spec] = {}
+    for step in steps:
+        if step.kind != _AWRY:
+            for spec in _group(step, len(made)):
+                if len(made) < MOST_TENSORS:
+                    made.setdefault(spec[0], spec)
+    tensors = [_held(spec, salt) for salt, spec in enumerate(made.values())] or [
+        _held(("weight", "F8_E4M3", (2, 4)), 0)
+    ]
+    awry = []
+    for step in steps:
+        if step.kind == _AWRY:
+            place, how = step.a % len(tensors), AWRY[step.b % len(AWRY)]
+            tensors[place] = _awry(tensors[place], how)
+            awry.append(how)
+    valid = all(byte_size(one.dtype, one.shape) == one.size for one in tensors)
+    return tuple(tensors), valid, tuple(awry), any(one.dtype in LENT for one in tensors)
+
+
+@lru_cache(1 << 12)
+def _group(step: Step, place: int) -> tuple[Spec, ...]:
+    """The tensors of a group, each with its name, dtype and shape; ``place`` makes its names its own."""
+    kind = VOCABULARY.kinds[step.kind].name
+    layer = f"layers.{place}."
+    if kind == "single":
+        dtype, shape = DTYPES[step.a % len(DTYPES)], SHAPES[step.b % len(SHAPES)]
+        # Elements of less than a byte must fill whole bytes; which elements do is what varies.
+        return (
+            (
+                f"{layer}{('weight', 'bias', '')[step.c % 3]}",
+                dtype,
+                shape if byte_size(dtype, shape) is not None else (*shape, 4),
+            ),
+        )
+    rows, columns = _SIZES[step.b % len(_SIZES)]
+    group = _GROUPS[step.c % len(_GROUPS)]
+    if kind == "fp8":
+        # One float for every square block of the weight.
+        blocks = -(-rows // group), -(-columns // group)
+        return (f"{layer}weight", _FLOATS8[step.a % 5], (rows, columns)), (f"{layer}weight_scale_inv", "F32", blocks)
+    if kind == "blocks":
+        dtype = _ELEMENTS[step.a % len(_ELEMENTS)]
+        # Columns in fours: then elements of four and of six bits fill whole bytes.
+        columns = -(-columns // 4) * 4
+        scales = rows, -(-columns // group)
+        return (f"{layer}weight", dtype, (rows, columns)), (f"{layer}weight_scale", "F8_E8M0", scales)
+    bits = _BITS[step.a % len(_BITS)]
+    # Features come in 32s, so that any number of bits fills whole integers.
+    inputs, outputs = 32 * rows, 32 * max(columns // 8, 1)
+    groups = -(-inputs // (32 * group))
+    zeros, scales_ = (groups, outputs * bits // 32), (groups, outputs)
+    if kind == "gptq":
+        return (
+            (f"{layer}qweight", "I32", (inputs * bits // 32, outputs)),
+            (f"{layer}qzeros", "I32", zeros),
+            (f"{layer}scales", "F16", scales_),
+            (f"{layer}g_idx", "I32", (inputs,)),
+        )
+    return (
+        (f"{layer}qweight", "I32", (inputs, outputs * bits // 32)),
+        (f"{layer}qzeros", "I32", zeros),
+        (f"{layer}scales", "F16", scales_),
+    )
+
+
+@lru_cache(1 << 12)
+def _held(spec: Spec, salt: int) -> Held:
+    name, dtype, shape = spec
+    return Held(name, dtype, shape, -(-DTYPE_BITS[dtype] * prod(shape) // 8), salt)
+
+
+def _awry(held: Held, how: str) -> Held:
+    shape = held.shape
+    if how == "longer-shape":
+        # Its bytes follow, as far as they are whole: the group's shapes disagree, the file is in order.
+        return _held((held.name, held.dtype, (*shape[:-1], shape[-1] + 4) if shape else (4,)), held.salt)
+    if how == "other-dtype":
+        same = [dtype for dtype in DTYPE_BITS if DTYPE_BITS[dtype] == DTYPE_BITS[held.dtype] and dtype != "BOOL"]
+        return held._replace(dtype=same[(same.index(held.dtype) + 1) % len(same)])
+    if how == "transposed":
+        return held._replace(shape=shape[::-1])
+    if how == "flattened":
+        return held._replace(shape=(prod(shape),))
+    if how == "wider-dtype":
+        return held._replace(
+            dtype={4: "F6_E2M3", 6: "F8_E4M3", 8: "F16", 16: "F32", 32: "I64"}.get(DTYPE_BITS[held.dtype], "U8")
+        )
+    if how == "odd":
+        # One element more, and no byte for it.
+        return held._replace(shape=(*shape[:-1], shape[-1] + 1) if shape else (3,))
+    return held._replace(size=max(held.size + (1 if how == "one-byte-more" else -1), 0))
+
+
+@lru_cache(1 << 15)
+def _call(step: Step, tensor: int, shape: tuple[int, ...]) -> Call:
+    kind = VOCABULARY.kinds[step.kind].name
+    if kind in ("deserialize", "get_tensors"):
+        return Call(kind, -1)
+    if kind in ("get_tensor", "about"):
+        return Call(kind, tensor)
+    if kind == "item":
+        source = str(step.b % 4)
+    else:
+        before, after, axis = _WHERE[step.c % len(_WHERE)]
+        d = shape[axis] if -len(shape) <= axis < len(shape) else 0
+        start, stop = (_value(text, d) for text in _BOUNDS[step.b % len(_BOUNDS)])
+        stride = _STRIDES[step.c // len(_WHERE) % len(_STRIDES)] if kind == "strided" else 1
+        source = f"{before}{start}:{stop}{f':{stride}' if stride > 1 else ''}{after}"
+    return Call("part", tensor, source, _index(source))
+
+
+@lru_cache(1 << 12)
+def _value(text: str, d: int) -> int:
+    return max(int(eval(text, {"__builtins__": {}}, {"d": d})), 0)  # noqa: S307 - text of the table above
+
+
+class _Take:
+    def __getitem__(self, index: Any) -> Any:
+        return index
+
+
+@lru_cache(1 << 14)
+def _index(source: str) -> Any:
+    # Numbers and colons that this module wrote.
+    return eval(f"take[{source}]", {"take": _Take()})  # noqa: S307
+
+
+@lru_cache(1 << 10)
+def file(tensors: tuple[Held, ...]) -> bytes:
+    """The file of these tensors, end to end in this order."""
+    return pack([(one.name, one.dtype, one.shape, one.content) for one in tensors])
+
+
+@lru_cache(1 << 14)
+def cut(held: Held, source: str) -> tuple[tuple[int, ...], bytes] | None:
+    """Shape and bytes of the part ``held[source]`` ("" for the whole), counted in bits.
+
+    None where there is no such part: numpy has none of an array of this shape, or its bits fill no whole bytes. Elements of
+    less than a byte lie from the lowest bit on; which end comes first does not matter, as nothing within a byte moves.
+    """
+    bits = DTYPE_BITS[held.dtype]
+    if bits % 8 == 0:
+        array = numpy.frombuffer(held.content, f"V{bits // 8}").reshape(held.shape)
+    else:
+        raw = numpy.unpackbits(numpy.frombuffer(held.content, "u1"), bitorder="little")
+        array = raw[: bits * prod(held.shape)].reshape((*held.shape, bits))
+    if source:
+        try:
+            array = _element_wise(array, _index(source), len(held.shape))
+        except IndexError:
+            return None
+    if bits % 8 == 0:
+        return array.shape, array.tobytes()
+    if array.size % 8:
+        return None
+    return array.shape[:-1], numpy.packbits(array.ravel(), bitorder="little").tobytes()
+
+
+def _element_wise(array: Any, index: Any, rank: int) -> Any:
+    """``array[index]``, where dimensions past ``rank`` are the bits of an element."""
+    items = index if isinstance(index, tuple) else (index,)
+    if sum(item is not ... for item in items) > rank:
+        raise IndexError("too many indices")
+    if array.ndim > rank and ... not in items:
+        items = (*items, ...)
+    elif array.ndim > rank:
+        items = (*items, slice(None))
+    return numpy.asarray(array[items])
+
+
+def stored_shape(dtype: str, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The shape in memory, where F4 stands two to a byte ("the last dim be divisible by 2"); None where it cannot."""
+    if dtype != "F4":
+        return shape
+    if not shape or shape[-1] % 2:
+        return None
+    return (*shape[:-1], shape[-1] // 2)

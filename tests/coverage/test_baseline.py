@@ -1,0 +1,79 @@
+"""The committed corpus reaches what is written down, and a loss is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness import corpus_store, paths
+from harness.coverage import baseline
+from harness.coverage.collect import Coverage, collect
+from harness.errors import HarnessError
+from harness.parsers.registry import Parser
+from harness.targets import base
+
+
+@pytest.fixture(scope="module")
+def found(coverage_parser: Parser) -> Coverage:
+    """The whole committed corpus, on every target that can run here."""
+    inputs = {
+        name: [data for _, data in corpus_store.list_seeds(paths.corpus_dir() / name).seeds]
+        for name, target in base.targets().items()
+        if target.uses_parser and not base.missing(target)
+    }
+    return collect(coverage_parser, inputs)
+
+
+def test_the_committed_corpus_reaches_what_is_written_down(found: Coverage):
+    assert baseline.losses(found, baseline.read(paths.corpus_dir() / baseline.NAME)) == []
+
+
+def test_every_target_has_a_baseline():
+    wanted = baseline.read(paths.corpus_dir() / baseline.NAME)["targets"]
+    assert set(wanted) >= {n for n, t in base.targets().items() if t.uses_parser and not base.missing(t)}
+
+
+def test_the_core_is_reached_by_98_percent_and_the_python_layer_by_90(found: Coverage):
+    """Of what can be reached; torch.py and the bindings' half need torch."""
+    files = baseline.figures(found)["files"]
+    assert files["safetensors/src/tensor.rs"] >= 98
+    assert files["safetensors/src/slice.rs"] >= 98
+    assert files["safetensors/numpy.py"] >= 90
+    if not base.missing(base.get("torch")):
+        assert files["bindings/python/src/lib.rs"] >= 50
+        assert files["safetensors/torch.py"] >= 90
+
+
+def test_what_is_written_is_read_back_and_losses_are_told(found: Coverage, tmp_path: Path):
+    path = tmp_path / baseline.NAME
+    baseline.write(path, found)
+    wanted = baseline.read(path)
+    assert wanted == baseline.figures(found)
+    assert baseline.losses(found, wanted) == []
+    wanted["targets"]["deserialize"] += baseline.SLACK_REGIONS + 1
+    wanted["files"]["safetensors/numpy.py"] = 101.0
+    wanted["targets"]["absent"] = 5
+    (lost,) = baseline.losses(found, wanted)
+    assert lost.startswith("target deserialize reaches")
+    del wanted["targets"]["absent"]
+    assert len(baseline.losses(found, wanted)) == 2
+
+
+@pytest.mark.parametrize("text", ["", "release = 1", 'release = "0.8.0"\n[targets]\na = "x"\n[files]\n', "["])
+def test_a_damaged_baseline_is_named(tmp_path: Path, text: str):
+    path = tmp_path / baseline.NAME
+    path.write_text(text)
+    with pytest.raises(HarnessError, match="is damaged"):
+        baseline.read(path)
+
+
+def test_a_missing_baseline_says_how_to_make_it(tmp_path: Path):
+    with pytest.raises(HarnessError, match="no baseline") as failure:
+        baseline.read(tmp_path / baseline.NAME)
+    assert "--write-baseline" in failure.value.hint
+
+
+def test_another_release_is_not_compared(found: Coverage):
+    with pytest.raises(HarnessError, match=r"of release 0\.1"):
+        baseline.losses(found, {"release": "0.1", "targets": {}, "files": {}})

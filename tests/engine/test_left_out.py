@@ -1,0 +1,67 @@
+"""Targets that cannot be driven: named, with the reason, and the campaign goes on with the others."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from .conftest import Fuzz
+
+REASONS = {
+    "unopened": "target unopened cannot be used: OSError: libcudart.so.13: cannot open shared object file",
+    "hanging": "target hanging did not open within 3 s",
+    "nonsense": "target nonsense gives no observation but 'fine'",
+    "stillborn": "target stillborn: workers die before they run anything: exit status 9",
+}
+
+SCRIPT = """
+import json, pathlib, sys
+from harness.engine.campaign import Campaign, CampaignSettings
+settings = CampaignSettings(
+    folder=pathlib.Path(sys.argv[1]), targets=(*sys.argv[2:],), parser="0.8.0", runs=500, workers=2, empty=True
+)
+outcome = Campaign(settings, lambda progress: None).run()
+print(json.dumps({name: str(error) for name, error in outcome.left_out.items()}))
+"""
+
+
+def test_the_campaign_goes_on_without_them(fuzz: Fuzz) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(fuzz.campaign), *REASONS, "deserialize"],
+        env=fuzz.environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    left_out = json.loads(done.stdout)
+    assert left_out.keys() == REASONS.keys()
+    assert {name: words for name, words in left_out.items() if not words.startswith(REASONS[name])} == {}
+    session = fuzz.session()
+    assert session["left_out"] == left_out
+    assert session["per_target"]["deserialize"]["executions"] == 500
+
+
+def test_one_that_was_named_ends_the_campaign_with_2_after_the_others_ran(fuzz: Fuzz) -> None:
+    done = fuzz("--target", "nonsense", "--target", "deserialize", "--runs", "500", "--empty-corpus")
+    assert done.returncode == 2, done.stderr
+    assert REASONS["nonsense"] in done.stderr
+    assert "500 executions" in done.stdout
+    assert fuzz.session()["per_target"]["deserialize"]["executions"] == 500
+
+
+@pytest.mark.parametrize(("target", "status"), [("unopened", 2), ("hanging", 2), ("nonsense", 2), ("stillborn", 3)])
+def test_where_nothing_ran_its_error_is_the_campaign_s(fuzz: Fuzz, target: str, status: int) -> None:
+    done = fuzz("--target", target, "--runs", "100", "--empty-corpus")
+    assert done.returncode == status, done.stderr
+    assert REASONS[target] in done.stderr
+
+
+def test_one_that_does_not_even_import_is_named(fuzz: Fuzz) -> None:
+    done = fuzz("--target", "absent", "--runs", "100")
+    assert done.returncode == 2
+    assert "target absent does not load: deadly:absent cannot be imported" in done.stderr

@@ -1,0 +1,87 @@
+"""One session around the real parser: what is judged in full, when, and what libFuzzer is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from harness.engine.semantics import SemanticCounters
+from harness.engine.session import Session
+from harness.engine.slot import Slot, read_slot
+from harness.mutate import Rng, generate
+from harness.targets import base as targets
+
+
+class Intent:
+    expect_valid = False
+
+
+Execute = Callable[[bytes], None]
+
+
+def doubled(data: bytes) -> bytes:
+    """The file of two tensors with one name, which 0.8.0 accepts."""
+    header = (
+        b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}'
+    )
+    return len(header).to_bytes(8, "little") + header + data
+
+
+@pytest.fixture
+def session(safetensors: ModuleType, tmp_path: Path) -> tuple[Session, Execute]:
+    target = targets.get("deserialize")
+    found = Session(
+        target,
+        target.open(safetensors),
+        SemanticCounters(),
+        Slot(tmp_path / "slot", 8192),
+        on_new=lambda _found: None,
+        on_tick=lambda: None,
+        on_defect=lambda error, _data: pytest.fail(repr(error)),
+    )
+    return found, found.executor(Intent())
+
+
+def test_a_seed_is_judged_as_it_runs_and_pays_at_once(session: tuple[Session, Execute], tmp_path: Path) -> None:
+    running, execute = session
+    seed = generate(Rng(1))
+    execute(seed)
+    assert read_slot(tmp_path / "slot") == seed
+    assert running.tally.judged == 1
+    assert ("accepted", "") in running._counters.index
+    assert not running.again
+
+
+def test_what_is_accepted_is_judged_together_and_all_of_it(session: tuple[Session, Execute]) -> None:
+    running, execute = session
+    running.at_once = False
+    inputs = [generate(Rng(seed)) for seed in range(24)]
+    for data in inputs[:-1]:
+        execute(data)
+    assert running.tally.judged == 0
+    assert not running.due()
+    execute(inputs[-1])
+    assert running.due()
+    running.settle()
+    assert running.tally.judged == running.tally.stages["accepted"] == 24
+    assert not running.due()
+
+
+def test_an_input_whose_judgement_is_new_runs_again_and_pays_then(session: tuple[Session, Execute]) -> None:
+    running, execute = session
+    running.at_once = False
+    first, second = doubled(b"\0"), doubled(b"\1")
+    key = ("header.duplicate-key", "tensor-name")
+    execute(first)
+    execute(second)
+    running.settle()
+    assert running.again == [first]
+    assert key not in running._counters.index
+    running.at_once = True
+    execute(running.again.pop())
+    assert running._counters.table[running._counters.index[key]]
+    (wrongly,) = running.tally.found.values()
+    assert (wrongly.rule, wrongly.count) == ("header.duplicate-key", 3)

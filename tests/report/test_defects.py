@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from harness.cli.report import command
+from harness.report import defects
+from harness.triage import crashes
+from harness.triage.severity import SEVERITIES, severity
+
+ROOT = Path(__file__).parents[2]
+FILED = crashes.crashes()
+
+
+def test_the_committed_page_is_that_of_the_filed_findings():
+    assert (ROOT / "docs/defects.md").read_text() == defects.page(), "run: harness report --defects docs/defects.md"
+
+
+def test_every_open_finding_stands_on_the_page_once():
+    text = defects.page()
+    for crash in FILED:
+        assert len(re.findall(rf"^\| \[{re.escape(crash.id)}\]", text, re.MULTILINE)) == 1, crash.id
+
+
+def test_the_worst_comes_first_and_decided_ones_last():
+    first, second, third = FILED[:3]
+    page = defects.page(
+        [
+            replace(first, severity="leniency"),
+            replace(second, severity="memory safety"),
+            replace(third, status=crashes.BY_DESIGN, verdict="as the text | says"),
+        ]
+    )
+    places = [page.index(f"[{crash.id}]") for crash in (second, first, third)]
+    assert places == sorted(places)
+    assert f"| [{third.id}](../crashes/{third.id}/finding.toml) | by-design | as the text \\| says |" in page
+    assert "2 defects in 2 findings" in page
+
+
+def test_what_only_checked_builds_show_says_what_the_wheel_does():
+    page = defects.page([replace(FILED[0], builds=("sancov",), instead="0.8.0-wheel: raise: SystemError: no")])
+    assert "sancov (on the wheel: raise: SystemError: no)" in page
+
+
+def test_text_of_an_input_is_no_markup():
+    page = defects.page([replace(FILED[0], summary="a\n# title <b>|*x*\x00")])
+    assert "a\\\\x0a# title \\<b>\\|\\*x\\*\\\\x00" in page
+
+
+@pytest.mark.parametrize(
+    ("signature", "severe"),
+    [
+        (("crash", "crash", "SIGSEGV/get_slice"), "memory safety"),
+        (("crash", "crash", "SIGABRT"), "denial of service"),
+        (("panic", "panic", "get_slice: PanicException: x"), "denial of service"),
+        (("time", "time.open", "names"), "denial of service"),
+        (("contract", "raise", "TypeError: x"), "wrong exception"),
+        (("differential", "header.duplicate-key", "accepted/nested"), "leniency"),
+        (("differential", "numpy.get_slice", "accepted/outside"), "leniency"),
+        (("differential", "numpy.get_slice", "bytes/step"), "wrong data"),
+        (("differential", "misread", "bytes"), "wrong data"),
+        (("differential", "refused", "invalid JSON"), "strictness"),
+        (("roundtrip", "metamorphic.encoded-again", "bytes"), "wrong data"),
+    ],
+)
+def test_severity(signature: tuple[str, str, str], severe: str):
+    assert severity(*signature) == severe
+    assert severe in SEVERITIES
+
+
+def test_every_filed_finding_has_one():
+    assert {crash.severity for crash in FILED} <= set(SEVERITIES)
+
+
+def test_the_command_writes_and_prints_the_page(tmp_path: Path):
+    place = tmp_path / "page.md"
+    written = CliRunner().invoke(command, ["--defects", str(place)], standalone_mode=False)
+    printed = CliRunner().invoke(command, [], standalone_mode=False)
+    assert written.return_value == printed.return_value == 0
+    assert place.read_text() == printed.output == defects.page()

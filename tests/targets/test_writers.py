@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from harness.observation import ACCEPT, RAISE, REJECT, Observation, Run, Trace
+from harness.programs import made, specs, strategies
+from harness.programs.arrays import NUMPY_NAMES
+from harness.programs.writers import NAMES, PATHS, VOCABULARY, Died, decode
+from harness.targets import base, writers
+from harness.triage.judging import judge_observation
+from harness.triage.signature import signature
+
+S = VOCABULARY.step
+
+
+@pytest.fixture(scope="module")
+def run(safetensors: ModuleType) -> Run:
+    return base.get("writers").open(safetensors)
+
+
+def trace(observation: Observation) -> Trace:
+    assert isinstance(observation[2], Trace)
+    return observation[2]
+
+
+def signatures(run: Run, *steps) -> list[str]:
+    program = VOCABULARY.encode(steps)
+    target = base.get("writers")
+    return [signature("writers", one) for one in judge_observation(target, run, program, run(program))]
+
+
+def test_every_seed_is_valid_to_the_last_call(run: Run):
+    assert {run(program)[0] for program in base.seeds(base.get("writers")).values()} == {ACCEPT}
+
+
+def test_a_program_runs_all_its_calls_whatever_happens_to_one(run: Run):
+    steps = [S("spec", 0, 3, list(specs.FAULTS).index("short")), S("save"), S("serialize"), S("save"), S("load")]
+    observation = run(VOCABULARY.encode(steps))
+    assert observation[0] == REJECT
+    assert [(event.call, event.outcome) for event in trace(observation).events] == [
+        ("save", ACCEPT), ("serialize", REJECT), ("save", ACCEPT), ("load", ACCEPT),
+    ]  # fmt: skip
+
+
+def test_what_reads_is_left_out_where_nothing_was_written(run: Run):
+    steps = [S("tensor", made.ODD_DTYPES), S("save"), S("load"), S("again")]
+    assert [event.call for event in trace(run(VOCABULARY.encode(steps))).events] == ["save"]
+
+
+def test_what_is_no_array_and_what_no_file_can_hold_may_fail_as_python_has_it(run: Run):
+    for odd in (
+        [S("type", 6)],
+        [S("name", NAMES.index("1"))],
+        [S("name", NAMES.index(r"'\ud800'"))],
+        [S("metadata", 4)],
+    ):
+        assert run(VOCABULARY.encode([S("tensor"), *odd, S("save")]))[0] == REJECT
+    for fault in ("negative", "past-usize", "float", "no-text", "surrogate"):
+        steps = [S("spec", 0, 3, list(specs.FAULTS).index(fault)), S("serialize")]
+        assert run(VOCABULARY.encode(steps))[0] == REJECT
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_path_is_written_or_refused(run: Run, path: str):
+    observation = run(VOCABULARY.encode([S("save_file", PATHS.index(path)), S("load_file")]))
+    refused = PATHS.index(path) >= PATHS.index("missing-folder")
+    assert observation[0] == (REJECT if refused else ACCEPT)
+
+
+def test_a_reader_s_undocumented_error_is_told_by_call(run: Run):
+    steps = [S("spec", specs.DTYPES.index("BF16")), S("serialize"), S("load")]
+    assert run(VOCABULARY.encode(steps))[0] == RAISE
+    assert signatures(run, *steps) == ["writers|contract|raise|load: KeyError: _"]
+
+
+def test_equal_calls_are_repeated_where_chance_orders_metadata(run: Run):
+    """Two entries keep their order half of the time; that they never change in many calls does not happen."""
+    for _ in range(20):
+        found = signatures(run, S("entry"), S("entry", 1), S("save"), S("again"))
+        assert found == ["writers|roundtrip|roundtrip.unstable|metadata-order"]
+
+
+def test_a_process_that_dies_of_a_call_is_seen_and_lives(run: Run, monkeypatch: pytest.MonkeyPatch):
+    """As checked builds do of an empty tensor at address 0; the release does not look."""
+    steps = [S("spec", 0, 5, list(specs.FAULTS).index("null")), S("serialize")]
+    assert run(VOCABULARY.encode(steps))[0] == ACCEPT
+    assert writers._in_a_child(os.abort) == Died("SIGABRT")
+    assert writers._in_a_child(lambda: None) is None
+    monkeypatch.setattr(run.__self__, "_null", Died("SIGABRT"))  # type: ignore[attr-defined]
+    assert signatures(run, *steps) == ["writers|crash|crash|SIGABRT/null-pointer"]
+
+
+def test_most_mutated_programs_are_valid_to_the_last_call(run: Run):
+    target = base.get("writers")
+    seeds = list(base.seeds(target).values())
+    mutate = target.mutate  # type: ignore[attr-defined]
+    outcomes = Counter(run(mutate(seeds[seed % len(seeds)], target.max_len, seed * 7919))[0] for seed in range(600))
+    assert outcomes[ACCEPT] > 300
+    assert outcomes[REJECT] > 0
+
+
+def calm(data: bytes) -> bool:
+    """Arrays in C order, names and metadata that a file can hold, dtypes that numpy has: nothing that is known to fail."""
+    things = decode(data).things
+    dense = all(content.sound for content in (things.array_content, things.spec_content))
+    known = all(code in NUMPY_NAMES for code, *_ in things.spec_content.tensors.values())
+    # Empty metadata without tensors are written as no JSON: filed.
+    return dense and known and (bool(things.arrays) or things.metadata.value != {})
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much], deadline=None)
+@given(data=strategies.programs(VOCABULARY).filter(calm))
+def test_what_calm_programs_save_is_what_comes_back(run: Run, data: bytes):
+    """But for what is filed of all files and all metadata: their permissions, and the order of its entries."""
+    target = base.get("writers")
+    observation = run(data)
+    found = judge_observation(target, run, data, observation)
+    assert [one for one in found if one.rule not in ("roundtrip.mode", "roundtrip.unstable")] == []
+    refused = {event.about.call.path for event in trace(observation).events if event.outcome != ACCEPT}
+    assert refused <= set(PATHS[PATHS.index("missing-folder") :])
+
+
+def test_features_tell_programs_apart(run: Run):
+    target = base.get("writers")
+    seen = {name: frozenset(base.features(target, run(program))) for name, program in base.seeds(target).items()}
+    assert len(set(seen.values())) == len(seen)
+
+
+def test_a_program_is_explained_as_python():
+    text = base.explain(
+        base.get("writers"), VOCABULARY.encode([S("tensor", 0, 3, 6), S("entry"), S("save"), S("load")])
+    )
+    assert text == (
+        "tensors = {\n"
+        "    'a': fortran(numpy.arange(1, 7).astype('float32').reshape(2, 3)),\n"
+        "}\n"
+        "metadata = {'format': 'pt'}\n"
+        "file = save(tensors, metadata)\n"
+        "load(file)\n"
+    )
+
+
+def test_nothing_is_left_behind(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    before, descriptors = set(Path("/dev/shm").iterdir()), len(os.listdir("/proc/self/fd"))
+    for path in range(len(PATHS)):
+        run(VOCABULARY.encode([S("save_file", path), S("load_file"), S("save"), S("safe_open", 1)]))
+    assert list(tmp_path.iterdir()) == []
+    assert not {one for one in set(Path("/dev/shm").iterdir()) - before if one.name.startswith("safetensors-writers-")}
+    assert len(os.listdir("/proc/self/fd")) == descriptors
