@@ -73,6 +73,8 @@ class Loader:
     judged = True
     oracles: tuple[str, ...] = ("agreement", "resaved")
     core = "safe_open"
+    #: Frameworks compile, or look for devices, with the first tensor of a kind.
+    timeout_s = 30.0
 
     #: What ``safe_open`` calls the framework, and the module of safetensors that loads and saves for it.
     framework: str
@@ -265,7 +267,7 @@ class _Runner:
             return {"dtype": f"a {type(tensor).__name__}", "shape": [], "data": b""}
         dtype = self._words.get(tensor.dtype)
         if dtype is None:
-            word = getattr(tensor.dtype, "name", None) or str(tensor.dtype).rpartition(".")[2]
+            word = (getattr(tensor.dtype, "name", None) or str(tensor.dtype).rpartition(".")[2]).lower()
             if getattr(tensor.dtype, "byteorder", "=") == ">":
                 word = f"big-endian {word}"
             self._words[tensor.dtype] = dtype = DTYPE_OF_WORD.get(word, word)
