@@ -115,7 +115,7 @@ class Campaign:
             }
             ledger["sessions"].append(self._entry)
             self._ledger = ledger
-            with self._signals(), Isolated(settings.folder) as self._isolated:
+            with self._signals(), Isolated(settings.folder, sample=not settings.runs) as self._isolated:
                 try:
                     self._supervise()
                 finally:
@@ -200,6 +200,8 @@ class Campaign:
                 for worker in active:
                     worker.sync()
                     self._isolated.offer(worker)
+                for found in self._isolated.found():
+                    self.progress.found_apart(found)
                 synced = now
             self.progress.update(active)
             self._view(self.progress)

@@ -34,6 +34,7 @@ class WorkerProcess:
         self.status: dict[str, Any] = {}
         self.engine: dict[str, int] = {"cov": 0, "ft": 0, "corp": 0}
         self._copied: set[str] = set()
+        self._newest = ""
         self._log_read = 0
         path = settings.memory / "settings.json"
         settings.save(path)
@@ -84,7 +85,22 @@ class WorkerProcess:
 
     def sync(self) -> int:
         """Copy new corpus members to the campaign's folder; how many there were."""
-        return memory.sync(self.settings.memory, self.settings.campaign / "corpus" / self.settings.target, self._copied)
+        before = set(self._copied)
+        fresh = memory.sync(self.settings.memory, self._corpus, self._copied)
+        self._newest = max(self._copied - before, default=self._newest)
+        return fresh
+
+    @property
+    def _corpus(self) -> Path:
+        return self.settings.campaign / "corpus" / self.settings.target
+
+    def newest(self) -> bytes | None:
+        """One of the members that came last, once; None where there is none, or libFuzzer has replaced it."""
+        name, self._newest = self._newest, ""
+        try:
+            return (self._corpus / name).read_bytes() if name else None
+        except OSError:
+            return None
 
     def ask_to_stop(self) -> None:
         """Let it finish cleanly."""

@@ -115,6 +115,11 @@ class Progress:
         """A worker's death was recorded as a finding."""
         self._merge_finding(found["id"], found)
 
+    def found_apart(self, found: dict[str, Any]) -> None:
+        """A finding of an input that ran in a process of its own; workers may have counted it already."""
+        if found["id"] not in self.findings:
+            self._merge_finding(found["id"], found)
+
     def update(self, active: list[WorkerProcess]) -> None:
         """Sum up ended and running workers."""
         figures: dict[str, TargetProgress] = {name: TargetProgress() for name in self.names}

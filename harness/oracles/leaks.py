@@ -25,6 +25,8 @@ WINDOWS = 3
 #: Python's own free lists and tables fill for a hundred runs and more, and then no further.
 QUICK = 16
 LONG = 160
+#: The last look, before bytes alone are told: allocators keep what was freed for a while, and count it as given out.
+LONGEST = 640
 #: Bytes for each run, below which a growth is not told: glibc rounds every block up to 16 and keeps a header of 8.
 _BYTES = 24
 
@@ -77,9 +79,10 @@ def count() -> Counts:
 def check(run: Run, data: bytes) -> list[Finding]:
     """The findings on one input, which is run some fifty times, and five hundred times more where those leave something.
 
-    However the runs end, what they keep is judged.
+    However the runs end, what they keep is judged. Bytes that nothing else goes with are looked at once more, for longer.
     """
-    return _look(run, data, QUICK) and _look(run, data, LONG)
+    found = _look(run, data, QUICK) and _look(run, data, LONG)
+    return _look(run, data, LONGEST) if found and found[0].aspect == "bytes" else found
 
 
 def _look(run: Run, data: bytes, runs: int) -> list[Finding]:

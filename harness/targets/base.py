@@ -44,7 +44,7 @@ __all__ = [
     "Target",
     "about_another",
     "broken",
-    "call_kinds",
+    "call_names",
     "classify",
     "core",
     "describe",
@@ -257,9 +257,9 @@ def explain(target: Target, data: bytes) -> str:
     return "" if own is None else str(own(data))
 
 
-def call_kinds(target: Target, data: bytes) -> list[str] | None:
-    """The kinds of the calls of a program, in order, from its method ``call_kinds``. None where it has none."""
-    own = getattr(target, "call_kinds", None)
+def call_names(target: Target, data: bytes) -> list[str] | None:
+    """The kinds of the calls of a program, in order, from its method ``call_names``. None where it has none."""
+    own = getattr(target, "call_names", None)
     return None if own is None else list(own(data))
 
 

@@ -79,7 +79,7 @@ class Slices:
         """What a reader may well do of a tensor with large dimensions and no elements: run out of memory."""
         return "SIGABRT/get_slice" if wide(data) else ""
 
-    def call_kinds(self, data: bytes) -> list[str]:
+    def call_names(self, data: bytes) -> list[str]:
         """The kinds of the calls of a program, in order."""
         return [call.kind for call in decode(data).calls]
 

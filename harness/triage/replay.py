@@ -138,6 +138,9 @@ class Replayer:
         environment = {**os.environ, "RUST_BACKTRACE": "0", "PYTHONPATH": _python_path()}
         # One thread each: idle pools of a numerical library would count against the memory limit.
         environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        # What a thread's cache of freed blocks holds counts as given out: it would look like a leak while it fills.
+        tunables = [os.environ.get("GLIBC_TUNABLES", ""), "glibc.malloc.tcache_count=0"]
+        environment["GLIBC_TUNABLES"] = ":".join(filter(None, tunables))
         if self.parser is not None:
             environment |= runtime.environment(self.parser)
         self._scratch = environment[scratch.VARIABLE] = tempfile.mkdtemp(prefix="harness-replay-", dir=scratch.root())
