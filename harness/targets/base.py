@@ -44,7 +44,7 @@ __all__ = [
     "Target",
     "about_another",
     "broken",
-    "calls",
+    "call_names",
     "classify",
     "core",
     "describe",
@@ -242,9 +242,9 @@ def explain(target: Target, data: bytes) -> str:
     return "" if own is None else str(own(data))
 
 
-def calls(target: Target, data: bytes) -> list[str]:
-    """The kinds of the calls of a program, in order, from its method ``calls``. Empty where it has none."""
-    own = getattr(target, "calls", None)
+def call_names(target: Target, data: bytes) -> list[str]:
+    """The kinds of the calls of a program, in order, from its method ``call_names``. Empty where it has none."""
+    own = getattr(target, "call_names", None)
     return [] if own is None else list(own(data))
 
 

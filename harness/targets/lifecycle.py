@@ -67,7 +67,7 @@ class Lifecycle:
         """The signal, and the call, that a program may well die of by the model; "" for none."""
         return decode(data).hazard
 
-    def calls(self, data: bytes) -> list[str]:
+    def call_names(self, data: bytes) -> list[str]:
         """The kinds of the calls of a program, in order."""
         return [call.kind for call in decode(data).calls]
 

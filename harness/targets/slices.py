@@ -75,7 +75,7 @@ class Slices:
         }
         return {name: encode(steps) for name, steps in plans.items()}
 
-    def calls(self, data: bytes) -> list[str]:
+    def call_names(self, data: bytes) -> list[str]:
         """The kinds of the calls of a program, in order."""
         return [call.kind for call in decode(data).calls]
 

@@ -88,7 +88,7 @@ def _portable(report: str) -> str:
 
 def call_at(target: Target, data: bytes, number: int) -> str:
     """The kind of the call that a process was at; "" for a file, and where none had begun."""
-    kinds = base.calls(target, data) if number else []
+    kinds = base.call_names(target, data) if number else []
     return kinds[number - 1] if number and number <= len(kinds) else ""
 
 

@@ -58,7 +58,7 @@ class Deadly:
 
         return run
 
-    def calls(self, data: bytes) -> list[str]:
+    def call_names(self, data: bytes) -> list[str]:
         return [f"call-{letter}" for letter in data.decode("latin-1")]
 
     def features(self, observation: Observation) -> list[str]:
