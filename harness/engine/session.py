@@ -2,7 +2,8 @@
 
 Two tiers of judging. On every execution: how the run ended (only documented errors), and the parser's own reason
 for refusing. In full: every accepted input, the inputs libFuzzer kept, every refusal of an input that the mutator
-meant to be valid, and a sample of the other refusals (the first 64 of each reason, then one in ``refused_sample``).
+meant to be valid, and a sample of the other refusals (the first 64 of each reason, then one in ``refused_sample``:
+128 unless told otherwise).
 
 Judging in full waits until a few dozen inputs have come together (:meth:`Session.settle`): between two executions the
 parser and libFuzzer empty the caches, and judging one input at a time takes three times as long. libFuzzer, which reads
@@ -64,7 +65,7 @@ class Session:
         *,
         oracles: bool = True,
         semantics: bool = True,
-        refused_sample: int = 64,
+        refused_sample: int = 128,
         runs: int = 0,
         on_new: Callable[[Found], None],
         on_tick: Callable[[], None],

@@ -114,12 +114,14 @@ def _read(top: Pairs, length: int, buffer: int, signed: bool) -> tuple[int, Head
             continue
         # The usual tensor, whole and sound; whatever is not goes to the reader of odd ones.
         try:
-            (dtype_key, dtype), (shape_key, shape), (offsets_key, (begin, stop)) = value
+            (first, dtype), (second, shape), (third, offsets) = value
+            if first != "dtype" or second != "shape" or third != "data_offsets":
+                # In another order, as most inputs have one. A key that stands twice leaves one of the three out.
+                fields = dict(value)
+                dtype, shape, offsets = fields["dtype"], fields["shape"], fields["data_offsets"]
+            begin, stop = offsets
             if (
-                dtype_key == "dtype"
-                and shape_key == "shape"
-                and offsets_key == "data_offsets"
-                and type(value) is tuple
+                type(value) is tuple
                 and type(shape) is list
                 and type(begin) is int
                 and type(stop) is int
