@@ -108,10 +108,16 @@ def minimize(chosen: tuple[str, ...], corpus: Path | None, name: str | None, as_
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DIR...")
 @_target
 @_corpus
+@click.option("--code-only", is_flag=True, help="Only for code that is new, not for what combines the known.")
 @_parser
 @_json
 def merge(
-    folders: tuple[Path, ...], chosen: tuple[str, ...], corpus: Path | None, name: str | None, as_json: bool
+    folders: tuple[Path, ...],
+    chosen: tuple[str, ...],
+    corpus: Path | None,
+    code_only: bool,
+    name: str | None,
+    as_json: bool,
 ) -> None:
     """Take in what campaigns (or other corpora) reached and the corpus did not.
 
@@ -129,7 +135,7 @@ def merge(
             sources |= more
             if skipped:
                 click.echo(f"{source}: skipped {len(skipped)} foreign files for {target}", err=True)
-        return upkeep.merge(folder, target, sources, _parser_for(target, name))
+        return upkeep.merge(folder, target, sources, _parser_for(target, name), code_only=code_only)
 
     _report(targets, merge_one, as_json)
 

@@ -133,6 +133,10 @@ def _run(
     return [f for f, _ in pairs], [seed for _, seed in pairs]
 
 
+def _of_code(found: list[Features]) -> list[Features]:
+    return [frozenset(name for name in one if name.startswith(("edge ", "line ", "answer "))) for one in found]
+
+
 def _change(
     target: str,
     before: Sequence[tuple[str, bytes]],
@@ -145,10 +149,12 @@ def _change(
     return Change(target, len(before), len(after), size_before, size_after, reached, killed)
 
 
-def merge(corpus: Path, target: str, sources: Sources, parser: Parser | None) -> Change:
+def merge(corpus: Path, target: str, sources: Sources, parser: Parser | None, *, code_only: bool = False) -> Change:
     """Add to the seeds of ``target`` those of ``sources`` (by SHA-1) that reach what no seed reaches yet.
 
-    Inputs that end their process are left out. Raises EngineError when they cannot be run.
+    With ``code_only`` only code counts, edges and lines, and answers: a program may combine what is known in a thousand
+    ways that a campaign is paid for and nobody needs to keep. Inputs that end their process are left out. Raises
+    EngineError when they cannot be run.
     """
     folder = corpus / target
     old = corpus_store.list_seeds(folder).seeds
@@ -156,6 +162,8 @@ def merge(corpus: Path, target: str, sources: Sources, parser: Parser | None) ->
     fresh = [(name, data) for name, (data, _) in sorted(sources.items()) if name not in names]
     old_features, _ = _run(parser, target, old)
     features, alive = _run(parser, target, fresh)
+    if code_only:
+        old_features, features = _of_code(old_features), _of_code(features)
     have = frozenset().union(*old_features)
     added = [alive[i] for i in cover(features, [len(data) for _, data in alive], have)]
     provenance = corpus_store.read_provenance(folder)
