@@ -44,7 +44,7 @@ def case(crash: Crash):
 
 @pytest.mark.parametrize("crash", [case(crash) for crash in FILED])
 def test_filed_finding(crash: Crash) -> None:
-    if reason := base.missing(base.get(crash.target), crash.data()):
+    if reason := base.missing(target_named(crash.target), crash.data()):
         pytest.skip(reason)
     result = replay.once(parser_for(crash), crash.target, crash.data())
     shows = crash.signature in result.signatures
@@ -61,7 +61,7 @@ def test_filed_finding(crash: Crash) -> None:
 
 @pytest.mark.parametrize("crash", FILED, ids=lambda crash: crash.id)
 def test_reproducer_runs_without_the_harness(crash: Crash, tmp_path) -> None:
-    if reason := base.missing(base.get(crash.target), crash.data()):
+    if reason := base.missing(target_named(crash.target), crash.data()):
         pytest.skip(reason)
     # Only numpy and what users install: the plain release wheel. The harness' own target is the exception.
     parser = registry.find(None, flavour="wheel")

@@ -72,7 +72,7 @@ def shows(target: str, sig: str, data: bytes, parsers: list[Parser | None] | Non
 
 def smallest(parser: Parser | None, target: str, sig: str, data: bytes, progress: Progress | None = None) -> bytes:
     """``data`` minimised so that it shows ``sig`` still. Raises HarnessError when it does not show it at all."""
-    chosen = base.get(target)
+    chosen = target_named(target)
     words = base.vocabulary(chosen)
     kills = parts(sig).kind in ("crash", "memory")
     with Replayer(parser, target, relations=_needs_relations(sig), forks=kills) as replayer:
@@ -135,7 +135,7 @@ def file_finding(
 
     The campaign keeps its input; what was found about it goes into its finding.json.
     """
-    if other := base.about_another(base.get(stored.target), stored.signature):
+    if other := base.about_another(target_named(stored.target), stored.signature):
         # What crashes/ holds is published, and others are told of their defects first.
         say(f"{stored.id}: is about {other}, not the parser; left in the campaign: report it there")
         return None

@@ -177,7 +177,7 @@ def _should(crash: Crash, check: str, wrong: str) -> str:
 def _error(crash: Crash, error: str) -> str:
     """The type of the exception: of several entry points, of the one that the finding is about."""
     words = crash.aspect.split(": ")
-    several = isinstance(base.get(crash.target), loaders.Loader) and crash.oracle == "contract"
+    several = isinstance(target_named(crash.target), loaders.Loader) and crash.oracle == "contract"
     return words[1] if several else error.partition(":")[0]
 
 

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from harness import corpus_store
 from harness.cli.corpus import command
 from harness.corpus_store import Provenance
+from harness.coverage import upkeep
 from harness.coverage.features import features_of
 from harness.coverage.upkeep import generated
 from harness.errors import HarnessError
@@ -169,7 +170,7 @@ def test_import(tmp_path):
     result = run("import", tmp_path / "models", "--corpus", corpus)
     assert "fifo.safetensors: no regular file" in result.stderr
     assert "huge.safetensors: 5000000000 bytes, a seed has at most 65536" in result.stderr
-    assert result.stdout.splitlines() == ["deserialize: 2 new", "safe_open: 2 new", "model: 2 new"]
+    assert result.stdout.splitlines() == [f"{name}: 2 new" for name in upkeep.file_targets()]
     assert names(corpus, "model") == {corpus_store.sha1(ONE), corpus_store.sha1(b"junk")}
     provenance = corpus_store.read_provenance(corpus / "safe_open")
     assert provenance[corpus_store.sha1(ONE)] == Provenance("import", "good.safetensors")

@@ -74,7 +74,7 @@ def test_a_run_that_loaded_no_seeds_says_so_and_fails(fuzz: Fuzz) -> None:
 
 
 def test_a_worker_that_dies_leaves_a_finding_and_a_guard_and_the_campaign_goes_on(fuzz: Fuzz) -> None:
-    done = fuzz("--target", "deadly", "--time", "25s", "--empty-corpus", "--workers", "1")
+    done = fuzz("--target", "deadly", "--runs", "20000", "--empty-corpus", "--workers", "1")
     assert done.returncode == 1, done.stderr
     deaths = [finding for finding in store.findings(fuzz.campaign) if finding.kind == "crash"]
     assert deaths

@@ -187,9 +187,8 @@ def crash_of(sig: str) -> Crash:
         ("bytes deserialize empties", "multiple", "", 0),
         ("bytes deserialize empties", "multiple", "large", 1),
         ("bytes slice-column rows", "multiple", "", 1),
-        pytest.param("instructions get_tensor tensors", "unrelated", "", 0, marks=needs_valgrind),
         pytest.param("instructions get_tensor tensors", "unrelated", "others", 1, marks=needs_valgrind),
-        pytest.param("instructions keys name", "superlinear", "", 0, marks=needs_valgrind),
+        ("bytes keys name", "superlinear", "", 0),
     ],
 )
 def test_reproducers_tell_both_ways(
