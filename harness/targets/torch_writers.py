@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import importlib
 import inspect
+import traceback
 import types
 import warnings
 from collections.abc import Callable, Hashable, Iterable
@@ -90,11 +91,13 @@ class TorchWriters:
             if call.kind == "load_model":
                 found.append((event.call, call.model, call.strict, event.outcome, event.error[:24]))
             if call.kind in WRITES:
-                found += [
-                    (event.call, event.outcome, item.form, item.same >= 0, made.dtype, made.word)
-                    for item in things.items
-                    if (made := item.made) is not None
-                ]
+                for item in things.items:
+                    if (made := item.made) is not None:
+                        found += [
+                            (event.call, event.outcome, made.dtype),
+                            (event.call, event.outcome, made.word),
+                            (event.call, event.outcome, item.form, item.same >= 0),
+                        ]
         return found
 
     def call_names(self, data: bytes) -> list[str]:
@@ -208,6 +211,8 @@ class _Runner:
             words = str(event.value)
             if any(announced in words for announced in ANNOUNCED):
                 event.outcome = REJECT
+        if event.outcome == RAISE and call.kind == "save_model" and _passed(event.value, "save_file"):
+            event.call = "save"
         if isinstance(event.value, KeyError):
             # A name that comes from the input, as it would be quoted were it a string.
             event.error = f"KeyError: {str(event.value.args[0])!r}"
@@ -310,6 +315,11 @@ class _Runner:
         before = self._kit.held(first)
         self._kit.scribble(first)
         return before, self._kit.held(self._tensors_of(reading, file)), self._path.read_bytes()
+
+
+def _passed(error: BaseException, function: str) -> bool:
+    """Whether an error came through a function of that name."""
+    return any(frame.name == function for frame in traceback.extract_tb(error.__traceback__))
 
 
 def _called(call: Call) -> str:

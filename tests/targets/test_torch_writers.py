@@ -98,6 +98,12 @@ def test_an_error_that_nobody_announces_is_told_by_call_without_the_dtype(run: R
         assert signatures(run, *steps) == {"torch_writers|contract|raise|save: KeyError: _"}
 
 
+def test_an_error_that_save_model_has_from_save_file_is_that_one_s(run: Run):
+    found = {"torch_writers|contract|raise|save: NotImplementedError: Cannot copy out of meta tensor; no data!"}
+    for call in ("save", "save_file", "save_model"):
+        assert signatures(run, S("tensor", 0, 3, L["meta"]), S(call)) == found
+
+
 def test_what_cannot_be_read_is_the_reader_s_matter(run: Run):
     eight = DTYPES.index("float8_e8m0fnu")
     for call in (S("load"), S("resave"), S("twice")):
@@ -107,7 +113,7 @@ def test_what_cannot_be_read_is_the_reader_s_matter(run: Run):
 
 def test_a_conjugate_that_is_not_worked_out_yet_is_written_as_its_opposite(run: Run):
     assert signatures(run, S("tensor", 0, 3, L["conj"]), S("save")) == {
-        "torch_writers|roundtrip|torch.written|save: bytes/conj"
+        "torch_writers|roundtrip|torch.written|bytes/lazy"
     }
 
 
