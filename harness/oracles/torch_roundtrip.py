@@ -236,7 +236,12 @@ def _loaded(program: Program, event: Event) -> list[Finding]:
     tensors = {key: made for key, made in model.items() if made is not None}
     unexpected = file.keys() - tensors.keys()
     there = file.keys() & tensors.keys()
-    missing = {key for key, made in tensors.items() if not any(_covers(tensors[name], made) for name in there)}
+    # What has no bytes is in no other tensor.
+    missing = {
+        key
+        for key, made in tensors.items()
+        if key not in there and not (made.data and any(_covers(tensors[name], made) for name in there))
+    }
     fits = all(file[name][1] == tensors[name].shape for name in there)
     if event.outcome == REJECT:
         # A model with memories of which no name has all is refused, and says so.

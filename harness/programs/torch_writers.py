@@ -241,7 +241,7 @@ def _things(steps: tuple[Step, ...]) -> Things:
             else:
                 row[1] = torch_made.make(a, SHAPES[b % len(SHAPES)], c if kind == _TENSOR else 0, place)
             items.append(row)
-        elif kind == _FORM and items and items[-1][4] < 0:
+        elif kind == _FORM and items and items[-1][4] < 0 and not _sparse(items[-1][1]):
             items[-1][2] = FORMS[a % len(FORMS)]
         elif kind == _NAME and items:
             items[-1][0] = NAMES[a % len(NAMES)]
@@ -254,6 +254,11 @@ def _things(steps: tuple[Step, ...]) -> Things:
     if not items:
         items.append([NAMES[0], torch_made.make(0, SHAPES[0], 0, 0), FORMS[0], "", -1])
     return Things(tuple(Item(*row) for row in items), HOLDERS[holder], metadata_of(form, tuple(entries)))
+
+
+def _sparse(made: Made | None) -> bool:
+    """Whether torch makes no tensor of another class of it."""
+    return made is not None and made.odd == "sparse"
 
 
 def _module_name(source: str, place: int) -> str:

@@ -214,6 +214,19 @@ def test_a_module_that_is_loaded_otherwise_is_found(library: type[Honest], steps
     assert found(library, program) == [finding]
 
 
+def test_a_tensor_without_bytes_is_missing_unless_it_stands_in_the_file():
+    """It shares nothing with the other name that has the same memory."""
+    steps = [
+        S("tensor", 0, 5),
+        S("name", NAMES.index("''")),
+        S("view", 0, V["alias"]),
+        S("save"),
+        S("load_model", 0, 1),
+    ]
+    library = loading(lambda model, answer: (["t0"], [""]))
+    assert found(library, VOCABULARY.encode(steps)) == []
+
+
 def test_a_refusal_of_a_model_that_does_not_fit_is_right():
     for model in (1, 2, 4):
         program = VOCABULARY.encode([S("tensor", 0, 3), S("tensor", 0, 3), S("save_model"), S("load_model", model)])

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 
 from harness.observation import ACCEPT, RAISE, REJECT, Observation, Run, Trace
 from harness.programs import strategies
-from harness.programs.torch_made import DTYPES, LAYOUTS, ODD_DTYPES, VIEWS
+from harness.programs.torch_made import DTYPES, FORMS, LAYOUTS, ODD_DTYPES, VIEWS
 from harness.programs.torch_writers import VOCABULARY, decode
 from harness.targets import base
 from harness.triage.judging import judge_observation
@@ -102,6 +102,14 @@ def test_an_error_that_save_model_has_from_save_file_is_that_one_s(run: Run):
     found = {"torch_writers|contract|raise|save: NotImplementedError: Cannot copy out of meta tensor; no data!"}
     for call in ("save", "save_file", "save_model"):
         assert signatures(run, S("tensor", 0, 3, L["meta"]), S(call)) == found
+
+
+def test_every_layout_and_view_can_be_made_in_every_form(run: Run):
+    for form in range(len(FORMS)):
+        for layout in range(len(LAYOUTS)):
+            run(VOCABULARY.encode([S("tensor", 0, 3, layout), S("form", form), S("save"), S("save_model")]))
+        for view in range(len(VIEWS)):
+            run(VOCABULARY.encode([S("tensor", 0, 3), S("view", 0, view), S("form", form), S("save_model")]))
 
 
 def test_what_cannot_be_read_is_the_reader_s_matter(run: Run):
