@@ -151,7 +151,7 @@ def calls(program: Program) -> str:
     body = []
     writer = program.calls[0] if program.calls else Call("save")
     models = {call.model for call in program.calls if call.kind == "load_model"}
-    parts += [model(program, which).replace("def others", f"def {which}") for which in sorted(models)]
+    parts += [model(program, which).replace("def others", f"def {which}_tensors") for which in sorted(models)]
     if any(call.kind == "save_model" for call in program.calls):
         parts.append(
             tensors(((repr(key), item) for key, item in zip(things.names, things.items, strict=True)), "state")
@@ -196,7 +196,7 @@ def _yields(program: Program, call: Call, writer: Call) -> list[str]:
             _yield("how many different files come of 32 equal calls", f"len({{{one} for _ in range(32)}})", "lambda: 1")
         ]
     loading = f"safetensors.torch.load_model(model, {path}, strict={call.strict}, {backend})"
-    run = f"(lambda model: loaded(model, told(lambda: {loading})))(module({call.model}(zero=True)))"
+    run = f"(lambda model: loaded(model, told(lambda: {loading})))(module({call.model}_tensors(zero=True)))"
     wanted = {key: (made.dtype, made.shape, made.data) for key, made in program.things.state.items()}
     if call.model == "same" and call.strict:
         return [_yield(said, run, f"lambda: ({wanted!r}, [], [], (list, list))")]
