@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from harness.observation import Observation
-from harness.oracles import agreement, device, lifecycle, parallel, quantized, resaved, roundtrip, shards
+from harness.oracles import (
+    agreement,
+    device,
+    lifecycle,
+    parallel,
+    quantized,
+    resaved,
+    roundtrip,
+    shards,
+    torch_roundtrip,
+)
 from harness.oracles import numpy as against_numpy
 from harness.oracles.base import Finding
 
@@ -19,6 +29,7 @@ ORACLES: dict[str, Check] = {
     "quantized": quantized.check,
     "shards": shards.check,
     "roundtrip": roundtrip.check,
+    "torch_roundtrip": torch_roundtrip.check,
     "lifecycle": lifecycle.check,
     "device": device.check,
 }

@@ -73,7 +73,7 @@ def _expected(program: Program, call: Call) -> str:
     if call.kind == "get_tensors":
         parts = [_array(program, one, "") for one in program.tensors]
         if None in parts:
-            return "None"
+            return "None" if any(_unknown(program, one) for one in program.tensors) else "refused"
         rows = ", ".join(f"{one.name!r}: {part}" for one, part in zip(program.tensors, parts, strict=True))
         return f"lambda: {{{rows}}}"
     held = program.tensors[call.tensor]

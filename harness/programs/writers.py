@@ -28,9 +28,9 @@ NAMES: tuple[str, ...] = (
     "'__metadata__'", r"'\ud800'", "1", "None", "b'a'", "('a',)", "True", r"'a\udcff'",
 )  # fmt: skip
 ODD_NAMES = 17
-_RESERVED = "'__metadata__'"
-_KEYS = ("'format'", "'a'", "'b'", "''", "'é'", "'quo\"te'", "'__metadata__'", "'x' * 40", r"'nul\0'", "'dtype'")
-_VALUES = ("'pt'", "''", "'é'", r"'\n\"\\'", "'y' * 2000", r"'\0'", "'{}'", "'\U0001f917'")
+RESERVED = "'__metadata__'"
+KEYS = ("'format'", "'a'", "'b'", "''", "'é'", "'quo\"te'", "'__metadata__'", "'x' * 40", r"'nul\0'", "'dtype'")
+VALUES = ("'pt'", "''", "'é'", r"'\n\"\\'", "'y' * 2000", r"'\0'", "'{}'", "'\U0001f917'")
 #: Metadata by number, as source; None stands for the entries that the program gives. From :data:`ODD_METADATA` on wrong.
 METADATA: tuple[str | None, ...] = (
     None, "{}", "{str(n): 'x' for n in range(64)}", "{'a': 'x' * 10_000}",
@@ -54,7 +54,7 @@ VOCABULARY = Vocabulary(
         Kind("tensor", 15, (_USUAL_DTYPES, range(len(SHAPES)), _USUAL_LAYOUTS), rare=True),
         Kind("name", 6, (_NAMED,)),
         Kind("type", 3, ((0, *range(ARRAYS)),)),
-        Kind("entry", 6, (range(len(_KEYS)), (0, 0, 0, *range(len(_VALUES))))),
+        Kind("entry", 6, (range(len(KEYS)), (0, 0, 0, *range(len(VALUES))))),
         Kind("metadata", 3, ((0, 0, 1),)),
         Kind("spec", 6, (_USUAL_CODES, range(len(SHAPES)), (0, 0, 0, *range(SOUND_FAULTS))), rare=True),
         Kind("save", 18),
@@ -259,7 +259,7 @@ def _things(steps: tuple[Step, ...]) -> Things:
         elif kind == _TYPE and last:
             last[3] = a % len(TYPES)
         elif kind == _ENTRY:
-            entries.append((a % len(_KEYS), b % len(_VALUES)))
+            entries.append((a % len(KEYS), b % len(VALUES)))
         elif kind == _METADATA:
             form = a % len(METADATA)
         elif kind == _NOTHING:
@@ -268,7 +268,7 @@ def _things(steps: tuple[Step, ...]) -> Things:
         tuple(map(tuple, tensors[:MOST_TENSORS])),
         tuple(map(tuple, by_hand[:MOST_TENSORS])),
         nothing,
-        _metadata(form, tuple(entries)),
+        metadata_of(form, tuple(entries)),
     )
 
 
@@ -293,10 +293,11 @@ def _named_once(row: Iterable[tuple[str, T]]) -> tuple[tuple[str, T], ...]:
 
 
 @lru_cache(1 << 12)
-def _metadata(form: int, entries: tuple[tuple[int, int], ...]) -> Metadata:
+def metadata_of(form: int, entries: tuple[tuple[int, int], ...]) -> Metadata:
+    """Metadata of one of the forms of :data:`METADATA`, or of entries, each the number of a key and of a value."""
     source = METADATA[form]
     if source is None:
-        row = {_KEYS[key]: _VALUES[value] for key, value in entries}
+        row = {KEYS[key]: VALUES[value] for key, value in entries}
         source = "{" + ", ".join(f"{key}: {value}" for key, value in row.items()) + "}" if row else "None"
     return Metadata(source, eval(source), form < ODD_METADATA)  # noqa: S307 - text of the tables above
 
@@ -308,9 +309,9 @@ def _content(row: Sequence[tuple[str, Made | Spec]], metadata: Metadata) -> Cont
     fair: tuple[type[BaseException], ...] = ()
     for source, one in row:
         key = name(source)
-        if key in _UNSPEAKABLE:
-            odd = odd or _UNSPEAKABLE[key]
-            fair += () if source == _RESERVED else CONVENTION
+        if key in UNSPEAKABLE:
+            odd = odd or UNSPEAKABLE[key]
+            fair += () if source == RESERVED else CONVENTION
         else:
             tensors[key] = one.entry
         odd = odd or one.odd
@@ -323,6 +324,6 @@ def _content(row: Sequence[tuple[str, Made | Spec]], metadata: Metadata) -> Cont
 
 
 #: Names that no file can hold, and how signatures speak of them.
-_UNSPEAKABLE: dict[Any, str] = {
-    name(source): "name/__metadata__" if source == _RESERVED else "name" for source in NAMES[ODD_NAMES:]
+UNSPEAKABLE: dict[Any, str] = {
+    name(source): "name/__metadata__" if source == RESERVED else "name" for source in NAMES[ODD_NAMES:]
 }

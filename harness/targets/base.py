@@ -104,6 +104,7 @@ _BUILTIN = {
     "quantized": "harness.targets.quantized:Quantized",
     "shards": "harness.targets.shards:Shards",
     "writers": "harness.targets.writers:Writers",
+    "torch_writers": "harness.targets.torch_writers:TorchWriters",
     "lifecycle": "harness.targets.lifecycle:Lifecycle",
     "flax": "harness.targets.flax:Flax",
     "tensorflow": "harness.targets.tensorflow:Tensorflow",

@@ -22,6 +22,14 @@ _ROUNDTRIP = {
     "unread": "The library's own reader refuses what its writer wrote: {}.",
     "left-over": "A temporary file stays behind: {}.",
 }  # fmt: skip
+# Of the oracle ``torch_roundtrip``, by rule; others have the words of the above.
+_TORCH = {
+    "loaded": "A module does not hold what was loaded onto it: {}.",
+    "answer": "The caller is told something else than is so, or than the documentation says: {}.",
+    "changed": "A value of the caller's is changed, which the next call gets as it is now: {}.",
+    "twice": "What was read before has a part in what is read: {}.",
+}
+_ANSWER = "`(missing, unexpected): (List[str], List[str])`"
 _DEVICE = "The device where the tensors need to be located after load. available options are all regular torch device locations."
 _MISREAD = {
     "names": 'The header is a dict like {"TENSOR_NAME": {...}, "NEXT_TENSOR_NAME": {...}, ...}',
@@ -73,7 +81,7 @@ def account(finding: Finding) -> tuple[str, str]:
         return f"The index says where each tensor is, and something else is read: {finding.summary}.", ""
     if finding.oracle == "quantized":
         return f"What a quantised checkpoint holds is not what is read of it: {finding.summary}.", _OFFSETS
-    if finding.oracle == "roundtrip":
+    if finding.oracle in ("roundtrip", "torch_roundtrip"):
         return _roundtrip(finding)
     if finding.oracle == "lifecycle":
         cause = _LIFECYCLE.get(finding.rule, "A call does not give what the state of its handle and its file says")
@@ -119,9 +127,12 @@ def account(finding: Finding) -> tuple[str, str]:
 
 
 def _roundtrip(finding: Finding) -> tuple[str, str]:
-    why = _ROUNDTRIP.get(finding.rule.removeprefix("roundtrip."), "What is saved is not what comes back: {}.")
+    rule = finding.rule.partition(".")[2]
+    why = (_ROUNDTRIP | _TORCH).get(rule, "What is saved is not what comes back: {}.")
     _, _, what = finding.aspect.partition(": ")
-    if what.startswith("bytes/"):
+    if finding.aspect.startswith("types: "):
+        sentence = _ANSWER
+    elif what.startswith("bytes/"):
         sentence = _DENSE
     elif "__metadata__" in what:
         sentence = _MISREAD["metadata"]

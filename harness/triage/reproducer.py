@@ -42,6 +42,7 @@ _SHOULD = {
 # Of programs, by oracle.
 _PROGRAM_SHOULD = {
     "roundtrip": "what is saved is what comes back, in equal bytes each time; or it is refused with a documented error",
+    "torch_roundtrip": "what is saved is what comes back, as the documentation says, or it is refused with a documented error",
     "numpy": "each call gives what numpy gives of the whole array, or is refused with SafetensorError",
     "parallel": "each rank gets its part of the tensor, and the parts put together are the whole",
     "quantized": "the bytes that went in come out, and what disagrees with its own bytes is refused",
@@ -132,6 +133,8 @@ def _check_of_calls(crash: Crash, check: str, wrong: str) -> str:
         return check
     if crash.oracle in _COMPARED:
         return _COMPARED[crash.oracle]
+    if crash.rule == "device.accepted":
+        return "taken"
     if wrong == REJECT:
         return "refused" if crash.rule == "refused" else check
     return "compare"

@@ -32,7 +32,9 @@ def severity(kind: str, rule: str, aspect: str) -> str:
         return DENIAL
     if kind == "contract":
         return WRONG_EXCEPTION
-    if rule in ("resaved.refused", "device.refused") or aspect.startswith(("outcome:", "tensor:")):
+    if rule in ("resaved.refused", "device.refused", "torch.refused", "torch.unread") or aspect.startswith(
+        ("outcome:", "tensor:")
+    ):
         return STRICTNESS
     if kind == "roundtrip":
         return WRONG_DATA
