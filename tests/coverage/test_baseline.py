@@ -41,8 +41,8 @@ def test_the_core_and_the_python_layer_are_reached(found: Coverage):
     assert files["safetensors/src/slice.rs"] >= 97
     assert files["safetensors/numpy.py"] >= 90
     if not base.missing(base.get("torch")):
-        assert files["bindings/python/src/lib.rs"] >= 49
-        assert files["safetensors/torch.py"] >= 50
+        assert files["bindings/python/src/lib.rs"] >= 49.5
+        assert files["safetensors/torch.py"] >= 90
 
 
 def test_what_is_written_is_read_back_and_losses_are_told(found: Coverage, tmp_path: Path):
