@@ -13,32 +13,24 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from harness.observation import NOT_READ, Event, Observation, Reading, Run, Trace, attempt, observe
+from harness.observation import Event, Observation, Run, Trace, attempt, observe
 from harness.programs import arrays, sources
 from harness.programs.device import FILE, VOCABULARY, Call, decode
-from harness.programs.mutate import StepMutator
-from harness.programs.steps import STEP
+from harness.targets.program import ProgramTarget
 
 
-class Device:
+class Device(ProgramTarget):
     """What is done with ``device=...``."""
 
     name = "device"
     description = (
         "safe_open(..., device=...) for numpy and torch, safetensors.torch.load_file(..., device=...), by programs"
     )
-    max_len = VOCABULARY.max_len
     memory_mb = 4096
-    uses_parser = True
-    judged = False
-    unit = STEP
     vocabulary = VOCABULARY
     oracles = ("device",)
     packages = ("torch",)
     extra = "torch"
-
-    def __init__(self) -> None:
-        self.mutate = StepMutator(VOCABULARY)
 
     def note(self) -> str:
         """What cannot be driven here: "" where there is a CUDA device and a torch to use it."""
@@ -58,10 +50,6 @@ class Device:
         """Prepare to run programs."""
         assert safetensors is not None
         return _Runner(safetensors).run
-
-    def reading(self, value: Any) -> Reading:
-        """Programs have no reading: their oracles look at the trace."""
-        return Reading(tensors=[], metadata=NOT_READ)
 
     def features(self, observation: Observation) -> Iterable[Hashable]:
         """Which words ended how, in which call."""

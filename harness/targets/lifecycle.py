@@ -18,11 +18,9 @@ import numpy
 
 from harness.observation import (
     ACCEPT,
-    NOT_READ,
     REJECT,
     Event,
     Observation,
-    Reading,
     Run,
     Trace,
     classify,
@@ -33,35 +31,23 @@ from harness.programs import lifecycle_kit as kit
 from harness.programs import lifecycle_sources, progress
 from harness.programs.lifecycle import PATHS, VOCABULARY, decode
 from harness.programs.lifecycle_model import ANY, REFUSED, TYPE, UNKNOWN, VALUE, Call, value
-from harness.programs.mutate import StepMutator
-from harness.programs.steps import STEP, Step
+from harness.programs.steps import Step
 from harness.targets import scratch
+from harness.targets.program import ProgramTarget
 
 
-class Lifecycle:
+class Lifecycle(ProgramTarget):
     """Sequences of calls on several handles and files, held against a model of what each should give."""
 
     name = "lifecycle"
     description = "open, read, close, read again, replace, cut, two threads, fork, copies of errors, by programs"
-    max_len = VOCABULARY.max_len
-    memory_mb = 512
-    uses_parser = True
-    judged = False
-    unit = STEP
     vocabulary = VOCABULARY
     oracles = ("lifecycle",)
-
-    def __init__(self) -> None:
-        self.mutate = StepMutator(VOCABULARY)
 
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to run programs, in a folder in memory of this process."""
         assert safetensors is not None
         return _Runner(safetensors).run
-
-    def reading(self, value: Any) -> Reading:
-        """Programs have no reading: their oracles look at the trace."""
-        return Reading(tensors=[], metadata=NOT_READ)
 
     def hazard(self, data: bytes) -> str:
         """The signal, and the call, that a program may well die of by the model; "" for none."""

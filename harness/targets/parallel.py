@@ -9,40 +9,27 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
-from harness.observation import ACCEPT, NOT_READ, REJECT, Event, Observation, Reading, Run, Trace, classify, observe
+from harness.observation import ACCEPT, REJECT, Event, Observation, Run, Trace, classify, observe
 from harness.programs import arrays, parallel_source
-from harness.programs.mutate import StepMutator
 from harness.programs.parallel import VOCABULARY, Call, Program, decode
-from harness.programs.steps import STEP
+from harness.targets.program import ProgramTarget
 
 #: Sets of handles that stay open, by content and backends.
 _OPEN = 1024
 
 
-class Parallel:
+class Parallel(ProgramTarget):
     """Parts of tensors by rank and world size, layers by stage: put together they are the whole."""
 
     name = "parallel"
     description = "get_slice(name)[start:stop] and get_tensor as parallel loaders call them, rank by rank, by programs"
-    max_len = VOCABULARY.max_len
-    memory_mb = 512
-    uses_parser = True
-    judged = False
-    unit = STEP
     vocabulary = VOCABULARY
     oracles = ("parallel",)
-
-    def __init__(self) -> None:
-        self.mutate = StepMutator(VOCABULARY)
 
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to run programs; each part that a rank takes is an event."""
         assert safetensors is not None
         return _Runner(safetensors).run
-
-    def reading(self, value: Any) -> Reading:
-        """Programs have no reading: their oracle looks at the trace."""
-        return Reading(tensors=[], metadata=NOT_READ)
 
     def features(self, observation: Observation) -> Iterable[Hashable]:
         """Which split of which rank and dtype ended how, and where the parts lay."""

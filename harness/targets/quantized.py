@@ -14,11 +14,9 @@ import numpy
 
 from harness.observation import (
     ACCEPT,
-    NOT_READ,
     REJECT,
     Event,
     Observation,
-    Reading,
     Run,
     Trace,
     attempt,
@@ -26,9 +24,8 @@ from harness.observation import (
     observe,
 )
 from harness.programs import quantized_source
-from harness.programs.mutate import StepMutator
 from harness.programs.quantized import LENT, VOCABULARY, Call, Held, Program, decode, file
-from harness.programs.steps import STEP
+from harness.targets.program import ProgramTarget
 
 #: Files that stay open, by content and backend.
 _OPEN = 1024
@@ -36,30 +33,18 @@ _OPENING = Call("safe_open", -1)
 _BYTE = numpy.dtype("uint8")
 
 
-class Quantized:
+class Quantized(ProgramTarget):
     """Bytes in, the same bytes out, whatever the dtype; parts of sub-byte tensors right or refused."""
 
     name = "quantized"
     description = "deserialize and safe_open on FP8, block-scaled, F4, F6, GPTQ and AWQ groups of tensors, by programs"
-    max_len = VOCABULARY.max_len
-    memory_mb = 512
-    uses_parser = True
-    judged = False
-    unit = STEP
     vocabulary = VOCABULARY
     oracles = ("quantized",)
-
-    def __init__(self) -> None:
-        self.mutate = StepMutator(VOCABULARY)
 
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to run programs: a file that is to be refused is opened and deserialised, and nothing else."""
         assert safetensors is not None
         return _Runner(safetensors).run
-
-    def reading(self, value: Any) -> Reading:
-        """Programs have no reading: their oracle looks at the trace."""
-        return Reading(tensors=[], metadata=NOT_READ)
 
     def features(self, observation: Observation) -> Iterable[Hashable]:
         """Which call on which dtype, rank and kind of part ended how; and what was made wrong, with what answer."""

@@ -14,41 +14,29 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
 
-from harness.observation import NOT_READ, Event, Observation, Reading, Run, Trace, attempt, observe
+from harness.observation import Event, Observation, Run, Trace, attempt, observe
 from harness.programs import arrays, shards_source
-from harness.programs.mutate import StepMutator
 from harness.programs.shards import OUTSIDE, OUTSIDE_TENSORS, VOCABULARY, Program, decode
 from harness.programs.shards_reader import BadIndex, read_sharded
-from harness.programs.steps import STEP
+from harness.targets.program import ProgramTarget
 
 
-class Shards:
+class Shards(ProgramTarget):
     """A folder per program, read by our own reader over ``safe_open``, and by huggingface_hub's where it is installed."""
 
     name = "shards"
     description = "model.safetensors.index.json and its shards: safe_open by the index, and huggingface_hub's readers"
-    max_len = VOCABULARY.max_len
     # torch, where huggingface_hub's loader needs it.
     memory_mb = 2048
-    uses_parser = True
-    judged = False
-    unit = STEP
     vocabulary = VOCABULARY
     oracles = ("shards",)
     #: Reported there, and never filed here.
     others: ClassVar[dict[str, str]] = {"huggingface_hub": "hub."}
 
-    def __init__(self) -> None:
-        self.mutate = StepMutator(VOCABULARY)
-
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to run programs; huggingface_hub's loader takes part where torch is installed as well."""
         assert safetensors is not None
         return _Runner(safetensors).run
-
-    def reading(self, value: Any) -> Reading:
-        """Programs have no reading: their oracle looks at the trace."""
-        return Reading(tensors=[], metadata=NOT_READ)
 
     def features(self, observation: Observation) -> Iterable[Hashable]:
         """What was wrong with the folder, and how each reader took it."""

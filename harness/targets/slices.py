@@ -10,11 +10,9 @@ from typing import Any
 
 from harness.observation import (
     ACCEPT,
-    NOT_READ,
     REJECT,
     Event,
     Observation,
-    Reading,
     Run,
     Trace,
     attempt,
@@ -22,38 +20,26 @@ from harness.observation import (
     observe,
 )
 from harness.programs import arrays, progress, sources
-from harness.programs.mutate import StepMutator
 from harness.programs.slices import VOCABULARY, Call, Program, decode, wide
-from harness.programs.steps import STEP, Step
+from harness.programs.steps import Step
+from harness.targets.program import ProgramTarget
 
 #: Files that stay open, by content and backend: what is tested is reading them, and opening is another target's matter.
 _OPEN = 2048
 
 
-class Slices:
+class Slices(ProgramTarget):
     """Parts of tensors, compared with numpy's parts of the same arrays."""
 
     name = "slices"
     description = "safe_open(...).get_slice(name)[index], get_shape, get_dtype, get_tensor(s), by programs"
-    max_len = VOCABULARY.max_len
-    memory_mb = 512
-    uses_parser = True
-    judged = False
-    unit = STEP
     vocabulary = VOCABULARY
     oracles = ("numpy",)
-
-    def __init__(self) -> None:
-        self.mutate = StepMutator(VOCABULARY)
 
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to run programs."""
         assert safetensors is not None
         return _Runner(safetensors).run
-
-    def reading(self, value: Any) -> Reading:
-        """Programs have no reading: their oracles look at the trace."""
-        return Reading(tensors=[], metadata=NOT_READ)
 
     def features(self, observation: Observation) -> Iterable[Hashable]:
         """Which kinds of subscripts ended how, on which rank and dtype; and which call followed which, with what end."""

@@ -18,12 +18,10 @@ import numpy
 from harness.errors import HarnessError
 from harness.observation import (
     ACCEPT,
-    NOT_READ,
     RAISE,
     REJECT,
     Event,
     Observation,
-    Reading,
     Run,
     Trace,
     attempt,
@@ -31,10 +29,10 @@ from harness.observation import (
     observe,
 )
 from harness.programs import torch_source as sources
-from harness.programs.mutate import StepMutator
-from harness.programs.steps import STEP, Step
+from harness.programs.steps import Step
 from harness.programs.torch_writers import ANNOUNCED, VOCABULARY, WRITES, Call, Program, Things, decode
 from harness.targets import scratch
+from harness.targets.program import ProgramTarget
 
 #: The reader that other calls begin with.
 _READER = {"load_model": "load_file", "resave": "load"}
@@ -42,16 +40,12 @@ _READER = {"load_model": "load_file", "resave": "load"}
 REPEATS = 6
 
 
-class TorchWriters:
+class TorchWriters(ProgramTarget):
     """Written by one function of ``safetensors.torch`` and read by another, from tensors of which the program knows all."""
 
     name = "torch_writers"
     description = "safetensors.torch: save, save_file, save_model, and load, load_file, load_model of it, by programs"
-    max_len = VOCABULARY.max_len
     memory_mb = 2048
-    uses_parser = True
-    judged = False
-    unit = STEP
     vocabulary = VOCABULARY
     oracles = ("torch_roundtrip",)
     needs = ("torch",)
@@ -59,9 +53,6 @@ class TorchWriters:
     extra = "torch"
     core = "torch"
     timeout_s = 30.0
-
-    def __init__(self) -> None:
-        self.mutate = StepMutator(VOCABULARY)
 
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to run programs. Raises HarnessError where torch is there and does not work."""
@@ -71,10 +62,6 @@ class TorchWriters:
         except Exception as error:
             words = f"safetensors.torch cannot be used with this torch: {describe(error)}"
             raise HarnessError(words, hint="try: python -c 'import safetensors.torch'") from error
-
-    def reading(self, value: Any) -> Reading:
-        """Programs have no reading: their oracle looks at the trace."""
-        return Reading(tensors=[], metadata=NOT_READ)
 
     def features(self, observation: Observation) -> Iterable[Hashable]:
         """Which call followed which, with what end, on what kinds of tensors."""

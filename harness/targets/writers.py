@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy
 
-from harness.observation import ACCEPT, NOT_READ, REJECT, Event, Observation, Reading, Run, Trace, attempt, observe
+from harness.observation import ACCEPT, REJECT, Event, Observation, Run, Trace, attempt, observe
 from harness.programs import writer_sources as sources
 from harness.programs import writers
 from harness.programs.arrays import NUMPY_NAMES
-from harness.programs.mutate import StepMutator
-from harness.programs.steps import STEP, Step
+from harness.programs.steps import Step
 from harness.programs.writers import TO_FILE, VOCABULARY, WRITES, Call, Died, Program, decode
+from harness.targets.program import ProgramTarget
 from harness.targets.writer_files import Files
 
 #: Bytes are compared with those of this many more calls where their order could be chance: two entries of a hash table
@@ -25,30 +25,18 @@ from harness.targets.writer_files import Files
 REPEATS = 32
 
 
-class Writers:
+class Writers(ProgramTarget):
     """What people save, and what they get back."""
 
     name = "writers"
     description = "numpy's save and save_file, serialize, serialize_file, and reading back, by programs"
-    max_len = VOCABULARY.max_len
-    memory_mb = 512
-    uses_parser = True
-    judged = False
-    unit = STEP
     vocabulary = VOCABULARY
     oracles = ("roundtrip",)
-
-    def __init__(self) -> None:
-        self.mutate = StepMutator(VOCABULARY)
 
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to run programs."""
         assert safetensors is not None
         return _Runner(safetensors).run
-
-    def reading(self, value: Any) -> Reading:
-        """Programs have no reading: their oracles look at the trace."""
-        return Reading(tensors=[], metadata=NOT_READ)
 
     def features(self, observation: Observation) -> Iterable[Hashable]:
         """Which call followed which, with what end; what was in it that is odd; dtypes, ranks and layouts that were written."""
