@@ -93,8 +93,8 @@ def test_what_is_kept_is_found(
 def test_memory_that_only_the_c_library_knows_of(safetensors: ModuleType):
     honest = Deserialize().open(safetensors)
     # Room for the addresses beforehand: the list that holds them must not grow meanwhile.
-    LOST[:] = [0] * 2000
-    at = iter(range(2000))
+    LOST[:] = [0] * 4000
+    at = iter(range(4000))
     allocate = ctypes.CDLL(None).malloc
     allocate.restype = ctypes.c_size_t
 
