@@ -15,7 +15,7 @@ from harness.programs.parallel import VOCABULARY, Call, Program, decode
 from harness.targets.program import ProgramTarget
 
 #: Sets of handles that stay open, by content and backends.
-_OPEN = 1024
+_OPEN = 256
 
 
 class Parallel(ProgramTarget):

@@ -28,7 +28,7 @@ from harness.programs.quantized import LENT, VOCABULARY, Call, Held, Program, de
 from harness.targets.program import ProgramTarget
 
 #: Files that stay open, by content and backend.
-_OPEN = 1024
+_OPEN = 256
 _OPENING = Call("safe_open", -1)
 _BYTE = numpy.dtype("uint8")
 

@@ -25,7 +25,7 @@ from harness.programs.steps import Step
 from harness.targets.program import ProgramTarget
 
 #: Files that stay open, by content and backend: what is tested is reading them, and opening is another target's matter.
-_OPEN = 2048
+_OPEN = 256
 
 
 class Slices(ProgramTarget):

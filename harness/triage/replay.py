@@ -180,12 +180,14 @@ class Replayer:
         assert child.stdout is not None
         descriptor = child.stdout.fileno()
         deadline = time.monotonic() + seconds
+        # Not select(): it takes no descriptor past 1023, and whoever calls us may hold many.
+        waiting = select.poll()
+        waiting.register(descriptor, select.POLLIN)
         while True:
             left = deadline - time.monotonic()
             if left <= 0:
                 return None
-            ready, _, _ = select.select([descriptor], [], [], left)
-            if ready:
+            if waiting.poll(left * 1000):
                 return wire.receive(descriptor)
 
     def _said(self) -> bytes:
