@@ -7,6 +7,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from harness.errors import HarnessError
+
 
 def write_atomic(path: Path, data: bytes | str) -> None:
     """Write ``data`` to ``path`` through a temporary file in the same folder and a rename.
@@ -27,3 +29,13 @@ def write_atomic(path: Path, data: bytes | str) -> None:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def write_named(path: Path, text: str) -> None:
+    """:func:`write_atomic` to a file that a person named. Raises HarnessError when it cannot be written."""
+    try:
+        write_atomic(path, text)
+    except OSError as error:
+        raise HarnessError(
+            f"cannot write {path}: {error.strerror}", hint="name a file in a folder that exists"
+        ) from error

@@ -16,7 +16,7 @@ from harness.coverage import outputs
 from harness.coverage.collect import Coverage, collect
 from harness.coverage.model import Tally
 from harness.errors import HarnessError
-from harness.files import write_atomic
+from harness.files import write_named
 from harness.parsers import build, registry
 from harness.parsers.registry import Parser
 from harness.targets import base
@@ -64,7 +64,7 @@ def command(
     found = collect(parser, inputs)
     page = outputs.write(found, folder or paths.build_dir() / "coverage")
     if lcov is not None:
-        _write(lcov, outputs.as_lcov(found))
+        write_named(lcov, outputs.as_lcov(found))
     if write_baseline:
         reference.write(paths.corpus_dir() / reference.NAME, found)
     lost = reference.losses(found, wanted) if wanted is not None else []
@@ -113,15 +113,6 @@ def _inputs(chosen: tuple[str, ...], campaign: Path | None, console: Console) ->
             hint="harness corpus import FILE... adds some; --campaign DIR replays what a campaign kept",
         )
     return inputs
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        write_atomic(path, text)
-    except OSError as error:
-        raise HarnessError(
-            f"cannot write {path}: {error.strerror}", hint="name a file in a folder that exists"
-        ) from error
 
 
 def _print(found: Coverage, console: Console) -> None:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from harness.errors import HarnessError
-from harness.files import write_atomic
+from harness.files import write_named
 from harness.report import defects
 
 
@@ -28,11 +27,6 @@ def command(place: Path | None) -> int:
     if place is None:
         click.echo(text, nl=False)
         return 0
-    try:
-        write_atomic(place, text)
-    except OSError as error:
-        raise HarnessError(
-            f"cannot write {place}: {error.strerror}", hint="name a file in a folder that exists"
-        ) from error
+    write_named(place, text)
     click.echo(f"{place}: {text.count(chr(10) + '### ')} defects")
     return 0

@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.coverage.collect import Coverage
 from harness.errors import HarnessError
-from harness.files import write_atomic
+from harness.files import write_named
 
 NAME = "coverage.toml"
 #: Regions that a target may have less than its baseline, and percent points that a file may.
@@ -46,12 +46,7 @@ def write(path: Path, found: Coverage) -> None:
         "[files]",
         *(f'"{name}" = {percent}' for name, percent in table["files"].items()),
     ]
-    try:
-        write_atomic(path, "\n".join(lines) + "\n")
-    except OSError as error:
-        raise HarnessError(
-            f"cannot write {path}: {error.strerror}", hint="name a file in a folder that exists"
-        ) from error
+    write_named(path, "\n".join(lines) + "\n")
 
 
 def read(path: Path) -> dict[str, Any]:
