@@ -25,10 +25,8 @@ LEVEL = 0.9
 """Of an interval: a twentieth lies on either side of it."""
 _DRAWS = 4000
 _SEED = 20240607
-#: The fit looks back over three doublings: what came first tells nothing of what comes next.
-_BACK = 8.0
 _WINDOWS = 12
-_EXPONENTS = numpy.linspace(-0.5, 4.0, 91)
+_EXPONENTS = numpy.linspace(-0.5, 4.0, 451)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +34,16 @@ class Shape:
     """What is known of a kind of species before a curve is seen.
 
     ``exponent`` and ``spread``: of the decay; ``cluster``: species that come together, mean of squares over mean; ``wander``: standard deviation
-    of the logarithm of the rate from one doubling to the next; ``least``: discoveries added to the count, so that none seen is not none to come.
+    of the logarithm of the rate from one doubling to the next; ``least``: discoveries added to the count, so that none seen is not none to come;
+    ``back``: how far the fit looks back, as a factor of executions: what came first tells nothing of what comes next.
     """
 
     exponent: float = 1.2
-    spread: float = 0.4
+    spread: float = 0.2
     cluster: float = 3.0
     wander: float = 0.25
     least: float = 0.5
+    back: float = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Model:
         at = numpy.asarray(executions, float)
         levels = numpy.asarray(known, float)
         self.executions = float(at[-1])
-        edges = _windows(at)
+        edges = _windows(at, self.shape.back)
         self._from = float(at[edges[0]])
         counts = numpy.diff(levels[edges])
         self.discovered = float(counts.sum())
@@ -131,6 +131,14 @@ class Model:
         """
         return min(1.0, float(numpy.quantile(self._means(more), 0.5 + LEVEL / 2)))
 
+    def until(self, chance: float) -> float:
+        """How many more executions there may be before :meth:`at_most` passes ``chance``; within 1 %, by bisection."""
+        low, high = 1e-3, 1e18
+        while high > 1.01 * low:
+            middle = (low * high) ** 0.5
+            low, high = (low, middle) if self.at_most(middle) > chance else (middle, high)
+        return low
+
     def left(self) -> Interval:
         """Species still to be expected: Chao's lower bound, from the curve (f1 over the exponent)."""
         singletons = self._scale * self.executions ** (1 - _EXPONENTS[self._drawn])
@@ -145,11 +153,11 @@ def _area(start: object, end: object, a: float) -> NDArray[numpy.float64]:
     return numpy.asarray((y ** (1 - a) - x ** (1 - a)) / (1 - a))
 
 
-def _windows(at: NDArray[numpy.float64]) -> NDArray[numpy.int64]:
+def _windows(at: NDArray[numpy.float64], back: float) -> NDArray[numpy.int64]:
     """Places of the curve that bound the windows of the fit, even in the logarithm of the executions."""
     last = len(at) - 1
     # One execution at least: an exponent above 1 has no area from nothing.
-    first = int(numpy.searchsorted(at, max(at[last] / _BACK, 1.0)))
+    first = int(numpy.searchsorted(at, max(at[last] / back, 1.0)))
     first = min(first, last - 1)
     marks = numpy.geomspace(at[first], at[last], _WINDOWS + 1)
     return numpy.unique(numpy.concatenate(([first], numpy.searchsorted(at, marks[1:-1]), [last])))
