@@ -3,9 +3,12 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from harness.ledger import records
+from harness.ledger.forecast import forecast
 from harness.report import gather
 from harness.report.gather import Campaign
 from harness.report.summary import MOST_BYTES, sparkline, summary
+from harness.report.text import inert
 from harness.triage import crashes
 
 
@@ -64,9 +67,15 @@ def test_the_picture_is_the_curve_of_the_ledger(hostile: Campaign):
     assert row[6].strip() == "▁█"
 
 
-def test_forecasts_stand_below_their_campaign(hostile: Campaign):
-    text = summary(gather.rows([hostile]), [hostile], lambda one: [f"{one.name}: twice the time brings <3 edges"])
-    assert "- hostile&#58; twice the time brings &#60;3 edges\n" in text
+def test_what_more_would_bring_stands_below_the_campaign_where_the_curve_tells(campaign: Campaign, hostile: Campaign):
+    (record,) = records.entries(campaign.folder)
+    told = forecast(record, "deserialize")
+    text = summary(gather.rows([campaign]), [campaign])
+    assert told is not None
+    for sentence in told.words():
+        assert inert(sentence, 1200) in text
+    # Two points tell nothing.
+    assert "What more of the same would bring" not in summary(gather.rows([hostile]), [hostile])
 
 
 def test_a_page_that_is_too_long_is_cut_at_a_line(hostile: Campaign):
