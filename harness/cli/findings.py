@@ -25,10 +25,13 @@ def command(campaign: Path | None, as_json: bool, strict: bool) -> int:
     rows = sorted(
         ((stored, known(stored.signature)) for stored in store.findings(folder)), key=lambda row: row[1] is not None
     )
+    ledger = store.sessions(folder)
+    counts = {stored.id: store.count(stored, ledger) for stored, _ in rows}
     if as_json:
-        click.echo(json.dumps([_as_json(stored, name) for stored, name in rows], indent=1))
+        told = [_as_json(stored, name) | {"count": counts[stored.id]} for stored, name in rows]
+        click.echo(json.dumps(told, indent=1))
     else:
-        _print(folder, rows)
+        _print(folder, rows, counts)
     new = any(name is None for _, name in rows)
     return int(new or (strict and any(store.is_open(stored.signature) for stored, _ in rows)))
 
@@ -45,17 +48,16 @@ def _as_json(stored: Stored, name: str | None) -> dict[str, Any]:
         "summary": stored.summary,
         "covered_by": name,
         "size": stored.size,
-        "count": stored.count,
         "parser": stored.parser,
     }
 
 
-def _print(folder: Path, rows: list[tuple[Stored, str | None]]) -> None:
+def _print(folder: Path, rows: list[tuple[Stored, str | None]], counts: dict[str, int]) -> None:
     new = [stored for stored, name in rows if name is None]
     click.echo(f"{len(rows)} findings in {folder}, {len(new)} of them new")
     for stored, name in rows:
         state = "new  " if name is None else "known"
-        times = "once" if stored.count == 1 else f"{stored.count} times"
+        times = "once" if counts[stored.id] == 1 else f"{counts[stored.id]} times"
         click.echo(f"  {state} {stored.id}  ({stored.target}, {stored.kind}, {stored.size} bytes, seen {times})")
         click.echo(f"        {stored.summary[:300]}")
     if new:

@@ -106,8 +106,14 @@ def _picture(campaign: Campaign, drives: dict[str, Drive]) -> str:
     seconds = float(session.get("seconds", 0))
     curves = [drive.curve for drive in drives.values() if drive.curve]
     if curves:
-        steps = [[(float(point["seconds"]), float(point.get("edges", 0))) for point in curve] for curve in curves]
-        return _chart("Edges reached, all targets", "edges", seconds, steps)
+        steps = [
+            [
+                (float(point["seconds"]), float(point.get("edges", 0)) - float(curve[0].get("edges", 0)))
+                for point in curve
+            ]
+            for curve in curves
+        ]
+        return _chart("Edges beyond what the seeds reach, all targets", "edges", seconds, steps)
     if not campaign.findings or not seconds:
         return ""
     began = session.get("started", "")
