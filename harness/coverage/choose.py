@@ -79,7 +79,7 @@ class _Chooser:
             self._reached.add(spread)
         self._bits = [bits or 0 for bits in self._reached.bits]
         self._all = union(self._bits)
-        self._code = self._reached.mask(*CODE)
+        self._code = self._reached.mask(*CODE) & self._all
         self._wanted = self._all if terms.by == "all" else self._code
 
     def choose(self) -> Choice:
@@ -99,7 +99,7 @@ class _Chooser:
         return Choice(
             sorted(chosen),
             self._dead,
-            (self._all & self._wanted).bit_count(),
+            self._wanted.bit_count(),
             missing.bit_count(),
             (missing & self._code).bit_count(),
             measured,
