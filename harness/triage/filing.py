@@ -75,7 +75,7 @@ def smallest(parser: Parser | None, target: str, sig: str, data: bytes, progress
     chosen = target_named(target)
     words = base.vocabulary(chosen)
     kills = parts(sig).kind in ("crash", "memory")
-    with Replayer(parser, target, relations=_needs_relations(sig), forks=kills) as replayer:
+    with Replayer(parser, target, relations=needs_relations(sig), forks=kills) as replayer:
         keep: Keep = lambda candidate: sig in replayer.run(candidate).signatures  # noqa: E731
         if words is not None:
             # Hypothesis knows how to make a program simple; that nothing more can go is for our own passes to see to.
@@ -83,7 +83,8 @@ def smallest(parser: Parser | None, target: str, sig: str, data: bytes, progress
         return minimize(data, keep, unit=base.unit(chosen), progress=progress)
 
 
-def _needs_relations(sig: str) -> bool:
+def needs_relations(sig: str) -> bool:
+    """Whether only the costly oracles (:class:`Replayer`) can find it: other spellings, or many runs."""
     return parts(sig).rule.startswith(("metamorphic.", "leaks."))
 
 
