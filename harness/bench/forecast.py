@@ -32,12 +32,13 @@ def record(
 
 
 def halves(curve: Sequence[Point]) -> tuple[Sequence[Point], Point] | None:
-    """The points up to half of the executions, and the last point; None where the curve is too short for it."""
+    """The points up to half of the executions, and the last point; None where the curve has too few points or none near it."""
     if len(curve) < _LEAST:
         return None
     half = curve[-1].executions / 2
     at = min(range(len(curve)), key=lambda place: abs(curve[place].executions - half))
-    return (curve[: at + 1], curve[-1]) if _LEAST // 2 <= at + 1 < len(curve) else None
+    near = 0.8 * half <= curve[at].executions <= 1.2 * half
+    return (curve[: at + 1], curve[-1]) if near and at + 1 >= _LEAST // 2 else None
 
 
 def validate(folders: Sequence[Path]) -> dict[str, Any]:

@@ -93,11 +93,6 @@ class Counts:
         for key, count in other.features.items():
             self.features[key] = self.features.get(key, 0) + count
 
-    def brief(self) -> dict[str, int]:
-        """For a point of the curve: executions sampled, edges touched once and twice."""
-        once, twice = (int(numpy.count_nonzero(self.edges == times)) for times in (1, 2))
-        return {"sampled": self.sampled, "singletons": once, "doubletons": twice}
-
     def summary(self) -> dict[str, dict[str, Any]]:
         """For the ledger: by kind of species, the frequency counts; kinds of which nothing was seen are left out."""
         kinds = {"edges": self.edges, "semantic": numpy.array([*self.features.values()], numpy.uint32)}

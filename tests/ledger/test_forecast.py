@@ -120,6 +120,7 @@ def test_returns_that_do_not_diminish_are_said_to_and_too_few_are_not_judged() -
     assert still_rising(at, [done // 50 for done in at], 1.0) == "do not diminish yet"
     assert still_rising(at, [min(done, 3000) // 20 for done in at], 1.0) == "diminish"
     assert still_rising(at, [7 for _ in at], 1.0) == "too few to tell"
+    assert still_rising([1, 2, 10_000], [0, 1, 500], 1.0) == "too few to tell"
     # The same numbers in large clusters say less.
     assert still_rising(at, [min(done, 3000) // 20 for done in at], 40.0) == "too few to tell"
 
