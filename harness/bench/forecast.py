@@ -75,7 +75,7 @@ def _summed(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         "campaigns": len(rows),
         "inside": sum(row["inside"] for row in rows),
-        "median_width": median(row["width"] for row in rows),
+        "median_width": round(median(row["width"] for row in rows), 2),
     }
 
 

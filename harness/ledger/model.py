@@ -77,11 +77,10 @@ class Model:
         levels = numpy.asarray(known, float)
         self.executions = float(at[-1])
         edges = _windows(at, self.shape.back)
-        self._from = float(at[edges[0]])
         counts = numpy.diff(levels[edges])
         self.discovered = float(counts.sum())
         # Chance of each window under each exponent, given that a discovery fell into one of them.
-        areas = numpy.array([_area(at[edges[:-1]], at[edges[1:]], a) for a in _EXPONENTS])
+        areas = _area(at[edges[:-1]], at[edges[1:]])
         self._whole = areas.sum(axis=1)
         likelihood = numpy.log(areas / self._whole[:, None]) @ counts / self.shape.cluster
         prior = -0.5 * ((_EXPONENTS - self.shape.exponent) / self.shape.spread) ** 2
@@ -105,7 +104,8 @@ class Model:
 
     def _means(self, more: float) -> NDArray[numpy.float64]:
         """Draws of how many new species ``more`` executions are expected to bring."""
-        area = numpy.array([_area(self.executions, self.executions + more, a) for a in _EXPONENTS])
+        now = numpy.array([self.executions])
+        area = _area(now, now + more)[:, 0]
         doublings = numpy.log2(1 + more / self.executions)
         wander = self.shape.wander * numpy.sqrt(max(doublings, 0.05))
         drift: NDArray[numpy.float64] = self._scale * area[self._drawn] * numpy.exp(wander * self._normal)
@@ -145,12 +145,12 @@ class Model:
         return _interval(singletons / numpy.maximum(_EXPONENTS[self._drawn], 0.25))
 
 
-def _area(start: object, end: object, a: float) -> NDArray[numpy.float64]:
-    """Integral of n**-a."""
-    x, y = numpy.asarray(start, float), numpy.asarray(end, float)
-    if abs(a - 1) < 1e-9:
-        return numpy.asarray(numpy.log(y / x))
-    return numpy.asarray((y ** (1 - a) - x ** (1 - a)) / (1 - a))
+def _area(start: NDArray[numpy.float64], end: NDArray[numpy.float64]) -> NDArray[numpy.float64]:
+    """Integral of n**-a from ``start`` to ``end``, a row for each exponent a."""
+    power = 1 - _EXPONENTS[:, None]
+    flat = numpy.abs(power) < 1e-9
+    divisor = numpy.where(flat, 1.0, power)
+    return numpy.asarray(numpy.where(flat, numpy.log(end / start), (end**power - start**power) / divisor))
 
 
 def _windows(at: NDArray[numpy.float64], back: float) -> NDArray[numpy.int64]:
