@@ -245,6 +245,7 @@ def known(signature: str) -> str | None:
     """What covers a signature: the id of its folder in crashes/, ``verdict:NAME`` of a rule, or None.
 
     A loader stands on a reader that is a target of its own: what is filed of that reader is known of the loader, too.
+    So does one whose module hands what it has to ``safetensors.numpy`` and takes from there.
     """
     crash = _filed(signature)
     if crash is not None:
@@ -260,20 +261,20 @@ def is_open(signature: str) -> bool:
 
 
 def _filed(signature: str) -> crashes.Crash | None:
-    """The folder of a signature; else that of the same defect in the reader that its target stands on."""
+    """The folder of a signature; else that of the same defect in what its target stands on."""
     crash = crashes.find(signature)
     if crash is not None:
         return crash
     found = parts(signature)
     try:
-        core, calls = base.core(base.get(found.target))
+        below, calls = base.core(base.get(found.target))
     except HarnessError:  # a target of a package that is not installed
         return None
-    if not core:
-        return None
     call, _, words = found.aspect.partition(": ")
-    aspect = words if call in calls else found.aspect
-    return crashes.find(f"{core}|{found.kind}|{found.rule}|{aspect}")
+    # A target of one call names none in what it says; one with the same calls names the same.
+    aspects = dict.fromkeys((words if call in calls else found.aspect, found.aspect))
+    names = (f"{name}|{found.kind}|{found.rule}|{aspect}" for name in below for aspect in aspects)
+    return next(filter(None, map(crashes.find, names)), None)
 
 
 def campaigns() -> list[Path]:
