@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,9 @@ def command(campaign: Path | None, as_json: bool, strict: bool, other: str | Non
         raise HarnessError("--strict and --against exclude each other", hint="old defects count, or they do not")
     base = None if other is None else registry.find(other)
     folder = store.campaign_at(campaign)
-    rows = sorted(
-        ((stored, known(stored.signature)) for stored in store.findings(folder)), key=lambda row: row[1] is not None
-    )
+    ledger = store.sessions(folder)
+    found = [replace(stored, count=store.count(stored, ledger)) for stored in store.findings(folder)]
+    rows = sorted(((stored, known(stored.signature)) for stored in found), key=lambda row: row[1] is not None)
     unknown = [stored for stored, name in rows if name is None]
     states = {} if base is None else {stored.id: state for stored, state in against.compare(unknown, base)}
     if as_json:

@@ -98,6 +98,8 @@ class Progress:
         self.findings: dict[str, dict[str, Any]] = {}
         self.targets: dict[str, TargetProgress] = {}
         self._done: list[WorkerProcess] = []
+        #: The workers that run now.
+        self.active: list[WorkerProcess] = []
         self._discovery = Discovery(names)
 
     @property
@@ -125,6 +127,7 @@ class Progress:
 
     def update(self, active: list[WorkerProcess]) -> None:
         """Sum up ended and running workers."""
+        self.active = list(active)
         figures: dict[str, TargetProgress] = {name: TargetProgress() for name in self.names}
         findings: dict[str, dict[str, Any]] = {}
         for worker in (*self._done, *active):

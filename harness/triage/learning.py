@@ -157,7 +157,7 @@ def _name(sig: str, taken: set[str]) -> str:
 
 def covers(rule: Rule, sig: str) -> bool:
     """Whether a rule covers a signature, or the same defect in the reader that its target stands on."""
-    return rule.matches(sig) or bool((below := store.in_reader(sig)) and rule.matches(below))
+    return any(map(rule.matches, (sig, *store.in_readers(sig))))
 
 
 def matches(chosen: Sequence[Rule], campaigns: Iterable[Path]) -> list[Matches]:

@@ -272,6 +272,7 @@ def known(signature: str) -> str | None:
     """What covers a signature: the id of its folder in crashes/, ``verdict:NAME`` of a rule, or None.
 
     A loader stands on a reader that is a target of its own: what is known of that reader is known of the loader, too.
+    So does one whose module hands what it has to ``safetensors.numpy`` and takes from there.
     """
     crash = filed(signature)
     if crash is not None:
@@ -287,41 +288,34 @@ def is_open(signature: str) -> bool:
 
 
 def filed(signature: str) -> crashes.Crash | None:
-    """The folder of a signature; else that of the same defect in the reader that its target stands on."""
-    crash = crashes.find(signature)
-    if crash is not None:
-        return crash
-    below = in_reader(signature)
-    return crashes.find(below) if below else None
+    """The folder of a signature; else that of the same defect in what its target stands on."""
+    names = (signature, *in_readers(signature))
+    return next(filter(None, map(crashes.find, names)), None)
 
 
 def verdict(signature: str) -> verdicts.Rule | None:
-    """The rule that covers a signature, or the same defect in the reader that its target stands on."""
-    rule = verdicts.match(signature)
-    if rule is not None:
-        return rule
-    below = in_reader(signature)
-    return verdicts.match(below) if below else None
+    """The rule that covers a signature, or the same defect in what its target stands on."""
+    names = (signature, *in_readers(signature))
+    return next(filter(None, map(verdicts.match, names)), None)
 
 
-def in_reader(signature: str) -> str:
-    """The signature of the same defect in the reader that the target stands on; "" where it stands on none."""
+def in_readers(signature: str) -> tuple[str, ...]:
+    """The signatures of the same defect in what the target stands on; none where it stands on nothing."""
     found = parts(signature)
-    core, calls = _reader(found.target)
-    if not core:
-        return ""
+    below, calls = _reader(found.target)
     call, _, words = found.aspect.partition(": ")
-    aspect = words if call in calls else found.aspect
-    return f"{core}|{found.kind}|{found.rule}|{aspect}"
+    # A target of one call names none in what it says; one with the same calls names the same.
+    aspects = dict.fromkeys((words if call in calls else found.aspect, found.aspect))
+    return tuple(f"{name}|{found.kind}|{found.rule}|{aspect}" for name in below for aspect in aspects)
 
 
 @functools.cache
-def _reader(target: str) -> tuple[str, tuple[str, ...]]:
-    """The reader that a target stands on, and its own calls. Kept: of a name that is none of ours all packages are asked."""
+def _reader(target: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What a target stands on, and its own calls. Kept: of a name that is none of ours all packages are asked."""
     try:
         return base.core(base.get(target))
     except HarnessError:  # a target of a package that is not installed
-        return "", ()
+        return (), ()
 
 
 def campaigns() -> list[Path]:

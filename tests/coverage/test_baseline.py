@@ -64,6 +64,8 @@ def test_what_is_written_is_read_back_and_losses_are_told(found: Coverage, tmp_p
     wanted["targets"]["absent"] = 5
     (lost,) = baseline.losses(found, wanted)
     assert lost.startswith("target deserialize reaches")
+    wanted["reach"]["deserialize"]["safetensors/absent.py"] = 1
+    assert baseline.losses(found, wanted) == []
     del wanted["targets"]["absent"]
     assert len(baseline.losses(found, wanted)) == 2
 
@@ -84,4 +86,4 @@ def test_a_missing_baseline_says_how_to_make_it(tmp_path: Path):
 
 def test_another_release_is_not_compared(found: Coverage):
     with pytest.raises(HarnessError, match=r"of release 0\.1"):
-        baseline.losses(found, {"release": "0.1", "targets": {}, "files": {}})
+        baseline.losses(found, {"release": "0.1", "targets": {}, "files": {}, "reach": {}})
