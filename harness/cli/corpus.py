@@ -293,7 +293,8 @@ def _remarks(change: Change) -> Iterator[str]:
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE|DIR...")
 @_target
 @_corpus
-def import_files(files: tuple[Path, ...], chosen: tuple[str, ...], corpus: Path | None) -> None:
+@_json
+def import_files(files: tuple[Path, ...], chosen: tuple[str, ...], corpus: Path | None, as_json: bool) -> None:
     """Add safetensors files of your own as seeds; they are copied, tensors and all.
 
     \b
@@ -303,7 +304,10 @@ def import_files(files: tuple[Path, ...], chosen: tuple[str, ...], corpus: Path 
     added, skipped = intake.import_files(folder, _chosen(chosen, intake.file_targets()), files)
     for path, reason in skipped:
         click.echo(f"skipped {path}: {reason}", err=True)
-    for target, count in added.items():
+    for target, count in added.items() if not as_json else ():
         click.echo(f"{target}: {count} new")
+    if as_json:
+        told = {"new": added, "skipped": [{"file": str(path), "reason": reason} for path, reason in skipped]}
+        click.echo(json.dumps(told, indent=1))
     if not any(added.values()) and skipped:
         raise HarnessError("nothing was imported", hint="seeds are small files; the header is what matters")

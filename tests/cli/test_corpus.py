@@ -196,7 +196,9 @@ def test_import(tmp_path):
     provenance = corpus_store.read_provenance(corpus / "safe_open")
     assert provenance[corpus_store.sha1(ONE)] == Provenance("import", "good.safetensors")
     # Importing again changes nothing.
-    assert "model: 0 new" in run("import", models / "good.safetensors", "--corpus", corpus, "--target", "model").stdout
+    again = ("import", models / "good.safetensors", "--corpus", corpus, "--target", "model")
+    assert "model: 0 new" in run(*again).stdout
+    assert json.loads(run(*again, "--json").stdout) == {"new": {"model": 0}, "skipped": []}
 
 
 def test_import_what_is_not_there(tmp_path):
