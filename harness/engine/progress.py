@@ -100,7 +100,7 @@ class Progress:
         self._done: list[WorkerProcess] = []
         #: The workers that run now.
         self.active: list[WorkerProcess] = []
-        self._discovery = Discovery(names)
+        self._discovery = Discovery(names, self.began)
 
     @property
     def elapsed(self) -> float:
@@ -140,7 +140,7 @@ class Progress:
         self.targets = figures
         for name, entry in findings.items():
             self._merge_finding(name, entry)
-        self._discovery.update(self.elapsed, figures, self.findings.values(), active)
+        self._discovery.update(self.findings.values(), active)
 
     def _merge_finding(self, name: str, entry: dict[str, Any]) -> None:
         if name not in self.findings:
