@@ -23,6 +23,8 @@ from harness.targets import scratch
 # libFuzzer's own exit statuses (FuzzerFlags.def): a timeout, memory, a deadly signal it caught.
 _LIBFUZZER = {70: "hang", 71: "memory", 77: "crash"}
 _LOG_TAIL = 65_536
+REPLACED = "replaced.txt"
+"""In a campaign's folder of logs: the inputs that left its corpus because a smaller one does the same."""
 
 
 class WorkerProcess:
@@ -33,7 +35,11 @@ class WorkerProcess:
         self.started = time.monotonic()
         self.status: dict[str, Any] = {}
         self.engine: dict[str, int] = {"cov": 0, "ft": 0, "corp": 0}
-        self._copied: set[str] = set()
+        #: The same once the seeds had run.
+        self.seeded: dict[str, int] = {}
+        self._status_at = 0
+        self._alive = self.started
+        self.mirror = memory.Mirror(settings.memory, self._corpus, settings.campaign / "log" / REPLACED)
         self._newest = ""
         self._log_read = 0
         path = settings.memory / "settings.json"
@@ -61,9 +67,15 @@ class WorkerProcess:
     def poll(self) -> int | None:
         """The exit status once it ended; refreshes status and engine figures either way."""
         code = self._process.poll()
+        path = self.settings.memory / "status.json"
         with contextlib.suppress(OSError, ValueError):
-            self.status = json.loads((self.settings.memory / "status.json").read_text())
-        self._read_log()
+            written = path.stat().st_mtime_ns
+            if written != self._status_at:
+                self.status = json.loads(path.read_text())
+                self._status_at, self._alive = written, time.monotonic()
+                self._read_log()
+        if code is not None:
+            self._read_log()
         return code
 
     def _read_log(self) -> None:
@@ -75,19 +87,18 @@ class WorkerProcess:
                 self._log_read = log.tell()
         except OSError:
             return
-        for line in reversed(text.split(b"\n")):
-            words = line.split()
-            if b"cov:" in words and b"ft:" in words and b"corp:" in words:
-                for name in self.engine:
-                    value = words[words.index(name.encode() + b":") + 1].split(b"/")[0]
-                    self.engine[name] = int(value) if value.isdigit() else self.engine[name]
-                return
+        lines = [line for line in text.split(b"\n") if b"cov:" in line and b"ft:" in line and b"corp:" in line]
+        if not self.seeded:
+            self.seeded = next((_figures(line) for line in lines if b"INITED" in line), {})
+        if lines:
+            self.engine |= _figures(lines[-1])
 
-    def sync(self) -> int:
-        """Copy new corpus members to the campaign's folder; how many there were."""
-        before = set(self._copied)
-        fresh = memory.sync(self.settings.memory, self._corpus, self._copied)
-        self._newest = max(self._copied - before, default=self._newest)
+    def sync(self, *, ended: bool = False) -> dict[str, bytes]:
+        """Copy new corpus members to the campaign's folder; they are returned. ``ended``: it finished as it should."""
+        fresh = self.mirror.sync()
+        if ended:
+            self.mirror.sync()
+        self._newest = max(fresh, default=self._newest)
         return fresh
 
     @property
@@ -146,6 +157,21 @@ class WorkerProcess:
             return False
         return time.monotonic() - self.started > targets.start_s(targets.get(self.settings.target))
 
+    def silent_s(self) -> float:
+        """Seconds since it opened its target or last showed a sign of life; 0 before."""
+        if not is_open(self.settings.memory):
+            self._alive = time.monotonic()
+        return time.monotonic() - self._alive
+
+    def bloat_mb(self) -> int:
+        """Resident memory in MB beyond the bound: half of what its target allows over what it held at first."""
+        history = self.status.get("rss_history")
+        if not history:
+            return 0
+        first = int(history[0][1])
+        bound = first + max(targets.get(self.settings.target).memory_mb - first, 0) // 2
+        return max(int(self.status["rss_mb"]) - bound, 0)
+
     def last_input(self) -> bytes | None:
         """The input that was running, from shared memory."""
         return slot.read_slot(self.settings.memory / "slot")
@@ -165,6 +191,13 @@ class WorkerProcess:
     def clear(self) -> None:
         """Remove the memory folder."""
         memory.remove(self.settings.memory)
+
+
+def _figures(line: bytes) -> dict[str, int]:
+    """``cov``, ``ft`` and ``corp`` (inputs) of a line of libFuzzer's log."""
+    words = line.split()
+    found = {name: words[words.index(name.encode() + b":") + 1].split(b"/")[0] for name in ("cov", "ft", "corp")}
+    return {name: int(value) for name, value in found.items() if value.isdigit()}
 
 
 def new_settings(**values: Any) -> WorkerSettings:

@@ -59,6 +59,7 @@ class Worker:
         self._stop = False
         self._checked = False
         self._fuzzing_since = self._fuzzing_from = 0.0
+        self._ready_seconds = 0.0
         self._recorder: recording.Recorder | None = None
         self._resident: list[tuple[float, int]] = []
 
@@ -210,6 +211,7 @@ class Worker:
     def _prove_alive(self) -> None:
         """At the first mutation the seeds have run: the log must name both tables and hold gained edges."""
         self._checked = True
+        self._ready_seconds = round(time.time() - process_start(), 3)
         problem = check_log(
             self.settings.log, native=self.target.uses_parser, semantic=SIZE if self.settings.semantics else 0
         )
@@ -313,14 +315,16 @@ class Worker:
                 if len(found.smallest) < found.stored:
                     self._store(found)
         cpu = time.process_time() - self._fuzzing_since
-        usage = resource.getrusage(resource.RUSAGE_SELF)
+        spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
         status = self.session.tally.summary() | {
             "target": self.settings.target,
             "seconds": round(self._status_at - self.started, 3),
-            "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3),
+            "cpu_seconds": round(sum(one.ru_utime + one.ru_stime for one in spent), 3),
             "fuzzing_cpu_seconds": round(cpu, 3),
             "fuzzing_seconds": round(self._status_at - self._fuzzing_from, 3),
             "executions_ns": round(1e9 * cpu / max(self.session.tally.executions, 1)),
+            # Loading, opening and the seeds: 0 before the first mutation.
+            "ready_seconds": self._ready_seconds,
             "since_exec": round(time.time() - process_start(), 3),
             "rss_mb": self._resident[-1][1],
             "rss_history": self._resident,
@@ -368,6 +372,7 @@ def main() -> NoReturn:
     settings = WorkerSettings.load(Path(sys.argv[1]))
     end_with_parent(memory.owner(settings.memory))
     try:
+        memory.working(settings.memory)
         Worker(settings).run()
     except HarnessError as error:
         problem = {"problem": str(error), "hint": error.hint, "status": error.exit_status}
