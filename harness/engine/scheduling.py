@@ -17,7 +17,7 @@ START_UP = 0.03
 #: Seconds of start-up of a target that has not run yet.
 _UNKNOWN_S = 0.5
 #: Slices that each target is to get at least, where start-up allows for so many: the plan can change as often.
-_ROUNDS = 16
+_ROUNDS = 32
 #: What a slice yielded counts this much in the next look, and as much less again in the one after.
 _FADE = 0.6
 #: No first slice is shorter than this, even where the time is over.
