@@ -78,21 +78,22 @@ class Mirror:
             return {}
         fresh: dict[str, bytes] = {}
         for name in present - self._seen:
+            if (self._corpus / name).exists():
+                self._seen.add(name)
+                continue
             with contextlib.suppress(FileNotFoundError):  # replaced while we looked
                 data = (self._kept / name).read_bytes()
                 if corpus_store.sha1(data) != name:
                     continue  # half written: the next call takes it
                 try:
-                    there = (self._corpus / name).exists()
                     corpus_store.add(self._corpus, data)
                 except OSError as error:
                     raise HarnessError(
                         f"cannot write the corpus {self._corpus}: {error.strerror}", hint=TAKEN_OVER
                     ) from error
                 self._seen.add(name)
-                if not there:
-                    self._own.add(name)
-                    fresh[name] = data
+                self._own.add(name)
+                fresh[name] = data
         self._drop((self._own & self._missing) - present)
         self._missing = self._own - present
         return fresh

@@ -32,6 +32,7 @@ class WorkerProcess:
 
     def __init__(self, settings: WorkerSettings) -> None:
         self.settings = settings
+        self.target = targets.get(settings.target)
         self.started = time.monotonic()
         self.status: dict[str, Any] = {}
         self.engine: dict[str, int] = {"cov": 0, "ft": 0, "corp": 0}
@@ -50,7 +51,7 @@ class WorkerProcess:
             "RUST_BACKTRACE": "0",
             "PYTHONUNBUFFERED": "1",
         }
-        if targets.get(settings.target).uses_parser:
+        if self.target.uses_parser:
             # AddressSanitizer wants its libraries first in the process.
             environment |= runtime.environment(registry.find(settings.parser), mutator=True)
         with settings.log.open("ab") as log:
@@ -155,7 +156,7 @@ class WorkerProcess:
         """Whether it should have opened its target by now and has not."""
         if is_open(self.settings.memory):
             return False
-        return time.monotonic() - self.started > targets.start_s(targets.get(self.settings.target))
+        return time.monotonic() - self.started > targets.start_s(self.target)
 
     def silent_s(self) -> float:
         """Seconds since it opened its target or last showed a sign of life; 0 before."""
@@ -169,7 +170,7 @@ class WorkerProcess:
         if not history:
             return 0
         first = int(history[0][1])
-        bound = first + max(targets.get(self.settings.target).memory_mb - first, 0) // 2
+        bound = first + max(self.target.memory_mb - first, 0) // 2
         return max(int(self.status["rss_mb"]) - bound, 0)
 
     def last_input(self) -> bytes | None:

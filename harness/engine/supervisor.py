@@ -7,6 +7,7 @@ keep is copied to the campaign's folder once a second, and to the other workers 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import time
 from collections import Counter
@@ -21,6 +22,7 @@ from harness.engine.progress import Progress, TargetProgress
 from harness.engine.unit import Result, Unit
 from harness.errors import EngineError, HarnessError
 from harness.targets import base as targets
+from harness.targets.base import Target
 
 _POLL = 0.1
 _SHOW_EVERY = 0.25
@@ -31,9 +33,9 @@ _FINISH_S = 15.0
 _STILLBORN = 3
 
 
-def hung_s(target: str) -> float:
+def hung_s(target: Target) -> float:
     """Seconds without a sign of life after which a worker is replaced: libFuzzer ends a run that takes too long well before."""
-    return 30.0 + 3.0 * targets.timeout_s(targets.get(target))
+    return 30.0 + 3.0 * targets.timeout_s(target)
 
 
 class Stop:
@@ -78,6 +80,8 @@ class _Job:
         self.replaced = ""
         self._seen = seen
         self._folder = folder
+        #: A seed that shows something new when it runs again is kept as if it were.
+        self.seeds = {name for place in unit.seed_dirs if place.is_dir() for name in os.listdir(place)}
         self.worker = self._start()
 
     def _start(self, **changed: object) -> WorkerProcess:
@@ -105,7 +109,7 @@ class _Job:
         """Count what the worker, which has ended, did."""
         worker = self.worker
         self.figures.add(worker)
-        self.names |= worker.mirror.brought
+        self.names |= worker.mirror.brought - self.seeds
         for name, entry in worker.status.get("findings", {}).items():
             self.found(name, known=bool(entry["known"]))
         self.seeded = self.seeded or worker.seeded
@@ -241,8 +245,8 @@ class Supervisor:
         fresh = job.worker.sync(ended=ended)
         for other in self._jobs if job.unit.shared else ():
             if other is not job and other.unit.target == job.unit.target:
-                for name, data in fresh.items():
-                    other.worker.mirror.give(name, data)
+                for name in fresh.keys() - other.seeds:
+                    other.worker.mirror.give(name, fresh[name])
 
     def _look(self, job: _Job) -> None:
         """See to one worker."""
@@ -252,7 +256,7 @@ class Supervisor:
             if worker.late():
                 worker.kill()
                 code = 0
-                seconds = targets.start_s(targets.get(job.unit.target))
+                seconds = targets.start_s(worker.target)
                 self._leave_out(job, HarnessError(f"target {job.unit.target} did not open within {seconds:.0f} s",
                                                   hint=f"its log: {worker.settings.log}"))  # fmt: skip
             elif worker.silent_s() > self._limit(job):
@@ -268,7 +272,7 @@ class Supervisor:
 
     def _limit(self, job: _Job) -> float:
         """Seconds that its worker may be silent."""
-        limit = self._patience or hung_s(job.unit.target)
+        limit = self._patience or hung_s(job.worker.target)
         return min(limit, _FINISH_S) if self._stop.asked else limit
 
     def _ended(self, job: _Job, code: int) -> None:
