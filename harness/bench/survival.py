@@ -32,6 +32,7 @@ Say = Callable[[str], None]
 TARGETS = ("deserialize", "lifecycle")
 _RESUMED_S = 2.0
 _END_S = 120.0
+_STORED = 0.8
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,9 @@ def lost(before: Stored, folder: Path) -> list[str]:
     gone = [f"input {name}" for name in sorted(before.corpus - now.corpus - replaced)]
     gone += [f"finding {name}" for name in sorted(before.findings - now.findings)]
     if now.executions < before.executions or now.sessions < before.sessions:
-        gone.append(f"{before.executions} executions in {before.sessions} sessions, {now.executions} in {now.sessions} now")
+        gone.append(
+            f"{before.executions} executions in {before.sessions} sessions, {now.executions} in {now.sessions} now"
+        )
     return gone
 
 
@@ -82,7 +85,7 @@ def survival(parser: str, times: int, seconds: float, seed: int, say: Say) -> di
 
     ``survived`` counts those where nothing was lost and the campaign resumed; every other one says what was wrong.
     """
-    chance = random.Random(seed)  # noqa: S311 - no secret
+    chance = random.Random(seed)
     rows: list[dict[str, Any]] = []
     for number in range(1, times + 1):
         with runner.scratch() as folder:
@@ -103,8 +106,10 @@ def _one(folder: Path, parser: str, seconds: float, seed: int, chance: random.Ra
     problems: list[str] = []
     try:
         began = time.monotonic()
-        after = chance.uniform(0.2, seconds)
-        time.sleep(after)
+        # Four in five once something is stored, the others at any moment, that of starting included.
+        if chance.random() < _STORED:
+            _await_inputs(folder)
+        time.sleep(chance.uniform(0.1, 0.8 * seconds))
         killed, before = _kill(process, folder, chance)
         after = time.monotonic() - began
         code = _end(process)
@@ -137,6 +142,13 @@ def _start(folder: Path, parser: str, seconds: float, seed: int) -> subprocess.P
     command = [sys.executable, "-m", "harness", "fuzz", *chosen, "--parser", parser, "--time", f"{seconds:g}s"]
     command += ["--seed", str(seed), "--workers", "2", "--campaign", str(folder), "--no-ui"]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def _await_inputs(folder: Path) -> None:
+    """Until the campaign has stored an input; returns also where that takes too long."""
+    deadline = time.monotonic() + _END_S
+    while not any(folder.glob("corpus/*/*")) and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def _end(process: subprocess.Popen[bytes]) -> int:
