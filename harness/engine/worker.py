@@ -64,6 +64,7 @@ class Worker:
         self._fuzzing_since = self._fuzzing_from = 0.0
         self._pulse = Pulse(settings.log)
         self._trail = Trail()
+        self._ready_seconds = 0.0
         self._recorder: recording.Recorder | None = None
         self._resident: list[tuple[float, int]] = []
 
@@ -218,6 +219,7 @@ class Worker:
     def _prove_alive(self) -> None:
         """At the first mutation the seeds have run: the log must name both tables and hold gained edges."""
         self._checked = True
+        self._ready_seconds = round(time.time() - process_start(), 3)
         # The curve of discovery begins here, with what the seeds know.
         self._write_status()
         problem = check_log(
@@ -323,8 +325,8 @@ class Worker:
                 if len(found.smallest) < found.stored:
                     self._store(found)
         cpu = time.process_time() - self._fuzzing_since
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        cpu_seconds = round(usage.ru_utime + usage.ru_stime, 3)
+        spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        cpu_seconds = round(sum(one.ru_utime + one.ru_stime for one in spent), 3)
         engine, meaning = self._pulse.read(), len(self.counters.index)
         if self._checked:
             tally = self.session.tally
@@ -336,6 +338,8 @@ class Worker:
             "fuzzing_cpu_seconds": round(cpu, 3),
             "fuzzing_seconds": round(self._status_at - self._fuzzing_from, 3),
             "executions_ns": round(1e9 * cpu / max(self.session.tally.executions, 1)),
+            # Loading, opening and the seeds: 0 before the first mutation.
+            "ready_seconds": self._ready_seconds,
             "since_exec": round(time.time() - process_start(), 3),
             "rss_mb": self._resident[-1][1],
             "rss_history": self._resident,
@@ -386,6 +390,7 @@ def main() -> NoReturn:
     settings = WorkerSettings.load(Path(sys.argv[1]))
     end_with_parent(memory.owner(settings.memory))
     try:
+        memory.working(settings.memory)
         Worker(settings).run()
     except HarnessError as error:
         problem = {"problem": str(error), "hint": error.hint, "status": error.exit_status}
