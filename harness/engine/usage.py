@@ -28,6 +28,12 @@ def started(pid: int) -> int:
     return 0 if fields[0] in "ZX" else int(fields[19])
 
 
+def cpu_seconds() -> float:
+    """CPU time of this process and of its children that have ended."""
+    spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return round(sum(one.ru_utime + one.ru_stime for one in spent), 3)
+
+
 def process_start() -> float:
     """When this process was started, in seconds since the epoch: interpreter start and imports count as start-up."""
     ticks = started(os.getpid())

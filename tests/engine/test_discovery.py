@@ -11,7 +11,7 @@ import pytest
 
 from harness.engine import species
 from harness.engine.discovery import Discovery
-from harness.engine.pulse import Pulse, Trail
+from harness.engine.pulse import Moments, Pulse
 from harness.engine.semantics import SemanticCounters
 
 
@@ -35,11 +35,11 @@ def moment(clock: float, executions: int, edges: int, found: int = 0) -> list[fl
 def test_slices_of_a_target_make_one_curve_that_never_falls(tmp_path: Path) -> None:
     discovery = Discovery(("t", "other"), began=100.0)
     first, second = worker(tmp_path / "1"), worker(tmp_path / "2")
-    first.status = {"trail": [moment(101, 10, 50), moment(102, 100, 80, 2)]}
+    first.status = {"moments": [moment(101, 10, 50), moment(102, 100, 80, 2)]}
     discovery.update([{"target": "t", "count": 3}, {"target": "t", "count": 1}], [first])
     discovery.ended(first)
     # The next one begins with less, until it has read the corpus.
-    second.status = {"trail": [moment(103, 5, 20), moment(104, 50, 95, 1)]}
+    second.status = {"moments": [moment(103, 5, 20), moment(104, 50, 95, 1)]}
     discovery.update([{"target": "t", "count": 3}, {"target": "t", "count": 1}], [second])
     summary = discovery.summary("t")
     curve = summary["curve"]
@@ -62,7 +62,7 @@ def test_workers_side_by_side_add_up(tmp_path: Path) -> None:
     pair = [worker(tmp_path / name) for name in "ab"]
     for clock in (1, 2, 3):
         for one, edges in zip(pair, (70, 60), strict=True):
-            one.status = {"trail": [moment(clock, 1000 * clock, edges + clock)]}
+            one.status = {"moments": [moment(clock, 1000 * clock, edges + clock)]}
         discovery.update([], pair)
     for one in pair:
         discovery.ended(one)
@@ -108,7 +108,7 @@ def test_a_quick_target_is_looked_at_less_often(rate: float, every: int) -> None
     assert species.spacing(rate) == every
 
 
-def test_a_pulse_is_the_last_whole_line_of_the_log_and_a_trail_is_short(tmp_path: Path) -> None:
+def test_a_pulse_is_the_last_whole_line_of_the_log_and_few_moments_are_kept(tmp_path: Path) -> None:
     log = tmp_path / "log"
     pulse = Pulse(log)
     assert pulse.read() == {"cov": 0, "ft": 0, "corp": 0}
@@ -117,8 +117,8 @@ def test_a_pulse_is_the_last_whole_line_of_the_log_and_a_trail_is_short(tmp_path
     with log.open("a") as handle:
         handle.write("#90\tNEW    cov: 30 ft: 41 corp: 7/19b lim: 4 exec/s: 0\nwords of the parser\n")
     assert pulse.read() == {"cov": 30, "ft": 41, "corp": 7}
-    trail = Trail()
+    kept = Moments()
     for second in range(1000):
-        trail.add(second, second / 2, 10 * second, pulse.figures, 4, 1)
-    assert len(trail.moments()) == 64
-    assert trail.moments()[-1] == [999, 499.5, 9990, 26, 41, 4, 7, 1]
+        kept.add(second, second / 2, 10 * second, pulse.figures, 4, 1)
+    assert len(kept.all()) == 64
+    assert kept.all()[-1] == [999, 499.5, 9990, 26, 41, 4, 7, 1]
