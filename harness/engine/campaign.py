@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import json
 import platform
+import secrets
 import signal
 import time
 from collections import Counter
@@ -22,6 +23,7 @@ from typing import Any
 
 from harness import corpus_store, paths
 from harness.engine import deaths, memory
+from harness.engine.discovery import forget
 from harness.engine.guarded import Isolated
 from harness.engine.process import WorkerProcess, new_settings
 from harness.engine.progress import Progress
@@ -103,7 +105,9 @@ class Campaign:
             seeds = {target.name: self._seeds(target.name) for target in chosen}
             self.progress = Progress(settings.targets, settings.seconds, settings.runs)
             ledger = _read_ledger(settings.folder)
+            forget(ledger["sessions"])
             self._entry = {
+                "id": secrets.token_hex(4),
                 "started": datetime.now(UTC).isoformat(timespec="seconds"),
                 "seed": settings.seed,
                 "targets": list(settings.targets),
@@ -297,7 +301,7 @@ class Campaign:
         self._entry.update(self.progress.summary(), interrupted=self._interrupted)
         self._entry["left_out"] = {name: str(error) for name, error in self._left_out.items()}
         try:
-            write_atomic(self.settings.folder / "campaign.json", json.dumps(self._ledger, indent=1))
+            write_atomic(self.settings.folder / "campaign.json", json.dumps(self._ledger))
         except OSError as error:
             # The run goes on: what it finds lies in memory until there is room again.
             self.progress.warning = f"cannot write the ledger: {error.strerror}"

@@ -14,6 +14,7 @@ from typing import Any
 
 from harness.engine import memory, slot
 from harness.engine.opening import is_open
+from harness.engine.pulse import Pulse
 from harness.engine.settings import WorkerSettings
 from harness.errors import EngineError, HarnessError
 from harness.parsers import registry, runtime
@@ -22,7 +23,6 @@ from harness.targets import scratch
 
 # libFuzzer's own exit statuses (FuzzerFlags.def): a timeout, memory, a deadly signal it caught.
 _LIBFUZZER = {70: "hang", 71: "memory", 77: "crash"}
-_LOG_TAIL = 65_536
 
 
 class WorkerProcess:
@@ -32,10 +32,10 @@ class WorkerProcess:
         self.settings = settings
         self.started = time.monotonic()
         self.status: dict[str, Any] = {}
-        self.engine: dict[str, int] = {"cov": 0, "ft": 0, "corp": 0}
+        self._pulse = Pulse(settings.log)
+        self.engine = self._pulse.figures
         self._copied: set[str] = set()
         self._newest = ""
-        self._log_read = 0
         path = settings.memory / "settings.json"
         settings.save(path)
         environment = os.environ | {
@@ -63,25 +63,8 @@ class WorkerProcess:
         code = self._process.poll()
         with contextlib.suppress(OSError, ValueError):
             self.status = json.loads((self.settings.memory / "status.json").read_text())
-        self._read_log()
+        self._pulse.read()
         return code
-
-    def _read_log(self) -> None:
-        """The last ``cov: ft: corp:`` of libFuzzer's log, reading only what is new."""
-        try:
-            with self.settings.log.open("rb") as log:
-                log.seek(max(self._log_read, self.settings.log.stat().st_size - _LOG_TAIL))
-                text = log.read()
-                self._log_read = log.tell()
-        except OSError:
-            return
-        for line in reversed(text.split(b"\n")):
-            words = line.split()
-            if b"cov:" in words and b"ft:" in words and b"corp:" in words:
-                for name in self.engine:
-                    value = words[words.index(name.encode() + b":") + 1].split(b"/")[0]
-                    self.engine[name] = int(value) if value.isdigit() else self.engine[name]
-                return
 
     def sync(self) -> int:
         """Copy new corpus members to the campaign's folder; how many there were."""

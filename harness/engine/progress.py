@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.engine.discovery import Discovery
 from harness.engine.process import WorkerProcess
 from harness.triage import verdicts
 from harness.triage.verdicts import Matcher
@@ -47,9 +48,11 @@ class TargetProgress:
                 {key: value for key, value in stats.items() if isinstance(value, int)}
             )
         self.seconds += status.get("seconds", 0.0)
-        self.edges = max(self.edges, worker.engine["cov"] - status.get("semantic_features", 0))
-        self.features = max(self.features, worker.engine["ft"])
-        self.corpus = max(self.corpus, worker.engine["corp"])
+        # As of one moment, the status: edges are what libFuzzer covers less the semantic features of that same moment.
+        engine = status.get("engine", worker.engine)
+        self.edges = max(self.edges, engine["cov"] - status.get("semantic_features", 0))
+        self.features = max(self.features, engine["ft"])
+        self.corpus = max(self.corpus, engine["corp"])
         self.semantic = max(self.semantic, status.get("semantic_features", 0))
         self.seeds = max(self.seeds, status.get("seeds", 0))
         self.edges_at_start = max(self.edges_at_start, status.get("native_edges_at_start", 0))
@@ -96,6 +99,7 @@ class Progress:
         self.findings: dict[str, dict[str, Any]] = {}
         self.targets: dict[str, TargetProgress] = {}
         self._done: list[WorkerProcess] = []
+        self._discovery = Discovery(names)
         self._rules = verdicts.rules()
 
     @property
@@ -110,6 +114,7 @@ class Progress:
     def ended(self, worker: WorkerProcess) -> None:
         """A worker ended; its last status counts on."""
         self._done.append(worker)
+        self._discovery.ended(worker)
 
     def died(self, found: dict[str, Any]) -> None:
         """A worker's death was recorded as a finding."""
@@ -134,6 +139,7 @@ class Progress:
         self.targets = figures
         for name, entry in findings.items():
             self._merge_finding(name, entry)
+        self._discovery.update(self.elapsed, figures, self.findings.values(), active)
 
     def _merge_finding(self, name: str, entry: dict[str, Any]) -> None:
         if name not in self.findings:
@@ -168,7 +174,9 @@ class Progress:
             "executions": self.executions(),
             "workers_started": self.workers,
             "last_find_seconds": round(self.last_find, 2),
-            "per_target": {name: target.summary() for name, target in self.targets.items()},
+            "per_target": {
+                name: target.summary() | self._discovery.summary(name) for name, target in self.targets.items()
+            },
             "findings": self.findings,
             "new": self.new(),
             "too_wide": [{"rule": rule, "share": round(share, 4)} for rule, share in self.too_wide()],

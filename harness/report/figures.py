@@ -25,7 +25,7 @@ _GRID = 60
 
 
 class Ahead(NamedTuple):
-    """What is expected at ``x``: the middle, and the ends of the interval."""
+    """What is expected ``x`` further to the right: how much more, the middle and the ends of the interval."""
 
     x: float
     low: float
@@ -85,14 +85,17 @@ def growth(figure: Growth) -> Markup:
     if not runs:
         return Markup("")
     ends = [run[-1] for run in runs]
-    right = max([x for x, _ in ends] + [one.x for one in figure.ahead])
+    far, level = max(ends)
+    ahead = [Ahead(far + x, level + low, level + middle, level + high) for x, low, middle, high in figure.ahead]
+    right = max([far] + [one.x for one in ahead])
     left = max(min(run[0][0] for run in runs), max(ends)[0] / _SPAN)
     low = min(at(run, left) for run in runs)
-    top = max([y for run in runs for _, y in run] + [one.high for one in figure.ahead])
+    top = max([y for run in runs for _, y in run] + [one.high for one in ahead])
     scale = _Scale(left, max(right, left * 1.01), *_bounds(low, top))
     parts = [scale.axes()]
-    if figure.ahead:
-        parts.append(_expected(scale, figure, figure.last))
+    if ahead:
+        parts.append(scale.area([(far, level, level), *((one.x, one.low, one.high) for one in ahead)], "ahead"))
+        parts.append(scale.line([(far, level), *((one.x, one.middle) for one in ahead)], "ahead-line"))
     if len(runs) > 1:
         band = _band(runs, _GRID)
         parts.append(scale.area([(x, least, most) for x, least, _, most in band], "band"))
@@ -106,14 +109,9 @@ def growth(figure: Growth) -> Markup:
     said = f"{figure.title}: {count(end[1])} {figure.unit} after {count(end[0])} {figure.across}"
     if len(runs) > 1:
         said += f"; {len(runs)} runs, their median and range"
+    if ahead:
+        said += f"; {count(ahead[-1].low)} to {count(ahead[-1].high)} are expected after {count(ahead[-1].x)}"
     return _svg(said, parts)
-
-
-def _expected(scale: _Scale, figure: Growth, end: tuple[float, float]) -> Markup:
-    """The interval that is expected, from the last point on, and its middle, dashed."""
-    x, y = end
-    area = scale.area([(x, y, y), *((one.x, one.low, one.high) for one in figure.ahead)], "ahead")
-    return area + scale.line([(x, y), *((one.x, one.middle) for one in figure.ahead)], "ahead-line")
 
 
 def _bounds(low: float, high: float) -> tuple[float, float, float]:
@@ -175,7 +173,8 @@ class _Scale:
             elif up != previous:
                 path.append(f"H{across}V{up}")
             previous = up
-        path.append(f"H{self.place(*run[-1])[0]}")
+        if kind != "ahead-line":
+            path.append(f"H{self.place(*run[-1])[0]}")
         return Markup('<path class="{}" d="{}"/>').format(kind, "".join(path))
 
     def area(self, edges: Sequence[tuple[float, float, float]], kind: str) -> Markup:

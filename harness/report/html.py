@@ -23,12 +23,16 @@ from markupsafe import Markup
 
 from harness import paths
 from harness.errors import HarnessError
+from harness.ledger.forecast import TIMES
+from harness.ledger.model import Interval
+from harness.ledger.records import Record
 from harness.parsers import registry
-from harness.report import figures, rows, sessions, words
+from harness.report import figures, outlook, rows, sessions, words
 from harness.report.figures import Growth
-from harness.report.sessions import METRICS, STAGES, Run, TargetFigures
+from harness.report.gather import Campaign
+from harness.report.outlook import Outlook
+from harness.report.sessions import METRICS, STAGES, TargetFigures
 from harness.report.words import number, table
-from harness.triage import crashes
 from harness.triage.severity import SEVERITIES
 
 _HERE = Path(__file__).parent
@@ -42,16 +46,17 @@ _METRIC_WORDS = {
 }
 
 
-def page(campaigns: Sequence[Path], near: Path, *, price: float | None = None) -> str:
+def page(campaigns: Sequence[Campaign], near: Path, *, price: float | None = None) -> str:
     """The page for campaigns, and for what is filed; links are relative to the folder ``near``.
 
     ``price`` is what an hour of one core costs, in any currency. Raises HarnessError when a campaign is damaged.
     """
-    runs = [sessions.read(folder) for folder in campaigns]
-    found = rows.rows(runs, crashes.crashes(), near)
-    targets = sessions.by_target(runs)
+    found = rows.rows(campaigns, near)
+    targets = sessions.by_target(campaigns)
     for name, figure in targets.items():
-        figure.signatures = sum(row.target == name and row.count > 0 for row in found)
+        figure.signatures = sum(name in row.targets for row in found)
+    known, damaged = sessions.kept(campaigns)
+    expected = outlook.outlook(known.values())
     operators = _operators(targets.values())
     style, script = _part("report.css"), _part("report.js")
     return (
@@ -62,7 +67,7 @@ def page(campaigns: Sequence[Path], near: Path, *, price: float | None = None) -
             script=script,
             policy=_policy(style, script),
             made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-            runs=runs,
+            campaigns=campaigns,
             findings=found,
             tally_of=Counter(row.state for row in found),
             seen=Counter(row.state for row in found if row.count),
@@ -72,27 +77,29 @@ def page(campaigns: Sequence[Path], near: Path, *, price: float | None = None) -
             severities=SEVERITIES,
             states=rows.STATES,
             targets=targets,
-            totals=_totals(targets, runs),
+            totals=_totals(targets, campaigns),
             price=price,
-            growth=_growth(runs, targets),
+            growth=_growth(campaigns, targets, known, expected),
             stages=STAGES,
             rules=sum((figure.rules for figure in targets.values()), Counter[str]()).most_common(),
             operators=operators,
             coverage=_coverage(near),
-            outlook=None,
-            session_rows=[_session(run, session) for run in runs for session in run.sessions],
-            headline=_headline(runs, found, _release(runs)),
-            notes=_notes(runs),
-            bands=len(runs) > 1,
+            outlook=expected,
+            told=outlook.TOLD,
+            budgets=TIMES,
+            session_rows=[_session(one, session) for one in campaigns for session in one.sessions],
+            headline=_headline(campaigns, found, _release(campaigns)),
+            notes=_notes(campaigns) + [f"the ledger passes over {line}" for line in damaged],
+            bands=len(campaigns) > 1,
             judged=sum((figure.rules for figure in targets.values()), Counter[str]()).total(),
             most_cpu=max((figure.sums["cpu_seconds"] for figure in targets.values()), default=0),
             most_kept=max((one["per_thousand"] for one in operators), default=0),
-            environment=_facts(runs),
+            environment=_facts(campaigns),
         )
     )
 
 
-def write(place: Path, campaigns: Sequence[Path], *, price: float | None = None) -> Path:
+def write(place: Path, campaigns: Sequence[Campaign], *, price: float | None = None) -> Path:
     """Write the page to the file ``place`` (``*.html``), or as index.html into the folder of that name; its path.
 
     Raises HarnessError when it cannot be written.
@@ -142,18 +149,25 @@ def _environment() -> jinja2.Environment:
         "stack": figures.stack,
         "chart": figures.growth,
         "percent": words.percent,
+        "span": _span,
     }
     return environment
 
 
-def _release(runs: Iterable[Run]) -> str:
+def _span(interval: Interval) -> str:
+    """An interval in few characters."""
+    low, high = round(interval.low), round(interval.high)
+    return words.short(low) if low == high else f"{words.short(low)} to {words.short(high)}"
+
+
+def _release(campaigns: Iterable[Campaign]) -> str:
     """What was fuzzed: the versions that the sessions name, else the newest release."""
-    found = [str(table(s.get("versions")).get("safetensors", "")) for run in runs for s in run.sessions]
+    found = [str(table(s.get("versions")).get("safetensors", "")) for one in campaigns for s in one.sessions]
     return ", ".join(sorted(set(filter(None, found)))) or registry.default_release()
 
 
-def _totals(targets: Mapping[str, TargetFigures], runs: Iterable[Run]) -> dict[str, float]:
-    every = [session for run in runs for session in run.sessions]
+def _totals(targets: Mapping[str, TargetFigures], campaigns: Iterable[Campaign]) -> dict[str, float]:
+    every = [session for one in campaigns for session in one.sessions]
     sums = {name: sum(figure.sums[name] for figure in targets.values()) for name in ("executions", "deep", "accepted")}
     return {
         **sums,
@@ -163,7 +177,7 @@ def _totals(targets: Mapping[str, TargetFigures], runs: Iterable[Run]) -> dict[s
     }
 
 
-def _headline(runs: Sequence[Run], found: Sequence[rows.Row], release: str) -> dict[str, str]:
+def _headline(campaigns: Sequence[Campaign], found: Sequence[rows.Row], release: str) -> dict[str, str]:
     """What is new, in one line, and one sentence about the rest."""
     fresh = [row for row in found if row.state == rows.NEW]
     title, lead = f"Nothing new in safetensors {release}", ""
@@ -171,46 +185,51 @@ def _headline(runs: Sequence[Run], found: Sequence[rows.Row], release: str) -> d
         worst = min(fresh, key=lambda row: row.rank)
         title = f"{len(fresh)} new finding{'s' if len(fresh) > 1 else ''} in safetensors {release}"
         lead = f"The worst is {worst.severity}, {worst.rule} in {worst.target}. "
-    elif not runs:
+    elif not campaigns:
         title = f"What is filed against safetensors {release}"
-    every = [session for run in runs for session in run.sessions]
+    every = [session for one in campaigns for session in one.sessions]
     still = sum(row.state == rows.OPEN for row in found)
     known = sum(row.count > 0 and row.state != rows.NEW for row in found)
-    if runs:
-        names = ", ".join(words.cut(run.folder.name, 60) for run in runs)
+    if campaigns:
+        names = ", ".join(words.cut(one.name, 60) for one in campaigns)
         spent = words.duration(sum(number(session.get("cpu_seconds")) for session in every))
         done = words.count(sum(number(session.get("executions")) for session in every))
         lead += (
-            f"Campaign{'s' if len(runs) > 1 else ''} {names}: {done} executions in {spent} of CPU time showed "
+            f"Campaign{'s' if len(campaigns) > 1 else ''} {names}: {done} executions in {spent} of CPU time showed "
             f"{known} known finding{'' if known == 1 else 's'} again. "
         )
     lead += f"{still} filed findings are open." if still else "No filed finding is open."
     return {"title": title, "lead": lead}
 
 
-def _notes(runs: Iterable[Run]) -> list[str]:
+def _last(one: Campaign) -> Mapping[str, Any]:
+    """The latest session; empty where there was none."""
+    return one.sessions[-1] if one.sessions else {}
+
+
+def _notes(campaigns: Iterable[Campaign]) -> list[str]:
     """What a reader must know of the latest sessions before trusting the figures."""
     found: list[str] = []
-    for run in runs:
-        name = run.folder.name
-        found += [f"{name}: {reason}, left out" for reason in table(run.last.get("left_out")).values()]
-        found += [f"{name}: {text}" for text in run.last.get("skipped") or ()]
-        for entry in run.last.get("too_wide") or ():
+    for one in campaigns:
+        name = one.name
+        found += [f"{name}: {reason}, left out" for reason in table(_last(one).get("left_out")).values()]
+        found += [f"{name}: {text}" for text in _last(one).get("skipped") or ()]
+        for entry in _last(one).get("too_wide") or ():
             share = 100 * number(table(entry).get("share"))
             found.append(
                 f"{name}: verdict rule {table(entry).get('rule')} covers {share:.1f} % of executions: too wide"
             )
-        failed = sum(number(table(spent).get("defects")) for spent in table(run.last.get("per_target")).values())
+        failed = sum(number(table(spent).get("defects")) for spent in table(_last(one).get("per_target")).values())
         if failed:
             found.append(f"{name}: the harness itself failed on {failed:.0f} inputs (log/*-defect.txt in the campaign)")
     return found
 
 
-def _session(run: Run, session: Mapping[str, Any]) -> dict[str, Any]:
+def _session(one: Campaign, session: Mapping[str, Any]) -> dict[str, Any]:
     """One line of the table of sessions."""
     targets = session.get("targets")
     return {
-        "campaign": run.folder.name,
+        "campaign": one.name,
         "started": str(session.get("started", "")),
         "seed": int(number(session.get("seed"))),
         "workers": int(number(session.get("workers"))),
@@ -220,21 +239,25 @@ def _session(run: Run, session: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _growth(runs: Sequence[Run], targets: Iterable[str]) -> list[dict[str, Any]]:
+def _growth(
+    campaigns: Sequence[Campaign], targets: Iterable[str], known: Mapping[str, Record], expected: Outlook | None
+) -> list[dict[str, Any]]:
     """Figures by metric: ``{"name", "heading", "says", "figures"}``."""
     names = list(targets)
-    curves = {name: [curve for run in runs if (curve := run.curve(name))] for name in names}
+    curves = {name: [curve for one in campaigns if (curve := sessions.curve(one, name, known))] for name in names}
     found = []
     for metric in METRICS:
         heading, says = _METRIC_WORDS[metric]
         unit = heading.lower() if metric != "semantic" else "features of meaning"
         made = []
         if metric == "signatures":
-            every = [_points(sessions.together(run, names), "cpu_seconds", metric) for run in runs]
-            made.append(Growth("All targets", [run for run in every if run], unit, "CPU-seconds", []))
+            every = [_points(sessions.together(one, names, known), "cpu_seconds", metric) for one in campaigns]
+            ahead = expected.ahead_together(metric) if expected else []
+            made.append(Growth("All targets", [run for run in every if run], unit, "CPU-seconds", ahead))
         for name in names:
             drawn = [_points(curve, "executions", metric) for curve in curves[name]]
-            made.append(Growth(name, [run for run in drawn if run], unit, "executions", []))
+            ahead = expected.ahead(name, metric) if expected else []
+            made.append(Growth(name, [run for run in drawn if run], unit, "executions", ahead))
         made = [figure for figure in made if figure.last[1]]
         if made:
             found.append({"name": metric, "heading": heading, "says": says, "figures": made})
@@ -294,13 +317,13 @@ def _coverage(near: Path) -> dict[str, Any] | None:
     }
 
 
-def _facts(runs: Iterable[Run]) -> list[tuple[str, str]]:
+def _facts(campaigns: Iterable[Campaign]) -> list[tuple[str, str]]:
     """What it all ran on: versions of the sessions, how the parser was built, this machine."""
     found: dict[str, str] = {}
-    for run in runs:
-        for name, value in table(run.last.get("versions")).items():
+    for one in campaigns:
+        for name, value in table(_last(one).get("versions")).items():
             found[name] = str(value)
-        build = registry.read(str(run.last.get("parser", "")))
+        build = registry.read(str(_last(one).get("parser", "")))
         if build is not None:
             found["parser build"] = f"{build.name} ({build.flavour})"
             compiler = table(build.manifest.get("compiler"))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from harness.errors import HarnessError
+from harness.ledger import records
+from harness.ledger.records import Record
+from harness.report.gather import Campaign
 from harness.report.words import number, table
 
 #: What a curve is drawn of; each is a field of its points.
@@ -28,38 +28,49 @@ _LARGEST = {
 Point = Mapping[str, float]
 
 
-@dataclass(slots=True)
-class Run:
-    """One campaign. ``sessions`` are the entries of its ledger, the oldest first."""
+def kept(campaigns: Iterable[Campaign]) -> tuple[dict[str, Record], list[str]]:
+    """The records of the campaigns' sessions by id, and what the ledger passed over as damaged, in words.
 
-    folder: Path
-    sessions: list[Mapping[str, Any]]
+    A campaign keeps of older sessions only the ends of their curves; the project's ledger has them whole.
+    """
+    folders = [one.folder for one in campaigns if one.sessions]
+    if not folders:
+        return {}, []
+    if any(records.folder().glob("*.json")):
+        folders.append(records.folder())
+    found = records.read(*folders)
+    ids = {records.identity(session) for one in campaigns for session in one.sessions if "started" in session}
+    return {record.id: record for record in found.records if record.id in ids}, found.damaged
 
-    @property
-    def last(self) -> Mapping[str, Any]:
-        """The latest session; empty when there was none."""
-        return self.sessions[-1] if self.sessions else {}
 
-    def curve(self, target: str) -> list[Point]:
-        """One target's points over all sessions, the sums (executions, CPU time) going on from session to session.
+def curve(campaign: Campaign, target: str, known: Mapping[str, Record]) -> list[Point]:
+    """One target's points over all sessions, the sums (executions, CPU time) going on from session to session.
 
-        What is no sum is the largest seen so far: a session starts from what the one before it kept.
-        """
-        points: list[Point] = []
-        before: dict[str, float] = {}
-        for session in self.sessions:
-            spent = table(table(session.get("per_target")).get(target))
-            for raw in spent.get("curve") or ():
-                at = table(raw)
-                last = points[-1] if points else {}
-                point = {name: max(number(at.get(name)), last.get(name, 0.0)) for name in METRICS}
-                for name in ("executions", "cpu_seconds"):
-                    point[name] = number(at.get(name)) + before.get(name, 0.0)
-                if point["executions"] > last.get("executions", 0.0):
-                    points.append(point)
+    ``known`` are the records of the ledger (:func:`kept`). What is no sum is the largest seen so far: a session starts from what the one before it kept.
+    """
+    points: list[Point] = []
+    before: dict[str, float] = {}
+    for session in campaign.sessions:
+        spent = table(table(session.get("per_target")).get(target))
+        for at in _points(session, target, known):
+            last = points[-1] if points else {}
+            point = {name: max(number(at.get(name)), last.get(name, 0.0)) for name in METRICS}
             for name in ("executions", "cpu_seconds"):
-                before[name] = before.get(name, 0.0) + number(spent.get(name))
-        return points
+                point[name] = number(at.get(name)) + before.get(name, 0.0)
+            if point["executions"] > last.get("executions", 0.0):
+                points.append(point)
+        for name in ("executions", "cpu_seconds"):
+            before[name] = before.get(name, 0.0) + number(spent.get(name))
+    return points
+
+
+def _points(session: Mapping[str, Any], target: str, known: Mapping[str, Record]) -> list[Mapping[str, Any]]:
+    """A session's points of one target, from the ledger where it has more of them."""
+    points = table(table(session.get("per_target")).get(target)).get("curve")
+    own = [table(point) for point in points] if isinstance(points, list) else []
+    record = known.get(records.identity(session)) if "started" in session else None
+    whole = record.targets[target].curve if record is not None and target in record.targets else ()
+    return own if len(own) >= len(whole) else [asdict(point) for point in whole]
 
 
 @dataclass(slots=True)
@@ -99,42 +110,26 @@ class TargetFigures:
         return self.sums["executions"] / self.sums["seconds"] if self.sums["seconds"] else 0.0
 
 
-def read(folder: Path) -> Run:
-    """The ledger of the campaign in ``folder``; no sessions where it has none. Raises HarnessError when it is damaged."""
-    path = folder / "campaign.json"
-    try:
-        entries = json.loads(path.read_bytes())["sessions"]
-        if not isinstance(entries, list):
-            raise TypeError("its sessions are no list")
-    except FileNotFoundError:
-        entries = []
-    except OSError as error:
-        raise HarnessError(f"{path}: {error.strerror}", hint="check the campaign's folder") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise HarnessError(f"{path} is no ledger: {error}", hint="move it away to go on without it") from error
-    return Run(folder, [table(entry) for entry in entries])
-
-
-def by_target(runs: Iterable[Run]) -> dict[str, TargetFigures]:
+def by_target(campaigns: Iterable[Campaign]) -> dict[str, TargetFigures]:
     """The figures of each target that was executed at all, in the order in which targets were first run."""
     found: dict[str, TargetFigures] = {}
-    for run in runs:
-        for session in run.sessions:
+    for campaign in campaigns:
+        for session in campaign.sessions:
             for name, spent in table(session.get("per_target")).items():
                 found.setdefault(name, TargetFigures(name)).add(table(spent))
     return {name: figures for name, figures in found.items() if figures.sums["executions"]}
 
 
-def together(run: Run, targets: Iterable[str]) -> list[Point]:
+def together(campaign: Campaign, targets: Iterable[str], known: Mapping[str, Record]) -> list[Point]:
     """What all targets together had found by the CPU time they had taken: ``cpu_seconds`` and ``signatures``.
 
     Targets take turns, so each session's points are put in the order of its clock.
     """
     points: list[Point] = []
     base = {"cpu_seconds": 0.0, "signatures": 0.0}
-    for session in run.sessions:
+    for session in campaign.sessions:
         latest: dict[str, Point] = {}
-        for _, target, point in sorted(_moments(session, targets), key=lambda moment: moment[0]):
+        for _, target, point in sorted(_moments(session, targets, known), key=lambda moment: moment[0]):
             latest[target] = point
             sums = {name: sum(number(at.get(name)) for at in latest.values()) for name in base}
             sums["cpu_seconds"] += base["cpu_seconds"]
@@ -145,8 +140,9 @@ def together(run: Run, targets: Iterable[str]) -> list[Point]:
     return points
 
 
-def _moments(session: Mapping[str, Any], targets: Iterable[str]) -> Iterable[tuple[float, str, Point]]:
+def _moments(
+    session: Mapping[str, Any], targets: Iterable[str], known: Mapping[str, Record]
+) -> Iterable[tuple[float, str, Point]]:
     for target in targets:
-        for raw in table(table(session.get("per_target")).get(target)).get("curve") or ():
-            point = table(raw)
+        for point in _points(session, target, known):
             yield number(point.get("seconds")), target, point

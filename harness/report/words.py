@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
+
+from harness.report.text import plain
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
 
 def shown(text: str) -> str:
-    """Text of an input's or of a parser's as it can stand on a page: printable, and nothing that turns the line around.
-
-    Control characters, marks that change the direction of writing, lone surrogates and the like become escapes as in a
-    literal of Python; markup is the template's to escape.
-    """
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+    """:func:`harness.report.text.plain` of any length: printable, nothing that turns the line around; no markup is escaped."""
+    return plain(text, sys.maxsize)
 
 
 def cut(text: str, most: int) -> str:

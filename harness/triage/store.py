@@ -244,36 +244,51 @@ def guards(campaign: Path) -> list[list[str]]:
 def known(signature: str) -> str | None:
     """What covers a signature: the id of its folder in crashes/, ``verdict:NAME`` of a rule, or None.
 
-    A loader stands on a reader that is a target of its own: what is filed of that reader is known of the loader, too.
+    A loader stands on a reader that is a target of its own: what is known of that reader is known of the loader, too.
     """
-    crash = _filed(signature)
+    crash = filed(signature)
     if crash is not None:
         return crash.id
-    rule = verdicts.match(signature)
+    rule = verdict(signature)
     return None if rule is None else f"verdict:{rule.name}"
 
 
 def is_open(signature: str) -> bool:
     """Whether a signature is filed as a defect that is still to be mended."""
-    crash = _filed(signature)
+    crash = filed(signature)
     return crash is not None and crash.status == crashes.OPEN
 
 
-def _filed(signature: str) -> crashes.Crash | None:
+def filed(signature: str) -> crashes.Crash | None:
     """The folder of a signature; else that of the same defect in the reader that its target stands on."""
     crash = crashes.find(signature)
     if crash is not None:
         return crash
+    below = in_reader(signature)
+    return crashes.find(below) if below else None
+
+
+def verdict(signature: str) -> verdicts.Rule | None:
+    """The rule that covers a signature, or the same defect in the reader that its target stands on."""
+    rule = verdicts.match(signature)
+    if rule is not None:
+        return rule
+    below = in_reader(signature)
+    return verdicts.match(below) if below else None
+
+
+def in_reader(signature: str) -> str:
+    """The signature of the same defect in the reader that the target stands on; "" where it stands on none."""
     found = parts(signature)
     try:
         core, calls = base.core(base.get(found.target))
     except HarnessError:  # a target of a package that is not installed
-        return None
+        return ""
     if not core:
-        return None
+        return ""
     call, _, words = found.aspect.partition(": ")
     aspect = words if call in calls else found.aspect
-    return crashes.find(f"{core}|{found.kind}|{found.rule}|{aspect}")
+    return f"{core}|{found.kind}|{found.rule}|{aspect}"
 
 
 def campaigns() -> list[Path]:

@@ -1,7 +1,8 @@
-"""A real campaign of a second, what it found and three filed findings, as one page; and a browser to open it with."""
+"""A real campaign, made once, and one whose texts are as hostile as an input can make them; the HTML page, and a browser."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,89 +12,120 @@ from pathlib import Path
 
 import pytest
 
-from harness.report import html
+from harness.parsers.registry import Parser
+from harness.report import gather, html
+from harness.report.gather import Campaign
 from harness.triage import crashes, store
+from harness.triage.signature import finding_id
 
-ROOT = Path(__file__).parents[2]
-
-#: What a name in a hostile file may hold: markup, quotes, the end of our own script, a direction mark, a lone surrogate, NUL.
-HOSTILE = (
-    "</script><script>window.owned=1</script><img src=x onerror='window.owned=1'>\"'`{{7*7}}{% raw %}"
-    "\u202egnp.exe\u2066\x00\x1b[31m\ud800 \udfff\u05d0\u05d1 end"
-)
+#: What a summary can hold of an input: markup of every kind, control characters, half of a surrogate pair.
+HOSTILE = "a|b `c` </script><script>alert(1)</script>\n\r| x |\n\n# no\x00\x1b[31m\x85\u2028\ud800\ufffe\u202e @all #1 ]]> --> ``` $x$"
+HOSTILE_SIGNATURE = "deserialize|differential|layout.hole|accepted/start"
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with the builds and seeds of this one, three of its filed findings and a campaign of two targets."""
-    home = tmp_path_factory.mktemp("home")
-    (home / "build").mkdir()
-    (home / "build" / "parsers").symlink_to(ROOT / "build" / "parsers")
-    for target in ("deserialize", "slices"):
-        (home / "corpus" / target).mkdir(parents=True)
-        for seed in sorted((ROOT / "corpus" / target).iterdir())[:20]:
-            shutil.copy(seed, home / "corpus" / target)
-    wanted = {"header.padding", "header.duplicate-key", "panic"}
-    for crash in crashes.crashes():
-        if crash.rule in wanted:
-            wanted.remove(crash.rule)
-            shutil.copytree(crash.folder, home / "crashes" / crash.id)
-    arguments = [
-        "--target",
-        "deserialize",
-        "--target",
-        "slices",
-        "--runs",
-        "500",
-        "--campaign",
-        "build/campaigns/night",
-    ]
-    fuzzed = subprocess.run(
-        [sys.executable, "-m", "harness", "fuzz", "--no-ui", *arguments],
-        env=os.environ | {"HARNESS_HOME": str(home), "PYTHONPATH": str(ROOT)},
-        cwd=home,
+def real(tmp_path_factory: pytest.TempPathFactory, sancov_parser: Parser, wheel_parser: Parser) -> Path:
+    """The folder of a campaign of the instrumented parser in a project where nothing is filed, so that all is new."""
+    home = tmp_path_factory.mktemp("reported")
+    for name in ("build/parsers", "crashes", "corpus"):
+        (home / name).mkdir(parents=True)
+    for parser in (sancov_parser, wheel_parser):
+        (home / "build" / "parsers" / parser.name).symlink_to(parser.root)
+    folder = home / "build" / "campaigns" / "real"
+    arguments = ["--target", "deserialize", "--time", "4s", "--workers", "1", "--empty-corpus", "--no-ui"]
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", "fuzz", *arguments, "--campaign", folder],
+        env=os.environ | {"HARNESS_HOME": str(home)},
         capture_output=True,
         text=True,
-        timeout=300,
         check=False,
     )
-    assert fuzzed.returncode == 1, fuzzed.stderr
+    assert done.returncode == 1, done.stderr
+    return folder
+
+
+@pytest.fixture
+def campaign(real: Path, monkeypatch: pytest.MonkeyPatch) -> Campaign:
+    """The real campaign, in its own project."""
+    monkeypatch.setenv("HARNESS_HOME", str(real.parents[2]))
+    return gather.campaign(real)
+
+
+@pytest.fixture
+def hostile(project: Path) -> Campaign:
+    """A campaign whose ledger, target and finding are full of what breaks a page."""
+    folder = project / "build" / "campaigns" / "hostile"
     store.add_finding(
-        home / "build/campaigns/night",
-        id="hostile-12345678",
-        target="slices",
-        oracle="numpy",
-        kind="contract",
-        rule="</td>" + HOSTILE,
-        aspect=HOSTILE,
-        signature="slices|contract|</td>|" + "x" + HOSTILE.replace("|", ""),
-        summary=HOSTILE,
-        data=b"\x00hostile\xff",
-        parser="0.8.0",
-        seed=7,
-        execution=1,
-        seconds=0.5,
-    )
+        folder, id=finding_id(HOSTILE_SIGNATURE), target="deserialize", oracle="differential", kind="differential",
+        rule="layout.hole", aspect="accepted/start", signature=HOSTILE_SIGNATURE, summary=HOSTILE, data=b"{" * 40,
+        parser="0.8.0", seed=1, execution=1, seconds=0.0,
+    )  # fmt: skip
+    session = {
+        "started": "2026-01-01T00:00:00+00:00",
+        "targets": ["deserialize", HOSTILE],
+        "seconds": 60.0,
+        "cpu_seconds": 58.0,
+        "executions": 1000,
+        "parser": HOSTILE,
+        "per_target": {
+            "deserialize": {
+                "executions": 1000,
+                "deep": 600,
+                "seconds": 60.0,
+                "edges": 90,
+                "defects": 2,
+                "curve": [{"seconds": 10, "edges": 50}, {"seconds": 60, "edges": 90}],
+            }
+        },
+        "left_out": {HOSTILE: HOSTILE},
+    }
+    (folder / "campaign.json").write_text(json.dumps({"format": 1, "sessions": [session]}))
+    return gather.campaign(folder)
+
+
+HOSTILE_ID = finding_id(HOSTILE_SIGNATURE)
+#: Its markup would run here, were it markup; the rest as above.
+SCRIPTED = "</td><img src=x onerror='window.owned=1'>\"{{7*7}}" + HOSTILE.replace("alert(1)", "window.owned=1")
+
+
+@pytest.fixture(scope="session")
+def home(real: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with the real campaign, some of whose findings are filed there, and one finding of hostile text."""
+    home = tmp_path_factory.mktemp("home")
+    night = home / "build" / "campaigns" / "night"
+    shutil.copytree(real, night)
+    (home / "build" / "parsers").symlink_to(real.parents[1] / "parsers")
+    met = {stored.id for stored in store.findings(night)}
+    filed = [crash for crash in crashes.crashes() if crash.status == crashes.OPEN]
+    again = [crash for crash in filed if crash.id in met][:2]
+    for crash in [*again, *[crash for crash in filed if crash.id not in met][:30]]:
+        shutil.copytree(crash.folder, home / "crashes" / crash.id)
+    store.add_finding(
+        night, id=HOSTILE_ID, target="deserialize", oracle="differential", kind="differential",
+        rule="layout.hole", aspect="accepted/start", signature=HOSTILE_SIGNATURE, summary=SCRIPTED, data=b"\0hostile\xff",
+        parser="0.8.0", seed=7, execution=1, seconds=0.5,
+    )  # fmt: skip
     return home
 
 
-@pytest.fixture(scope="session")
-def campaign(home: Path) -> Path:
-    """The campaign's folder."""
-    return home / "build" / "campaigns" / "night"
+@pytest.fixture
+def night(home: Path, monkeypatch: pytest.MonkeyPatch) -> Campaign:
+    """The campaign of that project, which is the current one."""
+    monkeypatch.setenv("HARNESS_HOME", str(home))
+    return gather.campaign(home / "build" / "campaigns" / "night")
 
 
 @pytest.fixture(scope="session")
-def page(home: Path, campaign: Path) -> Path:
-    """The report, written."""
+def page(home: Path) -> Path:
+    """The report of that campaign, written."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HARNESS_HOME", str(home))
-        return html.write(home / "report", [campaign], price=0.5)
+        return html.write(home / "report", [gather.campaign(home / "build" / "campaigns" / "night")], price=0.5)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[object]:
-    """Debian's Chromium, without network."""
+    """Debian's Chromium, kept from the network."""
     playwright = pytest.importorskip(
         "playwright.sync_api", reason="the package playwright is not installed (extra dev)"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ from click.testing import CliRunner
 
 from harness.cli.main import group
 from harness.errors import HarnessError
-from harness.report import figures, html, rows, sessions, words
-from harness.report.figures import Growth
+from harness.ledger import records
+from harness.ledger.forecast import forecast
+from harness.report import figures, gather, html, outlook, rows, sessions, words
+from harness.report.figures import Ahead, Growth
+from harness.report.gather import Campaign
 from harness.triage import crashes, store
-from tests.report.conftest import HOSTILE
+from tests.report.conftest import HOSTILE_ID, SCRIPTED
 
 
 def point(seconds: float, executions: int, signatures: int, edges: int = 0) -> dict[str, float]:
@@ -43,10 +47,10 @@ def spent(executions: int, *points: dict[str, float], **more: Any) -> dict[str, 
 
 
 def test_foreign_text_is_printable_and_turns_nothing_around():
-    text = words.shown(HOSTILE)
+    text = words.shown(SCRIPTED)
     assert text.isprintable()
-    assert "\\u202e" in text
-    assert "\\ud800" in text
+    assert "\\x202e" in text
+    assert "\\xd800" in text
     assert "\\x00" in text
     assert words.shown("a tensor, שלום") == "a tensor, שלום"
     assert len(words.cut("x" * 500, 40)) == 40
@@ -68,8 +72,8 @@ def test_durations(seconds: float, says: str):
 def test_sessions_of_one_campaign_go_on_from_each_other(tmp_path: Path):
     first = entry(slices=spent(100, point(1, 50, 1, 10), point(2, 100, 2, 20)))
     second = entry(slices=spent(100, point(1, 60, 1, 19), point(2, 100, 4, 30)))
-    run = sessions.read(ledger(tmp_path / "c", first, second))
-    curve = run.curve("slices")
+    run = gather.campaign(ledger(tmp_path / "c", first, second))
+    curve = sessions.curve(run, "slices", {})
     assert [(at["executions"], at["edges"], at["signatures"]) for at in curve] == [
         (50, 10, 1), (100, 20, 2), (160, 20, 2), (200, 30, 4),
     ]  # fmt: skip
@@ -80,8 +84,8 @@ def test_sessions_of_one_campaign_go_on_from_each_other(tmp_path: Path):
 def test_targets_that_take_turns_are_put_together_by_the_clock(tmp_path: Path):
     one = spent(200, point(1, 100, 1), point(5, 200, 3))
     other = spent(100, point(3, 100, 2))
-    run = sessions.read(ledger(tmp_path / "c", entry(slices=one, shards=other)))
-    assert [(at["cpu_seconds"], at["signatures"]) for at in sessions.together(run, ["slices", "shards"])] == [
+    run = gather.campaign(ledger(tmp_path / "c", entry(slices=one, shards=other)))
+    assert [(at["cpu_seconds"], at["signatures"]) for at in sessions.together(run, ["slices", "shards"], {})] == [
         (1, 1), (2, 3), (3, 5),
     ]  # fmt: skip
 
@@ -90,16 +94,9 @@ def test_a_ledger_of_nonsense_is_read_as_far_as_it_makes_sense(tmp_path: Path):
     strange = {
         "per_target": {"slices": {"executions": 5, "stages": [], "operators": {"x": 3}, "curve": [1, {}]}, "x": 7}
     }
-    run = sessions.read(ledger(tmp_path / "c", strange, [], {"versions": "1"}))  # type: ignore[arg-type]
+    run = gather.campaign(ledger(tmp_path / "c", strange, {"versions": "1", "targets": 3, "too_wide": [5]}))
     assert list(sessions.by_target([run])) == ["slices"]
-    assert "slices" in html.page([run.folder], tmp_path)
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"sessions": 1}'])
-def test_a_damaged_ledger_is_named(tmp_path: Path, text: str):
-    (tmp_path / "campaign.json").write_text(text)
-    with pytest.raises(HarnessError, match=r"campaign\.json is no ledger"):
-        sessions.read(tmp_path)
+    assert "slices" in html.page([run], tmp_path)
 
 
 def test_one_run_is_a_line_and_several_are_a_band_with_their_median():
@@ -115,6 +112,13 @@ def test_one_run_is_a_line_and_several_are_a_band_with_their_median():
     assert "t: 2 edges after 900 executions; 3 runs" in picture
 
 
+def test_what_is_expected_is_dashed_from_the_end_on():
+    run = [(10.0, 1.0), (100.0, 5.0)]
+    picture = figures.growth(Growth("t", [run], "edges", "executions", [Ahead(100, 0, 2, 4), Ahead(900, 1, 5, 20)]))
+    assert picture.count('class="ahead"') == picture.count('class="ahead-line"') == 1
+    assert "6 to 25 are expected after 1,000" in picture
+
+
 def test_a_run_without_executions_is_no_figure_and_a_name_no_markup():
     assert figures.growth(Growth("t", [[(0.0, 1.0)]], "edges", "executions", [])) == ""
     picture = figures.growth(Growth('"><b>', [[(1.0, 1.0), (9.0, 2.0)]], "edges", "executions", []))
@@ -126,51 +130,107 @@ def test_bars_stay_inside_themselves():
     assert 'width="0.00"' in figures.bar(-1)
 
 
-def test_rows_are_of_campaign_and_crashes_each_once(home: Path, campaign: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("HARNESS_HOME", str(home))
-    filed = crashes.crashes()
-    found = rows.rows([sessions.read(campaign)], filed, home)
-    ids = [row.id for row in found]
-    assert sorted(ids) == sorted({*(stored.id for stored in store.findings(campaign)), *(crash.id for crash in filed)})
+def test_rows_are_of_campaign_and_crashes_each_once(night: Campaign, home: Path):
+    found = rows.rows([night], home)
+    filed = {crash.id: crash for crash in crashes.crashes()}
+    assert sorted(row.id for row in found) == sorted({*(stored.id for stored in night.findings), *filed})
     assert [row.state for row in found] == sorted((row.state for row in found), key=list(rows.STATES).index)
     new = [row for row in found if row.state == rows.NEW]
     assert [row.rank for row in new] == sorted(row.rank for row in new)
-    stored = store.findings(campaign)[0]
-    row = next(row for row in found if row.id == stored.id)
-    assert base64.b64decode(row.data.partition(",")[2]) == (
-        row_crash.data() if (row_crash := crashes.find(stored.signature)) else stored.data()
-    )
-    assert row.count == stored.count
+    for row in found:
+        # The filed input is the minimised one.
+        data = filed[row.id].data() if row.id in filed else next(s.data() for s in night.findings if s.id == row.id)
+        assert base64.b64decode(row.data.partition(",")[2]) == data
+        assert row.count == sum(stored.count for stored in night.findings if stored.id == row.id)
+    assert {row.state for row in found} == {rows.NEW, rows.OPEN}
 
 
-def test_two_campaigns_are_one_row_each_finding(home: Path, campaign: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("HARNESS_HOME", str(home))
-    run = sessions.read(campaign)
-    once, twice = (rows.rows(runs, [], home) for runs in ([run], [run, run]))
+def test_two_campaigns_are_one_row_each_finding(night: Campaign, home: Path):
+    once, twice = rows.rows([night], home), rows.rows([night, night], home)
     assert [(row.id, 2 * row.count) for row in once] == [(row.id, row.count) for row in twice]
 
 
-def test_what_does_not_hold_is_marked(home: Path, campaign: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("HARNESS_HOME", str(home))
-    run = sessions.read(campaign)
-    seen = {"hostile-12345678": {"flaky": True, "replays": {"runs": 10, "held": 3}, "first_seconds": 0.75}}
-    run.sessions.append({"findings": seen})
-    row = next(row for row in rows.rows([run], [], home) if row.id == "hostile-12345678")
+def test_what_does_not_hold_is_marked(night: Campaign, home: Path):
+    stored = next(one for one in night.findings if one.id == HOSTILE_ID)
+    shaky = replace(stored, about=stored.about | {"flaky": True, "replays": {"runs": 10, "held": 3}})
+    session = {"findings": {HOSTILE_ID: {"first_seconds": 0.75}}}
+    (row,) = (one for one in rows.rows([Campaign("c", home, (session,), (shaky,))], home) if one.id == HOSTILE_ID)
     assert (row.flaky, row.replays, row.held, row.seconds) == (True, 10, 3, 0.75)
 
 
-def test_the_command_writes_a_folder_or_a_file(home: Path, campaign: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("HARNESS_HOME", str(home))
+def test_a_large_input_stays_outside(night: Campaign, home: Path, tmp_path: Path):
+    stored = next(one for one in night.findings if one.id == HOSTILE_ID)
+    (tmp_path / store.INPUT).write_bytes(b"x" * (rows.EMBEDDED + 1))
+    large = replace(stored, folder=tmp_path)
+    (row,) = (one for one in rows.rows([Campaign("c", home, (), (large,))], tmp_path) if one.id == HOSTILE_ID)
+    assert (row.data, row.links, row.size) == ("", (("input", store.INPUT),), rows.EMBEDDED + 1)
+
+
+def test_the_forecast_is_that_of_the_ledger(night: Campaign):
+    known, damaged = sessions.kept([night])
+    assert damaged == []
+    (record,) = known.values()
+    told = outlook.outlook([record])
+    assert told is not None
+    made = forecast(record, "deserialize")
+    assert made is not None
+    (line,) = told.tables["edges"]
+    assert line.hour == made.hours(1)
+    assert line.known == record.targets["deserialize"].levels["edges"]
+    ahead = told.ahead("deserialize", "edges")
+    assert [one.middle for one in ahead] == sorted(one.middle for one in ahead)
+    assert all(one.low <= one.middle <= one.high for one in ahead)
+    # Of one target alone, all together are that target, over CPU time.
+    together = told.ahead_together("edges")
+    assert [one.low for one in together] == pytest.approx([one.low for one in ahead], abs=1)
+    assert [one.high for one in together] == pytest.approx([one.high for one in ahead], abs=1)
+
+
+def test_a_curve_without_a_point_in_its_last_half_is_too_short_to_tell_of_returns(tmp_path: Path):
+    points = [point(1, 10, 0, 100), point(2, 20, 0, 130), point(3, 30, 0, 150), point(4, 900, 0, 190)]
+    record = {"started": "2026-01-01T00:00:00+00:00", **entry(slices=spent(900, *points))}
+    known, _ = sessions.kept([gather.campaign(ledger(tmp_path / "c", record))])
+    told = outlook.outlook(known.values())
+    assert told is not None
+    assert [line.returns for line in told.tables["edges"]] == ["too few to tell"]
+
+
+def test_without_a_curve_there_is_no_forecast(tmp_path: Path):
+    record = {"started": "2026-01-01T00:00:00+00:00", **entry(slices={"executions": 5})}
+    known, damaged = sessions.kept([gather.campaign(ledger(tmp_path / "c", record))])
+    assert (len(known), damaged) == (1, [])
+    assert outlook.outlook(known.values()) is None
+
+
+def test_what_a_campaign_forgot_of_an_old_session_is_in_the_ledger(
+    night: Campaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HARNESS_HOME", str(tmp_path))
+    whole = sessions.curve(night, "deserialize", {})
+    records.keep(night.sessions[-1], night.folder)
+    thin = json.loads(json.dumps(night.sessions[-1]))
+    ends = thin["per_target"]["deserialize"]["curve"]
+    thin["per_target"]["deserialize"]["curve"] = [ends[0], ends[-1]]
+    forgetful = gather.campaign(ledger(tmp_path / "c", thin))
+    assert len(sessions.curve(forgetful, "deserialize", {})) == 2
+    known, _ = sessions.kept([forgetful])
+    assert sessions.curve(forgetful, "deserialize", known) == whole
+
+
+def test_the_command_writes_a_folder_or_a_file(night: Campaign, home: Path):
     run = CliRunner()
     for place, page in (("build/pages", "build/pages/index.html"), ("one.html", "one.html")):
         result = run.invoke(
-            group, ["report", "--html", str(home / place), "--campaign", str(campaign)], standalone_mode=False
+            group, ["report", "--html", str(home / place), "--campaign", str(night.folder)], standalone_mode=False
         )
-        assert result.output == f"page: {home / page}\n"
+        assert result.exception is None
+        assert result.output == f"{home / page}: {(home / page).stat().st_size} bytes\n"
         assert "new findings in safetensors" in (home / page).read_text()
-    # Without a name it lies beside the campaigns, and is of the latest.
-    assert run.invoke(group, ["report", "--html"], standalone_mode=False).return_value == 0
-    assert (home / "build/report/index.html").is_file()
+    # Without a name it lies beside the campaigns, and is of the latest; other forms go with it.
+    arguments = ["report", "--html", "--junit", str(home / "junit.xml")]
+    assert run.invoke(group, arguments, standalone_mode=False).return_value == 0
+    assert "new findings in safetensors" in (home / "build/report/index.html").read_text()
+    assert (home / "junit.xml").is_file()
 
 
 def test_what_is_filed_makes_a_page_without_any_campaign(project: Path):
@@ -179,7 +239,7 @@ def test_what_is_filed_makes_a_page_without_any_campaign(project: Path):
     assert "No filed finding is open." in text
 
 
-@pytest.mark.parametrize("arguments", [["--campaign", "x"], ["--price", "1"], ["--html", "out", "--campaign", "none"]])
+@pytest.mark.parametrize("arguments", [["--price", "1"], ["--html", "out", "--campaign", "none"]])
 def test_usage_errors(project: Path, arguments: list[str]):
     result = CliRunner().invoke(group, ["report", *arguments], standalone_mode=False)
     assert isinstance(result.exception, HarnessError)
