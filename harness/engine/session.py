@@ -332,28 +332,34 @@ class Session:
             self._on_new(found)
         return found
 
-    def apart(self, data: bytes, run: Callable[[bytes], Remote]) -> None:
-        """One input whose run and judgement happen in another process: count it, and reward what it showed."""
+    def apart(self, data: bytes, run: Callable[[bytes], Remote], then: Callable[[], None] = lambda: None) -> None:
+        """One input whose run and judgement happen in another process: count it, and reward what it showed.
+
+        ``then`` is called after what it showed was stored. Whatever fails on the way is a defect of ours, as it is in process.
+        """
         tally = self.tally
         tally.executions = executions = tally.executions + 1
         try:
-            outcome, error, findings, features = run(data)
+            self._remote(data, run(data))
+            then()
         except Exception as failure:
             self._on_defect(failure, data)
-        else:
-            tally.isolated += 1
-            place = error.find(": ") + 2
-            key = error[place : place + KEY_LENGTH] if outcome == REJECT else outcome
-            tally.stages[ACCEPTED if outcome == ACCEPT else key] += 1
-            self._hit((outcome, key))
-            for finding in findings:
-                self.latest = self.report(data, finding)
-            for feature in features:
-                self._hit(feature)
         if self._sampler is not None and not executions & self._between_samples:
             self._sampler.take()
         if executions >= self._next_tick:
             self._tick()
+
+    def _remote(self, data: bytes, remote: Remote) -> None:
+        outcome, error, findings, features = remote
+        self.tally.isolated += 1
+        place = error.find(": ") + 2
+        key = error[place : place + KEY_LENGTH] if outcome == REJECT else outcome
+        self.tally.stages[ACCEPTED if outcome == ACCEPT else key] += 1
+        self._hit((outcome, key))
+        for finding in findings:
+            self.latest = self.report(data, finding)
+        for feature in features:
+            self._hit(feature)
 
     def _tick(self) -> None:
         """About every 50 ms of clock time, however quick the target is; a slow one ticks on each execution."""

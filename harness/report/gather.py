@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.errors import HarnessError
 from harness.finding import Finding
 from harness.triage import crashes, store
 from harness.triage.account import account
@@ -28,10 +26,12 @@ _MOST = ("edges", "features", "semantic_features", "corpus", "rss_mb")
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A finding as one campaign has it."""
+    """A finding as one campaign has it; ``count`` executions showed it."""
 
     campaign: str
     stored: Stored
+    count: int
+    flaky: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Row:
     @property
     def flaky(self) -> bool:
         """Whether a campaign saw it and could not repeat it each time."""
-        return any(one.stored.about.get("flaky") for one in self.seen)
+        return any(one.flaky for one in self.seen)
 
     @property
     def stored(self) -> Stored:
@@ -116,19 +116,7 @@ class Campaign:
 
 def campaign(folder: Path) -> Campaign:
     """The campaign in ``folder``. Raises HarnessError when its ledger or a finding is damaged."""
-    path = folder / "campaign.json"
-    hint = "move it away to go on without its figures; the findings beside it are untouched"
-    try:
-        sessions = json.loads(path.read_bytes()).get("sessions", [])
-        if not isinstance(sessions, list) or not all(isinstance(session, dict) for session in sessions):
-            raise TypeError("sessions are no list of objects")
-    except FileNotFoundError:
-        sessions = []
-    except OSError as error:
-        raise HarnessError(f"{path}: {error.strerror}", hint=hint) from error
-    except (ValueError, AttributeError, TypeError) as error:
-        raise HarnessError(f"{path} is no ledger: {error}", hint=hint) from error
-    return Campaign(folder.resolve().name, folder, tuple(sessions), tuple(store.findings(folder)))
+    return Campaign(folder.resolve().name, folder, tuple(store.sessions(folder)), tuple(store.findings(folder)))
 
 
 def campaigns(folders: Iterable[Path]) -> list[Campaign]:
@@ -154,13 +142,19 @@ def rows(found: Iterable[Campaign]) -> list[Row]:
     for one in found:
         for stored in one.findings:
             crash = store.filed(stored.signature)
-            seen.setdefault(crash.id if crash else stored.id, []).append(Seen(one.name, stored))
+            seen.setdefault(crash.id if crash else stored.id, []).append(_seen(one, stored))
             if crash is None and stored.id not in others:
                 others[stored.id] = stored, store.verdict(stored.signature)
     every = [_filed(crash, seen.get(name, [])) for name, crash in filed.items()]
     every += [_found(stored, rule, seen[name]) for name, (stored, rule) in others.items()]
     ranks = list(SEVERITIES)
     return sorted(every, key=lambda row: (row.state != NEW, ranks.index(row.severity), row.id))
+
+
+def _seen(one: Campaign, stored: Stored) -> Seen:
+    entries = [session.get("findings", {}).get(stored.id, {}) for session in one.sessions]
+    flaky = any(about.get("flaky") for about in (stored.about, *entries))
+    return Seen(one.name, stored, store.count(stored, one.sessions), flaky)
 
 
 def _filed(crash: Crash, seen: list[Seen]) -> Row:

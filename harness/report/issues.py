@@ -133,7 +133,7 @@ def _found(row: Row, stored: Stored, session: dict[str, Any]) -> str:
         "random seed": str(stored.seed),
         "execution": str(stored.execution),
         "first seen": stored.first_seen,
-        "seen": f"{sum(one.stored.count for one in row.seen)} times, in {', '.join(one.campaign for one in row.seen)}",
+        "seen": f"{sum(one.count for one in row.seen)} times, in {', '.join(one.campaign for one in row.seen)}",
         "size of the input": f"{stored.size} bytes",
     }
     if row.flaky:

@@ -127,7 +127,7 @@ def _row(row: gather.Row, first: dict[tuple[str, str], float], near: Path) -> Ro
         seconds=seconds,
         seed=int(number(seed)),
         date=str(date),
-        count=sum(int(number(one.stored.count)) for one in row.seen),
+        count=sum(one.count for one in row.seen),
         targets=frozenset(str(one.stored.target) for one in row.seen),
         defect=filing.group(row.signature),
         repeat=row.repeat,

@@ -129,7 +129,7 @@ def _result(row: Row, index: int) -> dict[str, Any]:
     if related:
         result["relatedLocations"] = [location | {"id": number} for number, location in enumerate(related, 1)]
     if row.seen:
-        result["occurrenceCount"] = max(1, sum(one.stored.count for one in row.seen))
+        result["occurrenceCount"] = max(1, sum(one.count for one in row.seen))
     if suppression := _suppression(row):
         result["suppressions"] = [suppression]
     return result

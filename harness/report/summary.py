@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from harness.ledger import records
+from harness.ledger.forecast import forecast
 from harness.report.gather import NEW, Campaign, Drive, Row
 from harness.report.text import code, inert
 from harness.triage import crashes
@@ -17,16 +19,13 @@ _MOST_NEW = 200
 _POINTS = 40
 _BARS = "▁▂▃▄▅▆▇█"
 
-#: What a ledger expects of a campaign's target, as sentences.
-Forecasts = Callable[[Campaign], Iterable[str]]
 
-
-def summary(rows: Iterable[Row], campaigns: Sequence[Campaign], forecasts: Forecasts | None = None) -> str:
+def summary(rows: Iterable[Row], campaigns: Sequence[Campaign]) -> str:
     """The page. Without campaigns it is of what is filed."""
     every = list(rows)
     text = _head(every, campaigns)
     for campaign in campaigns:
-        text += _campaign(campaign, every, forecasts)
+        text += _campaign(campaign, every)
     text += _new([row for row in every if row.state == NEW]) + _known(every, campaigns)
     return _cut(text)
 
@@ -46,7 +45,7 @@ def _head(rows: list[Row], campaigns: Sequence[Campaign]) -> str:
     return f"{text}; {known} known findings met again.\n"
 
 
-def _campaign(campaign: Campaign, rows: list[Row], forecasts: Forecasts | None) -> str:
+def _campaign(campaign: Campaign, rows: list[Row]) -> str:
     drives = campaign.drives()
     text = f"\n## Campaign {inert(campaign.name)}\n"
     if campaign.sessions and campaign.sessions[-1].get("interrupted"):
@@ -61,8 +60,19 @@ def _campaign(campaign: Campaign, rows: list[Row], forecasts: Forecasts | None) 
             text += f"\n**{inert(name)} was left out**: {code(drive.left_out)}\n"
         if defects := int(drive.sums.get("defects", 0)):
             text += f"\n**The harness itself failed** on {defects} inputs of {inert(name)}.\n"
-    sentences = [inert(sentence, 600) for sentence in forecasts(campaign)] if forecasts else []
-    return text + ("\n" + "".join(f"- {sentence}\n" for sentence in sentences) if sentences else "")
+    return text + _expected(campaign)
+
+
+def _expected(campaign: Campaign) -> str:
+    """What the ledger expects more of the same to bring, by target; "" where the curves are too short to tell."""
+    if not campaign.sessions:
+        return ""
+    lines = ""
+    for record in records.entries(campaign.folder)[-1:]:
+        for name in record.targets:
+            if (found := forecast(record, name)) is not None:
+                lines += f"- **{inert(name)}**: {inert('; '.join(found.words()), 1200)}.\n"
+    return f"\n<details><summary>What more of the same would bring</summary>\n\n{lines}\n</details>\n" if lines else ""
 
 
 def _target(campaign: Campaign, name: str, drive: Drive, rows: list[Row]) -> str:
@@ -96,8 +106,14 @@ def _picture(campaign: Campaign, drives: dict[str, Drive]) -> str:
     seconds = float(session.get("seconds", 0))
     curves = [drive.curve for drive in drives.values() if drive.curve]
     if curves:
-        steps = [[(float(point["seconds"]), float(point.get("edges", 0))) for point in curve] for curve in curves]
-        return _chart("Edges reached, all targets", "edges", seconds, steps)
+        steps = [
+            [
+                (float(point["seconds"]), float(point.get("edges", 0)) - float(curve[0].get("edges", 0)))
+                for point in curve
+            ]
+            for curve in curves
+        ]
+        return _chart("Edges beyond what the seeds reach, all targets", "edges", seconds, steps)
     if not campaign.findings or not seconds:
         return ""
     began = session.get("started", "")

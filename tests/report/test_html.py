@@ -19,6 +19,7 @@ from harness.report import figures, gather, html, outlook, rows, sessions, words
 from harness.report.figures import Ahead, Growth
 from harness.report.gather import Campaign
 from harness.triage import crashes, store
+from harness.triage.severity import SEVERITIES
 from tests.report.conftest import HOSTILE_ID, SCRIPTED
 
 
@@ -125,6 +126,14 @@ def test_a_run_without_executions_is_no_figure_and_a_name_no_markup():
     assert "<b>" not in picture
 
 
+def test_each_severity_and_each_stage_has_a_colour_in_every_scheme():
+    style = (Path(str(html.__file__)).parent / "report.css").read_text()
+    for letter, names in (("s", SEVERITIES), ("t", sessions.STAGES)):
+        for place in range(len(names)):
+            assert style.count(f"--{letter}{place}: #") == 3
+            assert f".{letter}{place} {{" in style
+
+
 def test_bars_stay_inside_themselves():
     assert 'width="100.00"' in figures.bar(7)
     assert 'width="0.00"' in figures.bar(-1)
@@ -141,7 +150,8 @@ def test_rows_are_of_campaign_and_crashes_each_once(night: Campaign, home: Path)
         # The filed input is the minimised one.
         data = filed[row.id].data() if row.id in filed else next(s.data() for s in night.findings if s.id == row.id)
         assert base64.b64decode(row.data.partition(",")[2]) == data
-        assert row.count == sum(stored.count for stored in night.findings if stored.id == row.id)
+        met = [stored for stored in night.findings if stored.id == row.id]
+        assert row.count == sum(store.count(stored, night.sessions) for stored in met)
     assert {row.state for row in found} == {rows.NEW, rows.OPEN}
 
 

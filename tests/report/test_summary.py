@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 
+from harness.ledger import records
+from harness.ledger.forecast import forecast
 from harness.report import gather
 from harness.report.gather import Campaign
 from harness.report.summary import MOST_BYTES, sparkline, summary
+from harness.report.text import inert
 from harness.triage import crashes
 
 
@@ -58,15 +62,35 @@ def test_the_picture_is_the_curve_of_the_ledger(hostile: Campaign):
     text = summary(gather.rows([hostile]), [hostile])
     (line,) = re.findall(r"  line \[(.*)\]", text)
     values = [int(value) for value in line.split(", ")]
-    assert (values[0], values[20], values[-1], len(values)) == (0, 50, 90, 41)
+    assert (values[0], values[20], values[-1], len(values)) == (0, 0, 40, 41)
     assert '"seconds" 0 --> 60' in text
     (row,) = [row for row in tables(text) if row[0].strip() == "deserialize"]
     assert row[6].strip() == "▁█"
 
 
-def test_forecasts_stand_below_their_campaign(hostile: Campaign):
-    text = summary(gather.rows([hostile]), [hostile], lambda one: [f"{one.name}: twice the time brings <3 edges"])
-    assert "- hostile&#58; twice the time brings &#60;3 edges\n" in text
+def test_what_more_would_bring_stands_below_the_campaign_where_the_curve_tells(hostile: Campaign):
+    assert "What more of the same would bring" not in summary(
+        gather.rows([hostile]), [hostile]
+    )  # two points tell nothing
+    session = dict(hostile.sessions[0])
+    curve = [
+        {
+            "seconds": n,
+            "cpu_seconds": n,
+            "executions": 1000 * n,
+            "edges": 60 + 9 * n.bit_length(),
+            "signatures": n.bit_length(),
+        }
+        for n in range(1, 60)
+    ]
+    session["per_target"] = {"deserialize": session["per_target"]["deserialize"] | {"curve": curve}}
+    (hostile.folder / "campaign.json").write_text(json.dumps({"format": 1, "sessions": [session]}))
+    (record,) = records.entries(hostile.folder)
+    told = forecast(record, "deserialize")
+    assert told is not None
+    text = summary(gather.rows([hostile]), [gather.campaign(hostile.folder)])
+    (line,) = [line for line in text.splitlines() if line.startswith("- **deserialize**: ")]
+    assert all(inert(sentence, 1200) in line for sentence in told.words())
 
 
 def test_a_page_that_is_too_long_is_cut_at_a_line(hostile: Campaign):
