@@ -24,7 +24,7 @@ def command() -> None:
     """
 
 
-PARTS = ("depth", "targets", "startup", "memory", "kills", "isolation", "reach")
+PARTS = ("depth", "targets", "startup", "memory", "kills", "isolation", "workers", "supervisor", "reach")
 
 
 @command.command(epilog="Example: harness bench speed --seeds 10 --part depth --part reach")
@@ -47,7 +47,7 @@ def speed(
     as_json: bool,
 ) -> int:
     """Depth, speed at that depth, reach, start-up, memory. Takes about half an hour; writes build/bench/speed.json."""
-    from harness.bench import isolation, kills, reach
+    from harness.bench import isolation, kills, reach, workers
     from harness.bench import speed as measures
 
     def say(text: str) -> None:
@@ -73,6 +73,11 @@ def speed(
     if "isolation" in chosen:
         say("every input in a forked child under limits, beside the same run in process:")
         result["isolation"] = isolation.cost(name, seeds, max(runs // 20, 1000), say)
+    if "workers" in chosen:
+        say(f"two workers beside one, {seconds:.0f} s each:")
+        result["workers"] = workers.two(name, seeds, seconds, say)
+    if "supervisor" in chosen:
+        result["supervisor"] = workers.supervisor(name, seconds, say)
     if "reach" in chosen:
         say(f"regions of tensor.rs from an empty corpus, {seconds:.0f} s per seed, beside native libFuzzer:")
         coverage = registry.find(name, "coverage")
@@ -157,6 +162,30 @@ def findings(
     return int(bool(wrong))
 
 
+@command.command(epilog="Example: harness bench survival --times 50")
+@click.option("--parser", metavar="NAME", help="Instrumented parser (see `harness build`).")
+@click.option("--times", type=click.IntRange(1, 1000), default=50, show_default=True, help="Campaigns, one kill each.")
+@click.option("--time", "seconds", type=Duration(), default="6s", show_default=True, help="Of each campaign.")
+@click.option("--seed", type=click.IntRange(1, 2**31 - 1), default=1, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON at the end.")
+def survival(parser: str | None, times: int, seconds: float, seed: int, as_json: bool) -> int:
+    """Does a campaign survive kill -9? One process of a real one is killed at a random moment; writes build/bench/survival.json.
+
+    Ends with 1 when something that was stored was lost, could not be read, or the same command did not resume.
+    """
+    from harness.bench import survival as measure
+
+    def say(text: str) -> None:
+        click.echo(text, err=as_json)
+
+    say(f"{times} campaigns of {seconds:.0f} s on {' and '.join(measure.TARGETS)}, each with one process killed:")
+    result = measure.survival(registry.find(parser).name, times, seconds, seed, say)
+    _keep(result, paths.build_dir() / "bench" / "survival.json")
+    if as_json:
+        click.echo(json.dumps(result, indent=1))
+    return int(result["survived"] < times)
+
+
 @command.command(epilog="Example: harness bench resources --call get_tensor --family tensors --family other-data")
 @click.option("--parser", metavar="NAME", help="Plain build (see `harness build --wheel`).")
 @click.option("--call", "calls", multiple=True, metavar="NAME", help="Only this entry point; may be repeated.")
@@ -230,6 +259,65 @@ def resources(
     if any(new):
         click.echo(f"file the new ones: harness triage --campaign {folder}")
     return int(any(new))
+
+
+_FORECAST = ("deserialize", "safe_open", "slices", "backends", "numpy", "parallel", "quantized", "writers", "shards")
+
+
+@command.command(epilog="Example: harness bench forecast --campaigns 10 --time 60s")
+@click.option("--campaigns", type=click.IntRange(1, 100), default=10, show_default=True, help="To record.")
+@click.option("--time", "seconds", type=Duration(), default="60s", show_default=True, help="Of each campaign.")
+@click.option("--target", "targets", multiple=True, metavar="T", help="Only this target; may be repeated.")
+@click.option(
+    "--seed",
+    type=click.IntRange(1, 2**31 - 101),
+    default=1,
+    show_default=True,
+    help="Of the first; then one more each.",
+)
+@click.option("--seeds", "with_seeds", is_flag=True, help="Start from the committed seeds, not from nothing.")
+@click.option(
+    "--recorded",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="This campaign, in place of new ones.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON at the end.")
+def forecast(
+    campaigns: int,
+    seconds: float,
+    targets: tuple[str, ...],
+    seed: int,
+    with_seeds: bool,
+    recorded: tuple[Path, ...],
+    as_json: bool,
+) -> int:
+    """Hold back the second half of campaigns, predict it, and show the error; writes build/bench/forecast.json.
+
+    Ends with 1 when fewer than eight in ten real numbers of new edges lie in the stated 90 % interval.
+    """
+    from harness.bench import forecast as measure
+
+    def say(text: str) -> None:
+        click.echo(text, err=as_json)
+
+    place = paths.build_dir() / "bench" / "forecast"
+    folders = list(recorded)
+    if not folders:
+        say(f"{campaigns} campaigns of {seconds:.0f} s, in {place}:")
+        folders = measure.record(targets or _FORECAST, campaigns, seconds, seed, place, say, empty=not with_seeds)
+    result = measure.validate(folders)
+    if "edges" not in result:
+        raise HarnessError("no curve is long enough to be cut in two", hint="record longer campaigns: --time 60s")
+    _keep(result, paths.build_dir() / "bench" / "forecast.json")
+    if as_json:
+        click.echo(json.dumps(result, indent=1))
+    else:
+        for line in measure.table(result):
+            click.echo(line)
+    edges = result["edges"]
+    return int(edges["inside"] < 0.8 * edges["campaigns"])
 
 
 def _keep(result: dict[str, Any], path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -68,8 +69,18 @@ def _as_json(stored: Stored, name: str | None, other: str | None, states: dict[s
         "size": stored.size,
         "count": stored.count,
         "parser": stored.parser,
+        "replays": stored.about.get("replays", {"runs": 0, "held": 0}),
+        "flaky": bool(stored.about.get("flaky", False)),
         **compared,
     }
+
+
+def replays(entry: Mapping[str, Any]) -> str:
+    """How often a finding showed when it ran again in fresh processes, for people."""
+    done = entry.get("replays", {"runs": 0, "held": 0})
+    if not done["runs"]:
+        return "not replayed"
+    return f"{'FLAKY: ' if entry.get('flaky') else ''}shows {done['held']} of {done['runs']} times"
 
 
 def _print(folder: Path, rows: list[tuple[Stored, str | None]], other: str | None, states: dict[str, str]) -> None:
@@ -78,7 +89,8 @@ def _print(folder: Path, rows: list[tuple[Stored, str | None]], other: str | Non
     for stored, name in rows:
         state = "new  " if name is None else "known"
         times = "once" if stored.count == 1 else f"{stored.count} times"
-        click.echo(f"  {state} {stored.id}  ({stored.target}, {stored.kind}, {stored.size} bytes, seen {times})")
+        again = f", {replays(stored.about)}" if name is None else ""
+        click.echo(f"  {state} {stored.id}  ({stored.target}, {stored.kind}, {stored.size} bytes, seen {times}{again})")
         click.echo(f"        {stored.summary[:300]}")
         if stored.id in states:
             click.echo(f"        {_WORDS[states[stored.id]].format(other)}")

@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 
 from harness import paths
+from harness.cli.findings import replays
 from harness.engine.campaign import Campaign, CampaignSettings, Outcome
 from harness.engine.view import View
 from harness.errors import HarnessError
@@ -150,6 +151,9 @@ def _report(outcome: Outcome, settings: CampaignSettings) -> None:
     defects = sum(target["defects"] for target in session["per_target"].values())
     if defects:
         click.echo(f"the harness itself failed on {defects} inputs: {settings.folder}/log/*-defect.txt", err=True)
+    if session["replaced"]:
+        replaced = ", ".join(f"{count} {reason}" for reason, count in session["replaced"].items())
+        click.echo(f"workers that were replaced: {replaced}", err=True)
     for skipped in session["skipped"]:
         click.echo(skipped, err=True)
     for rule in session["too_wide"]:
@@ -160,7 +164,9 @@ def _report(outcome: Outcome, settings: CampaignSettings) -> None:
     click.echo(f"findings: {len(outcome.new)} new, {len(outcome.known)} known")
     for name in outcome.new:
         entry = session["findings"][name]
-        click.echo(f"  {name}  ({entry.get('target', '')}, seen {entry['count']} times, {entry['size']} bytes)")
+        click.echo(
+            f"  {name}  ({entry.get('target', '')}, seen {entry['count']} times, {entry['size']} bytes, {replays(entry)})"
+        )
     if outcome.new:
         click.echo(f"repeat one:    harness repro {outcome.new[0]}")
         click.echo("file them all: harness triage")

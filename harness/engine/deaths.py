@@ -25,21 +25,33 @@ _DIED = "died.json"
 
 
 def record(
-    campaign: Path, settings: WorkerSettings, data: bytes, kind: str, words: str, executions: int, call: int = 0
-) -> dict[str, Any]:
+    campaign: Path,
+    settings: WorkerSettings,
+    data: bytes,
+    kind: str,
+    words: str,
+    executions: int,
+    call: int = 0,
+    *,
+    sure: bool = True,
+) -> dict[str, Any] | None:
     """Store the input that was running when a worker died; returns its entry for the progress display.
 
-    ``call`` is the number of the call that a program was at.
+    ``call`` is the number of the call that a program was at. Unless it is ``sure`` that the worker died of its own
+    accord, the death is stored (and not None returned) only where it repeats.
 
     The death is repeated in a child of its own first. Where it does not repeat, the finding says so.
     """
     # Should the campaign's folder be full, :func:`recover` records the death from here.
     note = settings.memory / _DIED
-    note.write_text(json.dumps({"kind": kind, "words": words, "executions": executions, "call": call}))
+    note.write_text(json.dumps({"kind": kind, "words": words, "executions": executions, "call": call, "sure": sure}))
     target = targets.get(settings.target)
     parser = registry.find(settings.parser) if target.uses_parser else None
     again = replay.once(parser, settings.target, data)
     repeats = again.outcome in DEADLY
+    if not repeats and not sure:
+        note.unlink()
+        return None
     if repeats:
         finding = again.findings[0].finding
     else:

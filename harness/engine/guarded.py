@@ -1,21 +1,27 @@
-"""Inputs of a campaign that run once more in a child of their own, with every oracle there is, the one for leaks included.
+"""Inputs of a campaign that run once more in a child of their own, beside the supervisor.
 
-First those that workers skip because they are known to kill: what else such an input shows must not stay hidden behind
-the first defect. Else, now and then, a new member of the corpus: what only shows in a fresh process, or over many runs, no
-worker sees. The child may die as often as it likes; it runs in a thread beside the supervisor, one input at a time, and
-never holds the campaign up.
+Of three kinds. New findings that nothing filed covers run again, :data:`REPLAYS` times, each time in a fresh process: one that does
+not show each time is *flaky*, and says so. Then those that workers skip because they are known to kill: what else such an
+input shows must not stay hidden behind the first defect. Else, now and then, a new member of the corpus: what only shows in a
+fresh process, or over many runs, no worker sees; it is asked every oracle there is, the one for leaks included.
+
+The child may die as often as it likes; it runs in a thread, one input at a time, at low priority, and never holds the campaign up.
 """
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Self
 
 from harness.engine.process import WorkerProcess
 from harness.engine.settings import WorkerSettings
+from harness.errors import HarnessError
 from harness.parsers import registry
 from harness.targets import base as targets
 from harness.triage import replay, store
@@ -23,6 +29,14 @@ from harness.triage import replay, store
 GUARDED = "guarded"
 #: Seconds between two members of the corpus: a child costs about one.
 SAMPLE_EVERY = 20.0
+#: How often a new finding runs again.
+REPLAYS = 10
+#: Seconds that replays still have when the campaign is over: a tenth of what it took, within these bounds.
+FINISH_S = (3.0, 30.0)
+# Beside busy workers, a quarter of what they get.
+_NICE = 5
+# A replay has as much more time than a run in a worker.
+_PATIENCE = 4
 
 
 class Isolated:
@@ -34,20 +48,28 @@ class Isolated:
     def __init__(self, campaign: Path, *, sample: bool = True) -> None:
         self._campaign = campaign
         self._sample = sample
-        self._sampled = time.monotonic()
+        self._began = self._sampled = time.monotonic()
         self._found: deque[dict[str, Any]] = deque()
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="guarded")
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="guarded", initializer=_low_priority)
         self._running: Future[None] | None = None
+        self._asked: set[str] = set()
+        self._waiting: deque[str] = deque()
+        self._replayed: deque[tuple[str, dict[str, Any]]] = deque()
+        self._over = threading.Event()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._over.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def offer(self, worker: WorkerProcess) -> None:
         """Take the input that ``worker`` left, or a member when it is time, unless one is running still."""
-        if self._running is not None and not self._running.done():
+        if self._busy():
+            return
+        if self._waiting:
+            self._running = self._pool.submit(self._replay, self._waiting.popleft())
             return
         path = worker.settings.memory / GUARDED
         data: bytes | None = None
@@ -60,6 +82,61 @@ class Isolated:
                 self._sampled = time.monotonic()
         if data is not None:
             self._running = self._pool.submit(self._run, worker.settings, data)
+
+    def _busy(self) -> bool:
+        return self._running is not None and not self._running.done()
+
+    def confirm(self, findings: Mapping[str, Mapping[str, Any]]) -> None:
+        """Have those of ``findings``, by id, run again that are new and have not been."""
+        for name, entry in findings.items():
+            if name not in self._asked and not entry.get("known"):
+                self._asked.add(name)
+                self._waiting.append(name)
+
+    def replayed(self) -> list[tuple[str, dict[str, Any]]]:
+        """Ids of what was run again since the last call, with the fields to add: ``replays`` and ``flaky``."""
+        return [self._replayed.popleft() for _ in range(len(self._replayed))]
+
+    def finish(self, *, hurry: bool = False) -> None:
+        """Do what waits still, for a bounded time, the shortest in a ``hurry``: what is not reached has no or few ``replays``."""
+        least, most = FINISH_S
+        now = time.monotonic()
+        deadline = now + (least if hurry else min(max(0.1 * (now - self._began), least), most))
+        while (self._busy() or self._waiting) and time.monotonic() < deadline:
+            if not self._busy():
+                self._running = self._pool.submit(self._replay, self._waiting.popleft())
+            time.sleep(0.05)
+        self._over.set()
+        if self._running is not None:
+            wait([self._running])
+        while self._waiting:
+            self._keep(store.finding_at(self._campaign / "findings" / self._waiting.popleft()), 0, 0)
+
+    def _replay(self, name: str) -> None:
+        """Run a finding again in fresh processes."""
+        stored = store.finding_at(self._campaign / "findings" / name)
+        earlier = stored.about.get("replays", {})
+        if earlier.get("runs", 0) >= REPLAYS:
+            self._replayed.append((name, {"replays": earlier, "flaky": bool(stored.about.get("flaky"))}))
+            return
+        target = targets.get(stored.target)
+        parser = registry.find(stored.parser) if target.uses_parser else None
+        data, runs, held = stored.data(), 0, 0
+        while runs < REPLAYS and not self._over.is_set():
+            # A slow machine must not make a hang of what is none.
+            slow = targets.timeout_s(target) * (1 if stored.kind in ("hang", "time") else _PATIENCE)
+            try:
+                result = replay.once(parser, target.name, data, slow)
+            except HarnessError:
+                break  # it says nothing about the finding
+            runs += 1
+            held += stored.signature in result.signatures
+        self._keep(stored, runs, held)
+
+    def _keep(self, stored: store.Stored, runs: int, held: int) -> None:
+        fields = {"replays": {"runs": runs, "held": held}, "flaky": held < runs}
+        store.update(stored, **fields)
+        self._replayed.append((stored.id, fields))
 
     def found(self) -> list[dict[str, Any]]:
         """What was found since the last call, as the progress display takes it."""
@@ -88,3 +165,8 @@ class Isolated:
                     "target": target.name,
                 }
             )
+
+
+def _low_priority() -> None:
+    """For this thread and the processes that it starts."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + _NICE)

@@ -23,6 +23,8 @@ from harness.targets import scratch
 
 # libFuzzer's own exit statuses (FuzzerFlags.def): a timeout, memory, a deadly signal it caught.
 _LIBFUZZER = {70: "hang", 71: "memory", 77: "crash"}
+REPLACED = "replaced.txt"
+"""In a campaign's folder of logs: the inputs that left its corpus because a smaller one does the same."""
 
 
 class WorkerProcess:
@@ -30,11 +32,16 @@ class WorkerProcess:
 
     def __init__(self, settings: WorkerSettings) -> None:
         self.settings = settings
+        self.target = targets.get(settings.target)
         self.started = time.monotonic()
         self.status: dict[str, Any] = {}
         self._pulse = Pulse(settings.log)
         self.engine = self._pulse.figures
-        self._copied: set[str] = set()
+        #: The same once the seeds had run.
+        self.seeded = self._pulse.seeded
+        self._status_at = 0
+        self._alive = self.started
+        self.mirror = memory.Mirror(settings.memory, self._corpus, settings.campaign / "log" / REPLACED)
         self._newest = ""
         path = settings.memory / "settings.json"
         settings.save(path)
@@ -44,7 +51,7 @@ class WorkerProcess:
             "RUST_BACKTRACE": "0",
             "PYTHONUNBUFFERED": "1",
         }
-        if targets.get(settings.target).uses_parser:
+        if self.target.uses_parser:
             # AddressSanitizer wants its libraries first in the process.
             environment |= runtime.environment(registry.find(settings.parser), mutator=True)
         with settings.log.open("ab") as log:
@@ -61,16 +68,23 @@ class WorkerProcess:
     def poll(self) -> int | None:
         """The exit status once it ended; refreshes status and engine figures either way."""
         code = self._process.poll()
+        path = self.settings.memory / "status.json"
         with contextlib.suppress(OSError, ValueError):
-            self.status = json.loads((self.settings.memory / "status.json").read_text())
-        self._pulse.read()
+            written = path.stat().st_mtime_ns
+            if written != self._status_at:
+                self.status = json.loads(path.read_text())
+                self._status_at, self._alive = written, time.monotonic()
+                self._pulse.read()
+        if code is not None:
+            self._pulse.read()
         return code
 
-    def sync(self) -> int:
-        """Copy new corpus members to the campaign's folder; how many there were."""
-        before = set(self._copied)
-        fresh = memory.sync(self.settings.memory, self._corpus, self._copied)
-        self._newest = max(self._copied - before, default=self._newest)
+    def sync(self, *, ended: bool = False) -> dict[str, bytes]:
+        """Copy new corpus members to the campaign's folder; they are returned. ``ended``: it finished as it should."""
+        fresh = self.mirror.sync()
+        if ended:
+            self.mirror.sync()
+        self._newest = max(fresh, default=self._newest)
         return fresh
 
     @property
@@ -127,7 +141,22 @@ class WorkerProcess:
         """Whether it should have opened its target by now and has not."""
         if is_open(self.settings.memory):
             return False
-        return time.monotonic() - self.started > targets.start_s(targets.get(self.settings.target))
+        return time.monotonic() - self.started > targets.start_s(self.target)
+
+    def silent_s(self) -> float:
+        """Seconds since it opened its target or last showed a sign of life; 0 before."""
+        if not is_open(self.settings.memory):
+            self._alive = time.monotonic()
+        return time.monotonic() - self._alive
+
+    def bloat_mb(self) -> int:
+        """Resident memory in MB beyond the bound: half of what its target allows over what it held at first."""
+        history = self.status.get("rss_history")
+        if not history:
+            return 0
+        first = int(history[0][1])
+        bound = first + max(self.target.memory_mb - first, 0) // 2
+        return max(int(self.status["rss_mb"]) - bound, 0)
 
     def last_input(self) -> bytes | None:
         """The input that was running, from shared memory."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -84,6 +85,15 @@ class TargetProgress:
         }
 
 
+def _count_findings(findings: dict[str, dict[str, Any]], worker: WorkerProcess) -> None:
+    """Add what a worker found."""
+    for name, entry in worker.status.get("findings", {}).items():
+        merged = findings.setdefault(name, entry | {"count": 0})
+        merged["count"] += entry["count"]
+        merged["size"] = min(merged["size"], entry["size"])
+        merged["target"] = worker.settings.target
+
+
 class Progress:
     """The whole campaign's figures; ``update`` is called several times a second."""
 
@@ -97,10 +107,12 @@ class Progress:
         self.workers = 0
         self.findings: dict[str, dict[str, Any]] = {}
         self.targets: dict[str, TargetProgress] = {}
-        self._done: list[WorkerProcess] = []
+        # What ended workers did: a night has hundreds of them.
+        self._done: dict[str, TargetProgress] = {name: TargetProgress() for name in names}
+        self._done_findings: dict[str, dict[str, Any]] = {}
         #: The workers that run now.
         self.active: list[WorkerProcess] = []
-        self._discovery = Discovery(names)
+        self._discovery = Discovery(names, self.began)
 
     @property
     def elapsed(self) -> float:
@@ -113,7 +125,8 @@ class Progress:
 
     def ended(self, worker: WorkerProcess) -> None:
         """A worker ended; its last status counts on."""
-        self._done.append(worker)
+        self._done.setdefault(worker.settings.target, TargetProgress()).add(worker)
+        _count_findings(self._done_findings, worker)
         self._discovery.ended(worker)
 
     def died(self, found: dict[str, Any]) -> None:
@@ -125,27 +138,28 @@ class Progress:
         if found["id"] not in self.findings:
             self._merge_finding(found["id"], found)
 
+    def replayed(self, name: str, fields: dict[str, Any]) -> None:
+        """A finding was run again in fresh processes."""
+        self.findings[name] |= fields
+
     def update(self, active: list[WorkerProcess]) -> None:
         """Sum up ended and running workers."""
         self.active = list(active)
-        figures: dict[str, TargetProgress] = {name: TargetProgress() for name in self.names}
-        findings: dict[str, dict[str, Any]] = {}
-        for worker in (*self._done, *active):
+        figures = {name: copy.deepcopy(self._done[name]) for name in self.names}
+        findings = {name: dict(entry) for name, entry in self._done_findings.items()}
+        for worker in active:
             figures[worker.settings.target].add(worker)
-            for name, entry in worker.status.get("findings", {}).items():
-                merged = findings.setdefault(name, entry | {"count": 0})
-                merged["count"] += entry["count"]
-                merged["size"] = min(merged["size"], entry["size"])
-                merged["target"] = worker.settings.target
+            _count_findings(findings, worker)
         self.targets = figures
         for name, entry in findings.items():
             self._merge_finding(name, entry)
-        self._discovery.update(self.elapsed, figures, self.findings.values(), active)
+        self._discovery.update(self.findings.values(), active)
 
     def _merge_finding(self, name: str, entry: dict[str, Any]) -> None:
         if name not in self.findings:
             self.last_find = self.elapsed
-        self.findings[name] = self.findings.get(name, {}) | entry
+            self.findings[name] = {"first_seconds": round(self.elapsed, 2)}
+        self.findings[name] = self.findings[name] | entry
 
     def new(self) -> list[str]:
         """Ids of findings that no folder in crashes/ and no verdict rule covers."""

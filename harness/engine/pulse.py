@@ -1,20 +1,28 @@
-"""libFuzzer's own figures, read from the log it writes: covered edges, features, members of the corpus."""
+"""libFuzzer's own figures, read from the log it writes: covered edges, features, members of the corpus; and how they went."""
 
 from __future__ import annotations
 
+from collections import deque
 from pathlib import Path
 
 _NAMES = ("cov", "ft", "corp")
 _TAIL = 65_536
 
+# At two statuses a second half a minute, should the supervisor be kept from looking for so long.
+_MOMENTS = 64
+
 
 class Pulse:
-    """Follows one log; ``figures`` is what its last complete line said (``cov``, ``ft``, ``corp``; zeros before the first)."""
+    """Follows one log; ``figures`` is what its last complete line said (``cov``, ``ft``, ``corp``; zeros before the first).
+
+    ``seeded`` is the same once the seeds had run; empty before.
+    """
 
     def __init__(self, log: Path) -> None:
         self._log = log
         self._read = 0
         self.figures: dict[str, int] = dict.fromkeys(_NAMES, 0)
+        self.seeded: dict[str, int] = {}
 
     def read(self) -> dict[str, int]:
         """Read what is new, of much of it the end, and give the figures."""
@@ -25,11 +33,35 @@ class Pulse:
                 self._read = log.tell()
         except OSError:
             return self.figures
-        for line in reversed(text.split(b"\n")):
-            words = line.split()
-            if all(name.encode() + b":" in words for name in _NAMES):
-                for name in _NAMES:
-                    value = words[words.index(name.encode() + b":") + 1].split(b"/")[0]
-                    self.figures[name] = int(value) if value.isdigit() else self.figures[name]
-                break
+        lines = [line for line in text.split(b"\n") if all(name.encode() + b":" in line for name in _NAMES)]
+        if not self.seeded:
+            self.seeded |= next((_figures(line) for line in lines if b"INITED" in line), {})
+        if lines:
+            self.figures |= _figures(lines[-1])
         return self.figures
+
+
+def _figures(line: bytes) -> dict[str, int]:
+    words = line.split()
+    found = {name: words[words.index(name.encode() + b":") + 1].split(b"/")[0] for name in _NAMES}
+    return {name: int(value) for name, value in found.items() if value.isdigit()}
+
+
+class Trail:
+    """The last moments of a worker: the clock, CPU-seconds, then what :data:`harness.engine.discovery.FIELDS` names."""
+
+    def __init__(self) -> None:
+        self._moments: deque[list[float]] = deque(maxlen=_MOMENTS)
+
+    def add(
+        self, clock: float, cpu_seconds: float, executions: int, engine: dict[str, int], semantic: int, found: int
+    ) -> None:
+        """Now. libFuzzer's edges hold our semantic features too."""
+        edges = engine["cov"] - semantic
+        self._moments.append(
+            [round(clock, 2), cpu_seconds, executions, edges, engine["ft"], semantic, engine["corp"], found]
+        )
+
+    def moments(self) -> list[list[float]]:
+        """All that are kept, the oldest first."""
+        return list(self._moments)

@@ -19,9 +19,18 @@ def resident_mb() -> int:
     return pages * resource.getpagesize() // 2**20
 
 
+def started(pid: int) -> int:
+    """When a process was started, in clock ticks since the machine was; 0 where there is none (or but its remains)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except (OSError, IndexError):
+        return 0
+    return 0 if fields[0] in "ZX" else int(fields[19])
+
+
 def process_start() -> float:
     """When this process was started, in seconds since the epoch: interpreter start and imports count as start-up."""
-    ticks = int(Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19])
+    ticks = started(os.getpid())
     uptime = float(Path("/proc/uptime").read_text().split()[0])
     return time.time() - uptime + ticks / os.sysconf("SC_CLK_TCK")
 

@@ -29,7 +29,7 @@ from harness.engine.loading import load
 from harness.engine.native import NativeCounters
 from harness.engine.opening import open_target, opened
 from harness.engine.own_mutator import OwnMutator
-from harness.engine.pulse import Pulse
+from harness.engine.pulse import Pulse, Trail
 from harness.engine.semantics import SIZE, SemanticCounters
 from harness.engine.session import Session
 from harness.engine.settings import WorkerSettings
@@ -63,6 +63,8 @@ class Worker:
         self._checked = False
         self._fuzzing_since = self._fuzzing_from = 0.0
         self._pulse = Pulse(settings.log)
+        self._trail = Trail()
+        self._ready_seconds = 0.0
         self._recorder: recording.Recorder | None = None
         self._resident: list[tuple[float, int]] = []
 
@@ -217,6 +219,7 @@ class Worker:
     def _prove_alive(self) -> None:
         """At the first mutation the seeds have run: the log must name both tables and hold gained edges."""
         self._checked = True
+        self._ready_seconds = round(time.time() - process_start(), 3)
         # The curve of discovery begins here, with what the seeds know.
         self._write_status()
         problem = check_log(
@@ -322,20 +325,27 @@ class Worker:
                 if len(found.smallest) < found.stored:
                     self._store(found)
         cpu = time.process_time() - self._fuzzing_since
-        usage = resource.getrusage(resource.RUSAGE_SELF)
+        spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        cpu_seconds = round(sum(one.ru_utime + one.ru_stime for one in spent), 3)
+        engine, meaning = self._pulse.read(), len(self.counters.index)
+        if self._checked:
+            tally = self.session.tally
+            self._trail.add(self._status_at, cpu_seconds, tally.executions, engine, meaning, len(tally.found))
         status = self.session.tally.summary() | {
             "target": self.settings.target,
             "seconds": round(self._status_at - self.started, 3),
-            "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3),
+            "cpu_seconds": cpu_seconds,
             "fuzzing_cpu_seconds": round(cpu, 3),
             "fuzzing_seconds": round(self._status_at - self._fuzzing_from, 3),
             "executions_ns": round(1e9 * cpu / max(self.session.tally.executions, 1)),
+            # Loading, opening and the seeds: 0 before the first mutation.
+            "ready_seconds": self._ready_seconds,
             "since_exec": round(time.time() - process_start(), 3),
             "rss_mb": self._resident[-1][1],
             "rss_history": self._resident,
-            "semantic_features": len(self.counters.index),
-            "engine": self._pulse.read(),
-            "mutating": self._checked,
+            "semantic_features": meaning,
+            "engine": engine,
+            "trail": self._trail.moments(),
             "native_edges_at_start": self.native,
             "operators": {name: stats._asdict() for name, stats in self.mutator.stats().items()},
             "median_size": median(self.session.tally.sizes),
@@ -380,6 +390,7 @@ def main() -> NoReturn:
     settings = WorkerSettings.load(Path(sys.argv[1]))
     end_with_parent(memory.owner(settings.memory))
     try:
+        memory.working(settings.memory)
         Worker(settings).run()
     except HarnessError as error:
         problem = {"problem": str(error), "hint": error.hint, "status": error.exit_status}

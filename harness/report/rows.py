@@ -126,7 +126,7 @@ def _row(row: gather.Row, first: dict[tuple[str, str], float], near: Path) -> Ro
         size=len(data) if data is not None else int(number(crash.found.get("size") if crash else row.stored.size)),
         seconds=seconds,
         seed=int(number(seed)),
-        date=str(date),
+        date=str(date)[:16].replace("T", " "),
         count=sum(one.count for one in row.seen),
         targets=frozenset(str(one.stored.target) for one in row.seen),
         defect=filing.group(row.signature),

@@ -31,9 +31,12 @@ class Fuzz:
             self.command(*arguments), env=self.environment(), capture_output=True, text=True, timeout=300, check=False
         )
 
+    def ledger(self) -> dict[str, Any]:
+        whole: dict[str, Any] = json.loads((self.campaign / "campaign.json").read_text())
+        return whole
+
     def session(self) -> dict[str, Any]:
-        ledger = json.loads((self.campaign / "campaign.json").read_text())
-        entry: dict[str, Any] = ledger["sessions"][-1]
+        entry: dict[str, Any] = self.ledger()["sessions"][-1]
         return entry
 
 

@@ -73,6 +73,25 @@ def test_a_full_disk_ends_the_campaign_and_what_it_had_is_there_when_there_is_ro
 
 
 @needs_mount
+def test_a_folder_that_may_only_be_read_is_said_so_and_left_as_it_is(tmp_path: Path, fuzz: Fuzz) -> None:
+    disk, later = tmp_path / "disk", tmp_path / "later"
+    disk.mkdir()
+    fuzz.campaign = disk / "campaign"
+    command = shlex.join(fuzz.command("--target", "deserialize", "--runs", "500"))
+    done = private(
+        fuzz,
+        f"mount -t tmpfs -o size=40m none {disk}\n{command} || test $? = 1\nmount -o remount,ro {disk}\n"
+        f"{command} && exit 90 || test $? = 2\ncp -r {fuzz.campaign} {later}\n",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Read-only file system" in done.stderr
+    assert "name another --campaign" in done.stderr
+    (session,) = json.loads((later / "campaign.json").read_text())["sessions"]
+    assert session["executions"] == 500
+    assert store.findings(later)
+
+
+@needs_mount
 @pytest.mark.parametrize("size", ["16k", "900k", "2m"])
 def test_memory_that_is_full_is_said_so_and_blamed_on_nobody(fuzz: Fuzz, size: str) -> None:
     command = shlex.join(fuzz.command("--target", "deserialize", "--runs", "200000"))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from harness.parsers.registry import Parser
 
 from .conftest import Fuzz
 
@@ -65,3 +69,22 @@ def test_one_that_does_not_even_import_is_named(fuzz: Fuzz) -> None:
     done = fuzz("--target", "absent", "--runs", "100")
     assert done.returncode == 2
     assert "target absent does not load: deadly:absent cannot be imported" in done.stderr
+
+
+def test_a_parser_that_cannot_be_loaded_is_named_and_what_was_stored_stays(
+    project: Path, fuzz: Fuzz, sancov_parser: Parser
+) -> None:
+    assert fuzz("--target", "deserialize", "--runs", "500", "--empty-corpus").returncode in (0, 1)
+    before = sorted(path.name for path in fuzz.campaign.glob("corpus/*/*"))
+    torn = project / "build" / "parsers" / "torn"
+    shutil.copytree(sancov_parser.root, torn, ignore=shutil.ignore_patterns("src"))
+    with (torn / "site" / sancov_parser.manifest["module"]).open("r+b") as module:
+        module.truncate(4096)
+    environment = fuzz.environment() | {"HARNESS_HOME": str(project)}
+    command = fuzz.command("--target", "deserialize", "--runs", "500", "--empty-corpus", "--parser", "torn")
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode in (2, 3), done.stderr
+    assert "torn" in done.stderr or "workers die before they run anything" in done.stderr
+    assert before
+    assert sorted(path.name for path in fuzz.campaign.glob("corpus/*/*")) == before
+    assert [session["executions"] > 0 for session in fuzz.ledger()["sessions"]] == [True, False]

@@ -136,7 +136,7 @@ def test_what_a_killed_campaign_left_in_memory_is_taken_over(tmp_path: Path) -> 
     while memory.abandoned(campaign) != [(left, "deserialize")]:
         assert time.monotonic() < deadline, "the process that owned the folder does not go away"
         time.sleep(0.05)
-    assert memory.sync(left, campaign / "corpus" / "deserialize", set()) == 1
+    assert list(memory.Mirror(left, campaign / "corpus" / "deserialize").sync().values()) == [b"kept"]
     assert [path.read_bytes() for path in (campaign / "corpus" / "deserialize").iterdir()] == [b"kept"]
     memory.remove(left)
     assert memory.abandoned(campaign) == []

@@ -142,6 +142,10 @@ def test_filters_narrow_and_clear(opened: Opened):
     assert opened.shown() == every
     assert tab.locator("[data-filter][aria-pressed=true]").count() == 0
     tab.click("button[data-is='leniency']")
+    colour = "node => getComputedStyle(node).backgroundColor"
+    assert tab.eval_on_selector("button[data-is='leniency'] .mark", colour) == tab.eval_on_selector(
+        f"{ROWS}[data-severity=leniency] .mark", colour
+    )
     tab.select_option("select[data-filter=kind]", "differential")
     assert HOSTILE_ID in opened.shown()
 

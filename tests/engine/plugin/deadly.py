@@ -84,3 +84,24 @@ class Stillborn(Deserialize):
 deadly = Deadly()
 unopened, hanging, nonsense, stillborn = Unopened(), Hanging(), Nonsense(), Stillborn()
 broken = Broken()
+
+
+class Bloated(Deserialize):
+    """Grows by a megabyte each time, and by no more than a hundred a second."""
+
+    name = "bloated"
+    memory_mb = 400
+
+    def open(self, safetensors: ModuleType | None) -> Run:
+        run = super().open(safetensors)
+        kept: list[bytes] = []
+
+        def bloated(data: bytes) -> Observation:
+            kept.append(b"x" * (1 << 20))
+            time.sleep(0.01)
+            return run(data)
+
+        return bloated
+
+
+bloated = Bloated()

@@ -1,0 +1,62 @@
+"""New findings run again in fresh processes of the real parser; the campaign around them is only a folder here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from harness.cli.main import group
+from harness.engine import guarded
+from harness.engine.guarded import Isolated
+from harness.finding import Finding
+from harness.parsers.registry import Parser
+from harness.triage import store
+
+TWICE_IN_METADATA = b"\x24\0\0\0\0\0\0\0" + b'{"__metadata__":{"a":"1","a":"2"}}  '
+SHOWS = Finding("differential", "differential", "header.duplicate-key", "accepted/metadata-key", "it shows")
+SHOWS_NOT = Finding("contract", "contract", "contract.error", "NoSuchError", "it does not show")
+
+
+def confirm(campaign: Path, *names: str, hurry: bool = False) -> dict[str, dict[str, Any]]:
+    with Isolated(campaign, sample=False) as isolated:
+        for _ in range(2):  # asked for at each look, done once
+            isolated.confirm({name: {"known": ""} for name in names} | {"filed": {"known": "filed"}})
+        isolated.finish(hurry=hurry)
+        return dict(isolated.replayed())
+
+
+def test_what_shows_each_time_holds_and_what_does_not_is_flaky(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sancov_parser: Parser
+) -> None:
+    monkeypatch.setattr(guarded, "REPLAYS", 2)
+    monkeypatch.setattr(guarded, "FINISH_S", (300.0, 300.0))
+    held, lost = (
+        store.add(tmp_path, "deserialize", finding, TWICE_IN_METADATA, parser=sancov_parser.name, seed=1)
+        for finding in (SHOWS, SHOWS_NOT)
+    )
+    found = confirm(tmp_path, held, lost)
+    assert found == {
+        held: {"replays": {"runs": 2, "held": 2}, "flaky": False},
+        lost: {"replays": {"runs": 2, "held": 0}, "flaky": True},
+    }
+    stored = {one.id: {name: one.about[name] for name in ("replays", "flaky")} for one in store.findings(tmp_path)}
+    assert stored == found
+    # Once is enough, whoever asks.
+    monkeypatch.setattr(guarded, "FINISH_S", (0.5, 0.5))
+    assert confirm(tmp_path, held) == {held: found[held]}
+    printed = CliRunner().invoke(group, ["findings", "--campaign", str(tmp_path)], standalone_mode=False).output
+    assert "FLAKY: shows 0 of 2 times" in printed
+    rows = CliRunner().invoke(group, ["findings", "--campaign", str(tmp_path), "--json"], standalone_mode=False).output
+    assert {row["id"]: {name: row[name] for name in ("replays", "flaky")} for row in json.loads(rows)} == found
+
+
+def test_what_is_not_reached_in_time_is_said_to_be_not_replayed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sancov_parser: Parser
+) -> None:
+    monkeypatch.setattr(guarded, "FINISH_S", (0.0, 0.0))
+    name = store.add(tmp_path, "deserialize", SHOWS, TWICE_IN_METADATA, parser=sancov_parser.name, seed=1)
+    assert confirm(tmp_path, name, hurry=True) == {name: {"replays": {"runs": 0, "held": 0}, "flaky": False}}

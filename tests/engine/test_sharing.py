@@ -1,0 +1,88 @@
+"""Members of one worker's corpus in another one, while both run, and what becomes of the files."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from harness import corpus_store, paths
+from harness.engine import memory
+from harness.engine.memory import Mirror
+from harness.engine.process import WorkerProcess
+from harness.engine.unit import Unit
+from harness.parsers.registry import Parser
+
+
+@pytest.fixture
+def mirror(tmp_path: Path) -> Mirror:
+    (tmp_path / "memory" / "corpus").mkdir(parents=True)
+    return Mirror(tmp_path / "memory", tmp_path / "corpus", tmp_path / "replaced.txt")
+
+
+def kept(tmp_path: Path) -> set[bytes]:
+    return {path.read_bytes() for path in (tmp_path / "corpus").iterdir()}
+
+
+def test_what_was_replaced_leaves_once_it_has_been_missing_twice(tmp_path: Path, mirror: Mirror) -> None:
+    large = corpus_store.add(tmp_path / "memory" / "corpus", b"large one")
+    assert list(mirror.sync().values()) == [b"large one"]
+    large.unlink()
+    # Killed now, libFuzzer would not have written the smaller one yet.
+    mirror.sync()
+    assert kept(tmp_path) == {b"large one"}
+    corpus_store.add(tmp_path / "memory" / "corpus", b"small")
+    mirror.sync()
+    assert kept(tmp_path) == {b"small"}
+    assert (tmp_path / "replaced.txt").read_text() == f"corpus/{large.name}\n"
+    assert mirror.brought == {corpus_store.sha1(b"small")}
+
+
+def test_a_worker_deletes_nothing_that_it_did_not_bring(tmp_path: Path, mirror: Mirror) -> None:
+    corpus_store.add(tmp_path / "corpus", b"there before")
+    again = corpus_store.add(tmp_path / "memory" / "corpus", b"there before")
+    mirror.give(corpus_store.sha1(b"given"), b"given")
+    assert mirror.sync() == {}
+    again.unlink()
+    (tmp_path / "memory" / "corpus" / corpus_store.sha1(b"given")).unlink()
+    corpus_store.add(tmp_path / "corpus", b"given")
+    for _ in range(3):
+        mirror.sync()
+    assert kept(tmp_path) == {b"there before", b"given"}
+    assert not mirror.brought
+
+
+def test_a_running_worker_takes_up_what_another_one_kept(tmp_path: Path, sancov_parser: Parser) -> None:
+    unit = Unit("deserialize", sancov_parser.name, 1, (), seconds=60.0, shared=True)
+    seeds = corpus_store.list_seeds(paths.corpus_dir() / "deserialize").seeds
+    worker = WorkerProcess(unit.settings(tmp_path))
+    try:
+        deadline = time.monotonic() + 60
+        while not worker.seeded:
+            worker.poll()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        for name, data in seeds:
+            worker.mirror.give(name, data)
+        while b"RELOAD" not in worker.settings.log.read_bytes():
+            worker.poll()
+            assert time.monotonic() < deadline, worker.log_tail()
+            time.sleep(0.05)
+        # It runs what it was given, and what that shows counts as its own.
+        executions = worker.status["executions"]
+        while worker.status["executions"] <= executions or worker.engine["corp"] < 20:
+            worker.poll()
+            assert time.monotonic() < deadline, worker.log_tail()
+            time.sleep(0.05)
+        worker.ask_to_stop()
+        assert worker.wait(30)
+        assert worker.poll() == 0
+        worker.sync(ended=True)
+        # What it was given is not handed back, and its mutations of that are.
+        assert not worker.mirror.brought & {name for name, _ in seeds}
+        assert worker.mirror.brought
+        assert worker.status["defects"] == 0
+    finally:
+        worker.kill()
+        memory.remove(worker.settings.memory)
