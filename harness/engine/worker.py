@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from harness import corpus_store
-from harness.engine import memory, recording, species
+from harness.engine import arguments, memory, recording, species
 from harness.engine.apart import Apart
 from harness.engine.checks import check_log, check_native
 from harness.engine.guarded import GUARDED
@@ -104,7 +104,7 @@ class Worker:
             on_defect=self._defect,
         )
         self.native = native
-        seeds = self._seeds()
+        seeds = arguments.seeds(settings, target)
         self.session.tally.seeds = len(seeds)
         own = getattr(target, "mutate", None)
         # A target whose inputs are no files brings the mutator that understands them.
@@ -118,10 +118,10 @@ class Worker:
                 disabled=frozenset(settings.disabled),
             )
         )
-        arguments = self._arguments(seeds)
+        words = arguments.arguments(settings, target, seeds)
         self._fuzzing_since, self._fuzzing_from = time.process_time(), time.monotonic()
         internal = runtime.internal_libfuzzer(parser)
-        atheris.Setup(arguments, self._callback(), custom_mutator=self._hook(), internal_libfuzzer=internal)
+        atheris.Setup(words, self._callback(), custom_mutator=self._hook(), internal_libfuzzer=internal)
         atheris.Fuzz()
         self.finish()
 
@@ -231,46 +231,6 @@ class Worker:
     def _fail(self, problem: str) -> NoReturn:
         write_atomic(self.settings.memory / "failure.json", json.dumps({"problem": problem}))
         os._exit(_ENGINE_FAILED)
-
-    def _seeds(self) -> list[tuple[str, bytes]]:
-        """Every seed of every folder once, ordered by name so that a run repeats whatever order folders list in."""
-        found: dict[str, bytes] = {}
-        for folder in self.settings.seed_dirs:
-            found.update(corpus_store.list_seeds(folder).seeds)
-        limit = self.target.max_len
-        return sorted((name, data) for name, data in found.items() if len(data) <= limit)
-
-    def _arguments(self, seeds: list[tuple[str, bytes]]) -> list[str]:
-        settings, memory = self.settings, self.settings.memory
-        inputs = memory / "seeds"
-        inputs.mkdir(exist_ok=True)
-        corpus = memory / "corpus"
-        corpus.mkdir(exist_ok=True)
-        for name, data in seeds:
-            (inputs / name).write_bytes(data)
-        seed_list = memory / "seeds.list"
-        seed_list.write_text(",".join(str(inputs / name) for name, _ in seeds))
-        return [
-            "worker",
-            str(corpus),
-            *([f"-seed_inputs=@{seed_list}"] if seeds else []),
-            f"-seed={settings.seed % 2**31 or 1}",
-            f"-max_len={self.target.max_len}",
-            "-mutate_depth=1",
-            "-cross_over=0",
-            "-len_control=0",
-            "-detect_leaks=0",
-            "-handle_term=0",
-            "-handle_int=0",
-            # Compared values can be addresses, which differ from process to process: a run of N must not learn them.
-            *(["-use_cmp=0"] if settings.runs else []),
-            "-close_fd_mask=3",
-            f"-timeout={round(targets.timeout_s(self.target))}",
-            f"-rss_limit_mb={self.target.memory_mb}",
-            f"-artifact_prefix={memory}/",
-            "-reload=0",
-            *settings.options,
-        ]
 
     def _ask_to_stop(self, *_: object) -> None:
         self._stop = True
