@@ -49,12 +49,23 @@ def locked(folder: Path) -> Iterator[None]:
 def prepare(folder: Path, *, fresh: bool = False) -> int:
     """Make the folder's parts and take over what killed campaigns left; how many inputs that were.
 
-    With ``fresh``, what is there moves to ``old-N`` inside the folder first.
+    With ``fresh``, all of that moves to ``old-N`` inside the folder.
     """
-    if fresh:
-        _set_aside(folder)
+    taken = _taken_over(folder)
+    if not fresh:
+        return taken
+    _set_aside(folder)
+    _parts(folder)
+    return 0
+
+
+def _parts(folder: Path) -> None:
     for name in _PARTS:
         (folder / name).mkdir(parents=True, exist_ok=True)
+
+
+def _taken_over(folder: Path) -> int:
+    _parts(folder)
     for path in (*folder.glob(".tmp-*"), *folder.glob("corpus/*/.tmp-*"), *folder.glob("findings/*/.tmp-*")):
         with contextlib.suppress(FileNotFoundError):
             if time.time() - path.stat().st_mtime > _LEFT_S:
