@@ -191,7 +191,8 @@ def run_unit(unit: Unit, place: Path) -> Result:
         plan, stop = Listed([unit]), Stop()
         with stop.signals(), Isolated(place, sample=not unit.runs) as isolated:
             Supervisor(place, plan, 1, progress, isolated, stop).run()
-    return plan.results[0]
+    # It may have been asked to end before it began.
+    return plan.results[0] if plan.results else Result(unit.target)
 
 
 def _cpu_seconds() -> float:
