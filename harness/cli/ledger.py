@@ -67,9 +67,10 @@ def collect(ledger: Ledger, names: tuple[str, ...], price: float | None, hours: 
             "last": {kind: _marginal(curve, kind, price) for kind in ("edges", "signatures")},
             "forecast": _forecast(seen, hours),
         }
+    counted = [record for record in ledger.records if record.targets.keys() & targets.keys()]
     total = {
-        "sessions": len(ledger.records),
-        "seconds": round(sum(record.seconds for record in ledger.records), 1),
+        "sessions": len(counted),
+        "seconds": round(sum(record.seconds for record in counted), 1),
         **{key: sum(row[key] for row in targets.values()) for key in ("executions", "cpu_seconds")},
         "price": _money(sum(row["cpu_seconds"] for row in targets.values()), price),
         "bought": {kind: sum(row["bought"][kind] for row in targets.values()) for kind in KINDS},
