@@ -124,14 +124,15 @@ def _interrupted(campaign: Path) -> bool:
 
 
 def _outlook(own: Sequence[Record], processes: int) -> dict[str, Interval | None]:
-    """New edges by target in an hour of the clock that is shared by all; None where the curve tells too little."""
+    """New edges by target in an hour of the clock, shared as it was; None where the curve tells too little."""
     driven = sorted(own[-1].targets)
-    # No target runs in more processes than there are.
-    share = min(processes / len(driven), processes) if driven else 0.0
+    spent = {name: sum(one.targets[name].cpu_seconds for one in own if name in one.targets) for name in driven}
+    whole = sum(spent.values())
     found: dict[str, Interval | None] = {}
     for name in driven:
         forecast = joined.forecast(own, name)
-        found[name] = forecast.hours(share) if forecast is not None and "edges" in forecast.kinds else None
+        known = forecast is not None and "edges" in forecast.kinds and spent[name] > 0
+        found[name] = forecast.hours(processes * spent[name] / whole) if forecast is not None and known else None
     return found
 
 
