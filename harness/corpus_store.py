@@ -7,13 +7,16 @@ past the size cap) is skipped and named to the caller: a foreign file never ends
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import re
 import stat
+import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +28,9 @@ MAX_SEED = 64 * 1024
 
 #: The file beside the seeds that says where they came from.
 PROVENANCE = "provenance.toml"
+
+# Age in seconds of a temporary file that nobody will finish.
+_ABANDONED_S = 3600.0
 
 _SHA1 = re.compile(r"[0-9a-f]{40}")
 # What belongs in a corpus folder without being a seed.
@@ -125,6 +131,66 @@ def add(folder: Path, data: bytes) -> Path:
     if not path.is_file():
         write_atomic(path, data)
     return path
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[Path]:
+    """``folder``, made where it is missing, for one process that changes it at a time.
+
+    The lock is on the folder itself and ends with the process. Raises HarnessError when another process holds it, or
+    the folder cannot be used.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise HarnessError(f"cannot use {folder}: {error.strerror}", hint="name a folder of seeds") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise HarnessError(
+                f"another process is changing the seeds in {folder}", hint="wait until it is done, and say it again"
+            ) from error
+        yield folder
+    finally:
+        os.close(descriptor)
+
+
+def change(folder: Path, new: Mapping[str, tuple[bytes, Provenance]], remove: Collection[str] = ()) -> None:
+    """Add seeds with their provenance (by SHA-1) and remove others, so that a kill leaves a whole corpus at any moment.
+
+    Every seed that is there has its provenance there: what is new is written down before it comes, what goes is struck
+    out after it went. Nothing is removed before all that is new is there. Raises HarnessError when the disk is full.
+    """
+    old = read_provenance(folder)
+    both = {**{name: entry for name, (_, entry) in new.items()}, **old}
+    try:
+        if new:
+            write_provenance(folder, both)
+        for data, _ in new.values():
+            add(folder, data)
+        for name in remove:
+            (folder / name).unlink(missing_ok=True)
+        present = _tidied(folder)
+        if not both.keys() <= present:
+            write_provenance(folder, {name: entry for name, entry in both.items() if name in present})
+    except OSError as error:
+        raise HarnessError(
+            f"cannot change the seeds in {folder}: {error.strerror}",
+            hint="free some room; no seed that was needed is gone",
+        ) from error
+
+
+def _tidied(folder: Path) -> set[str]:
+    """The names in ``folder``, without the half files that killed processes left."""
+    names = set(os.listdir(folder))
+    for name in [name for name in names if name.startswith(".tmp-")]:
+        with contextlib.suppress(OSError):
+            # A young one may still be in the making.
+            if time.time() - (folder / name).stat().st_mtime > _ABANDONED_S:
+                (folder / name).unlink()
+    return names
 
 
 def read_provenance(folder: Path) -> dict[str, Provenance]:

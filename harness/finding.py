@@ -40,6 +40,8 @@ _BACKQUOTED = re.compile(r"`.*`", re.DOTALL)
 # These messages print a name without any quotes: up to the end, or up to the cause after the last colon.
 _BARE = re.compile(r"(contain tensor|tensor info for) .*|((?:read|failed for) tensor) .*(?= from file: |: )", re.DOTALL)
 _QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"|(?<!\w)'(?:[^'\\]|\\.)*'", re.DOTALL)
+# Words of frameworks for a tensor's dtype: which one it is comes from the file.
+_DTYPE = re.compile(r"\b(?:u?int|b?float|complex)(?:8|16|32|64|128)(?:_e\dm\d\w*)?\b")
 _NUMBER = re.compile(r"(?<!\w)0x[0-9a-fA-F]+|(?<!\w)(?<![A-Za-z]-)-?\d[\d_.]*(?:[eE][+-]?\d+)?(?!\w)")
 _LIST = re.compile(r"\[[^\[\]]*\]|(?<![\w:])\([N, ]*\)")
 _LONG_WORD = re.compile(r"\S{60,}")
@@ -50,7 +52,7 @@ _LONGEST = 1 << 16
 
 @lru_cache(256)
 def normalise(message: str) -> str:
-    """An error message with what comes from the input taken out: quoted text, names, numbers, lists.
+    """An error message with what comes from the input taken out: quoted text, names, numbers, lists, words for dtypes.
 
     Two inputs that trip over the same defect give the same string, however their names and sizes differ.
     """
@@ -59,7 +61,7 @@ def normalise(message: str) -> str:
     text = _BACKQUOTED.sub("_", text)
     text = _BARE.sub(lambda match: f"{match[1] or match[2]} _", text)
     text = _QUOTED.sub("_", text)
-    text = _NUMBER.sub("N", text)
+    text = _NUMBER.sub("N", _DTYPE.sub("DTYPE", text))
     for _ in range(3):  # nested lists, inside out
         text = _LIST.sub("_", text)
     text = _LONG_WORD.sub("_", text)

@@ -34,6 +34,7 @@ JSON = PREFIX + "invalid JSON in header: "
         ("PanicException: range end index 8 out of range for slice of length 4",
          "PanicException: range end index 99 out of range for slice of length 98"),
         ("x at 0x7f00dead", "x at 0x1"),
+        ("no kernel of uint32 among int64, bool, bfloat16", "no kernel of float8_e4m3fn among int64, bool, float16"),
         ("shape [1, [2, 3]] of 4", "shape [] of 77"),
     ],
 )  # fmt: skip
@@ -52,6 +53,7 @@ def test_same_defect_same_words(first: str, second: str):
         ("TypeError: data type 'x' not understood", "ValueError: data type 'x' not understood"),
         (PREFIX + "header too large", PREFIX + "header too small"),
         ("invalid type: integer `3`, expected u8", "invalid type: integer `3`, expected u16"),
+        ("cannot view uint8 as bool", "cannot view uint8 as uint16"),
     ],
 )  # fmt: skip
 def test_other_defect_other_words(first: str, second: str):

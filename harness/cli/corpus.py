@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 from harness import paths
-from harness.coverage import upkeep
-from harness.coverage.upkeep import Change
+from harness.coverage import intake, upkeep
+from harness.coverage.choose import KINDS, Terms
+from harness.coverage.cover import Cap
+from harness.coverage.upkeep import Change, Stats
 from harness.errors import HarnessError
 from harness.parsers import registry
 from harness.parsers.registry import Parser
 from harness.targets import base
 
 _RULES_SHOWN = 8
+# Bytes of one target that are worth a word: copying and loading them costs each campaign seconds.
+_LARGE = 10_000_000
 
 _target = click.option("--target", "chosen", multiple=True, help="Only this target (may be repeated); default: all.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the table.")
@@ -27,6 +34,50 @@ _parser = click.option("--parser", "name", help="The instrumented parser to run 
 _corpus = click.option(
     "--corpus", type=click.Path(path_type=Path), help="The folder with one folder per target; default: corpus."
 )
+
+
+_UNITS = {"": 1, "k": 1000, "M": 1000**2, "G": 1000**3}
+
+
+class Size(click.ParamType[int]):
+    """``2000000``, ``500k``, ``50M`` or ``1G``, in bytes."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Bytes; fails on anything that is no size above zero."""
+        match = re.fullmatch(r"(\d+)([kMG]?)B?", str(value))
+        if match is None or int(match[1]) == 0:
+            self.fail(f"{value!r} is no size; say for example 500k or 50M", param, ctx)
+        return int(match[1]) * _UNITS[match[2]]
+
+
+_max_bytes = click.option("--max-bytes", type=Size(), help="At most so many bytes per target (500k, 50M).")
+_max_files = click.option("--max-files", type=click.IntRange(min=1), help="At most so many seeds per target.")
+
+
+def _choosing(function: Callable[..., None]) -> Callable[..., None]:
+    """The options that say what is kept, as one argument ``terms``."""
+
+    @click.option(
+        "--by",
+        type=click.Choice(KINDS),
+        default="all",
+        show_default=True,
+        help="Keep what reaches something new, or only what reaches new code, not what combines the known.",
+    )
+    @_max_bytes
+    @_max_files
+    @click.option(
+        "--regions/--no-regions",
+        default=True,
+        help="Measure regions before and after, where there is a coverage build; default: yes.",
+    )
+    @functools.wraps(function)
+    def wrapped(by: str, max_bytes: int | None, max_files: int | None, regions: bool, **rest: Any) -> None:
+        function(terms=Terms(by, Cap(max_bytes, max_files), regions), **rest)
+
+    return wrapped
 
 
 @click.group(name="corpus")
@@ -47,6 +98,16 @@ def _chosen(names: tuple[str, ...], default: list[str]) -> list[str]:
     return list(names) or default
 
 
+def _able(names: tuple[str, ...], found: list[str]) -> list[str]:
+    """The targets named, else those of ``found`` that can run here; says which cannot."""
+    if names:
+        return _chosen(names, [])
+    for target in found:
+        if reason := base.missing(base.get(target)):
+            click.echo(f"{target} is left as it is: {reason}", err=True)
+    return [target for target in found if not base.missing(base.get(target))]
+
+
 def _parser_for(target: str, name: str | None) -> Parser | None:
     """The build that ``target`` runs on; None for a target that runs none."""
     return registry.find(name, flavour="sancov") if base.get(target).uses_parser else None
@@ -55,15 +116,20 @@ def _parser_for(target: str, name: str | None) -> Parser | None:
 @command.command(name="stats")
 @_target
 @_corpus
+@_max_bytes
+@_max_files
 @_json
-def show_stats(chosen: tuple[str, ...], corpus: Path | None, as_json: bool) -> None:
-    """Count seeds and bytes, by origin and by the judge's rule.
+def show_stats(
+    chosen: tuple[str, ...], corpus: Path | None, max_bytes: int | None, max_files: int | None, as_json: bool
+) -> None:
+    """Count seeds and bytes, by origin and by the judge's rule, and say how near a cap they are.
 
     \b
     Example:  harness corpus stats --target deserialize
+              harness corpus stats --corpus build/campaigns/main/corpus --max-bytes 5M
     """  # noqa: D301
     folder = corpus or paths.corpus_dir()
-    all_stats = [upkeep.stats(folder, target) for target in _chosen(chosen, upkeep.targets_in(folder))]
+    all_stats = [upkeep.stats(folder, target) for target in _chosen(chosen, intake.targets_in(folder))]
     if as_json:
         click.echo(json.dumps([asdict(s) for s in all_stats], indent=1))
         return
@@ -75,8 +141,20 @@ def show_stats(chosen: tuple[str, ...], corpus: Path | None, as_json: bool) -> N
         console.print(f"  from   {_counted(s.sources)}", markup=False)
         if s.rules:
             console.print(f"  judged {_counted(s.rules, _RULES_SHOWN)}", markup=False)
+        for text in _fullness(s, max_bytes, max_files):
+            console.print(f"  {text}", style="yellow", markup=False)
         for entry in s.skipped:
             console.print(f"  skipped {entry}", style="yellow", markup=False)
+
+
+def _fullness(s: Stats, max_bytes: int | None, max_files: int | None) -> Iterator[str]:
+    """How near the caps the seeds are; without a cap, a word where they are many bytes."""
+    for what, has, most in (("bytes", s.size, max_bytes), ("files", s.seeds, max_files)):
+        if most:
+            over = ": harness corpus minimize with the same cap makes it fit" if has > most else ""
+            yield f"{100 * has / most:.0f} % of {most} {what}{over}"
+    if not max_bytes and s.size > _LARGE:
+        yield f"more than {_LARGE // 1_000_000} MB: harness corpus minimize makes it smaller"
 
 
 def _counted(counts: dict[str, int], most: int = 100) -> str:
@@ -87,35 +165,38 @@ def _counted(counts: dict[str, int], most: int = 100) -> str:
 @command.command(name="minimize")
 @_target
 @_corpus
+@_choosing
 @_parser
 @_json
-def minimize(chosen: tuple[str, ...], corpus: Path | None, name: str | None, as_json: bool) -> None:
+def minimize(chosen: tuple[str, ...], corpus: Path | None, terms: Terms, name: str | None, as_json: bool) -> None:
     """Remove seeds that reach nothing the others do not.
 
-    Edges of the parser, rules and answers, dtypes and ranks are all kept. Nothing is removed before all is known.
+    Edges and regions of the parser, rules and answers, dtypes and ranks are all kept. Past a cap the seeds go that are
+    worth least per byte, those that alone reach a region last of all. Nothing is removed before all is known.
 
     \b
     Example:  harness corpus minimize --target deserialize
     """  # noqa: D301
-    folder = corpus or upkeep.own_corpus()
-    targets = _chosen(chosen, upkeep.targets_in(folder))
-    if not targets:
+    folder = corpus or intake.own_corpus()
+    found = intake.targets_in(folder)
+    if not found and not chosen:
         raise HarnessError(f"no seeds in {folder}", hint="harness corpus import FILE... adds some")
-    _report(targets, lambda target: upkeep.minimize(folder, target, _parser_for(target, name)), as_json)
+    targets = _able(chosen, found)
+    _report(targets, lambda target: upkeep.minimize(folder, target, _parser_for(target, name), terms), as_json)
 
 
 @command.command(name="merge")
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DIR...")
 @_target
 @_corpus
-@click.option("--code-only", is_flag=True, help="Only for code that is new, not for what combines the known.")
+@_choosing
 @_parser
 @_json
 def merge(
     folders: tuple[Path, ...],
     chosen: tuple[str, ...],
     corpus: Path | None,
-    code_only: bool,
+    terms: Terms,
     name: str | None,
     as_json: bool,
 ) -> None:
@@ -123,19 +204,21 @@ def merge(
 
     \b
     Example:  harness corpus merge build/campaigns/default
+              harness corpus merge night-1/ night-2/ --corpus cache/ --max-bytes 5M
+              harness corpus merge cache/ --by code
     """  # noqa: D301
-    folder = corpus or upkeep.own_corpus()
-    found = [upkeep.corpus_in(source) for source in folders]
-    targets = _chosen(chosen, sorted({target for source in found for target in upkeep.targets_in(source)}))
+    folder = corpus or intake.own_corpus()
+    found = [intake.corpus_in(source) for source in folders]
+    targets = _able(chosen, sorted({target for source in found for target in intake.targets_in(source)}))
 
     def merge_one(target: str) -> Change:
-        sources: upkeep.Sources = {}
+        sources: intake.Sources = {}
         for source in folders:
-            more, skipped = upkeep.read_sources(source, target)
+            more, skipped = intake.read_sources(source, target)
             sources |= more
             if skipped:
                 click.echo(f"{source}: skipped {len(skipped)} foreign files for {target}", err=True)
-        return upkeep.merge(folder, target, sources, _parser_for(target, name), code_only=code_only)
+        return upkeep.merge(folder, target, sources, _parser_for(target, name), terms)
 
     _report(targets, merge_one, as_json)
 
@@ -155,12 +238,12 @@ def generate(
     \b
     Example:  harness corpus generate --target deserialize --count 1000
     """  # noqa: D301
-    folder = corpus or upkeep.own_corpus()
+    folder = corpus or intake.own_corpus()
 
     def make(target: str) -> Change:
-        return upkeep.merge(folder, target, upkeep.generated(target, count, seed), _parser_for(target, name))
+        return upkeep.merge(folder, target, intake.generated(target, count, seed), _parser_for(target, name))
 
-    _report(_chosen(chosen, upkeep.file_targets()), make, as_json)
+    _report(_able(chosen, intake.file_targets()), make, as_json)
 
 
 def _report(targets: list[str], work: Callable[[str], Change], as_json: bool) -> None:
@@ -175,31 +258,56 @@ def _report(targets: list[str], work: Callable[[str], Change], as_json: bool) ->
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("target")
-    for heading in ("seeds before", "after", "bytes before", "after", "features"):
+    for heading in ("seeds before", "after", "bytes before", "after", "features", "regions"):
         table.add_column(heading, justify="right")
     for c in changes:
-        table.add_row(c.target, *map(str, (c.before, c.after, c.bytes_before, c.bytes_after, c.features)))
+        table.add_row(c.target, *map(str, (c.before, c.after, c.bytes_before, c.bytes_after, c.features)), _regions(c))
     console.print(table)
     for c in changes:
-        if c.killed:
-            console.print(f"{c.target}: {c.killed} left out, as they end their process", style="yellow")
+        for text in _remarks(c):
+            console.print(f"{c.target}: {text}", style="yellow", markup=False)
+
+
+def _regions(change: Change) -> str:
+    """Regions of the parser, before and after; one number where they are the same, none where nothing was measured."""
+    if change.regions_before is None:
+        return "-"
+    return f"{change.regions_before}" + (
+        "" if change.regions_after == change.regions_before else f" -> {change.regions_after}"
+    )
+
+
+def _remarks(change: Change) -> Iterator[str]:
+    """What a person should know beside the figures."""
+    if change.killed:
+        yield f"{change.killed} left out, as they end their process"
+    if change.lost:
+        yield f"the cap cost {change.lost} of {change.features} features, {change.lost_code} of them code"
+    if change.regions_before is None and change.unmeasured and base.get(change.target).uses_parser:
+        yield f"regions were not measured: {change.unmeasured}"
+    if change.regions_before != change.regions_after:
+        yield f"{(change.regions_before or 0) - (change.regions_after or 0)} regions are lost"
 
 
 @command.command(name="import")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE|DIR...")
 @_target
 @_corpus
-def import_files(files: tuple[Path, ...], chosen: tuple[str, ...], corpus: Path | None) -> None:
+@_json
+def import_files(files: tuple[Path, ...], chosen: tuple[str, ...], corpus: Path | None, as_json: bool) -> None:
     """Add safetensors files of your own as seeds; they are copied, tensors and all.
 
     \b
     Example:  harness corpus import tiny-model.safetensors fixtures/
     """  # noqa: D301
-    folder = corpus or upkeep.own_corpus()
-    added, skipped = upkeep.import_files(folder, _chosen(chosen, upkeep.file_targets()), files)
+    folder = corpus or intake.own_corpus()
+    added, skipped = intake.import_files(folder, _chosen(chosen, intake.file_targets()), files)
     for path, reason in skipped:
         click.echo(f"skipped {path}: {reason}", err=True)
-    for target, count in added.items():
+    for target, count in added.items() if not as_json else ():
         click.echo(f"{target}: {count} new")
+    if as_json:
+        told = {"new": added, "skipped": [{"file": str(path), "reason": reason} for path, reason in skipped]}
+        click.echo(json.dumps(told, indent=1))
     if not any(added.values()) and skipped:
         raise HarnessError("nothing was imported", hint="seeds are small files; the header is what matters")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from typing import Any
 
 import click
 
@@ -17,7 +19,8 @@ from harness.triage.openfile import judge_file, target_named
 @click.command(epilog="Example: harness explain model.safetensors   (or the id of a finding)")
 @click.argument("what", metavar="FILE|ID")
 @click.option("--width", type=click.IntRange(min=40), default=100, show_default=True, help="Columns.")
-def command(what: str, width: int) -> int:
+@click.option("--json", "as_json", is_flag=True, help="For machines: the verdict, and the tensors or the program.")
+def command(what: str, width: int, as_json: bool) -> int:
     """Show the header of a file piece by piece, mark what breaks the format, and quote the sentence it breaks.
 
     Ends with 0 when the format allows the file, else with 1.
@@ -26,7 +29,8 @@ def command(what: str, width: int) -> int:
     target = target_named(named.target) if named.target else None
     words = base.explain(target, named.data()) if target is not None else ""
     if words:
-        click.echo(words, nl=False)
+        told = {"file": str(named.path), "target": named.target, "signature": named.signature, "program": words}
+        click.echo(json.dumps(told, indent=1) if as_json else words, nl=as_json)
         return 0
     size = inputs.size_of(named.path)
     if size <= inputs.MAX_WHOLE:
@@ -37,8 +41,32 @@ def command(what: str, width: int) -> int:
             judgement, data = judge_file(str(named.path))
         except OSError as error:
             raise HarnessError(f"{named.path}: {error.strerror}", hint="name a file that can be read") from error
-    _print(named, data, size, judgement, width)
+    if as_json:
+        click.echo(json.dumps(_as_json(named, size, judgement), indent=1))
+    else:
+        _print(named, data, size, judgement, width)
     return int(judgement.verdict != "accept")
+
+
+def _as_json(named: Named, size: int, judgement: Judgement) -> dict[str, Any]:
+    header = judgement.header
+    return {
+        "file": str(named.path),
+        "target": named.target,
+        "signature": named.signature,
+        "size": size,
+        "verdict": judgement.verdict,
+        "rule": judgement.rule,
+        "aspect": judgement.aspect,
+        "detail": judgement.detail,
+        "sentence": _sentence(judgement.rule),
+        "span": judgement.span,
+        "metadata": header.metadata if header else None,
+        "tensors": [
+            {"name": t.name, "dtype": t.dtype, "shape": list(t.shape), "data_offsets": [t.begin, t.end]}
+            for t in (header.tensors if header else ())
+        ],
+    }
 
 
 def _print(named: Named, data: bytes, size: int, judgement: Judgement, width: int) -> None:

@@ -4,37 +4,58 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from harness.triage import store
+from harness.errors import HarnessError
+from harness.parsers import registry
+from harness.triage import against, store
 from harness.triage.store import Stored, known
+
+_WORDS = {
+    against.ONLY_HERE: "does not show on {}: new against it",
+    against.THERE_TOO: "shows on {} too: not new against it",
+    against.NOT_AGAIN: "shows neither on {} nor, again, where it was found: not counted",
+}
 
 
 @click.command(epilog="Example: harness findings --campaign build/campaigns/main --json")
 @click.option("--campaign", type=click.Path(path_type=Path), metavar="DIR", help="Default: the latest campaign.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 @click.option("--strict", is_flag=True, help="Known findings that are still open end with status 1 too.")
-def command(campaign: Path | None, as_json: bool, strict: bool) -> int:
+@click.option(
+    "--against", "other", metavar="PARSER", help="Run new ones on this build too: what shows there is not new."
+)
+def command(campaign: Path | None, as_json: bool, strict: bool, other: str | None) -> int:
     """List the findings of a campaign, new ones first.
 
-    Ends with 1 when one of them is new, that is, covered by no folder in crashes/ and by no verdict rule.
+    Ends with 1 when one of them is new, that is, covered by no folder in crashes/ and by no verdict rule. With --against,
+    one that shows on that build as well, or that does not show again, is listed and does not count.
     """
+    if strict and other is not None:
+        raise HarnessError("--strict and --against exclude each other", hint="old defects count, or they do not")
+    base = None if other is None else registry.find(other)
     folder = store.campaign_at(campaign)
-    rows = sorted(
-        ((stored, known(stored.signature)) for stored in store.findings(folder)), key=lambda row: row[1] is not None
-    )
+    ledger = store.sessions(folder)
+    found = [replace(stored, count=store.count(stored, ledger)) for stored in store.findings(folder)]
+    rows = sorted(((stored, known(stored.signature)) for stored in found), key=lambda row: row[1] is not None)
+    unknown = [stored for stored, name in rows if name is None]
+    states = {} if base is None else {stored.id: state for stored, state in against.compare(unknown, base)}
     if as_json:
-        click.echo(json.dumps([_as_json(stored, name) for stored, name in rows], indent=1))
+        click.echo(json.dumps([_as_json(stored, name, other, states) for stored, name in rows], indent=1))
     else:
-        _print(folder, rows)
-    new = any(name is None for _, name in rows)
+        _print(folder, rows, other, states)
+    if base is not None:
+        return int(against.ONLY_HERE in states.values())
+    new = bool(unknown)
     return int(new or (strict and any(store.is_open(stored.signature) for stored, _ in rows)))
 
 
-def _as_json(stored: Stored, name: str | None) -> dict[str, Any]:
+def _as_json(stored: Stored, name: str | None, other: str | None, states: dict[str, str]) -> dict[str, Any]:
+    compared = {"against": {"parser": other, "shows": states[stored.id]}} if stored.id in states else {}
     return {
         "id": stored.id,
         "target": stored.target,
@@ -50,6 +71,7 @@ def _as_json(stored: Stored, name: str | None) -> dict[str, Any]:
         "parser": stored.parser,
         "replays": stored.about.get("replays", {"runs": 0, "held": 0}),
         "flaky": bool(stored.about.get("flaky", False)),
+        **compared,
     }
 
 
@@ -61,7 +83,7 @@ def replays(entry: Mapping[str, Any]) -> str:
     return f"{'FLAKY: ' if entry.get('flaky') else ''}shows {done['held']} of {done['runs']} times"
 
 
-def _print(folder: Path, rows: list[tuple[Stored, str | None]]) -> None:
+def _print(folder: Path, rows: list[tuple[Stored, str | None]], other: str | None, states: dict[str, str]) -> None:
     new = [stored for stored, name in rows if name is None]
     click.echo(f"{len(rows)} findings in {folder}, {len(new)} of them new")
     for stored, name in rows:
@@ -70,6 +92,8 @@ def _print(folder: Path, rows: list[tuple[Stored, str | None]]) -> None:
         again = f", {replays(stored.about)}" if name is None else ""
         click.echo(f"  {state} {stored.id}  ({stored.target}, {stored.kind}, {stored.size} bytes, seen {times}{again})")
         click.echo(f"        {stored.summary[:300]}")
+        if stored.id in states:
+            click.echo(f"        {_WORDS[states[stored.id]].format(other)}")
     if new:
         click.echo(f"Reproduce with: harness repro {new[0].id}")
         click.echo("File them all:  harness triage")

@@ -16,6 +16,7 @@ from harness.cli.findings import replays
 from harness.engine.campaign import Campaign, CampaignSettings, Outcome
 from harness.engine.view import View
 from harness.errors import HarnessError
+from harness.ledger import records
 from harness.parsers import registry
 from harness.targets import base as targets
 
@@ -48,6 +49,9 @@ class Duration(click.ParamType[float]):
 @click.option("--fresh", is_flag=True, help="Start over; what the folder held is kept aside in it.")
 @click.option("--empty-corpus", is_flag=True, help="Do not load the committed seeds.")
 @click.option("--without", "disabled", multiple=True, metavar="OPERATOR", help="Switch a mutation operator off.")
+@click.option(
+    "--ledger", type=click.Path(path_type=Path), help="Where the session's record goes. Default: build/ledger."
+)
 @click.option("--no-ui", is_flag=True, help="Lines instead of the live view.")
 @click.option("--strict", is_flag=True, help="Known findings that are still open end with status 1 too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the session's ledger entry as JSON when done.")
@@ -62,6 +66,7 @@ def command(
     fresh: bool,
     empty_corpus: bool,
     disabled: tuple[str, ...],
+    ledger: Path | None,
     no_ui: bool,
     strict: bool,
     as_json: bool,
@@ -88,8 +93,12 @@ def command(
     )
     console = Console(stderr=True)
     live = console.is_terminal and not no_ui
+    _keep(settings.folder, ledger)
     with View(console, live=live, say=lambda text: click.echo(text, err=True)) as view:
-        outcome = Campaign(settings, view).run()
+        try:
+            outcome = Campaign(settings, view).run()
+        finally:
+            _keep(settings.folder, ledger)
     if as_json:
         click.echo(json.dumps(outcome.session | {"campaign": str(settings.folder)}, indent=1))
     else:
@@ -98,6 +107,14 @@ def command(
         if name in names:
             raise error
     return 1 if outcome.new or (strict and outcome.known) else 0
+
+
+def _keep(campaign: Path, ledger: Path | None) -> None:
+    """Write the records of sessions that have none to the ledger: this one, and those before it that were killed."""
+    try:
+        records.keep_all(campaign, ledger)
+    except OSError as error:
+        click.echo(f"cannot write to the ledger {error.filename}: {error.strerror}", err=True)
 
 
 def _runnable() -> tuple[str, ...]:

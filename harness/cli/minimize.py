@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -23,7 +24,10 @@ from harness.triage.openfile import target_named
 @click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: FILE.min; a finding's own input."
 )
-def command(what: str, target: str | None, parser: str | None, sig: str | None, output: Path | None) -> int:
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def command(
+    what: str, target: str | None, parser: str | None, sig: str | None, output: Path | None, as_json: bool
+) -> int:
     """Make an input as small as it gets while it still shows the same finding.
 
     Pieces of the header go first, with offsets and buffer following, then single bytes, until no single removal is kept.
@@ -38,6 +42,18 @@ def command(what: str, target: str | None, parser: str | None, sig: str | None, 
     place = output or (named.path if named.id else named.path.with_name(named.path.name + ".min"))
     if small != data or place != named.path:
         _store(named, place, small)
+    if as_json:
+        told = {
+            "id": named.id,
+            "target": entry,
+            "signature": sig,
+            "parser": build.name if build else "",
+            "before": len(data),
+            "after": len(small),
+            "output": str(place),
+        }
+        click.echo(json.dumps(told, indent=1))
+        return 1
     click.echo(f"{len(data)} -> {len(small)} bytes: {place}")
     click.echo(f"Reproduce with: harness repro {named.id if place == named.path else place} --target {entry}")
     return 1

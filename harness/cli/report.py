@@ -1,32 +1,120 @@
-"""``harness report``: pages made of what was found."""
+"""``harness report``: pages and files made of what was found."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import click
 
+from harness.errors import HarnessError
 from harness.files import write_named
-from harness.report import defects
+from harness.report import defects, gather, issues, junit, sarif, summary
+from harness.report.gather import Campaign, Row
+
+_file = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.command(epilog="Example: harness report --defects docs/defects.md")
-@click.option(
-    "--defects",
-    "place",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Where to write it; default: print it.",
+@click.command(
+    epilog="Example: harness report --campaign build/campaigns/main --sarif report.sarif --junit junit.xml --summary summary.md"
 )
-def command(place: Path | None) -> int:
-    """Say what is wrong with the newest release today: every open finding in crashes/, by severity, in Markdown.
+@click.option(
+    "--campaign",
+    "folders",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="What this campaign found too; may be repeated. Default: what is filed in crashes/ alone.",
+)
+@click.option(
+    "--defects", "page", type=_file, metavar="FILE", help="What is wrong with the newest release, in Markdown."
+)
+@click.option("--sarif", "log", type=_file, metavar="FILE", help="SARIF 2.1.0, for code scanning.")
+@click.option("--junit", "xml", type=_file, metavar="FILE", help="JUnit XML, for the tests' page of a CI system.")
+@click.option("--summary", "job", type=_file, metavar="FILE", help="Markdown, for $GITHUB_STEP_SUMMARY.")
+@click.option(
+    "--issues", "texts", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="A text per new finding."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print all findings, and what was written, as JSON.")
+def command(
+    folders: tuple[Path, ...],
+    page: Path | None,
+    log: Path | None,
+    xml: Path | None,
+    job: Path | None,
+    texts: Path | None,
+    as_json: bool,
+) -> int:
+    """Write what was found for people and for machines, in any number of forms at once.
 
-    Findings that are probably one defect seen through several entry points stand together.
+    Without a form it prints what is wrong with the newest release today (as --defects). Ends with 0 when all is written:
+    whether something is new is for `harness findings` to say.
     """
-    text = defects.page()
-    if place is None:
-        click.echo(text, nl=False)
+    forms: dict[str, Path | None] = {"defects": page, "sarif": log, "junit": xml, "summary": job, "issues": texts}
+    chosen = {name: place for name, place in forms.items() if place is not None}
+    if not chosen and not as_json:
+        if folders:
+            raise HarnessError("no form was asked for", hint="add --sarif, --junit, --summary, --issues or --json")
+        click.echo(defects.page(), nl=False)
         return 0
-    write_named(place, text)
-    click.echo(f"{place}: {text.count(chr(10) + '### ')} defects")
+    campaigns = gather.campaigns(folders)
+    rows = gather.rows(campaigns)
+    told: dict[str, Any] = {}
+    for name, place in chosen.items():
+        words = _write(name, place, rows, campaigns, told)
+        if not as_json:
+            click.echo(f"{place}: {words}")
+    if as_json:
+        click.echo(
+            json.dumps(
+                _as_json(rows, campaigns) | {"written": {name: str(at) for name, at in chosen.items()}} | told, indent=1
+            )
+        )
     return 0
+
+
+def _write(name: str, place: Path, rows: list[Row], campaigns: list[Campaign], told: dict[str, Any]) -> str:
+    """Write one form; what is in it, in words, and in ``told`` what a machine wants to know of it beside its place."""
+    if name == "defects":
+        text = defects.page()
+        write_named(place, text)
+        return f"{text.count(chr(10) + '### ')} defects"
+    if name == "sarif":
+        found = sarif.sarif(rows, campaigns)
+        write_named(place, json.dumps(found, indent=1) + "\n")
+        return f"{len(found['runs'][0]['results'])} results"
+    if name == "junit":
+        text = junit.junit(rows, campaigns)
+        write_named(place, text)
+        return f"{text.count('<testcase ')} cases"
+    if name == "summary":
+        text = summary.summary(rows, campaigns)
+        write_named(place, text)
+        return f"{len(text.encode())} bytes"
+    written = issues.write(rows, campaigns, place)
+    told["issues"] = [{"id": one.id, "title": one.title, "file": str(one.file)} for one in written]
+    return f"{len(written)} issues"
+
+
+def _as_json(rows: list[Row], campaigns: list[Campaign]) -> dict[str, Any]:
+    return {
+        "findings": [
+            {
+                "id": row.id,
+                "target": row.parts.target,
+                "oracle": row.oracle,
+                "kind": row.parts.kind,
+                "signature": row.signature,
+                "severity": row.severity,
+                "state": row.state,
+                "rule": row.rule.name if row.rule else None,
+                "summary": row.summary,
+                "flaky": row.flaky,
+                "campaigns": sorted({one.campaign for one in row.seen}),
+                "repeat": row.repeat,
+            }
+            for row in rows
+        ],
+        "campaigns": summary.figures(campaigns),
+    }

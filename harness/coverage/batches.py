@@ -7,6 +7,7 @@ the rest goes on. The child is any module whose ``main`` calls :func:`serve`.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -14,7 +15,9 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +42,11 @@ class Replayed:
     deaths: list[tuple[int, str]] = field(default_factory=list)
 
 
+def cores() -> int:
+    """How many children may run at a time: the processors that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def run(
     module: str,
     inputs: Sequence[bytes],
@@ -47,35 +55,73 @@ def run(
     *,
     batch: int = BATCH,
     rerun: bool = True,
+    workers: int = 1,
 ) -> Replayed:
     """Run ``inputs`` in processes ``python -m module``, each given ``settings`` and ``environment(its number)``.
 
-    ``rerun`` is for children whose result comes at their end: what ran before a death is then run again. Raises
-    EngineError when a child fails before it runs anything, or with an exception.
+    ``workers`` is how many run at a time. ``rerun`` is for children whose result comes at their end: what ran before a
+    death is then run again. Raises EngineError when a child fails before it runs anything, or with an exception.
     """
-    result = Replayed()
     with tempfile.TemporaryDirectory(prefix="harness-inputs-") as name:
-        folder = Path(name)
-        _pack(folder / "inputs", inputs)
+        _pack(Path(name) / "inputs", inputs)
         spans = [(first, min(first + batch, len(inputs))) for first in range(0, len(inputs), batch)]
-        number = 0
-        while spans:
+        runner = _Runner(module, settings, environment, Path(name), rerun=rerun)
+        with ThreadPoolExecutor(max(1, min(workers, len(spans)))) as pool:
+            try:
+                parts = list(pool.map(runner.span, spans))
+            except BaseException:
+                # One failed, or Ctrl-C: the others end with the input that they are at.
+                runner.stopped.set()
+                raise
+    deaths = sorted(death for part in parts for death in part.deaths)
+    return Replayed(sum(part.executed for part in parts), deaths)
+
+
+class _Runner:
+    """Runs spans of inputs, each in a process and, after a death, in as many as it takes."""
+
+    def __init__(
+        self,
+        module: str,
+        settings: Mapping[str, Any],
+        environment: Callable[[int], Mapping[str, str]],
+        folder: Path,
+        *,
+        rerun: bool,
+    ) -> None:
+        self._module = module
+        self._settings = settings
+        self._environment = environment
+        self._folder = folder
+        self._rerun = rerun
+        self._numbers = itertools.count()
+        self.stopped = threading.Event()
+
+    def span(self, span: tuple[int, int]) -> Replayed:
+        result = Replayed()
+        spans = [span]
+        while spans and not self.stopped.is_set():
             first, last = spans.pop(0)
-            spec = {**settings, "folder": name, "first": first, "last": last, "process": number}
-            status, said = _child(module, spec, environment(number), folder)
-            number += 1
+            number = next(self._numbers)
+            own = self._folder / str(number)
+            own.mkdir()
+            spec = {
+                **self._settings, "inputs": str(self._folder / "inputs"), "folder": str(own),
+                "first": first, "last": last, "process": number,
+            }  # fmt: skip
+            status, said = _child(self._module, spec, self._environment(number), own)
             if status == 0:
                 result.executed += last - first
                 continue
-            at = _SIZE.unpack((folder / "progress").read_bytes())[0] if (folder / "progress").exists() else last
+            at = _SIZE.unpack((own / "progress").read_bytes())[0] if (own / "progress").exists() else last
             # Status 1 is an uncaught exception in Python: a defect of ours or of the set-up, never an input's doing.
             if not first <= at < last or status == 1:
-                raise EngineError(f"{module} ended with {died_of(status)}: {said}", hint="run `harness doctor`")
+                raise EngineError(f"{self._module} ended with {died_of(status)}: {said}", hint="run `harness doctor`")
             result.deaths.append((at, died_of(status)))
-            again = [(first, at)] if rerun and at > first else []
-            result.executed += 0 if rerun else at - first
+            again = [(first, at)] if self._rerun and at > first else []
+            result.executed += 0 if self._rerun else at - first
             spans = [*again, *([(at + 1, last)] if at + 1 < last else []), *spans]
-    return result
+        return result
 
 
 def _pack(path: Path, inputs: Sequence[bytes]) -> None:
@@ -85,7 +131,6 @@ def _pack(path: Path, inputs: Sequence[bytes]) -> None:
 
 
 def _child(module: str, spec: Mapping[str, Any], environment: Mapping[str, str], folder: Path) -> tuple[int, str]:
-    (folder / "progress").unlink(missing_ok=True)
     base = {**os.environ, "RUST_BACKTRACE": "0", "PYTHONPATH": str(Path(harness.__file__).parents[1])}
     base |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     with (folder / "stderr").open("wb+") as said:
@@ -107,7 +152,7 @@ def serve(spec: Mapping[str, Any], run_one: Callable[[int, bytes], object]) -> N
     folder = Path(spec["folder"])
     progress = os.open(folder / "progress", os.O_WRONLY | os.O_CREAT, 0o600)
     try:
-        for index, data in _unpack(folder / "inputs", spec["first"], spec["last"]):
+        for index, data in _unpack(Path(spec["inputs"]), spec["first"], spec["last"]):
             os.pwrite(progress, _SIZE.pack(index), 0)
             signal.setitimer(signal.ITIMER_REAL, TIMEOUT_S)
             run_one(index, data)

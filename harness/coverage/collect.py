@@ -11,7 +11,7 @@ from harness.coverage import batches, exclusions
 from harness.coverage.batches import Replayed
 from harness.coverage.llvm import rust_coverage
 from harness.coverage.model import PythonFile, RustFile, Tally
-from harness.coverage.python_files import python_coverage
+from harness.coverage.python_files import lines_run, python_coverage
 from harness.errors import HarnessError
 from harness.parsers.registry import Parser
 from harness.targets import base
@@ -19,11 +19,15 @@ from harness.targets import base
 
 @dataclass(frozen=True, slots=True)
 class TargetReach:
-    """What one target's inputs reached: the replay, and Rust ``regions`` of all in the functions it ``entered``."""
+    """What one target's inputs reached: the replay, and Rust ``regions`` of all in the functions it ``entered``.
+
+    ``files`` has it by file: Rust regions, Python lines. A file that nothing ran of is not in it.
+    """
 
     replay: Replayed
     regions: int
     entered: int
+    files: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -84,10 +88,12 @@ def _target_reach(parser: Parser, target: str, inputs: Sequence[bytes], folder: 
     replayed = replay(parser, target, inputs, folder)
     profiles = _profiles(folder)
     files = rust_coverage(parser, profiles, folder) if profiles else []
+    by_file = {file.path: sum(count > 0 for count in file.regions.values()) for file in files}
     return TargetReach(
         replayed,
-        sum(count > 0 for file in files for count in file.regions.values()),
+        sum(by_file.values()),
         sum(len(file.entered()) for file in files),
+        {path: n for path, n in (by_file | lines_run(parser, sorted(folder.glob("python.*")))).items() if n},
     )
 
 

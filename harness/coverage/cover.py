@@ -1,49 +1,107 @@
-"""A small set of inputs that has every feature of a large one."""
+"""A small set of inputs that has every feature of a large one. Sets of features are integers, a bit for each."""
 
 from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 # An input is worth its new features per byte; this much is added to each size, so that the number of files counts too.
 _FILE_COST = 64
 
 
-def cover(
-    features: Sequence[AbstractSet[str]], sizes: Sequence[int], have: AbstractSet[str] = frozenset()
-) -> list[int]:
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """The most that a set of inputs may hold, in bytes and in files; None where there is no limit."""
+
+    size: int | None = None
+    files: int | None = None
+
+    def holds(self, size: int, files: int) -> bool:
+        """Whether so many bytes in so many files are within it."""
+        return (self.size is None or size <= self.size) and (self.files is None or files <= self.files)
+
+
+NO_CAP = Cap()
+
+
+def union(sets: Sequence[int]) -> int:
+    """Everything that is in one of ``sets``."""
+    return reduce(or_, sets, 0)
+
+
+def members(features: int) -> Iterator[int]:
+    """The numbers of the bits that are set, from the lowest on."""
+    while features:
+        lowest = features & -features
+        yield lowest.bit_length() - 1
+        features ^= lowest
+
+
+def cover(features: Sequence[int], sizes: Sequence[int], have: int = 0) -> list[int]:
     """Indices of inputs that together have every feature that is not in ``have``, in the order they were taken.
 
     Greedy: the input with the most missing features per byte first (ties: the earlier one); inputs that later ones
     have made superfluous are dropped again. The same arguments give the same answer.
     """
-    missing = set().union(*features) - have if features else set()
-    heap = [(-len(f & missing) / (sizes[i] + _FILE_COST), i) for i, f in enumerate(features)]
+    missing = union(features) & ~have
+    heap = [(-(f & missing).bit_count() / (sizes[i] + _FILE_COST), i) for i, f in enumerate(features)]
     heapq.heapify(heap)
     taken: list[int] = []
     while missing:
         score, index = heapq.heappop(heap)
-        now = -len(features[index] & missing) / (sizes[index] + _FILE_COST)
+        now = -(features[index] & missing).bit_count() / (sizes[index] + _FILE_COST)
         if now > score:
             # Worth less than when it was put in; worth only shrinks, so the first that did not change is the best.
             if now < 0:
                 heapq.heappush(heap, (now, index))
             continue
         taken.append(index)
-        missing -= features[index]
+        missing &= ~features[index]
     return _without_superfluous(features, sizes, have, taken)
 
 
-def _without_superfluous(
-    features: Sequence[AbstractSet[str]], sizes: Sequence[int], have: AbstractSet[str], taken: list[int]
-) -> list[int]:
-    times = Counter(f for index in taken for f in features[index] if f not in have)
+def _without_superfluous(features: Sequence[int], sizes: Sequence[int], have: int, taken: list[int]) -> list[int]:
+    own = {index: list(members(features[index] & ~have)) for index in taken}
+    times = Counter(feature for index in taken for feature in own[index])
     dropped = set()
     for index in sorted(taken, key=lambda i: -sizes[i]):
-        own = [f for f in features[index] if f not in have]
-        if all(times[f] > 1 for f in own):
+        if all(times[feature] > 1 for feature in own[index]):
             dropped.add(index)
-            times.subtract(own)
+            times.subtract(own[index])
     return [index for index in taken if index not in dropped]
+
+
+def within(
+    features: Sequence[int], sizes: Sequence[int], cap: Cap, tiers: Sequence[int], first: Sequence[int] = ()
+) -> list[int]:
+    """Indices of inputs within ``cap``: of each of ``tiers``, the dearest features first, as much as there is room for.
+
+    Those of ``first`` come before all others, in their order. What is worth least per byte is what does not fit.
+    """
+    taken: list[int] = []
+    size = 0
+    have = 0
+
+    def take(indices: Sequence[int]) -> bool:
+        nonlocal size, have
+        before = len(taken)
+        for index in indices:
+            if cap.holds(size + sizes[index], len(taken) + 1):
+                taken.append(index)
+                size += sizes[index]
+                have |= features[index]
+        return len(taken) > before
+
+    take(first)
+    for tier in tiers:
+        more = True
+        while more:
+            # Where one did not fit, smaller ones may still have a part of what it has.
+            fitting = [cap.holds(size + s, len(taken) + 1) for s in sizes]
+            wanted = [f & tier if fits else 0 for f, fits in zip(features, fitting, strict=True)]
+            more = take(cover(wanted, sizes, have & tier))
+    return taken

@@ -2,11 +2,12 @@
 
 A feature is an edge of the instrumented parser, a line of Python under watch, a rule of the judge with the parser's answer, or
 a combination of dtype, rank and emptiness: what the engine is paid for. Keeping a set of inputs with all features keeps
-what a campaign that starts from them knows.
+what a campaign that starts from them knows. On a coverage build a feature is a counter of llvm-cov's: regions are made of them.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import sys
@@ -16,10 +17,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
+
 import harness.format
 from harness.coverage import batches
 from harness.coverage.batches import Replayed
-from harness.engine.native import NativeCounters
+from harness.coverage.reached import Reached, Writer
+from harness.engine.native import NativeCounters, load_address, section
 from harness.format.judge import judge
 from harness.oracles.base import normalise
 from harness.parsers import registry, runtime
@@ -28,59 +32,118 @@ from harness.targets import base
 from harness.targets.base import Observation
 from harness.triage.child import limit_memory
 
-Features = frozenset[str]
+# A process starts in half a second, with a framework in five: few of them, but some for each core.
+_BATCH = (250, 2500)
+_PROFILE = "__llvm_prf_cnts"
 
 
-def features_of(parser: Parser | None, target: str, inputs: Sequence[bytes]) -> tuple[list[Features | None], Replayed]:
-    """The features of each input on ``target``, in order; None for those that end their process.
+def features_of(
+    parser: Parser | None, target: str, inputs: Sequence[bytes], profiles: Path | None = None
+) -> tuple[Reached, Replayed]:
+    """The features of each input on ``target``; none for those that end their process.
 
-    ``parser`` is a sancov build, or None for a target that runs none. Raises EngineError when the child cannot start.
+    ``parser`` is a sancov build, or None for a target that runs none; or a coverage build, whose profiles of all inputs
+    that did not end their process then go to the folder ``profiles``. Raises EngineError when the child cannot start.
     """
     with tempfile.TemporaryDirectory(prefix="harness-features-") as name:
-        out = Path(name) / "features"
-        out.touch()
-        spec = {"parser": parser.name if parser else "", "target": target, "out": str(out)}
-        # Each result is written when it is known: a death loses nothing.
-        replayed = batches.run("harness.coverage.features", inputs, spec, rerun=False)
-        found: list[Features | None] = [None] * len(inputs)
-        for line in out.read_text().splitlines():
-            index, features = json.loads(line)
-            found[index] = frozenset(features)
-    return found, replayed
+        out = Path(name)
+        spec = {"parser": parser.name if parser else "", "target": target, "out": name}
+        workers = batches.cores()
+        batch = min(max(-(-len(inputs) // workers), _BATCH[0]), _BATCH[1])
+        replayed = batches.run(
+            "harness.coverage.features",
+            inputs,
+            spec,
+            lambda process: {"LLVM_PROFILE_FILE": str((profiles or out) / f"{process}.profraw")},
+            batch=batch,
+            # Each result is written when it is known, and a death loses nothing of it; but it loses the profile.
+            rerun=profiles is not None,
+            workers=workers,
+        )
+        return Reached.read(sorted(out.glob("*.jsonl")), len(inputs)), replayed
 
 
-class _Watch:
-    """Counts what one input reaches, in this process."""
+class _Edges:
+    """The edges of a sancov build; none where no parser runs."""
+
+    prefix = "edge"
 
     def __init__(self, parser: Parser | None) -> None:
         self._native = NativeCounters(parser.module) if parser else None
-        folder = parser.site if parser else Path(str(harness.format.__file__)).parent
-        self._root = f"{folder.resolve()}{os.sep}"
-        self._lines: set[tuple[str, int]] = set()
+        self.size = self._native.size if self._native else 0
+        self._table = np.frombuffer(self._native.view, np.uint8) if self._native else np.zeros(0, np.uint8)
 
-    def start(self) -> None:
-        """Forget the last input."""
-        self._lines.clear()
+    def clear(self) -> None:
         if self._native:
             self._native.clear()
+
+    def reached(self) -> bytes:
+        return np.packbits(self._table != 0, bitorder="little").tobytes()
+
+    def close(self) -> None:
+        pass
+
+
+class _Counts:
+    """The counters of a coverage build, from which its profile is written when the process ends."""
+
+    prefix = "count"
+
+    def __init__(self, parser: Parser) -> None:
+        address, size = section(parser.module, _PROFILE.encode())
+        self.size = size // 8
+        place = load_address(parser.module) + address
+        self._table = np.ctypeslib.as_array((ctypes.c_uint64 * self.size).from_address(place))
+        self._sum = self._table.copy()
+
+    def clear(self) -> None:
+        self._table[:] = 0
+
+    def reached(self) -> bytes:
+        self._sum += self._table
+        return np.packbits(self._table != 0, bitorder="little").tobytes()
+
+    def close(self) -> None:
+        """Put back what :meth:`clear` took away: the profile is of all inputs."""
+        self._table[:] = self._sum
+
+
+class _Lines:
+    """The lines of Python under watch that one input runs: the parser's own, or the judge's where no parser runs."""
+
+    def __init__(self, parser: Parser | None) -> None:
+        folder = parser.site if parser else Path(str(harness.format.__file__)).parent
+        self._root = f"{folder.resolve()}{os.sep}"
+        self._met: set[tuple[str, int]] = set()
+        self._known: dict[int, tuple[object, Any]] = {}
+
+    def start(self) -> None:
+        self._met.clear()
         sys.settrace(self._called)
 
     def stop(self) -> list[str]:
-        """What was reached since :meth:`start`."""
         sys.settrace(None)
-        found = [f"line {name}:{line}" for name, line in self._lines]
-        return found + [f"edge {edge}" for edge in self._native.edges()] if self._native else found
+        return [f"line {name}:{line}" for name, line in self._met]
 
     def _called(self, frame: FrameType, event: str, argument: object) -> Any:
-        if not frame.f_code.co_filename.startswith(self._root):
-            return None
-        self._lines.add((frame.f_code.co_filename.removeprefix(self._root), frame.f_lineno))
-        return self._stepped
+        code = frame.f_code
+        # By identity: to hash a code object is to hash all its constants. It is kept, so that no other gets its place.
+        known = self._known.get(id(code))
+        if known is None:
+            path = code.co_filename
+            own = self._tracer(path.removeprefix(self._root)) if path.startswith(self._root) else None
+            known = self._known[id(code)] = code, own
+        tracer = known[1]
+        return None if tracer is None else tracer(frame, event, argument)
 
-    def _stepped(self, frame: FrameType, event: str, argument: object) -> Any:
-        if event == "line":
-            self._lines.add((frame.f_code.co_filename.removeprefix(self._root), frame.f_lineno))
-        return self._stepped
+    def _tracer(self, name: str) -> Any:
+        add = self._met.add
+
+        def stepped(frame: FrameType, event: str, argument: object) -> Any:
+            add((name, frame.f_lineno))
+            return stepped
+
+        return stepped
 
 
 def meaning(data: bytes, observation: Observation, *, judged: bool) -> list[str]:
@@ -102,24 +165,35 @@ def meaning(data: bytes, observation: Observation, *, judged: bool) -> list[str]
 
 
 def report(spec: Mapping[str, Any]) -> None:
-    """In the child: write a line ``[index, features]`` for each input of the batch."""
+    """In the child: write down what each input of the batch reaches."""
     target = base.get(spec["target"])
     parser = registry.find(spec["parser"]) if target.uses_parser else None
     run = target.open(runtime.load(parser) if parser else None)
-    watch = _Watch(parser)
-    out = os.open(spec["out"], os.O_WRONLY | os.O_APPEND)
+    measured = parser is not None and parser.flavour == "coverage"
+    counters = _Counts(parser) if parser and measured else _Edges(parser)
+    lines = _Lines(parser)
+    judged = target.judged or not target.uses_parser
+    writer = Writer(Path(spec["out"]) / f"{spec['process']:06}.jsonl", counters.size, counters.prefix)
     limit_memory(target.memory_mb)
 
-    def run_one(index: int, data: bytes) -> None:
-        watch.start()
-        observation = run(data)
-        reached = watch.stop()
-        reached += meaning(data, observation, judged=target.judged or not target.uses_parser)
-        reached += [f"feature {key}" for key in base.features(target, observation)]
-        os.write(out, json.dumps([index, reached]).encode() + b"\n")
+    def count(index: int, data: bytes) -> None:
+        counters.clear()
+        run(data)
+        writer.put(index, counters.reached(), ())
 
-    batches.serve(spec, run_one)
-    os.close(out)
+    def describe(index: int, data: bytes) -> None:
+        lines.start()
+        counters.clear()
+        observation = run(data)
+        reached = counters.reached()
+        names = lines.stop()
+        names += meaning(data, observation, judged=judged)
+        names += [f"feature {key}" for key in base.features(target, observation)]
+        writer.put(index, reached, names)
+
+    batches.serve(spec, count if measured else describe)
+    counters.close()
+    writer.close()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +26,34 @@ def rust_coverage(parser: Parser, profiles: Sequence[Path], scratch: Path, only:
     ``only`` is the end of the one path wanted; default all. Raises HarnessError when the tools are missing or do not
     read the profiles, or the build's source is gone.
     """
+    export = _export(parser, profiles, scratch)
+    exported = json.loads(_run(*export))
+    # Lines are counted by llvm-cov's own rules, which the JSON leaves to the reader.
+    lines = line_counts(_run(*export, "-format=lcov").decode())
+    return read_export(exported["data"][0], lines, parser.source, only)
+
+
+def reached_regions(parser: Parser, profiles: Sequence[Path], scratch: Path) -> frozenset[tuple[str, Region]]:
+    """The regions of the parser's own files that ran in any of ``profiles``, with the path of the file; and nothing else.
+
+    Raises HarnessError as :func:`rust_coverage` does.
+    """
+    if not profiles:
+        return frozenset()
+    exported = json.loads(_run(*_export(parser, profiles, scratch)))["data"][0]
+    own = _own_files([file["filename"] for file in exported["files"]], parser.source)
+    found = _regions(exported["functions"], own)
+    return frozenset((own[name], region) for name, counts in found.items() for region, n in counts.items() if n)
+
+
+def _export(parser: Parser, profiles: Sequence[Path], scratch: Path) -> tuple[str, ...]:
+    """The command that shows what is in all of ``profiles``."""
     merged = scratch / "merged.profdata"
     listing = scratch / "profiles.txt"
     # A list in a file: a command line holds only so many names.
     listing.write_text("".join(f"{path}\n" for path in profiles))
     _run("llvm-profdata", "merge", "-sparse", "-f", str(listing), "-o", str(merged))
-    export = ("llvm-cov", "export", str(parser.module), f"-instr-profile={merged}")
-    exported = json.loads(_run(*export))
-    # Lines are counted by llvm-cov's own rules, which the JSON leaves to the reader.
-    lines = line_counts(_run(*export, "-format=lcov").decode())
-    return read_export(exported["data"][0], lines, parser.source, only)
+    return "llvm-cov", "export", str(parser.module), f"-instr-profile={merged}"
 
 
 def _run(tool: str, *arguments: str) -> bytes:
@@ -61,14 +79,7 @@ def read_export(export: dict[str, Any], lines: dict[str, dict[int, int]], root: 
             f"the sources of the build are not in {root}",
             hint="build the parser again: harness build --coverage --force",
         )
-    regions: dict[str, dict[Region, int]] = {name: {} for name in own}
-    for function in export["functions"]:
-        names = function["filenames"]
-        for line, column, end_line, end_column, count, file, _, kind in function["regions"]:
-            if kind == _CODE_REGION and names[file] in own:
-                counts = regions[names[file]]
-                region = Region(line, column, end_line, end_column)
-                counts[region] = counts.get(region, 0) + count
+    regions = _regions(export["functions"], own)
     files = []
     for file in export["files"]:
         path = own.get(file["filename"])
@@ -79,6 +90,19 @@ def read_export(export: dict[str, Any], lines: dict[str, dict[int, int]], root: 
         source = Source((root / path).read_bytes())
         files.append(RustFile(path, source, regions[file["filename"]], lines[file["filename"]], segments))
     return sorted(files, key=lambda file: (file.path.startswith("bindings/"), file.path))
+
+
+def _regions(functions: Sequence[dict[str, Any]], own: Mapping[str, str]) -> dict[str, dict[Region, int]]:
+    """How often each region of the files ``own`` ran, all instantiations of a piece of source together."""
+    regions: dict[str, dict[Region, int]] = {name: {} for name in own}
+    for function in functions:
+        names = function["filenames"]
+        for line, column, end_line, end_column, count, file, _, kind in function["regions"]:
+            if kind == _CODE_REGION and names[file] in own:
+                counts = regions[names[file]]
+                region = Region(line, column, end_line, end_column)
+                counts[region] = counts.get(region, 0) + count
+    return regions
 
 
 def _own_files(names: Sequence[str], root: Path) -> dict[str, str]:

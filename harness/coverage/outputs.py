@@ -40,6 +40,7 @@ def as_json(found: Coverage) -> dict[str, Any]:
                 "killed": len(reach.replay.deaths),
                 "regions": reach.regions,
                 "regions_of_entered_functions": reach.entered,
+                "files": dict(sorted(reach.files.items())),
             }
             for name, reach in found.targets.items()
         },

@@ -49,5 +49,26 @@ def python_coverage(parser: Parser, data_files: Sequence[Path], scratch: Path) -
     return sorted(files, key=lambda file: file.path)
 
 
+def lines_run(parser: Parser, data_files: Sequence[Path]) -> dict[str, int]:
+    """How many lines of each of the parser's Python files ran, by the paths of :func:`python_coverage`.
+
+    Raises HarnessError when a data file cannot be read.
+    """
+    ran: dict[str, set[int]] = {}
+    site = parser.site.resolve()
+    try:
+        for path in data_files:
+            data = coverage.CoverageData(basename=str(path))
+            data.read()
+            for name in data.measured_files():
+                # With branches measured, lines are the ends of arcs; a negative one leaves a scope.
+                ran.setdefault(str(Path(name).resolve().relative_to(site)), set()).update(
+                    line for line in data.lines(name) or () if line > 0
+                )
+    except CoverageException as error:
+        raise HarnessError(f"coverage.py: {error}", hint="build the parser again: harness build --coverage") from error
+    return {name: len(lines) for name, lines in ran.items()}
+
+
 def _pair(branch: Sequence[int]) -> tuple[int, int]:
     return branch[0], branch[1]

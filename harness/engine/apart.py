@@ -42,16 +42,18 @@ class Apart:
             return execute
         apart, tally, every = session.apart, session.tally, self.everything
 
+        def keep_report() -> None:
+            """Put what the sanitizer said of the child's death beside the finding."""
+            if isolation.report and session.latest is not None:
+                store.set_report(self._settings.campaign, session.latest.id, isolation.report)
+                isolation.report = ""
+
         def choose(data: bytes) -> None:
             hazard = hazard_of(data)
             if not hazard and not every:
                 execute(data)
             elif isolation.wanted(data, hazard):
-                apart(data, lambda given: isolation(given, hazard))
-                if isolation.report and session.latest is not None:
-                    # What the sanitizer said of the child's death, beside the finding.
-                    store.set_report(self._settings.campaign, session.latest.id, isolation.report)
-                    isolation.report = ""
+                apart(data, lambda given: isolation(given, hazard), keep_report)
             else:
                 tally.guarded += 1
 

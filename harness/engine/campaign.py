@@ -7,6 +7,7 @@ is rewritten (atomically) every second, so that a campaign that is killed still 
 from __future__ import annotations
 
 import resource
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -124,6 +125,7 @@ class Campaign:
         settings = self.settings
         self._cpu = _cpu_seconds()
         self._ledger.session |= {
+            "id": secrets.token_hex(4),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "seed": settings.seed,
             "targets": list(settings.targets),

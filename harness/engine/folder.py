@@ -14,6 +14,7 @@ from typing import Any
 
 from harness import corpus_store, paths
 from harness.engine import deaths, memory
+from harness.engine.discovery import forget
 from harness.errors import HarnessError
 from harness.files import write_atomic
 from harness.parsers.registry import Parser
@@ -123,6 +124,7 @@ class Ledger:
                 f"{self.path} is no ledger: {error}",
                 hint="move it away, or start with --fresh (which keeps the old one aside)",
             ) from error
+        forget(self._ledger["sessions"])
         self.session: dict[str, Any] = {}
         # Written every second: what does not change is put into words once.
         self._earlier = [json.dumps(session) for session in self._ledger["sessions"]]

@@ -16,8 +16,8 @@ from harness.errors import EngineError
 _SECTION = b"__sancov_cntrs"
 
 
-def _section(path: Path, name: bytes) -> tuple[int, int]:
-    """Address and size of a section of an ELF-64 file."""
+def section(path: Path, name: bytes) -> tuple[int, int]:
+    """Address and size of a section of an ELF-64 file. Raises EngineError where there is none of that name."""
     raw = path.read_bytes()
     if raw[:5] != b"\x7fELF\x02":
         raise EngineError(f"{path.name} is no 64-bit ELF module")
@@ -37,7 +37,8 @@ def _section(path: Path, name: bytes) -> tuple[int, int]:
     )
 
 
-def _load_address(path: Path) -> int:
+def load_address(path: Path) -> int:
+    """Where the module at ``path`` lies in this process. Raises EngineError where it is not loaded."""
     real = str(path.resolve())
     for line in Path("/proc/self/maps").read_text().splitlines():
         fields = line.split(maxsplit=5)
@@ -50,8 +51,8 @@ class NativeCounters:
     """The 8-bit edge counters of the extension module at ``path``, loaded in this process."""
 
     def __init__(self, path: Path) -> None:
-        address, size = _section(path, _SECTION)
-        self._table = (ctypes.c_uint8 * size).from_address(_load_address(path) + address)
+        address, size = section(path, _SECTION)
+        self._table = (ctypes.c_uint8 * size).from_address(load_address(path) + address)
         self.size = size
         #: The counters as bytes, to be read and written.
         self.view = memoryview(self._table).cast("B")

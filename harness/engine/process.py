@@ -14,6 +14,7 @@ from typing import Any
 
 from harness.engine import memory, slot
 from harness.engine.opening import is_open
+from harness.engine.pulse import Pulse
 from harness.engine.settings import WorkerSettings
 from harness.errors import EngineError, HarnessError
 from harness.parsers import registry, runtime
@@ -22,7 +23,6 @@ from harness.targets import scratch
 
 # libFuzzer's own exit statuses (FuzzerFlags.def): a timeout, memory, a deadly signal it caught.
 _LIBFUZZER = {70: "hang", 71: "memory", 77: "crash"}
-_LOG_TAIL = 65_536
 REPLACED = "replaced.txt"
 """In a campaign's folder of logs: the inputs that left its corpus because a smaller one does the same."""
 
@@ -35,14 +35,14 @@ class WorkerProcess:
         self.target = targets.get(settings.target)
         self.started = time.monotonic()
         self.status: dict[str, Any] = {}
-        self.engine: dict[str, int] = {"cov": 0, "ft": 0, "corp": 0}
+        self._pulse = Pulse(settings.log)
+        self.engine = self._pulse.figures
         #: The same once the seeds had run.
         self.seeded: dict[str, int] = {}
         self._status_at = 0
         self._alive = self.started
         self.mirror = memory.Mirror(settings.memory, self._corpus, settings.campaign / "log" / REPLACED)
         self._newest = ""
-        self._log_read = 0
         path = settings.memory / "settings.json"
         settings.save(path)
         environment = os.environ | {
@@ -74,25 +74,12 @@ class WorkerProcess:
             if written != self._status_at:
                 self.status = json.loads(path.read_text())
                 self._status_at, self._alive = written, time.monotonic()
-                self._read_log()
+                self._pulse.read()
+                if self.status["mutating"]:
+                    self.seeded = self.seeded or dict(self.status["engine"])
         if code is not None:
-            self._read_log()
+            self._pulse.read()
         return code
-
-    def _read_log(self) -> None:
-        """The last ``cov: ft: corp:`` of libFuzzer's log, reading only what is new."""
-        try:
-            with self.settings.log.open("rb") as log:
-                log.seek(max(self._log_read, self.settings.log.stat().st_size - _LOG_TAIL))
-                text = log.read()
-                self._log_read = log.tell()
-        except OSError:
-            return
-        lines = [line for line in text.split(b"\n") if b"cov:" in line and b"ft:" in line and b"corp:" in line]
-        if not self.seeded:
-            self.seeded = next((_figures(line) for line in lines if b"INITED" in line), {})
-        if lines:
-            self.engine |= _figures(lines[-1])
 
     def sync(self, *, ended: bool = False) -> dict[str, bytes]:
         """Copy new corpus members to the campaign's folder; they are returned. ``ended``: it finished as it should."""
@@ -192,13 +179,6 @@ class WorkerProcess:
     def clear(self) -> None:
         """Remove the memory folder."""
         memory.remove(self.settings.memory)
-
-
-def _figures(line: bytes) -> dict[str, int]:
-    """``cov``, ``ft`` and ``corp`` (inputs) of a line of libFuzzer's log."""
-    words = line.split()
-    found = {name: words[words.index(name.encode() + b":") + 1].split(b"/")[0] for name in ("cov", "ft", "corp")}
-    return {name: int(value) for name, value in found.items() if value.isdigit()}
 
 
 def new_settings(**values: Any) -> WorkerSettings:

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from harness.engine.isolation import Remote
 from harness.engine.semantics import SemanticCounters
 from harness.engine.slot import Slot
+from harness.engine.species import MOST, Sampler, spacing
 from harness.engine.tally import ACCEPTED, KEY_LENGTH, Found, Tally, refusal_key
 from harness.format.judge import Judgement, judge
 from harness.oracles import contract, differential
@@ -67,6 +68,7 @@ class Session:
         semantics: bool = True,
         refused_sample: int = 128,
         runs: int = 0,
+        sampler: Sampler | None = None,
         on_new: Callable[[Found], None],
         on_tick: Callable[[], None],
         on_defect: Callable[[Exception, bytes], None],
@@ -84,12 +86,16 @@ class Session:
         self._hit: Callable[[Hashable], None] = counters.hit if semantics else _ignore
         self._sample = refused_sample
         self._runs = runs
+        self._sampler = sampler
+        # Executions whose number has none of these bits are sampled: 0 for each, as the spacing is a power of two.
+        self._between_samples = (sampler.every if sampler is not None else MOST) - 1
         self._on_new = on_new
         self._on_tick = on_tick
         self._on_defect = on_defect
         self._next_tick = 1
         self._ticked_at = 0
         self._last_tick = self._started = time.monotonic()
+        self._cpu = time.thread_time()
         self._waiting: list[tuple[bytes, Observation]] = []
         #: Whether inputs are judged as they run: the seeds, and what runs for the second time.
         self.at_once = True
@@ -108,7 +114,7 @@ class Session:
         tally, run, put = self.tally, self._run, self._slot.put
         stages, index, table, hit = tally.stages, self._counters.index, self._counters.table, self._hit
         oracles, own, sample, waiting = self._oracles, self._own, self._sample, self._waiting
-        features_of = self._features_of
+        features_of, sampler = self._features_of, self._sampler
 
         def look(data: bytes, observation: Observation) -> None:
             outcome = observation[0]
@@ -156,10 +162,15 @@ class Session:
             tally.executions = executions = tally.executions + 1
             put(data)
             try:
-                if executions % _TIMED_EVERY:
+                if executions & self._between_samples:
                     look(data, run(data))
                 else:
-                    timed(data)
+                    if executions % _TIMED_EVERY:
+                        look(data, run(data))
+                    else:
+                        timed(data)
+                    if sampler is not None:
+                        sampler.take()
             except Exception as error:  # the run catches what the parser throws: this is ours
                 self._on_defect(error, data)
             if executions >= self._next_tick:
@@ -321,31 +332,43 @@ class Session:
             self._on_new(found)
         return found
 
-    def apart(self, data: bytes, run: Callable[[bytes], Remote]) -> None:
-        """One input whose run and judgement happen in another process: count it, and reward what it showed."""
+    def apart(self, data: bytes, run: Callable[[bytes], Remote], then: Callable[[], None] = lambda: None) -> None:
+        """One input whose run and judgement happen in another process: count it, and reward what it showed.
+
+        ``then`` is called after what it showed was stored. Whatever fails on the way is a defect of ours, as it is in process.
+        """
         tally = self.tally
         tally.executions = executions = tally.executions + 1
         try:
-            outcome, error, findings, features = run(data)
+            self._remote(data, run(data))
+            then()
         except Exception as failure:
             self._on_defect(failure, data)
-        else:
-            tally.isolated += 1
-            place = error.find(": ") + 2
-            key = error[place : place + KEY_LENGTH] if outcome == REJECT else outcome
-            tally.stages[ACCEPTED if outcome == ACCEPT else key] += 1
-            self._hit((outcome, key))
-            for finding in findings:
-                self.latest = self.report(data, finding)
-            for feature in features:
-                self._hit(feature)
+        if self._sampler is not None and not executions & self._between_samples:
+            self._sampler.take()
         if executions >= self._next_tick:
             self._tick()
+
+    def _remote(self, data: bytes, remote: Remote) -> None:
+        outcome, error, findings, features = remote
+        self.tally.isolated += 1
+        place = error.find(": ") + 2
+        key = error[place : place + KEY_LENGTH] if outcome == REJECT else outcome
+        self.tally.stages[ACCEPTED if outcome == ACCEPT else key] += 1
+        self._hit((outcome, key))
+        for finding in findings:
+            self.latest = self.report(data, finding)
+        for feature in features:
+            self._hit(feature)
 
     def _tick(self) -> None:
         """About every 50 ms of clock time, however quick the target is; a slow one ticks on each execution."""
         now = time.monotonic()
         rate = (self.tally.executions - self._ticked_at) / max(now - self._last_tick, 1e-6)
+        if self._sampler is not None and not self._runs:
+            cpu = time.thread_time()
+            self._sampler.every = spacing((self.tally.executions - self._ticked_at) / max(cpu - self._cpu, 1e-6))
+            self._between_samples, self._cpu = self._sampler.every - 1, cpu
         self._last_tick, self._ticked_at = now, self.tally.executions
         self._next_tick = self._ticked_at + max(1, min(int(rate * 0.05), 20_000))
         if self._runs:

@@ -21,17 +21,20 @@ from pathlib import Path
 from typing import NoReturn
 
 from harness import corpus_store
-from harness.engine import memory, recording
+from harness.engine import memory, recording, species
 from harness.engine.apart import Apart
 from harness.engine.checks import check_log, check_native
 from harness.engine.guarded import GUARDED
 from harness.engine.loading import load
+from harness.engine.native import NativeCounters
 from harness.engine.opening import open_target, opened
 from harness.engine.own_mutator import OwnMutator
+from harness.engine.pulse import Pulse
 from harness.engine.semantics import SIZE, SemanticCounters
 from harness.engine.session import Session
 from harness.engine.settings import WorkerSettings
 from harness.engine.slot import Slot
+from harness.engine.species import Sampler
 from harness.engine.tally import Found
 from harness.engine.usage import end_with_parent, median, process_start, resident_mb
 from harness.errors import EngineError, HarnessError
@@ -60,6 +63,7 @@ class Worker:
         self._checked = False
         self._fuzzing_since = self._fuzzing_from = 0.0
         self._ready_seconds = 0.0
+        self._pulse = Pulse(settings.log)
         self._recorder: recording.Recorder | None = None
         self._resident: list[tuple[float, int]] = []
 
@@ -83,6 +87,8 @@ class Worker:
         self.apart.opened(run)
         native = check_native(parser, target, run) if target.uses_parser else 0
         opened(settings.memory)
+        counters = NativeCounters(parser.module) if target.uses_parser else None
+        self.sampler = Sampler(counters, self.counters)
         self.session = Session(
             target,
             run,
@@ -93,6 +99,7 @@ class Worker:
             semantics=settings.semantics,
             refused_sample=settings.refused_sample,
             runs=settings.runs,
+            sampler=self.sampler,
             on_new=self._store,
             on_tick=self._tick,
             on_defect=self._defect,
@@ -212,6 +219,8 @@ class Worker:
         """At the first mutation the seeds have run: the log must name both tables and hold gained edges."""
         self._checked = True
         self._ready_seconds = round(time.time() - process_start(), 3)
+        # The curve of discovery begins here, with what the seeds know.
+        self._write_status()
         problem = check_log(
             self.settings.log, native=self.target.uses_parser, semantic=SIZE if self.settings.semantics else 0
         )
@@ -329,6 +338,8 @@ class Worker:
             "rss_mb": self._resident[-1][1],
             "rss_history": self._resident,
             "semantic_features": len(self.counters.index),
+            "engine": self._pulse.read(),
+            "mutating": self._checked,
             "native_edges_at_start": self.native,
             "operators": {name: stats._asdict() for name, stats in self.mutator.stats().items()},
             "median_size": median(self.session.tally.sizes),
@@ -338,6 +349,7 @@ class Worker:
             status["semantic_keys"] = [str(key) for key in self.counters.index]
         temporary = self.settings.memory / (STATUS + ".tmp")
         try:
+            self.sampler.write(self.settings.memory / species.FILE)
             temporary.write_text(json.dumps(status))
             temporary.rename(self.settings.memory / STATUS)
         except OSError as error:

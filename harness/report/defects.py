@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness.parsers import registry
+from harness.report.text import cell
 from harness.triage import crashes, filing
 from harness.triage.crashes import Crash
 from harness.triage.severity import SEVERITIES
@@ -38,7 +39,7 @@ def page(filed: Iterable[Crash] | None = None) -> str:
     decided = [crash for crash in every if crash.status != crashes.OPEN]
     if decided:
         text += "\n## Decided otherwise\n\n| finding | status | why |\n|---|---|---|\n"
-        text += "".join(f"| {_link(crash)} | {crash.status} | {_cell(crash.verdict)} |\n" for crash in decided)
+        text += "".join(f"| {_link(crash)} | {crash.status} | {cell(crash.verdict)} |\n" for crash in decided)
     return text
 
 
@@ -65,31 +66,22 @@ def _summary(defects: list[list[Crash]], count: int) -> str:
 
 def _defect(members: list[Crash]) -> str:
     first = members[0]
-    text = f"\n### {_title(first)}\n\n{_cell(first.summary, 400)}\n\n{_cell(first.why, 600)}"
+    text = f"\n### {_title(first)}\n\n{cell(first.summary, 400)}\n\n{cell(first.why, 600)}"
     if first.sentence:
         text += f' The text: "{first.sentence}"'
     text += "\n\n| finding | entry point | builds | releases | input |\n|---|---|---|---|---|\n"
     for crash in members:
         builds = ", ".join(crash.builds) or "-"
         if crash.instead:
-            builds += f" (on the wheel: {_cell(crash.instead.partition(': ')[2], 120)})"
+            builds += f" (on the wheel: {cell(crash.instead.partition(': ')[2], 120)})"
         size = f"{len(crash.data())} bytes, [reproduce.py](../crashes/{crash.id}/reproduce.py)"
         text += f"| {_link(crash)} | {crash.target} | {builds} | {', '.join(crash.releases) or '-'} | {size} |\n"
     return text
 
 
 def _title(crash: Crash) -> str:
-    return _cell(f"{crash.rule}: {crash.aspect}" if crash.rule != crash.kind else f"{crash.kind}: {crash.aspect}", 110)
+    return cell(f"{crash.rule}: {crash.aspect}" if crash.rule != crash.kind else f"{crash.kind}: {crash.aspect}", 110)
 
 
 def _link(crash: Crash) -> str:
     return f"[{crash.id}](../crashes/{crash.id}/finding.toml)"
-
-
-def _cell(text: str, most: int = 300) -> str:
-    """Text of the parser's or of an input's as it can stand in Markdown: one line, printable, nothing that is markup."""
-    plain = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
-    cut = plain if len(plain) <= most else plain[: most - 3] + "..."
-    for mark in ("\\", "|", "<", "*", "_", "`", "["):
-        cut = cut.replace(mark, "\\" + mark)
-    return cut

@@ -196,12 +196,13 @@ def packages(target: Target) -> tuple[str, ...]:
     return tuple(getattr(target, "packages", getattr(target, "needs", ())))
 
 
-def core(target: Target) -> tuple[str, tuple[str, ...]]:
-    """The target that it stands on, so that what is known of that one is not found again, and the names of its own calls.
+def core(target: Target) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The targets that it stands on, so that what is known of them is not found again, and the names of its own calls.
 
-    From its attributes ``core`` and ``calls``; ``("", ())`` where it stands on none.
+    From its attributes ``core``, a name or several, and ``calls``; ``((), ())`` where it stands on none.
     """
-    return str(getattr(target, "core", "")), tuple(getattr(target, "calls", ()))
+    below: str | tuple[str, ...] = getattr(target, "core", ())
+    return (below,) if isinstance(below, str) else below, tuple(getattr(target, "calls", ()))
 
 
 def unit(target: Target) -> int:
@@ -233,9 +234,10 @@ def oracles(target: Target) -> tuple[str, ...]:
 def about_another(target: Target, signature: str) -> str:
     """The other implementation that a finding of this signature is about; "" where it is about the parser.
 
-    From its attribute ``others``: each other one's name with what the calls and rules that are its own begin with.
+    From its attribute ``others``: each other one's name with what the calls, rules and aspects that are its own begin with,
+    one word or several.
     """
-    others: dict[str, str] = getattr(target, "others", {})
+    others: dict[str, str | tuple[str, ...]] = getattr(target, "others", {})
     words = signature.split("|")[2:]
     return next((name for name, prefix in others.items() if any(word.startswith(prefix) for word in words)), "")
 

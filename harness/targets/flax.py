@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from harness.targets.loaders import DTYPE_OF_WORD, Loader
 
@@ -16,6 +16,14 @@ class Flax(Loader):
     memory_mb = 2048
     framework = "flax"
     module = "safetensors.flax"
+    # Its load, save and save_file are those of safetensors.numpy, with a conversion.
+    core = ("safe_open", "numpy")
+    # It compiles for each shape that it meets and keeps what it compiled, and some shapes end the process.
+    isolated = True
+    # What ends it so is a C++ exception or assertion, and the parser has none: it is Rust. Nor does it compile anything.
+    others: ClassVar[dict[str, tuple[str, ...]]] = {"jax": ("SIGABRT", "hang")}
+    # Not with AddressSanitizer: the framework is not built with it, and takes minutes to load.
+    flavours = ("sancov", "wheel")
     needs = ("jax", "flax")
     packages = ("jax", "flax")
     extra = "jax"

@@ -72,7 +72,7 @@ class Loader:
     uses_parser = True
     judged = True
     oracles: tuple[str, ...] = ("agreement", "resaved")
-    core = "safe_open"
+    core: str | tuple[str, ...] = "safe_open"
     #: Frameworks compile, or look for devices, with the first tensor of a kind.
     timeout_s = 30.0
 

@@ -13,6 +13,10 @@ class Mlx(Loader):
     memory_mb = 2048
     framework = "mlx"
     module = "safetensors.mlx"
+    # Its load, save and save_file are those of safetensors.numpy, with a conversion.
+    core = ("safe_open", "numpy")
+    # Not with AddressSanitizer: the framework is not built with it, and takes minutes to load.
+    flavours = ("sancov", "wheel")
     needs = ("mlx",)
     packages = ("mlx[cpu]",)
     imports = ("mlx.core", "numpy")

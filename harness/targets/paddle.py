@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from harness.targets.loaders import Loader
 
 
@@ -13,6 +15,12 @@ class Paddle(Loader):
     memory_mb = 4096
     framework = "paddle"
     module = "safetensors.paddle"
+    # A tensor of paddle's may end the process where it is let go, long after the call that made it.
+    isolated = True
+    # What ends it so is a C++ exception or assertion, and the parser has none: it is Rust.
+    others: ClassVar[dict[str, str]] = {"paddle": "SIGABRT"}
+    # Not with AddressSanitizer: the framework is not built with it, and takes minutes to load.
+    flavours = ("sancov", "wheel")
     needs = ("paddle",)
     packages = ("paddlepaddle",)
     imports = ("paddle",)

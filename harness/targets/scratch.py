@@ -1,7 +1,8 @@
 """A folder in memory for the files of one process, which goes when the process does.
 
-A process that may die at any time cannot clean up: whoever supervises it names a folder of its own in the environment and
-removes that. Elsewhere the folder is removed when the interpreter ends.
+A process that may die at any time cannot clean up: whoever supervises it names a folder of its own (:func:`supervised`) in the
+environment and removes that; where the supervisor was killed itself, the next one does. Elsewhere the folder is removed when
+the interpreter ends.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 VARIABLE = "HARNESS_SCRATCH"
+_SUPERVISED = "harness-replay-"
 
 
 def root() -> str:
@@ -28,3 +30,16 @@ def folder(name: str) -> Path:
     if not given:
         atexit.register(shutil.rmtree, made, ignore_errors=True)
     return made
+
+
+def supervised() -> str:
+    """A new private folder for a child of this process, to be named in its environment and removed after it.
+
+    Those that processes left which are no more are removed.
+    """
+    shared = Path(root())
+    for left in shared.glob(_SUPERVISED + "*-*"):
+        pid = left.name.removeprefix(_SUPERVISED).partition("-")[0]
+        if pid.isdecimal() and not Path("/proc", pid).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    return tempfile.mkdtemp(prefix=f"{_SUPERVISED}{os.getpid()}-", dir=shared)

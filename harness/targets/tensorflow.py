@@ -13,7 +13,13 @@ class Tensorflow(Loader):
     memory_mb = 4096
     framework = "tf"
     module = "safetensors.tensorflow"
+    # Its load, save and save_file are those of safetensors.numpy, with a conversion.
+    core = ("safe_open", "numpy")
+    # Not with AddressSanitizer: the framework is not built with it, and takes minutes to load.
+    flavours = ("sancov", "wheel")
     needs = ("tensorflow",)
+    #: Importing it takes 15 seconds of CPU, which a busy machine gives it in minutes.
+    start_s = 300.0
     packages = ("tensorflow-cpu",)
     imports = ("tensorflow",)
     kind = "tensorflow.Tensor"

@@ -13,6 +13,8 @@ _DOS = (
 _OFFSETS = "data_offsets point to the tensor data relative to the beginning of the byte buffer"
 _SLICE = "A dummy object you can slice into to get a real tensor"
 _DENSE = "Tensors need to be contiguous and dense."
+# How the calls that write begin, and what the oracle ``roundtrip`` calls an address that they stumble over.
+_WRITERS = ("save", "serialize", "null-pointer")
 # Of the oracle ``roundtrip``, by rule.
 _ROUNDTRIP = {
     "written": "{}. The file does not hold what was handed over, or is none, and nobody is told: what cannot be written must be refused.",
@@ -108,13 +110,7 @@ def account(finding: Finding) -> tuple[str, str]:
         }.get(finding.aspect.partition("/")[2], "The cost is out of proportion.")
         return f"{why} Seen in {call}; counted, not timed.", _DOS
     if finding.kind in ("crash", "hang", "memory", "time"):
-        what = {
-            "crash": "Reading the file kills the process",
-            "hang": "Reading the file does not end",
-            "memory": "Reading the file takes memory out of all proportion to it",
-            "time": "The time to read the file grows faster than the file",
-        }[finding.kind]
-        return f"{what}: whoever can supply a file can stop the program that reads it.", _DOS
+        return _deadly(finding)
     if finding.rule == "misread":
         return f"The file is valid, and the parser reads something else than it says: {finding.summary}", _MISREAD.get(finding.aspect, "")  # fmt: skip
     if finding.rule == "refused":
@@ -124,6 +120,20 @@ def account(finding: Finding) -> tuple[str, str]:
     sentence = RULES.get(finding.rule, "")
     detail = finding.summary.rpartition("forbids it: ")[2]
     return f"The text of the format forbids this file, and it is accepted: {detail}.", sentence
+
+
+def _deadly(finding: Finding) -> tuple[str, str]:
+    """Of what stops a process: a file that is read, or what a program hands to a writer."""
+    what = {
+        "crash": "kills the process",
+        "hang": "does not end",
+        "memory": "takes memory out of all proportion to it",
+        "time": "takes time that grows faster than the file",
+    }[finding.kind]
+    # Of a program the aspect says at which call it was, of a file what the judge says of it.
+    if finding.aspect.partition("/")[2].startswith(_WRITERS):
+        return f"Writing what was handed over {what}: a program that saves what it was given stops there.", ""
+    return f"Reading the file {what}: whoever can supply a file can stop the program that reads it.", _DOS
 
 
 def _roundtrip(finding: Finding) -> tuple[str, str]:

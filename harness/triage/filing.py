@@ -48,9 +48,15 @@ def builds(target: str) -> list[Parser | None]:
         return [None]
     newest = registry.default_release()
     flavours = getattr(driven, "flavours", FLAVOURS)
-    found = [p for p in registry.available() if p.flavour in flavours and not p.why_not_here()]
+    found = [p for p in registry.available() if p.flavour in flavours and not p.why_not_here() and _has(p, driven)]
     found.sort(key=lambda p: (p.version != newest, p.version, FLAVOURS.index(p.flavour)))
     return [*found] or [registry.find(None, flavours[0])]
+
+
+def _has(parser: Parser, driven: base.Target) -> bool:
+    """Whether a release has the module for the target's framework at all: older ones lack some."""
+    module = getattr(driven, "module", "")
+    return not module or parser.site.joinpath(*module.split(".")).with_suffix(".py").is_file()
 
 
 def newest_builds(target: str) -> list[Parser | None]:
@@ -75,7 +81,7 @@ def smallest(parser: Parser | None, target: str, sig: str, data: bytes, progress
     chosen = target_named(target)
     words = base.vocabulary(chosen)
     kills = parts(sig).kind in ("crash", "memory")
-    with Replayer(parser, target, relations=_needs_relations(sig), forks=kills) as replayer:
+    with Replayer(parser, target, relations=needs_relations(sig), forks=kills) as replayer:
         keep: Keep = lambda candidate: sig in replayer.run(candidate).signatures  # noqa: E731
         if words is not None:
             # Hypothesis knows how to make a program simple; that nothing more can go is for our own passes to see to.
@@ -83,7 +89,8 @@ def smallest(parser: Parser | None, target: str, sig: str, data: bytes, progress
         return minimize(data, keep, unit=base.unit(chosen), progress=progress)
 
 
-def _needs_relations(sig: str) -> bool:
+def needs_relations(sig: str) -> bool:
+    """Whether only the costly oracles (:class:`Replayer`) can find it: other spellings, or many runs."""
     return parts(sig).rule.startswith(("metamorphic.", "leaks."))
 
 
@@ -197,11 +204,17 @@ def _first_builds(stored: Stored) -> list[Parser | None]:
 
 
 def group(sig: str) -> str:
-    """What findings of different targets that are probably one defect have in common."""
+    """What findings that are probably one defect, seen by several oracles or through several entry points, have in common."""
     found = parts(sig)
     # Targets put "Error while ...: " of their own before the reason.
     reason = found.aspect.rpartition(": ")[2]
-    return f"{found.kind}|{found.rule}|{reason}"
+    oracle, _, rest = found.rule.partition(".")
+    if found.rule == "misread" or (oracle == "agreement" and ":" not in reason):
+        # A loader that reads otherwise than the file says reads otherwise than deserialize; others have makers of their own.
+        return f"{found.kind}|misread by {found.target}|{reason}"
+    # The two oracles of what was written use the same words; that of quantised groups names the call.
+    rule = {"torch": f"roundtrip.{rest}", "quantized": oracle}.get(oracle, found.rule)
+    return f"{found.kind}|{rule}|{reason}"
 
 
 def refile(crash: Crash, data: bytes) -> None:

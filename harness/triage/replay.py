@@ -32,9 +32,6 @@ from harness.triage.ending import Ending, ending, panic_place
 from harness.triage.openfile import target_named
 from harness.triage.signature import signature
 
-#: Seconds in which a child must have loaded its parser; generous, because machines are shared.
-START_S = 60.0
-
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -143,7 +140,7 @@ class Replayer:
         environment["GLIBC_TUNABLES"] = ":".join(filter(None, tunables))
         if self.parser is not None:
             environment |= runtime.environment(self.parser)
-        self._scratch = environment[scratch.VARIABLE] = tempfile.mkdtemp(prefix="harness-replay-", dir=scratch.root())
+        self._scratch = environment[scratch.VARIABLE] = scratch.supervised()
         # The child counts the calls of a program here, where it can be read after its death.
         shared = os.memfd_create("replay-cell")
         os.ftruncate(shared, 1)
@@ -168,7 +165,7 @@ class Replayer:
             pass_fds=(shared,),
         )
         os.close(shared)
-        if self._reply(child, START_S) is None:
+        if self._reply(child, base.start_s(self.target)) is None:
             said = self._said().decode(errors="replace").strip()
             self.close()
             raise EngineError(f"the replay process for {name or self.target.name} did not start: {said[-2000:]}",

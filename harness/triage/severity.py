@@ -1,4 +1,4 @@
-"""How bad a finding is, in five words that say what an attacker, or bad luck, gains by it."""
+"""How bad a finding is, in a few words that say what an attacker, or bad luck, gains by it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ MEMORY_SAFETY = "memory safety"
 DENIAL = "denial of service"
 WRONG_DATA = "wrong data"
 WRONG_EXCEPTION = "wrong exception"
+SIDE_EFFECT = "side effect"
 LENIENCY = "leniency"
 #: The other way round: what the format allows is refused.
 STRICTNESS = "strictness"
@@ -16,10 +17,16 @@ SEVERITIES: dict[str, str] = {
     DENIAL: "the process stops, hangs, or takes time or memory out of proportion to what it was given",
     WRONG_DATA: "something else is read or written than what is there, and nobody is told",
     WRONG_EXCEPTION: "an error that callers are not told to expect goes past the handlers they have",
+    SIDE_EFFECT: "the data is right, and something beside it is not: a file's permissions or its order, a value of the caller's, the type of an answer",
     LENIENCY: "what the format forbids is accepted, so that two readers may see two files in one",
     STRICTNESS: "what the format allows is refused",
 }
 
+# What is wrong beside the data, by rule.
+_BESIDE = (
+    "resaved.argument", "roundtrip.left-over", "roundtrip.mode", "roundtrip.unstable", "torch.answer", "torch.changed",
+    "torch.unstable",
+)  # fmt: skip
 _MEMORY_SIGNS = ("SIGSEGV", "SIGBUS", "SIGILL", "AddressSanitizer")
 
 
@@ -36,6 +43,8 @@ def severity(kind: str, rule: str, aspect: str) -> str:
         ("outcome:", "tensor:")
     ):
         return STRICTNESS
+    if rule in _BESIDE:
+        return SIDE_EFFECT
     if kind == "roundtrip":
         return WRONG_DATA
     if rule == "refused":

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -206,6 +207,32 @@ def finding_at(folder: Path) -> Stored:
     return _stored(folder)
 
 
+def sessions(campaign: Path) -> list[dict[str, Any]]:
+    """What campaign.json says of each session, the first one first; none where there is no such file.
+
+    Raises HarnessError when it is damaged.
+    """
+    path = campaign / "campaign.json"
+    hint = "move it away to go on without its figures; the findings beside it are untouched"
+    try:
+        found = json.loads(path.read_bytes()).get("sessions", [])
+        if not isinstance(found, list) or not all(isinstance(session, dict) for session in found):
+            raise TypeError("sessions are no list of objects")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise HarnessError(f"{path}: {error.strerror}", hint=hint) from error
+    except (ValueError, AttributeError, TypeError) as error:
+        raise HarnessError(f"{path} is no ledger: {error}", hint=hint) from error
+    return found
+
+
+def count(finding: Stored, ledger: Iterable[dict[str, Any]]) -> int:
+    """How many executions showed a finding, by the sessions of its campaign; finding.json counts only what was stored."""
+    counted = sum(int(session.get("findings", {}).get(finding.id, {}).get("count", 0)) for session in ledger)
+    return max(finding.count, counted)
+
+
 def update(finding: Stored, **fields: Any) -> None:
     """Add or change fields of finding.json."""
     with _locked(finding.folder.parents[1]):
@@ -244,36 +271,51 @@ def guards(campaign: Path) -> list[list[str]]:
 def known(signature: str) -> str | None:
     """What covers a signature: the id of its folder in crashes/, ``verdict:NAME`` of a rule, or None.
 
-    A loader stands on a reader that is a target of its own: what is filed of that reader is known of the loader, too.
+    A loader stands on a reader that is a target of its own: what is known of that reader is known of the loader, too.
+    So does one whose module hands what it has to ``safetensors.numpy`` and takes from there.
     """
-    crash = _filed(signature)
+    crash = filed(signature)
     if crash is not None:
         return crash.id
-    rule = verdicts.match(signature)
+    rule = verdict(signature)
     return None if rule is None else f"verdict:{rule.name}"
 
 
 def is_open(signature: str) -> bool:
     """Whether a signature is filed as a defect that is still to be mended."""
-    crash = _filed(signature)
+    crash = filed(signature)
     return crash is not None and crash.status == crashes.OPEN
 
 
-def _filed(signature: str) -> crashes.Crash | None:
-    """The folder of a signature; else that of the same defect in the reader that its target stands on."""
-    crash = crashes.find(signature)
-    if crash is not None:
-        return crash
+def filed(signature: str) -> crashes.Crash | None:
+    """The folder of a signature; else that of the same defect in what its target stands on."""
+    names = (signature, *in_readers(signature))
+    return next(filter(None, map(crashes.find, names)), None)
+
+
+def verdict(signature: str) -> verdicts.Rule | None:
+    """The rule that covers a signature, or the same defect in what its target stands on."""
+    names = (signature, *in_readers(signature))
+    return next(filter(None, map(verdicts.match, names)), None)
+
+
+def in_readers(signature: str) -> tuple[str, ...]:
+    """The signatures of the same defect in what the target stands on; none where it stands on nothing."""
     found = parts(signature)
-    try:
-        core, calls = base.core(base.get(found.target))
-    except HarnessError:  # a target of a package that is not installed
-        return None
-    if not core:
-        return None
+    below, calls = _reader(found.target)
     call, _, words = found.aspect.partition(": ")
-    aspect = words if call in calls else found.aspect
-    return crashes.find(f"{core}|{found.kind}|{found.rule}|{aspect}")
+    # A target of one call names none in what it says; one with the same calls names the same.
+    aspects = dict.fromkeys((words if call in calls else found.aspect, found.aspect))
+    return tuple(f"{name}|{found.kind}|{found.rule}|{aspect}" for name in below for aspect in aspects)
+
+
+@functools.cache
+def _reader(target: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What a target stands on, and its own calls. Kept: of a name that is none of ours all packages are asked."""
+    try:
+        return base.core(base.get(target))
+    except HarnessError:  # a target of a package that is not installed
+        return (), ()
 
 
 def campaigns() -> list[Path]:

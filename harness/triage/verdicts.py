@@ -8,10 +8,11 @@ sees an input's bytes. The package's own rules are in verdicts.toml beside this 
 from __future__ import annotations
 
 import functools
-from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib.resources import files
+from pathlib import Path
 
 from harness import paths
 from harness.errors import HarnessError
@@ -75,20 +76,35 @@ def _rule(entry: object, where: str) -> Rule:
     return rule
 
 
-def rules() -> tuple[Rule, ...]:
-    """The project's own rules, then the package's."""
-    own = paths.home() / "verdicts.toml"
+def place() -> Path:
+    """The project's own rules."""
+    return paths.home() / "verdicts.toml"
+
+
+def read() -> str:
+    """The text of the project's own rules, "" where it has none. Raises HarnessError when it cannot be read."""
+    own = place()
     try:
-        text = own.read_text(encoding="utf-8")
+        return own.read_bytes().decode()
     except FileNotFoundError:
-        text = ""
+        return ""
     except (OSError, UnicodeDecodeError) as error:
         raise HarnessError(f"{own} cannot be read: {error}", hint="correct the file") from error
-    return parse(text, str(own)) + _packaged()
+
+
+def rules() -> tuple[Rule, ...]:
+    """The project's own rules, then the package's."""
+    return own_rules() + packaged_rules()
+
+
+def own_rules() -> tuple[Rule, ...]:
+    """Those of the project's verdicts.toml. Raises HarnessError naming what is wrong in it."""
+    return parse(read(), str(place()))
 
 
 @functools.cache
-def _packaged() -> tuple[Rule, ...]:
+def packaged_rules() -> tuple[Rule, ...]:
+    """Those that the package brings along."""
     text = (files("harness.triage") / "verdicts.toml").read_text(encoding="utf-8")
     return parse(text, "harness/triage/verdicts.toml")
 
@@ -98,22 +114,10 @@ def match(sig: str) -> Rule | None:
     return next((rule for rule in rules() if rule.matches(sig)), None)
 
 
-class Matcher:
-    """The rules read once, and how many executions each of them covered."""
+def too_wide(counts: Mapping[str, int], executions: int) -> list[tuple[str, float]]:
+    """Rules that covered more than TOO_WIDE of all ``executions``, with their share, the widest first.
 
-    def __init__(self, chosen: tuple[Rule, ...] | None = None) -> None:
-        self.rules = rules() if chosen is None else chosen
-        self.counts: Counter[str] = Counter()
-
-    def match(self, sig: str, executions: int = 1) -> Rule | None:
-        """The first rule that covers ``sig``, which was seen in that many executions."""
-        for rule in self.rules:
-            if rule.matches(sig):
-                self.counts[rule.name] += executions
-                return rule
-        return None
-
-    def too_wide(self, executions: int) -> list[tuple[str, float]]:
-        """Rules that covered more than TOO_WIDE of all ``executions``, with their share, the widest first."""
-        shares = ((name, count / executions) for name, count in self.counts.most_common() if executions)
-        return [(name, share) for name, share in shares if share > TOO_WIDE]
+    ``counts`` says by name in how many executions a rule covered what was seen.
+    """
+    shares = [(name, count / executions) for name, count in counts.items() if executions]
+    return sorted(((name, share) for name, share in shares if share > TOO_WIDE), key=lambda pair: -pair[1])

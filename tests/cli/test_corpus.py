@@ -13,9 +13,9 @@ from click.testing import CliRunner, Result
 from harness import corpus_store
 from harness.cli.corpus import command
 from harness.corpus_store import Provenance
-from harness.coverage import upkeep
+from harness.coverage import intake
 from harness.coverage.features import features_of
-from harness.coverage.upkeep import generated
+from harness.coverage.intake import generated
 from harness.errors import HarnessError
 
 
@@ -98,7 +98,7 @@ def test_minimize_loses_no_feature(corpus, sancov_parser):
         seeds = [data for _, data in corpus_store.list_seeds(corpus / "deserialize").seeds]
         found, _ = features_of(sancov_parser, "deserialize", seeds)
         # Edges inside the parser's hash maps differ from process to process.
-        return {f for features in found if features for f in features if not f.startswith("edge ")}
+        return {f for i in range(len(seeds)) for f in found.features(i) or () if not f.startswith("edge ")}
 
     before = semantic()
     run("minimize", "--corpus", corpus)
@@ -170,12 +170,14 @@ def test_import(tmp_path):
     result = run("import", tmp_path / "models", "--corpus", corpus)
     assert "fifo.safetensors: no regular file" in result.stderr
     assert "huge.safetensors: 5000000000 bytes, a seed has at most 65536" in result.stderr
-    assert result.stdout.splitlines() == [f"{name}: 2 new" for name in upkeep.file_targets()]
+    assert result.stdout.splitlines() == [f"{name}: 2 new" for name in intake.file_targets()]
     assert names(corpus, "model") == {corpus_store.sha1(ONE), corpus_store.sha1(b"junk")}
     provenance = corpus_store.read_provenance(corpus / "safe_open")
     assert provenance[corpus_store.sha1(ONE)] == Provenance("import", "good.safetensors")
     # Importing again changes nothing.
-    assert "model: 0 new" in run("import", models / "good.safetensors", "--corpus", corpus, "--target", "model").stdout
+    again = ("import", models / "good.safetensors", "--corpus", corpus, "--target", "model")
+    assert "model: 0 new" in run(*again).stdout
+    assert json.loads(run(*again, "--json").stdout) == {"new": {"model": 0}, "skipped": []}
 
 
 def test_import_what_is_not_there(tmp_path):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,10 @@ def test_a_valid_file_is_laid_out(project: Path):
     assert "the format: accept" in text
     assert "[2, 3]  'weights'" in text
     assert "'format': 'pt'" in text
+    status, text = run("file", "--json")
+    told = json.loads(text)
+    assert (status, told["verdict"], told["metadata"]) == (0, "accept", {"format": "pt"})
+    assert told["tensors"] == [{"name": "weights", "dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}]
 
 
 def test_what_is_wrong_is_marked_with_its_sentence(project: Path):
@@ -37,6 +42,10 @@ def test_what_is_wrong_is_marked_with_its_sentence(project: Path):
     assert status == 1
     assert f'the text says: "{RULES["header.duplicate-key"]}"' in text
     assert "the format: reject header.duplicate-key (tensor-name)" in text
+    status, told = run("file", "--json")
+    assert status == 1
+    assert json.loads(told)["sentence"] == RULES["header.duplicate-key"]
+    assert json.loads(told)["tensors"] == []
     row, mark = next((a, b) for a, b in zip(text.splitlines(), text.splitlines()[1:], strict=False) if "^" in b)
     assert row[mark.index("^") : mark.rindex("^") + 1] == '"a":0'
 
@@ -58,6 +67,8 @@ def test_a_program_is_explained_in_words(project: Path):
     status, text = run(crash.id)
     assert status == 0
     assert "10,000 tensors of a few bytes" in text
+    status, told = run(crash.id, "--json")
+    assert (status, json.loads(told)["target"], json.loads(told)["program"]) == (0, "huge", text)
 
 
 def test_a_giant_is_explained_by_its_header(project: Path):

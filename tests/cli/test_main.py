@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
 
 import click
 import pytest
@@ -38,3 +39,35 @@ def test_errors_end_with_the_status_they_stand_for(
         cli.main()
     assert caught.value.code == status
     assert words in capsys.readouterr().err
+
+
+def verbs(verb: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
+    """Every command and what it is called; of a group that does nothing by itself, only what is in it."""
+    context = click.Context(verb)
+    if not isinstance(verb, click.Group) or (words and verb.invoke_without_command):
+        yield " ".join(words), verb
+    if isinstance(verb, click.Group):
+        for name in verb.list_commands(context):
+            inner = verb.get_command(context, name)
+            assert inner is not None
+            yield from verbs(inner, (*words, name))
+
+
+VERBS = dict(verbs(cli.group))
+#: All there are: what a person can read of them, a machine can.
+FOR_MACHINES = {
+    "bench findings", "bench operators", "bench resources", "bench speed", "build", "check", "corpus generate",
+    "corpus import", "corpus merge", "corpus minimize", "corpus stats", "coverage", "doctor", "explain", "findings", "fuzz",
+    "minimize", "report", "repro", "triage", "triage rules", "triage verdict",
+}  # fmt: skip
+
+
+def test_every_command_is_for_machines_too() -> None:
+    assert VERBS.keys() >= FOR_MACHINES
+    assert [name for name, verb in VERBS.items() if "--json" not in {o for p in verb.params for o in p.opts}] == []
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_every_verb_has_an_example_in_its_help(name: str) -> None:
+    shown = VERBS[name].get_help(click.Context(VERBS[name], info_name=name))
+    assert f"harness {name}" in " ".join(shown.partition("Example:")[2].split())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,10 @@ def test_a_file_is_left_alone_and_the_small_one_put_beside_it(project: Path):
 def test_a_second_run_changes_nothing(project: Path):
     (project / "file").write_bytes(padded(b"\t"))
     run("file", "--signature", TAB, "--output", "once", "--parser", "0.8.0-wheel")
-    run("once", "--output", "twice")
+    status, text = run("once", "--output", "twice", "--json")
+    told = json.loads(text)
+    assert status == 1
+    assert (told["before"], told["after"], told["output"], told["signature"]) == (11, 11, "twice", TAB)
     assert (project / "once").read_bytes() == (project / "twice").read_bytes() == b"\3\0\0\0\0\0\0\0{}\t"
 
 

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from harness.cli.main import group
 from harness.errors import HarnessError
 from harness.triage import crashes, store
+from harness.triage.crashes import Crash
 from harness.triage.signature import finding_id, parts
 
 DUPLICATE = "deserialize|differential|header.duplicate-key|accepted/metadata-key"
@@ -137,6 +138,76 @@ def test_a_truncated_description_is_named_and_nothing_is_lost(campaign: Path, pr
     assert {p.name for p in path.parent.iterdir()} == {crashes.ABOUT, crashes.INPUT, crashes.REPRODUCER}
 
 
-def test_unminimised_on_request(campaign: Path):
-    run("triage", "--no-minimize")
-    assert crashes.crashes()[0].data() == TWICE
+def test_unminimised_on_request_and_told_to_machines(campaign: Path):
+    status, text = run("triage", "--no-minimize", "--json")
+    (crash,) = crashes.crashes()
+    assert crash.data() == TWICE
+    assert status == 1
+    rows = {row["id"]: row for row in json.loads(text[text.index("[") :])}
+    assert rows[finding_id(GONE)] == {"id": finding_id(GONE), "outcome": "left"}
+    filed = {"id": crash.id, "outcome": "filed", "folder": str(crash.folder), "size": len(TWICE)}
+    assert rows[crash.id] == filed
+    told = json.loads(run("triage", "verdict", crash.id, "open", "--why", "w", "--json")[1])
+    assert told == {"id": crash.id, "was": "open", "status": "open", "rule": None, "written": False}
+
+
+def test_a_decision_becomes_a_rule_that_is_listed(campaign: Path, project: Path):
+    name = finding_id(GONE)
+    status, text = run("triage", "verdict", name, "wont-fix", "--why", "old files", "--dry-run", "--rule")
+    assert status == 0
+    assert f"in main: {name} (seen once)" in text
+    assert "nothing is written" in text
+    assert not (project / "verdicts.toml").exists()
+    told = json.loads(run("triage", "verdict", name, "wont-fix", "--why", "old files", "--json", "--rule", "holes")[1])
+    assert (told["was"], told["status"], told["written"], told["rule"]["name"]) == ("new", "wont-fix", True, "holes")
+    assert told["rule"]["campaigns"][0]["findings"] == [name]
+    assert json.loads(run("findings", "--json")[1])[1]["covered_by"] == "verdict:holes"
+
+    status, text = run("triage", "rules")
+    assert status == 0
+    assert f"holes: wont-fix, *|differential|layout.hole|accepted/start  ({project / 'verdicts.toml'})" in text
+    assert "STALE: it matches nothing in crashes/ and in 1 campaign" in text  # the package's own: nothing here shows it
+    rows = {row["name"]: row for row in json.loads(run("triage", "rules", "--json")[1])}
+    assert (rows["holes"]["matched"], rows["holes"]["stale"]) == (1, False)
+
+    # With the finding gone, the rule is for nothing.
+    for path in (campaign / "findings" / name).iterdir():
+        path.unlink()
+    status, text = run("triage", "rules", "--campaign", campaign)
+    assert status == 0
+    assert text.count("STALE") == 2
+    assert run("triage", "rules", "--strict")[0] == 1
+
+
+def test_a_rule_that_hides_a_filed_bug_is_refused_and_nothing_is_written(campaign: Path, project: Path):
+    name = finding_id(DUPLICATE)
+    filed = Crash(
+        name, "deserialize", "differential", "differential", DUPLICATE, "open", "s", "w", sentence="No twins."
+    )
+    crashes.file(filed, TWICE, "")
+    with pytest.raises(HarnessError, match=f"would hide {name}, filed as a bug; nothing is written") as caught:
+        run("triage", "verdict", finding_id(GONE), "by-design", "--why", "w", "--rule-glob", "*", "--aspect", "*",
+            "--rule")  # fmt: skip
+    assert caught.value.exit_status == 2
+    assert not (project / "verdicts.toml").exists()
+    # By design: the folder says so, and the rule too.
+    status, text = run("triage", "verdict", name, "by-design", "--why", "kept", "--rule")
+    assert status == 0
+    assert f"{name}: open -> by-design; the rule is in {project / 'verdicts.toml'}\n" in text
+    assert crashes.load(project / "crashes" / name).status == "by-design"
+    assert (
+        store.known(DUPLICATE.replace("deserialize", "safe_open"))
+        == "verdict:header.duplicate-key-accepted-metadata-key"
+    )
+
+
+def test_what_a_rule_cannot_say(campaign: Path):
+    name = finding_id(GONE)
+    for arguments, words in (
+        (("fixed", "--rule"), "no rule says fixed"),
+        (("wont-fix",), "wont-fix is a verdict of a rule"),
+        (("by-design", "--target", "*"), "none is asked for"),
+        (("by-design", "--dry-run"), "none is asked for"),
+    ):
+        with pytest.raises(HarnessError, match=words):
+            run("triage", "verdict", name, *arguments, "--why", "w")

@@ -29,9 +29,17 @@ def test_the_committed_corpus_reaches_what_is_written_down(found: Coverage):
     assert baseline.losses(found, baseline.read(paths.corpus_dir() / baseline.NAME)) == []
 
 
+def test_which_target_reaches_which_file_is_as_written_down(found: Coverage):
+    """Of what was replayed: workflows choose targets by it. harness coverage --write-baseline brings it up to date."""
+    now = {name: set(row) for name, row in baseline.figures(found)["reach"].items()}
+    wanted = baseline.read(paths.corpus_dir() / baseline.NAME)["reach"]
+    assert now == {name: set(wanted[name]) for name in now}
+
+
 def test_every_target_has_a_baseline():
-    wanted = baseline.read(paths.corpus_dir() / baseline.NAME)["targets"]
-    assert set(wanted) >= {n for n, t in base.targets().items() if t.uses_parser and not base.missing(t)}
+    wanted = baseline.read(paths.corpus_dir() / baseline.NAME)
+    assert wanted["targets"].keys() == wanted["reach"].keys()
+    assert set(wanted["targets"]) >= {n for n, t in base.targets().items() if t.uses_parser and not base.missing(t)}
 
 
 def test_the_core_and_the_python_layer_are_reached(found: Coverage):
@@ -56,6 +64,8 @@ def test_what_is_written_is_read_back_and_losses_are_told(found: Coverage, tmp_p
     wanted["targets"]["absent"] = 5
     (lost,) = baseline.losses(found, wanted)
     assert lost.startswith("target deserialize reaches")
+    wanted["reach"]["deserialize"]["safetensors/absent.py"] = 1
+    assert baseline.losses(found, wanted) == []
     del wanted["targets"]["absent"]
     assert len(baseline.losses(found, wanted)) == 2
 
@@ -76,4 +86,4 @@ def test_a_missing_baseline_says_how_to_make_it(tmp_path: Path):
 
 def test_another_release_is_not_compared(found: Coverage):
     with pytest.raises(HarnessError, match=r"of release 0\.1"):
-        baseline.losses(found, {"release": "0.1", "targets": {}, "files": {}})
+        baseline.losses(found, {"release": "0.1", "targets": {}, "files": {}, "reach": {}})

@@ -11,12 +11,18 @@ from harness.errors import EngineError
 
 
 def run(
-    tmp_path: Path, inputs: list[bytes], *, broken: bool = False, batch: int = 500, rerun: bool = True
+    tmp_path: Path,
+    inputs: list[bytes],
+    *,
+    broken: bool = False,
+    batch: int = 500,
+    rerun: bool = True,
+    workers: int = 1,
 ) -> tuple[batches.Replayed, list[str]]:
     out = tmp_path / "out"
     out.mkdir(exist_ok=True)
     settings = {"out": str(out), "mark": str(tmp_path / "mark"), "broken": broken}
-    found = batches.run("tests.coverage.dying_child", inputs, settings, batch=batch, rerun=rerun)
+    found = batches.run("tests.coverage.dying_child", inputs, settings, batch=batch, rerun=rerun, workers=workers)
     return found, sorted(line for file in out.iterdir() for line in file.read_text().splitlines())
 
 
@@ -51,6 +57,19 @@ def test_without_rerun_what_ran_before_a_death_is_not_run_again(tmp_path):
 def test_a_defect_of_the_harness_is_not_blamed_on_an_input(tmp_path):
     with pytest.raises(EngineError, match="a defect of the harness"):
         run(tmp_path, [b"a", b"defect", b"b"])
+
+
+def test_several_at_a_time_run_everything_once_and_name_the_dead_in_order(tmp_path):
+    inputs = [b"a", b"segfault", b"b", b"c", b"exit", b"d", b"e"]
+    found, ran = run(tmp_path, inputs, batch=2, workers=3)
+    assert found.deaths == [(1, "SIGSEGV"), (4, "exit status 7")]
+    assert found.executed == 5
+    assert ran == ["0 a", "2 b", "3 c", "5 d", "6 e"]
+
+
+def test_a_defect_in_one_of_several_is_raised(tmp_path):
+    with pytest.raises(EngineError, match="a defect of the harness"):
+        run(tmp_path, [b"a", b"b", b"defect", b"c"], batch=1, workers=2)
 
 
 def test_no_inputs_start_no_process(tmp_path):

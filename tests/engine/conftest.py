@@ -20,7 +20,8 @@ class Fuzz:
         self.campaign = campaign
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "harness", "fuzz", "--no-ui", "--campaign", str(self.campaign), *arguments]
+        places = ["--campaign", str(self.campaign), "--ledger", str(self.campaign.with_name("ledger"))]
+        return [sys.executable, "-m", "harness", "fuzz", "--no-ui", *places, *arguments]
 
     def environment(self) -> dict[str, str]:
         return os.environ | {"PYTHONPATH": f"{PLUGIN}{os.pathsep}{REPOSITORY}", "HARNESS_HOME": str(REPOSITORY)}

@@ -20,7 +20,6 @@ from harness.engine.settings import WorkerSettings
 from harness.engine.slot import Slot, read_slot
 from harness.engine.tally import ACCEPTED, deep, refusal_key, stage
 from harness.errors import EngineError
-from harness.triage.verdicts import Rule
 
 LOG = b"""\
 INFO: found LLVMFuzzerCustomMutator (0x7f). Disabling -len_control by default.
@@ -155,10 +154,6 @@ def test_a_running_campaigns_memory_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_verdict_that_covers_more_than_one_execution_in_a_hundred_is_too_wide() -> None:
     progress = Progress(("deserialize",), 60.0, 0)
-    progress._rules = (
-        Rule("wide", "by-design", "why", "sentence", rule="header.padding"),
-        Rule("narrow", "by-design", "why", "sentence", rule="header.first-byte"),
-    )
     progress.targets["deserialize"] = TargetProgress(sums=Counter(executions=1000))
     padding, first = (
         f"deserialize|differential|{rule}|accepted/tab" for rule in ("header.padding", "header.first-byte")

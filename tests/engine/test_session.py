@@ -8,9 +8,11 @@ from types import ModuleType
 
 import pytest
 
+from harness.engine.isolation import Remote
 from harness.engine.semantics import SemanticCounters
 from harness.engine.session import Session
 from harness.engine.slot import Slot, read_slot
+from harness.finding import Finding
 from harness.mutate import Rng, generate
 from harness.targets import base as targets
 
@@ -85,3 +87,36 @@ def test_an_input_whose_judgement_is_new_runs_again_and_pays_then(session: tuple
     assert running._counters.table[running._counters.index[key]]
     (wrongly,) = running.tally.found.values()
     assert (wrongly.rule, wrongly.count) == ("header.duplicate-key", 3)
+
+
+@pytest.mark.parametrize("fails", ["run", "store", "then"])
+def test_what_fails_around_an_input_that_runs_apart_is_our_defect_and_the_campaign_goes_on(
+    safetensors: ModuleType, tmp_path: Path, fails: str
+) -> None:
+    target = targets.get("deserialize")
+    defects: list[tuple[str, bytes]] = []
+
+    def fail(name: str) -> None:
+        if name == fails:
+            raise OSError(28, name)
+
+    running = Session(
+        target,
+        target.open(safetensors),
+        SemanticCounters(),
+        Slot(tmp_path / "slot", 8192),
+        on_new=lambda _found: fail("store"),
+        on_tick=lambda: None,
+        on_defect=lambda error, data: defects.append((str(error), data)),
+    )
+
+    def remote(data: bytes) -> Remote:
+        fail("run")
+        finding = Finding("isolation", "crash", "crash", "SIGSEGV/accept", "the process died: SIGSEGV")
+        return Remote("crash", "SIGSEGV", [finding], [("crash", "SIGSEGV")])
+
+    running.apart(b"one", remote, lambda: fail("then"))
+    assert defects == [(f"[Errno 28] {fails}", b"one")]
+    running.apart(b"two", remote)
+    assert running.tally.executions == 2
+    assert len(defects) == (2 if fails == "run" else 1)

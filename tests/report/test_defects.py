@@ -65,6 +65,10 @@ def test_text_of_an_input_is_no_markup():
         (("differential", "misread", "bytes"), "wrong data"),
         (("differential", "refused", "invalid JSON"), "strictness"),
         (("roundtrip", "metamorphic.encoded-again", "bytes"), "wrong data"),
+        (("roundtrip", "roundtrip.mode", "new"), "side effect"),
+        (("roundtrip", "torch.answer", "types: ('set', 'list')"), "side effect"),
+        (("roundtrip", "resaved.argument", "save: changed"), "side effect"),
+        (("roundtrip", "roundtrip.written", "numpy: bytes/strided"), "wrong data"),
     ],
 )
 def test_severity(signature: tuple[str, str, str], severe: str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -194,6 +195,21 @@ def test_reproducers_tell_both_ways(
     assert sorted(path.name for path in folder.iterdir()) == [crashes.ABOUT, crashes.INPUT, crashes.REPRODUCER]
 
 
+PROGRAMS = [target for target in base.targets().values() if base.vocabulary(target) is not None]
+
+
+@pytest.mark.parametrize("target", PROGRAMS, ids=lambda target: target.name)
+@pytest.mark.parametrize("oracle", ["contract", "lifecycle", "roundtrip"])
+def test_no_name_of_a_program_s_reproducer_is_taken_twice(target: base.Target, oracle: str):
+    """A script brings its own functions: of two of one name the later would be called by both."""
+    sig = "contract|raise|load: KeyError: _" if oracle == "contract" else "differential|refused|x"
+    crash = crash_of(f"{target.name}|{sig}", oracle=oracle)
+    for data in list(base.seeds(target).values())[:4]:
+        tree = ast.parse(reproducer.write(crash, data))
+        names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+        assert len(names) == len(set(names)) > 3
+
+
 def test_a_slow_header_is_told_by_ratio(project: Path, tmp_path: Path, wheel_parser: Parser):
     # Linear on 0.8.0: twice the header takes twice the time.
     crash = crash_of("huge|time|time.open|tensors", oracle="huge")
@@ -222,6 +238,23 @@ def test_findings_of_several_targets_that_are_one_defect_are_grouped():
     assert filing.group(DUPLICATE) != filing.group(DUPLICATE.replace("metadata-key", "tensor-name"))
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "one"),
+    [
+        ("mlx|differential|misread|dtype", "mlx|differential|agreement.deserialize-mmap.get_tensor|dtype", True),
+        ("mlx|differential|misread|dtype", "paddle|differential|misread|dtype", False),
+        ("paddle|differential|agreement.deserialize-load_file.pread|outcome:accept/reject",
+         "paddle|differential|agreement.deserialize-load|outcome:accept/reject", False),
+        ("quantized|differential|quantized.get_slice|shape/F4", "quantized|differential|quantized.get_tensors|shape/F4", True),
+        ("quantized|differential|quantized.get_slice|shape/F4", "quantized|differential|quantized.get_slice|bytes/F4", False),
+        ("writers|roundtrip|roundtrip.written|numpy: accepted/name/x", "torch_writers|roundtrip|torch.written|accepted/name/x", True),
+        ("writers|roundtrip|roundtrip.written|numpy: bytes/strided", "writers|roundtrip|roundtrip.written|numpy: bytes/cropped", False),
+    ],
+)  # fmt: skip
+def test_what_oracles_and_calls_have_in_common_is_one_defect_and_no_more(first: str, second: str, one: bool):
+    assert (filing.group(first) == filing.group(second)) is one
+
+
 @pytest.mark.parametrize("kind", ["panic", "contract", "differential", "roundtrip", "memory", "time", "crash", "hang"])
 @pytest.mark.parametrize(
     "rule", ["refused", "misread", "layout.hole", "metamorphic.padding", "leaks.bytes", "resources.open"]
@@ -230,6 +263,21 @@ def test_every_kind_of_finding_has_an_account(kind: str, rule: str):
     why, sentence = account.account(Finding("oracle", kind, rule, "bytes", "the summary"))
     assert len(why) > 30
     assert sentence == "" or len(sentence) > 15
+
+
+def test_the_account_of_a_death_says_what_the_program_did():
+    reads = account.account(Finding("isolation", "crash", "crash", "SIGABRT/header.padding", "the process died"))
+    called = account.account(Finding("isolation", "memory", "memory", "allocation/get_slice", "more than its limit"))
+    for aspect in ("SIGABRT/null-pointer", "SIGSEGV/serialize_file", "SIGSEGV/save"):
+        why, sentence = account.account(Finding("isolation", "crash", "crash", aspect, "the process died"))
+        assert why.startswith("Writing what was handed over kills the process")
+        # The text speaks of files that are read.
+        assert sentence == ""
+    assert [why.partition(":")[0] for why, _ in (reads, called)] == [
+        "Reading the file kills the process",
+        "Reading the file takes memory out of all proportion to it",
+    ]
+    assert "DOS" in reads[1]
 
 
 def test_what_is_about_another_implementation_stays_in_the_campaign(project: Path):

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -125,6 +127,27 @@ def test_a_parser_that_does_not_load_is_no_finding(sancov_parser: Parser, projec
     ):
         replayer.run(FILE)
     assert "harness doctor" in caught.value.hint
+
+
+def test_what_a_killed_supervisor_left_in_memory_goes_with_the_next_one() -> None:
+    code = (
+        "import time\nfrom harness.triage.replay import Replayer\n"
+        "one = Replayer(None, 'model')\none.run(b'')\nprint(one._scratch, flush=True)\ntime.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout is not None
+        left = Path(killed.stdout.readline().strip())
+        with Replayer(None, "model") as living:
+            living.run(b"")
+            assert left.is_dir()
+        killed.kill()
+    with Replayer(None, "model") as other:
+        other.run(b"")
+        assert other._scratch is not None
+        assert not left.exists()
+        with Replayer(None, "model") as third:
+            third.run(b"")
+            assert Path(other._scratch).is_dir()
 
 
 def test_how_a_process_ended_in_words():

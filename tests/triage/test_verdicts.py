@@ -6,7 +6,7 @@ import pytest
 
 from harness.errors import HarnessError
 from harness.triage import store, verdicts
-from harness.triage.verdicts import Matcher, Rule, parse
+from harness.triage.verdicts import parse
 
 RULE = """
 [[rule]]
@@ -66,12 +66,14 @@ def test_a_damaged_file_says_what_and_where(project: Path, text: str, message: s
 
 
 def test_a_rule_that_covers_too_much_is_named():
-    narrow = Rule("narrow", "by-design", "w", "s", rule="header.padding")
-    wide = Rule("wide", "by-design", "w", "s", kind="differential")
-    matcher = Matcher((narrow, wide))
-    assert matcher.match(NEWLINE, executions=9) == narrow
-    assert matcher.match("deserialize|differential|layout.hole|accepted/start", executions=30) == wide
-    assert matcher.match("deserialize|panic|panic|x", executions=500) is None
-    assert matcher.too_wide(1_000) == [("wide", 0.03)]
-    assert [name for name, _ in matcher.too_wide(100)] == ["wide", "narrow"]
-    assert matcher.too_wide(0) == []
+    counts = {"narrow": 9, "wide": 30}
+    assert verdicts.too_wide(counts, 1_000) == [("wide", 0.03)]
+    assert [name for name, _ in verdicts.too_wide(counts, 100)] == ["wide", "narrow"]
+    assert verdicts.too_wide(counts, 0) == []
+
+
+def test_a_rule_for_a_reader_covers_the_loaders_that_stand_on_it(project: Path):
+    (project / "verdicts.toml").write_text(RULE.replace("kind =", 'target = "safe_open"\nkind ='))
+    assert store.known(NEWLINE) is None
+    assert store.known(NEWLINE.replace("deserialize", "safe_open")) == "verdict:newline"
+    assert store.known("numpy|differential|header.padding|load: accepted/newline") == "verdict:newline"

@@ -1,0 +1,110 @@
+"""``harness targets``: the entry points that can be driven here, and which of them a change calls for."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness import paths
+from harness.coverage import baseline, changed
+from harness.coverage.changed import Choice
+from harness.errors import HarnessError
+from harness.targets import base
+
+
+@click.command(epilog="Example: harness targets --changed safetensors/src/slice.rs --json")
+@click.option(
+    "--changed", "files", multiple=True, metavar="FILE", help="A file that a change touches; may be repeated."
+)
+@click.option("--changed-since", "ref", metavar="REF", help="All files that differ from where the branch left REF.")
+@click.option(
+    "--source",
+    type=click.Path(path_type=Path),
+    default=".",
+    metavar="DIR",
+    help="The checkout that --changed-since asks git about. Default: the current folder.",
+)
+@click.option("--names", is_flag=True, help="Only the names, one a line.")
+@click.option(
+    "--shards", type=click.IntRange(1, 64), metavar="N", help="Deal them out to N jobs: a JSON list for a matrix."
+)
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def command(
+    files: tuple[str, ...], ref: str | None, source: Path, names: bool, shards: int | None, as_json: bool
+) -> int:
+    """List the targets that can run here; with changed files of the parser, only those that reach them.
+
+    What reaches what was measured: corpus/coverage.toml has it. A file that is not in there calls for all targets, documents
+    and tests of the parser for none.
+    """
+    missing = {
+        name: reason for name, target in base.targets().items() if (reason := base.missing(target))
+    } | base.broken()
+    here = [name for name in base.targets() if name not in missing]
+    choice = None
+    if files or ref is not None:
+        touched = [*files, *(_since(ref, source) if ref is not None else [])]
+        driven = [name for name in here if base.get(name).uses_parser]
+        choice = changed.choose(touched, baseline.read(paths.corpus_dir() / baseline.NAME)["reach"], driven)
+        here = list(choice.targets)
+    if shards is not None:
+        click.echo(json.dumps(dealt(here, shards)))
+    elif as_json:
+        click.echo(json.dumps(_as_json(here, missing, choice), indent=1))
+    else:
+        _print(here, missing, choice, plain=names)
+    return 0
+
+
+def dealt(names: list[str], shards: int) -> list[dict[str, str]]:
+    """At most ``shards`` parts as ``{"shard": number from 1, "targets": names with blanks between}``, none of them empty."""
+    parts = [names[first::shards] for first in range(min(shards, len(names)))]
+    return [{"shard": str(number), "targets": " ".join(part)} for number, part in enumerate(parts, 1)]
+
+
+def _since(ref: str, source: Path) -> list[str]:
+    """Names of the files in ``source`` that are not what they were where its branch left ``ref``."""
+    branched = _git(source, ref, "merge-base", ref, "HEAD").strip()
+    names = _git(source, ref, "diff", "--name-only", "-z", "--no-renames", branched, "--")
+    return [name for name in names.split("\0") if name]
+
+
+def _git(source: Path, ref: str, *arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", "-C", str(source), *arguments], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise HarnessError(f"git cannot be run: {error.strerror}", hint="install git, or use --changed FILE") from error
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or ["they have nothing in common here"]
+        raise HarnessError(
+            f"git cannot compare {source} with {ref}: {said[0]}",
+            hint="a clone needs the history back to where the branch left it (fetch-depth: 0); or use --changed FILE",
+        )
+    return done.stdout
+
+
+def _as_json(here: list[str], missing: dict[str, str], choice: Choice | None) -> dict[str, Any]:
+    table: dict[str, Any] = {"targets": here, "left_out": missing}
+    if choice is not None:
+        table["changed"] = {
+            file: {"targets": list(names), "why": choice.why[file]} for file, names in choice.files.items()
+        }
+    return table
+
+
+def _print(here: list[str], missing: dict[str, str], choice: Choice | None, *, plain: bool) -> None:
+    if choice is not None:
+        for file, names in choice.files.items():
+            which = f" ({', '.join(names)})" if 0 < len(names) < len(here) else ""
+            click.echo(f"{file}: {choice.why[file]}{which}", err=True)
+        if not here:
+            click.echo("no target is called for: nothing of the parser changed", err=True)
+    for name in here:
+        click.echo(name if plain else f"{name:14}{base.get(name).description}")
+    if not plain and choice is None:
+        for name, reason in missing.items():
+            click.echo(f"{name:14}cannot run here: {reason}")

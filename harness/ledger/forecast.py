@@ -1,0 +1,183 @@
+"""What more fuzzing of a target would buy, and what it would buy an attacker: from its curve, in numbers and in words.
+
+Assumptions, said wherever a number is shown: whoever goes on draws inputs as this fuzzer does (same mutators, feedback and corpus);
+the rate of discovery goes on falling as it has (:mod:`harness.ledger.model`); edges are those of this parser build.
+Someone who draws inputs in another way, by hand or by reading the source, is not bounded by any of this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.ledger.estimators import chao1, good_turing, still_rising
+from harness.ledger.model import Interval, Model, Shape
+from harness.ledger.records import KINDS, Frequencies, Point, Record
+
+TIMES = (2, 10, 100)
+"""Budgets to forecast, as multiples of what was spent."""
+SHAPES: dict[str, Shape] = {kind: Shape() for kind in KINDS}
+#: A curve of fewer points tells nothing.
+_LEAST = 4
+
+
+@dataclass(frozen=True, slots=True)
+class KindForecast:
+    """One kind of species on one target.
+
+    ``known`` in total, ``discovered`` since the start of the curve. ``chance`` is new species per execution: it bounds the probability that the
+    next execution shows something new. ``left`` is still to be expected at least (Chao's bound). ``returns`` is
+    "diminish", "do not diminish yet", or "too few to tell". ``sampled_chance`` is Good and Turing's over the sampled executions alone:
+    of what the sample has not seen, known or not.
+    """
+
+    kind: str
+    known: int
+    discovered: int
+    chance: Interval
+    left: Interval
+    exponent: float
+    returns: str
+    sampled_chance: Interval | None
+    model: Model
+
+    def more(self, executions: float) -> Interval:
+        """How many new ones so many more executions bring."""
+        return self.model.more(executions)
+
+    def attacker(self, executions: float) -> float:
+        """At most this is the probability (95 % confidence) that so many more executions show anything new."""
+        return self.model.at_most(executions)
+
+    def as_json(self, executions: float) -> dict[str, Any]:
+        """Plain types; ``executions`` is what was spent."""
+        return {
+            "known": self.known,
+            "discovered": self.discovered,
+            "chance": self.chance.as_json(),
+            "left": self.left.as_json(),
+            "exponent": round(self.exponent, 3),
+            "returns": self.returns,
+            "sampled_chance": self.sampled_chance.as_json() if self.sampled_chance else None,
+            "budget": {str(times): self.more((times - 1) * executions).as_json() for times in TIMES},
+            "attacker": {str(times): self.attacker((times - 1) * executions) for times in TIMES},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """One target. ``rate`` is executions per CPU-second, as recorded."""
+
+    target: str
+    parser: str
+    executions: int
+    cpu_seconds: float
+    kinds: dict[str, KindForecast]
+
+    @property
+    def rate(self) -> float:
+        """Executions per CPU-second."""
+        return self.executions / max(self.cpu_seconds, 1e-9)
+
+    def hours(self, hours: float, kind: str = "edges") -> Interval:
+        """New ones in so many more CPU-hours."""
+        return self.kinds[kind].more(self.rate * 3600 * hours)
+
+    def words(self, hours: float = 1.0) -> list[str]:
+        """Plain sentences: what so many CPU-hours more would buy, what is left, whether it still pays, and the attacker's side."""
+        done = self.rate * 3600 * hours
+        span = "one more CPU-hour" if hours == 1 else f"{hours:g} more CPU-hours"
+        lines = []
+        for kind in ("edges", "signatures"):
+            if kind in self.kinds:
+                one = self.kinds[kind]
+                more, ten = one.more(done), one.more(9 * self.executions)
+                lines.append(
+                    f"{span} ({_count(done)} executions): {_range(more)} new {_NAMES[kind]} (90 %); "
+                    f"ten times what was spent: {_range(ten)}"
+                )
+        if "edges" in self.kinds:
+            edges = self.kinds["edges"]
+            lines.append(
+                f"still to be expected at least {_range(edges.left)} edges beyond the {edges.known} known; returns {edges.returns}"
+            )
+        if "signatures" in self.kinds:
+            chance = self.kinds["signatures"].attacker(done)
+            lines.append(
+                f"whoever fuzzes like this for another {_count(done)} executions finds a new signature with a probability of "
+                f"at most {_percent(chance)} (95 % confidence)"
+            )
+        return lines
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain types."""
+        return {
+            "target": self.target,
+            "parser": self.parser,
+            "executions": self.executions,
+            "cpu_seconds": self.cpu_seconds,
+            "executions_per_cpu_second": round(self.rate, 1),
+            "level": 0.9,
+            "one_more_cpu_hour": {kind: self.kinds[kind].more(self.rate * 3600).as_json() for kind in self.kinds},
+            "kinds": {kind: one.as_json(self.executions) for kind, one in self.kinds.items()},
+            "words": self.words(),
+        }
+
+
+_NAMES = {"edges": "edges", "features": "features", "semantic": "semantic features", "signatures": "signatures"}
+
+
+def forecast(record: Record, target: str) -> Forecast | None:
+    """The forecast of one target from one session; None where its curve is too short to tell anything."""
+    figures = record.targets.get(target)
+    if figures is None:
+        return None
+    return of_curve(target, record.parser, figures.curve, figures.species)
+
+
+def of_curve(
+    target: str, parser: str, curve: Sequence[Point], species: dict[str, Frequencies] | None = None
+) -> Forecast | None:
+    """The same of any curve: several sessions joined, or the first part of one."""
+    if len(curve) < _LEAST or curve[-1].executions <= max(curve[0].executions, 1):
+        return None
+    at = [point.executions for point in curve]
+    kinds = {}
+    for kind in KINDS:
+        levels = [int(getattr(point, kind)) for point in curve]
+        if not levels[-1] and kind != "signatures":
+            continue
+        model = Model(at, levels, SHAPES[kind])
+        counts = (species or {}).get(kind)
+        left = model.left()
+        if kind == "signatures" and counts is not None and counts.seen:
+            left = chao1(counts)
+        kinds[kind] = KindForecast(
+            kind=kind,
+            known=levels[-1],
+            discovered=levels[-1] - levels[0],
+            chance=model.rate(),
+            left=left,
+            exponent=model.exponent,
+            returns=still_rising(at, levels, SHAPES[kind].cluster),
+            sampled_chance=good_turing(counts) if counts is not None and counts.sampled else None,
+            model=model,
+        )
+    return Forecast(target, parser, curve[-1].executions, curve[-1].cpu_seconds, kinds)
+
+
+def _count(value: float) -> str:
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= limit:
+            return f"{value / limit:.3g}{unit}"
+    return f"{value:.0f}"
+
+
+def _range(interval: Interval) -> str:
+    low, high = round(interval.low), round(interval.high)
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %" if share < 0.995 else "100 %"

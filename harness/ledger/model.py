@@ -1,0 +1,162 @@
+"""How many new species the next executions bring: a count with an interval, from the curve of discovery so far.
+
+The expected rate of discovery falls as a power of the executions, rate(n) = c * n**-a: the power-law process of reliability
+growth (Duane 1964; Crow 1974), with a = 1 the logarithmic curve behind the exponential cost of fuzzing (Boehme and Falk, FSE 2020:
+each further species costs a multiple of the one before). In terms of species-discovery statistics (Boehme, STADS, TOSEM 2018),
+n * rate(n) is the expected number of singletons f1, so that rate(n) is Good's (1953) estimate f1/n of the chance to see something
+new, read off the curve itself; and Chao's (1984) lower bound for what is left, f1**2 / (2 * f2), is f1 / a under it.
+
+A fuzzer is no sampling from one fixed distribution, which those estimators ask for: it follows up what it finds, and one input
+often opens many edges at once. So the exponent is uncertain (a prior, moved by the data), counts are over-dispersed (clusters), and
+the rate itself wanders. How much of each is a constant here, set by recorded campaigns other than those of docs/ledger.md.
+
+Predictions are drawn, 4,000 draws with a fixed seed: the same curve gives the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy
+from numpy.typing import NDArray
+
+LEVEL = 0.9
+"""Of an interval: a twentieth lies on either side of it."""
+_DRAWS = 4000
+_SEED = 20240607
+#: The fit looks back over three doublings: what came first tells nothing of what comes next.
+_BACK = 8.0
+_WINDOWS = 12
+_EXPONENTS = numpy.linspace(-0.5, 4.0, 91)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What is known of a kind of species before a curve is seen.
+
+    ``exponent`` and ``spread``: of the decay; ``cluster``: species that come together, mean of squares over mean; ``wander``: standard deviation
+    of the logarithm of the rate from one doubling to the next; ``least``: discoveries added to the count, so that none seen is not none to come.
+    """
+
+    exponent: float = 1.2
+    spread: float = 0.4
+    cluster: float = 3.0
+    wander: float = 0.25
+    least: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """``low`` to ``high`` holds with a probability of 0.9; ``estimate`` is the median, or the estimator's own value."""
+
+    low: float
+    estimate: float
+    high: float
+
+    @property
+    def width(self) -> float:
+        """From end to end."""
+        return self.high - self.low
+
+    def holds(self, value: float) -> bool:
+        """Whether ``value`` lies in it, ends included."""
+        return self.low <= value <= self.high
+
+    def as_json(self) -> dict[str, float]:
+        """Plain types."""
+        return {"low": self.low, "estimate": self.estimate, "high": self.high}
+
+
+class Model:
+    """Fitted to one curve: cumulative ``executions``, rising, and how many species were known at each."""
+
+    def __init__(self, executions: Sequence[float], known: Sequence[float], shape: Shape | None = None) -> None:
+        self.shape = shape or Shape()
+        at = numpy.asarray(executions, float)
+        levels = numpy.asarray(known, float)
+        self.executions = float(at[-1])
+        edges = _windows(at)
+        self._from = float(at[edges[0]])
+        counts = numpy.diff(levels[edges])
+        self.discovered = float(counts.sum())
+        # Chance of each window under each exponent, given that a discovery fell into one of them.
+        areas = numpy.array([_area(at[edges[:-1]], at[edges[1:]], a) for a in _EXPONENTS])
+        self._whole = areas.sum(axis=1)
+        likelihood = numpy.log(areas / self._whole[:, None]) @ counts / self.shape.cluster
+        prior = -0.5 * ((_EXPONENTS - self.shape.exponent) / self.shape.spread) ** 2
+        weights = numpy.exp(likelihood + prior - (likelihood + prior).max())
+        self._weights = weights / weights.sum()
+        random = numpy.random.default_rng(_SEED)
+        self._drawn = random.choice(len(_EXPONENTS), _DRAWS, p=self._weights)
+        # Discoveries come in clusters: the count is worth so many independent ones.
+        certain = self.discovered / self.shape.cluster + self.shape.least
+        self._scale = random.gamma(certain, 1.0, _DRAWS) * self.shape.cluster / self._whole[self._drawn]
+        self._normal = random.standard_normal(_DRAWS)
+
+    @property
+    def exponent(self) -> float:
+        """Of the decay: 0 is a constant rate, 1 the logarithmic curve, more saturates."""
+        return float(self._weights @ _EXPONENTS)
+
+    def rate(self) -> Interval:
+        """New species per execution, now: an upper bound of the chance that the next one shows something new."""
+        return _interval(self._scale * self.executions ** -_EXPONENTS[self._drawn])
+
+    def _means(self, more: float) -> NDArray[numpy.float64]:
+        """Draws of how many new species ``more`` executions are expected to bring."""
+        area = numpy.array([_area(self.executions, self.executions + more, a) for a in _EXPONENTS])
+        doublings = numpy.log2(1 + more / self.executions)
+        wander = self.shape.wander * numpy.sqrt(max(doublings, 0.05))
+        drift: NDArray[numpy.float64] = self._scale * area[self._drawn] * numpy.exp(wander * self._normal)
+        return drift
+
+    def draws(self, more: float) -> NDArray[numpy.float64]:
+        """Draws of how many new species ``more`` executions bring: the mean's uncertainty, then clusters."""
+        means = self._means(more)
+        random = numpy.random.default_rng(_SEED + 1)
+        over = self.shape.cluster - 1
+        if over > 0:
+            means = random.gamma(numpy.maximum(means, 1e-12) / over, over)
+        return random.poisson(numpy.minimum(means, 1e9)).astype(float)
+
+    def more(self, more: float) -> Interval:
+        """How many new species ``more`` executions bring; whole numbers."""
+        return _interval(self.draws(more), whole=True)
+
+    def at_most(self, more: float) -> float:
+        """With 95 % confidence, at most this is the chance that ``more`` executions show anything new.
+
+        The chance of at least one is at most the number that is expected (Markov), whatever the order they come in.
+        """
+        return min(1.0, float(numpy.quantile(self._means(more), 0.5 + LEVEL / 2)))
+
+    def left(self) -> Interval:
+        """Species still to be expected: Chao's lower bound, from the curve (f1 over the exponent)."""
+        singletons = self._scale * self.executions ** (1 - _EXPONENTS[self._drawn])
+        return _interval(singletons / numpy.maximum(_EXPONENTS[self._drawn], 0.25))
+
+
+def _area(start: object, end: object, a: float) -> NDArray[numpy.float64]:
+    """Integral of n**-a."""
+    x, y = numpy.asarray(start, float), numpy.asarray(end, float)
+    if abs(a - 1) < 1e-9:
+        return numpy.asarray(numpy.log(y / x))
+    return numpy.asarray((y ** (1 - a) - x ** (1 - a)) / (1 - a))
+
+
+def _windows(at: NDArray[numpy.float64]) -> NDArray[numpy.int64]:
+    """Places of the curve that bound the windows of the fit, even in the logarithm of the executions."""
+    last = len(at) - 1
+    # One execution at least: an exponent above 1 has no area from nothing.
+    first = int(numpy.searchsorted(at, max(at[last] / _BACK, 1.0)))
+    first = min(first, last - 1)
+    marks = numpy.geomspace(at[first], at[last], _WINDOWS + 1)
+    return numpy.unique(numpy.concatenate(([first], numpy.searchsorted(at, marks[1:-1]), [last])))
+
+
+def _interval(draws: NDArray[numpy.float64], *, whole: bool = False) -> Interval:
+    low, middle, high = (float(v) for v in numpy.quantile(draws, (0.5 - LEVEL / 2, 0.5, 0.5 + LEVEL / 2)))
+    if whole:
+        return Interval(float(numpy.floor(low)), middle, float(numpy.ceil(high)))
+    return Interval(low, middle, high)

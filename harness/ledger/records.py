@@ -1,0 +1,299 @@
+"""What was spent and what it bought, kept across campaigns: one record per session of fuzzing.
+
+A record is a file of its own, ``build/ledger/<id>.json``, written once when its session has ended. Sessions that were killed are
+read from their campaign's ``campaign.json``, where the engine keeps them up to date. Both together are a set by id, so that
+ledgers of several machines are merged by copying files into one folder. A file that cannot be read is named and passed over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness import paths
+from harness.errors import HarnessError
+from harness.files import write_atomic
+
+FORMAT = 1
+KINDS = ("edges", "features", "semantic", "signatures")
+"""What is discovered: the parser's edges, libFuzzer's features, semantic features, signatures of findings."""
+_COLUMNS = ("seconds", "cpu_seconds", "executions", "edges", "features", "semantic", "corpus", "signatures",
+            "sampled", "singletons", "doubletons")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A target at one moment of a session. Levels are totals, what the seeds knew included.
+
+    ``sampled``, ``singletons`` and ``doubletons`` are of the edges, among the sampled executions.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    executions: int
+    edges: int
+    features: int
+    semantic: int
+    corpus: int
+    signatures: int
+    sampled: int = 0
+    singletons: int = 0
+    doubletons: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Frequencies:
+    """Species of one kind: ``seen`` in ``sampled`` executions, ``counts[i]`` of them in exactly ``i + 1``."""
+
+    sampled: int
+    seen: int
+    counts: tuple[int, ...]
+    every: int = 1
+
+    @property
+    def singletons(self) -> int:
+        """Species that one sampled execution showed."""
+        return self.counts[0] if self.counts else 0
+
+    @property
+    def doubletons(self) -> int:
+        """Species that two showed."""
+        return self.counts[1] if len(self.counts) > 1 else 0
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRecord:
+    """One target of a session. ``signatures`` are the ids of its findings, ``new`` those that nothing filed covers."""
+
+    target: str
+    executions: int
+    cpu_seconds: float
+    seconds: float
+    levels: dict[str, int]
+    curve: tuple[Point, ...] = ()
+    species: dict[str, Frequencies] = field(default_factory=dict)
+    signatures: tuple[str, ...] = ()
+    new: tuple[str, ...] = ()
+
+    def started_with(self, kind: str) -> int:
+        """What the seeds knew; 0 where no curve was kept, as then nobody can tell."""
+        return int(getattr(self.curve[0], kind)) if self.curve else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One session. ``seconds`` of the clock; ``ended`` says how, "" where it was killed or still runs."""
+
+    id: str
+    started: str
+    parser: str
+    seed: int
+    seconds: float
+    cpu_seconds: float
+    executions: int
+    workers: int
+    ended: str
+    campaign: str
+    targets: dict[str, TargetRecord]
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def price(self, per_cpu_hour: float) -> float:
+        """What it cost, in the money of ``per_cpu_hour``."""
+        return self.cpu_seconds / 3600 * per_cpu_hour
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Records in the order of their start, and what could not be read, one line each."""
+
+    records: list[Record]
+    damaged: list[str]
+
+    def of(self, target: str) -> list[Record]:
+        """The records that ran ``target``."""
+        return [record for record in self.records if target in record.targets]
+
+    def targets(self) -> list[str]:
+        """All targets, by name."""
+        return sorted({name for record in self.records for name in record.targets})
+
+
+def folder() -> Path:
+    """Where records are kept."""
+    return paths.build_dir() / "ledger"
+
+
+def identity(session: Mapping[str, Any]) -> str:
+    """The id of a session of ``campaign.json``: its start, and a hash of what tells it from one that began in the same second."""
+    told = {name: session.get(name) for name in ("id", "started", "seed", "targets", "parser", "versions")}
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    began = "".join(c for c in str(session["started"])[:19] if c.isalnum())
+    return f"{began}-{digest[:8]}"
+
+
+def keep(session: Mapping[str, Any], campaign: Path, into: Path | None = None) -> Path:
+    """Write the record of a session that has ended; returns its file. Raises OSError."""
+    target = into or folder()
+    target.mkdir(parents=True, exist_ok=True)
+    path = target / f"{identity(session)}.json"
+    write_atomic(path, json.dumps(_compact(session, campaign)))
+    return path
+
+
+def keep_all(campaign: Path, into: Path | None = None) -> list[Path]:
+    """Write the records of a campaign's sessions: of the last one, and of those that have none as they were killed. Raises OSError."""
+    target = into or folder()
+    sessions, _ = _sessions(campaign / "campaign.json")
+    missing = [session for session in sessions[:-1] if not (target / f"{identity(session)}.json").exists()]
+    return [keep(session, campaign, target) for session in (*missing, *sessions[-1:])]
+
+
+def read(*folders: Path) -> Ledger:
+    """The records in ``folders``, each a ledger's folder or a campaign's; every session once. Default: all there are here.
+
+    Raises HarnessError where a folder that was asked for holds neither.
+    """
+    asked = folders or (folder(), *sorted(path for path in paths.campaigns_dir().glob("*") if path.is_dir()))
+    found: dict[str, Record] = {}
+    damaged: list[str] = []
+    for place in asked:
+        files = sorted([*place.glob("*.json"), *place.glob("old-*/campaign.json")])
+        if folders and not files:
+            raise HarnessError(f"{place} holds no records", hint="name a campaign's folder, or a ledger's")
+        for path in files:
+            if path.name == "campaign.json":
+                sessions, problem = _sessions(path)
+            else:
+                sessions, problem = _record(path)
+            damaged += [f"{path}: {problem}"] if problem else []
+            for session in sessions:
+                try:
+                    record = _parse(session, str(session.get("campaign", path.parent)))
+                except (AttributeError, KeyError, TypeError, ValueError) as error:
+                    damaged.append(f"{path}: {type(error).__name__}: {error}")
+                    continue
+                if record.id not in found or _weight(record) > _weight(found[record.id]):
+                    found[record.id] = record
+    return Ledger(sorted(found.values(), key=lambda record: (record.started, record.id)), damaged)
+
+
+def entries(*folders: Path) -> list[Record]:
+    """The records alone: :func:`read`, without what was damaged."""
+    return read(*folders).records
+
+
+def _weight(record: Record) -> tuple[int, int]:
+    """Of two records of one session, the one that knows more."""
+    return record.executions, sum(len(target.curve) for target in record.targets.values())
+
+
+def _load(path: Path) -> tuple[Any, str]:
+    try:
+        return json.loads(path.read_text()), ""
+    except (OSError, ValueError) as error:
+        return None, f"{type(error).__name__}: {error}"
+
+
+def _sessions(path: Path) -> tuple[list[dict[str, Any]], str]:
+    """The sessions of a campaign that got as far as having figures, and what is wrong with the file."""
+    if not path.exists():
+        return [], ""
+    raw, problem = _load(path)
+    if problem:
+        return [], problem
+    listed = raw.get("sessions") if isinstance(raw, dict) else None
+    if not isinstance(listed, list):
+        return [], "no sessions in it"
+    return [entry for entry in listed if isinstance(entry, dict) and "started" in entry and "per_target" in entry], ""
+
+
+def _record(path: Path) -> tuple[list[dict[str, Any]], str]:
+    raw, problem = _load(path)
+    if problem:
+        return [], problem
+    if not isinstance(raw, dict) or "started" not in raw or "per_target" not in raw:
+        return [], "no record of a session"
+    return [raw], ""
+
+
+def _compact(session: Mapping[str, Any], campaign: Path) -> dict[str, Any]:
+    """What the ledger keeps of a session: curves by column, findings without their display."""
+    targets = {}
+    for name, figures in session["per_target"].items():
+        kept = {key: value for key, value in figures.items() if key not in {"operators", "rules", "stages", "ns"}}
+        kept["curve"] = _columns(figures.get("curve", []))
+        targets[name] = kept
+    findings = {
+        name: {key: entry[key] for key in ("count", "known", "signature", "target") if key in entry}
+        for name, entry in session.get("findings", {}).items()
+    }
+    outer = {key: value for key, value in session.items() if key not in {"per_target", "findings"}}
+    return {"format": FORMAT, "campaign": str(campaign), **outer, "per_target": targets, "findings": findings}
+
+
+def _columns(curve: Any) -> dict[str, list[float]]:
+    if isinstance(curve, dict):
+        return curve
+    return {name: [point.get(name, 0) for point in curve] for name in _COLUMNS} if curve else {}
+
+
+def _parse(session: Mapping[str, Any], campaign: str) -> Record:
+    findings = session.get("findings", {})
+    new = set(session.get("new", ()))
+    targets = {}
+    for name, figures in session["per_target"].items():
+        ids = sorted(key for key, entry in findings.items() if entry.get("target", "") == name)
+        curve = _points(_columns(figures.get("curve", [])))
+        targets[name] = TargetRecord(
+            target=name,
+            executions=int(figures["executions"]),
+            cpu_seconds=float(figures.get("cpu_seconds", 0.0)),
+            seconds=float(figures.get("seconds", 0.0)),
+            levels={
+                "edges": int(figures.get("edges", 0)),
+                "features": int(figures.get("features", 0)),
+                "semantic": int(figures.get("semantic_features", 0)),
+                "signatures": len(ids),
+            },
+            curve=curve,
+            species=_species(figures.get("species", {})),
+            signatures=tuple(ids),
+            new=tuple(key for key in ids if key in new),
+        )
+    return Record(
+        id=identity(session),
+        started=str(session["started"]),
+        parser=str(session.get("parser", "")),
+        seed=int(session.get("seed", 0)),
+        seconds=float(session.get("seconds", 0.0)),
+        cpu_seconds=float(session.get("cpu_seconds", 0.0)),
+        executions=int(session.get("executions", 0)),
+        workers=int(session.get("workers", session.get("workers_started", 0))),
+        ended=str(session.get("ended", "")),
+        campaign=campaign,
+        targets=targets,
+        versions={key: str(value) for key, value in session.get("versions", {}).items()},
+    )
+
+
+def _points(columns: Mapping[str, list[float]]) -> tuple[Point, ...]:
+    if not columns:
+        return ()
+    rows: Iterable[tuple[float, ...]] = zip(*(columns[name] for name in _COLUMNS), strict=True)
+    return tuple(Point(row[0], row[1], *(int(value) for value in row[2:])) for row in rows)
+
+
+def _species(raw: Mapping[str, Any]) -> dict[str, Frequencies]:
+    return {
+        kind: Frequencies(
+            sampled=int(counts["sampled"]),
+            seen=int(counts["seen"]),
+            counts=tuple(int(c) for c in counts.get("frequencies", (counts["singletons"], counts["doubletons"]))),
+            every=int(counts.get("every", 1)),
+        )
+        for kind, counts in raw.items()
+    }

@@ -1,0 +1,188 @@
+"""What the outputs for machines are made of: every finding once, and what each campaign did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.finding import Finding
+from harness.triage import crashes, store
+from harness.triage.account import account
+from harness.triage.crashes import Crash
+from harness.triage.severity import SEVERITIES, severity
+from harness.triage.signature import Parts, parts
+from harness.triage.store import Stored
+from harness.triage.verdicts import Rule
+
+NEW = "new"
+#: Covered by a verdict rule; all other states are those of a filed finding.
+RULED = "ruled"
+
+_SUMS = ("executions", "accepted", "deep", "seconds", "cpu_seconds", "defects")
+_MOST = ("edges", "features", "semantic_features", "corpus", "rss_mb")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A finding as one campaign has it; ``count`` executions showed it."""
+
+    campaign: str
+    stored: Stored
+    count: int
+    flaky: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One finding. ``state`` is new, ruled, open, fixed or by-design; ``seen`` is where campaigns met it.
+
+    A filed one has its ``crash``, one that a verdict rule covers its ``rule``. ``why`` and ``sentence`` as in crashes/.
+    """
+
+    id: str
+    signature: str
+    oracle: str
+    summary: str
+    severity: str
+    state: str
+    why: str
+    sentence: str
+    crash: Crash | None = None
+    rule: Rule | None = None
+    seen: tuple[Seen, ...] = ()
+
+    @property
+    def parts(self) -> Parts:
+        """Target, kind, rule and aspect."""
+        return parts(self.signature)
+
+    @property
+    def flaky(self) -> bool:
+        """Whether a campaign saw it and could not repeat it each time."""
+        return any(one.flaky for one in self.seen)
+
+    @property
+    def stored(self) -> Stored:
+        """Of a finding that campaigns saw, the smallest input. Raises ValueError where none did."""
+        return min((one.stored for one in self.seen), key=lambda stored: stored.size)
+
+    @property
+    def repeat(self) -> str:
+        """The command that shows it again."""
+        return f"harness repro {self.crash.id if self.crash else self.id}"
+
+
+@dataclass
+class Drive:
+    """What a campaign did with one target, over all of its sessions; ``left_out`` is why it could not be driven, or ""."""
+
+    sums: dict[str, float] = field(default_factory=dict)
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    left_out: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """A campaign's folder, what campaign.json says of its sessions, and its findings."""
+
+    name: str
+    folder: Path
+    sessions: tuple[dict[str, Any], ...]
+    findings: tuple[Stored, ...]
+
+    def drives(self) -> dict[str, Drive]:
+        """By target; the curve is that of the last session that has one."""
+        drives: dict[str, Drive] = {}
+        for session in self.sessions:
+            for name in session.get("targets", ()):
+                drives.setdefault(name, Drive()).left_out = ""
+            for name, figures in session.get("per_target", {}).items():
+                drive = drives.setdefault(name, Drive())
+                for key in _SUMS:
+                    drive.sums[key] = drive.sums.get(key, 0) + figures.get(key, 0)
+                for key in _MOST:
+                    drive.sums[key] = max(drive.sums.get(key, 0), figures.get(key, 0))
+                drive.curve = figures.get("curve") or drive.curve
+            for name, reason in session.get("left_out", {}).items():
+                drives.setdefault(name, Drive()).left_out = str(reason)
+        return drives
+
+    def total(self, name: str) -> float:
+        """A figure of the sessions, summed: seconds, cpu_seconds, executions."""
+        return sum(float(session.get(name, 0)) for session in self.sessions)
+
+
+def campaign(folder: Path) -> Campaign:
+    """The campaign in ``folder``. Raises HarnessError when its ledger or a finding is damaged."""
+    return Campaign(folder.resolve().name, folder, tuple(store.sessions(folder)), tuple(store.findings(folder)))
+
+
+def campaigns(folders: Iterable[Path]) -> list[Campaign]:
+    """Campaigns by folder or name. Two of one name get the names of their parents before their own."""
+    found = [campaign(store.campaign_at(folder)) for folder in folders]
+    names = [one.name for one in found]
+    return [
+        one
+        if names.count(one.name) == 1
+        else Campaign(f"{one.folder.resolve().parent.name}/{one.name}", one.folder, one.sessions, one.findings)
+        for one in found
+    ]
+
+
+def rows(found: Iterable[Campaign]) -> list[Row]:
+    """Everything that is filed, and what campaigns found beside it: new ones first, then by severity.
+
+    What a campaign found and a folder in crashes/ covers is that folder's row.
+    """
+    filed = {crash.id: crash for crash in crashes.crashes()}
+    seen: dict[str, list[Seen]] = {}
+    others: dict[str, tuple[Stored, Rule | None]] = {}
+    for one in found:
+        for stored in one.findings:
+            crash = store.filed(stored.signature)
+            seen.setdefault(crash.id if crash else stored.id, []).append(_seen(one, stored))
+            if crash is None and stored.id not in others:
+                others[stored.id] = stored, store.verdict(stored.signature)
+    every = [_filed(crash, seen.get(name, [])) for name, crash in filed.items()]
+    every += [_found(stored, rule, seen[name]) for name, (stored, rule) in others.items()]
+    ranks = list(SEVERITIES)
+    return sorted(every, key=lambda row: (row.state != NEW, ranks.index(row.severity), row.id))
+
+
+def _seen(one: Campaign, stored: Stored) -> Seen:
+    entries = [session.get("findings", {}).get(stored.id, {}) for session in one.sessions]
+    flaky = any(about.get("flaky") for about in (stored.about, *entries))
+    return Seen(one.name, stored, store.count(stored, one.sessions), flaky)
+
+
+def _filed(crash: Crash, seen: list[Seen]) -> Row:
+    return Row(
+        id=crash.id,
+        signature=crash.signature,
+        oracle=crash.oracle,
+        summary=crash.summary,
+        severity=crash.severity,
+        state=crash.status,
+        why=crash.why,
+        sentence=crash.sentence,
+        crash=crash,
+        seen=tuple(seen),
+    )
+
+
+def _found(stored: Stored, rule: Rule | None, seen: list[Seen]) -> Row:
+    why, sentence = account(Finding(stored.oracle, stored.kind, stored.rule, stored.aspect, stored.summary))
+    return Row(
+        id=stored.id,
+        signature=stored.signature,
+        oracle=stored.oracle,
+        summary=stored.summary,
+        severity=severity(stored.kind, stored.rule, stored.aspect),
+        state=RULED if rule else NEW,
+        why=why,
+        sentence=sentence,
+        rule=rule,
+        seen=tuple(seen),
+    )

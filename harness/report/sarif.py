@@ -1,0 +1,191 @@
+"""Findings in SARIF 2.1.0, as a plain dictionary.
+
+A finding is a result at the place where its folder in crashes/ is, or will be once it is filed: its name follows from
+its signature, so the place and the fingerprints are the same in every run, on every machine, before and after filing.
+Findings that are filed as fixed are no results: they are gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import Any
+from urllib.parse import quote
+
+from harness.report import catalogue
+from harness.report.catalogue import Entry
+from harness.report.gather import NEW, RULED, Campaign, Row
+from harness.report.text import plain
+from harness.triage import crashes
+from harness.triage.signature import finding_id
+
+#: GitHub's limits on one upload, which all of ours stay below; what goes past is cut off, the worst first.
+MOST_RESULTS = 25_000
+MOST_TEXT = 1000
+SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+#: Bases of relative places: the repository with crashes/, the folder of campaigns, the source of the parser.
+ROOT, CAMPAIGNS, PARSER = "%SRCROOT%", "CAMPAIGNS", "PARSERSOURCE"
+
+
+def sarif(rows: Iterable[Row], campaigns: Iterable[Campaign] = ()) -> dict[str, Any]:
+    """The log of ``rows`` (:func:`harness.report.gather.rows`) with one run."""
+    shown = [row for row in rows if row.state != crashes.FIXED][:MOST_RESULTS]
+    entries: dict[str, Entry] = {name: catalogue.entry(name) for name in catalogue.standing()}
+    for row in shown:
+        entries.setdefault(row.parts.rule, catalogue.entry(row.parts.rule, row.parts.kind))
+    indices = {name: number for number, name in enumerate(entries)}
+    return {
+        "$schema": SCHEMA,
+        "version": "2.1.0",
+        "runs": [
+            {
+                "tool": {
+                    "driver": {
+                        "name": "safetensors-harness",
+                        "version": version("safetensors-harness"),
+                        "semanticVersion": version("safetensors-harness"),
+                        "shortDescription": {"text": "Fuzzing and hardening harness for the safetensors parser"},
+                        "rules": [_rule(entry) for entry in entries.values()],
+                    }
+                },
+                "automationDetails": {"id": "safetensors-harness/"},
+                "columnKind": "unicodeCodePoints",
+                "originalUriBaseIds": {
+                    ROOT: {"description": {"text": "The repository that holds crashes/."}},
+                    CAMPAIGNS: {"description": {"text": "The folder that holds the campaigns, build/campaigns."}},
+                    PARSER: {"description": {"text": "The source of the parser under test."}},
+                },
+                "invocations": [_invocation(list(campaigns))],
+                "results": [_result(row, indices[row.parts.rule]) for row in shown],
+            }
+        ],
+    }
+
+
+def _rule(entry: Entry) -> dict[str, Any]:
+    properties: dict[str, Any] = {"tags": list(entry.tags), "precision": "very-high", "severity": entry.severity}
+    if score := catalogue.score(entry.severity):
+        properties["tags"] = ["security", *entry.tags]
+        properties["security-severity"] = score
+    return {
+        "id": entry.name,
+        "name": entry.name,
+        "shortDescription": {"text": entry.short},
+        "fullDescription": {"text": entry.full},
+        "help": {
+            "text": f"{entry.full} Repeat a finding with `harness repro ID`; `harness explain ID` shows what is wrong in its "
+            "input; `harness triage verdict ID by-design --why TEXT` records that it is no defect.",
+            "markdown": f"{entry.full}\n\nRepeat a finding with `harness repro ID`; `harness explain ID` shows what is wrong "
+            "in its input; `harness triage verdict ID by-design --why TEXT` records that it is no defect.",
+        },
+        "defaultConfiguration": {"level": catalogue.level(entry.severity)},
+        "properties": properties,
+    }
+
+
+def _invocation(campaigns: list[Campaign]) -> dict[str, Any]:
+    """That the campaigns ran, and what of them did not: a target that was left out is told, not silently missing."""
+    notes = [
+        {
+            "level": "error",
+            "message": {"text": plain(f"campaign {one.name}: target {name} was left out: {drive.left_out}", MOST_TEXT)},
+        }
+        for one in campaigns
+        for name, drive in one.drives().items()
+        if drive.left_out
+    ]
+    return {"executionSuccessful": not notes, "toolExecutionNotifications": notes}
+
+
+def _result(row: Row, index: int) -> dict[str, Any]:
+    name = row.crash.id if row.crash else row.id
+    result: dict[str, Any] = {
+        "ruleId": row.parts.rule,
+        "ruleIndex": index,
+        "level": catalogue.level(row.severity),
+        "message": {
+            "text": plain(f"{row.parts.target}: {row.summary}. {row.why} Repeat with: {row.repeat}", MOST_TEXT)
+        },
+        "locations": [_location(f"crashes/{name}/{crashes.ABOUT}", ROOT, _line(row))],
+        # GitHub goes by the first alone; the second says what it is made of.
+        "partialFingerprints": {
+            "primaryLocationLineHash": f"{finding_id(row.signature)}:1",
+            "harnessSignature/v1": plain(row.signature),
+        },
+        "baselineState": "new" if row.state == NEW else "unchanged",
+        "properties": _properties(row),
+    }
+    result["analysisTarget"] = _artifact(f"crashes/{name}/{crashes.INPUT}", ROOT)
+    related = []
+    if row.crash is None:
+        related.append(_location(f"{row.seen[0].campaign}/findings/{row.id}/input", CAMPAIGNS, 0))
+        result["analysisTarget"] = _artifact(f"{row.seen[0].campaign}/findings/{row.id}/input", CAMPAIGNS)
+    if row.crash and ":" in row.crash.place:
+        place, _, line = row.crash.place.rpartition(":")
+        if line.isdigit():
+            related.append(
+                _location(place, PARSER, int(line)) | {"message": {"text": "where the parser panics or dies"}}
+            )
+    if related:
+        result["relatedLocations"] = [location | {"id": number} for number, location in enumerate(related, 1)]
+    if row.seen:
+        result["occurrenceCount"] = max(1, sum(one.count for one in row.seen))
+    if suppression := _suppression(row):
+        result["suppressions"] = [suppression]
+    return result
+
+
+def _artifact(uri: str, base: str) -> dict[str, Any]:
+    return {"uri": quote(uri.encode("utf-8", "backslashreplace")), "uriBaseId": base}
+
+
+def _location(uri: str, base: str, line: int) -> dict[str, Any]:
+    physical: dict[str, Any] = {"artifactLocation": _artifact(uri, base)}
+    if line:
+        physical["region"] = {"startLine": line}
+    return {"physicalLocation": physical}
+
+
+def _line(row: Row) -> int:
+    """The line of finding.toml that says what happens; 1 where the file is still to be written."""
+    if row.crash is None:
+        return 1
+    lines = (row.crash.folder / crashes.ABOUT).read_text(encoding="utf-8").splitlines()
+    return next((number for number, text in enumerate(lines, 1) if text.startswith("summary = ")), 1)
+
+
+def _properties(row: Row) -> dict[str, Any]:
+    found = row.crash.found if row.crash else {}
+    about: dict[str, Any] = {
+        "id": row.id,
+        "target": row.parts.target,
+        "oracle": row.oracle,
+        "kind": row.parts.kind,
+        "aspect": plain(row.parts.aspect),
+        "severity": row.severity,
+        "state": row.state,
+        "repeat": row.repeat,
+    }
+    if row.crash:
+        about |= {name: found[name] for name in ("seed", "execution", "seconds", "size", "campaign") if name in found}
+        about |= {"releases": list(row.crash.releases), "builds": list(row.crash.builds)}
+    elif row.seen:
+        stored = row.stored
+        about |= {"seed": stored.seed, "execution": stored.execution, "seconds": stored.seconds, "size": stored.size}
+        about |= {"parser": stored.parser}
+    if row.seen:
+        about["campaigns"] = sorted({one.campaign for one in row.seen})
+        about["flaky"] = row.flaky
+    return about
+
+
+def _suppression(row: Row) -> dict[str, Any] | None:
+    """What a person decided: by the folder's own verdict, or by a rule for its like."""
+    if row.state == crashes.BY_DESIGN and row.crash is not None:
+        why = row.crash.verdict
+    elif row.state == RULED and row.rule is not None:
+        why = f"{row.rule.verdict} by the rule {row.rule.name}: {row.rule.why}"
+    else:
+        return None
+    # Without a status it counts as accepted.
+    return {"kind": "external", "justification": plain(why, MOST_TEXT)}

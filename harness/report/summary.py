@@ -1,0 +1,198 @@
+"""The page of a CI job in Markdown: in one glance what is new, what was driven, and how discovery went."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from harness.ledger import records
+from harness.ledger.forecast import forecast
+from harness.report.gather import NEW, Campaign, Drive, Row
+from harness.report.text import code, inert
+from harness.triage import crashes
+from harness.triage.severity import SEVERITIES
+
+#: GitHub cuts a job's page at 1 MiB, and shows none that is longer.
+MOST_BYTES = 1 << 20
+_MOST_NEW = 200
+_POINTS = 40
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def summary(rows: Iterable[Row], campaigns: Sequence[Campaign]) -> str:
+    """The page. Without campaigns it is of what is filed."""
+    every = list(rows)
+    text = _head(every, campaigns)
+    for campaign in campaigns:
+        text += _campaign(campaign, every)
+    text += _new([row for row in every if row.state == NEW]) + _known(every, campaigns)
+    return _cut(text)
+
+
+def _head(rows: list[Row], campaigns: Sequence[Campaign]) -> str:
+    new = [row for row in rows if row.state == NEW]
+    if not campaigns:
+        open_ones = sum(row.state == crashes.OPEN for row in rows)
+        return f"# Filed findings\n\n**{open_ones} open**, {len(rows) - open_ones} decided.\n"
+    spent = sum(one.total("cpu_seconds") for one in campaigns)
+    done = sum(one.total("executions") for one in campaigns)
+    verdict = f"{len(new)} new finding{'s' * (len(new) != 1)}" if new else "Nothing new"
+    text = f"# {verdict}\n\n{done:,.0f} executions in {spent:,.0f} CPU-seconds"
+    parsers = sorted({str(session.get("parser", "")) for one in campaigns for session in one.sessions} - {""})
+    text += f" on {', '.join(inert(name) for name in parsers)}" if parsers else ""
+    known = sum(row.state != NEW and bool(row.seen) for row in rows)
+    return f"{text}; {known} known findings met again.\n"
+
+
+def _campaign(campaign: Campaign, rows: list[Row]) -> str:
+    drives = campaign.drives()
+    text = f"\n## Campaign {inert(campaign.name)}\n"
+    if campaign.sessions and campaign.sessions[-1].get("interrupted"):
+        text += "\nIt was interrupted: the figures are up to then.\n"
+    text += _picture(campaign, drives)
+    if drives:
+        text += "\n| target | executions | per second | deep | edges | kept | edges over time | new | known |\n"
+        text += "|---|---:|---:|---:|---:|---:|---|---:|---:|\n"
+        text += "".join(_target(campaign, name, drive, rows) for name, drive in drives.items())
+    for name, drive in drives.items():
+        if drive.left_out:
+            text += f"\n**{inert(name)} was left out**: {code(drive.left_out)}\n"
+        if defects := int(drive.sums.get("defects", 0)):
+            text += f"\n**The harness itself failed** on {defects} inputs of {inert(name)}.\n"
+    return text + _expected(campaign)
+
+
+def _expected(campaign: Campaign) -> str:
+    """What the ledger expects more of the same to bring, by target; "" where the curves are too short to tell."""
+    if not campaign.sessions:
+        return ""
+    lines = ""
+    for record in records.entries(campaign.folder)[-1:]:
+        for name in record.targets:
+            if (found := forecast(record, name)) is not None:
+                lines += f"- **{inert(name)}**: {inert('; '.join(found.words()), 1200)}.\n"
+    return f"\n<details><summary>What more of the same would bring</summary>\n\n{lines}\n</details>\n" if lines else ""
+
+
+def _target(campaign: Campaign, name: str, drive: Drive, rows: list[Row]) -> str:
+    sums = drive.sums
+    done = sums.get("executions", 0)
+    rate = done / sums["seconds"] if sums.get("seconds") else 0.0
+    deep = f"{100 * sums.get('deep', 0) / done:.0f} %" if done and sums.get("deep") else "-"
+    met = [row for row in rows if any(_is(one.campaign, one.stored.target, campaign, name) for one in row.seen)]
+    new = sum(row.state == NEW for row in met)
+    line = sparkline([point.get("edges", 0) for point in drive.curve])
+    figures = (f"{done:,.0f}", f"{rate:,.0f}", deep, f"{sums.get('edges', 0):,.0f}", f"{sums.get('corpus', 0):,.0f}")
+    return f"| {inert(name)} | {' | '.join(figures)} | {line} | {new} | {len(met) - new} |\n"
+
+
+def _is(name: str, target: str, campaign: Campaign, wanted: str) -> bool:
+    return name == campaign.name and target == wanted
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """Bars of one character each, from the least value to the greatest; "" of fewer than two."""
+    few = [values[index * (len(values) - 1) // 15] for index in range(16)] if len(values) > 16 else list(values)
+    if len(few) < 2:
+        return ""
+    low, span = min(few), max(few) - min(few)
+    return "".join(_BARS[round((value - low) / span * (len(_BARS) - 1)) if span else 0] for value in few)
+
+
+def _picture(campaign: Campaign, drives: dict[str, Drive]) -> str:
+    """How discovery went: edges of all targets over time; of a ledger without curves, signatures."""
+    session = campaign.sessions[-1] if campaign.sessions else {}
+    seconds = float(session.get("seconds", 0))
+    curves = [drive.curve for drive in drives.values() if drive.curve]
+    if curves:
+        steps = [
+            [
+                (float(point["seconds"]), float(point.get("edges", 0)) - float(curve[0].get("edges", 0)))
+                for point in curve
+            ]
+            for curve in curves
+        ]
+        return _chart("Edges beyond what the seeds reach, all targets", "edges", seconds, steps)
+    if not campaign.findings or not seconds:
+        return ""
+    began = session.get("started", "")
+    times = sorted(_since(stored.first_seen, began) for stored in campaign.findings)
+    return _chart("Distinct findings", "findings", seconds, [[(at, n) for n, at in enumerate(times, 1)]])
+
+
+def _since(moment: str, began: str) -> float:
+    """Seconds between two times as the ledger writes them; 0 for what was found before, or where one is no time."""
+    try:
+        return max(0.0, (datetime.fromisoformat(moment) - datetime.fromisoformat(began)).total_seconds())
+    except (TypeError, ValueError):
+        return 0.0
+
+
+def _chart(title: str, unit: str, seconds: float, curves: list[list[tuple[float, float]]]) -> str:
+    """A line of mermaid: the sum of curves that hold their last value, at moments of equal distance."""
+    end = max([seconds, *(at for curve in curves for at, _ in curve)])
+    if not end:
+        return ""
+    sums = []
+    for step in range(_POINTS + 1):
+        now = end * step / _POINTS
+        sums.append(sum(next((value for at, value in reversed(curve) if at <= now), 0.0) for curve in curves))
+    top = max(*sums, 1.0)
+    return (
+        f'\n```mermaid\nxychart-beta\n  title "{title}"\n  x-axis "seconds" 0 --> {end:.0f}\n'
+        f'  y-axis "{unit}" 0 --> {top * 1.05:.0f}\n  line [{", ".join(f"{value:.0f}" for value in sums)}]\n```\n'
+    )
+
+
+def _new(rows: list[Row]) -> str:
+    if not rows:
+        return ""
+    text = "\n## New findings\n\n| finding | how bad | target | what | repeat it |\n|---|---|---|---|---|\n"
+    for row in rows[:_MOST_NEW]:
+        flaky = " (does not repeat each time)" if row.flaky else ""
+        what = f"{code(row.summary)}{flaky}"
+        text += f"| {code(row.id)} | {row.severity} | {inert(row.parts.target)} | {what} | {code(row.repeat)} |\n"
+    if len(rows) > _MOST_NEW:
+        text += f"\n... and {len(rows) - _MOST_NEW} more: `harness findings` lists them.\n"
+    return (
+        text + "\nThe input of each lies in the campaign's folder, `findings/ID/input`; `harness triage` files them.\n"
+    )
+
+
+def _known(rows: list[Row], campaigns: Sequence[Campaign]) -> str:
+    """How many known ones there are by severity, and how many of those were met."""
+    known = [row for row in rows if row.state != NEW]
+    if not known:
+        return ""
+    text = "\n## Known findings\n\n| how bad | open | decided |" + (" met again |" if campaigns else "")
+    text += "\n|---|---:|---:|" + ("---:|" if campaigns else "") + "\n"
+    for name in SEVERITIES:
+        here = [row for row in known if row.severity == name]
+        open_ones = sum(row.state == crashes.OPEN for row in here)
+        met = f" {sum(bool(row.seen) for row in here)} |" if campaigns else ""
+        text += f"| {name} | {open_ones} | {len(here) - open_ones} |{met}\n" if here else ""
+    return text
+
+
+def _cut(text: str) -> str:
+    """All of it, or what fits into one page in whole lines."""
+    raw = text.encode()
+    if len(raw) <= MOST_BYTES:
+        return text
+    note = "\nThe rest of this page is cut off: it would be too long to be shown.\n"
+    kept = raw[: MOST_BYTES - len(note.encode())].rpartition(b"\n")[0]
+    return kept.decode() + "\n" + note
+
+
+def figures(campaigns: Iterable[Campaign]) -> list[dict[str, Any]]:
+    """What :func:`summary` says of each campaign, for machines."""
+    return [
+        {
+            "name": one.name,
+            "executions": one.total("executions"),
+            "cpu_seconds": one.total("cpu_seconds"),
+            "left_out": {name: drive.left_out for name, drive in one.drives().items() if drive.left_out},
+        }
+        for one in campaigns
+    ]

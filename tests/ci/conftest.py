@@ -1,0 +1,46 @@
+"""A clone of this repository, as it stands in the working tree, with the builds of the parser that are there."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness.parsers.registry import Parser
+from tests.ci.playing import ROOT, Stage, git
+
+
+@pytest.fixture
+def stage(tmp_path: Path, sancov_parser: Parser, wheel_parser: Parser) -> Stage:
+    home = tmp_path / "harness"
+    git(tmp_path, "clone", "-q", "--shared", str(ROOT), str(home))
+    # What is not committed yet is played too.
+    listed = git(ROOT, "diff", "--name-only", "-z", "HEAD") + git(
+        ROOT, "ls-files", "-z", "--others", "--exclude-standard"
+    )
+    for name in filter(None, set(listed.split("\0"))):
+        source, target = ROOT / name, home / name
+        if source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+        else:
+            target.unlink(missing_ok=True)
+    parsers = home / "build/parsers"
+    (parsers / ".builds").mkdir(parents=True)
+    for parser in (sancov_parser, wheel_parser):
+        (parsers / parser.name).symlink_to(parser.root)
+        # Where `harness build` looks for what need not be compiled again.
+        (parsers / ".builds" / parser.root.name).symlink_to(parser.root)
+    return Stage(tmp_path, home)
+
+
+@pytest.fixture
+def checkout(stage: Stage, sancov_parser: Parser) -> Path:
+    """The parser's source as a repository with one commit, where the workflow checks it out."""
+    folder = stage.workspace / "parser"
+    shutil.copytree(sancov_parser.source, folder)
+    git(folder, "init", "-q", "-b", "main")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "as released")
+    return folder

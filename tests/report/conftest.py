@@ -1,0 +1,81 @@
+"""A real campaign, made once, and one whose texts are as hostile as an input can make them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.parsers.registry import Parser
+from harness.report import gather
+from harness.report.gather import Campaign
+from harness.triage import store
+from harness.triage.signature import finding_id
+
+#: What a summary can hold of an input: markup of every kind, control characters, half of a surrogate pair.
+HOSTILE = "a|b `c` </script><script>alert(1)</script>\n\r| x |\n\n# no\x00\x1b[31m\x85\u2028\ud800\ufffe\u202e @all #1 ]]> --> ``` $x$"
+HOSTILE_SIGNATURE = "deserialize|differential|layout.hole|accepted/start"
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory: pytest.TempPathFactory, sancov_parser: Parser, wheel_parser: Parser) -> Path:
+    """The folder of a campaign of the instrumented parser in a project where nothing is filed, so that all is new."""
+    home = tmp_path_factory.mktemp("reported")
+    for name in ("build/parsers", "crashes", "corpus"):
+        (home / name).mkdir(parents=True)
+    for parser in (sancov_parser, wheel_parser):
+        (home / "build" / "parsers" / parser.name).symlink_to(parser.root)
+    folder = home / "build" / "campaigns" / "real"
+    arguments = ["--target", "deserialize", "--runs", "1500", "--workers", "1", "--empty-corpus", "--no-ui"]
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", "fuzz", *arguments, "--campaign", folder],
+        env=os.environ | {"HARNESS_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    return folder
+
+
+@pytest.fixture
+def campaign(real: Path, monkeypatch: pytest.MonkeyPatch) -> Campaign:
+    """The real campaign, in its own project."""
+    monkeypatch.setenv("HARNESS_HOME", str(real.parents[2]))
+    return gather.campaign(real)
+
+
+@pytest.fixture
+def hostile(project: Path) -> Campaign:
+    """A campaign whose ledger, target and finding are full of what breaks a page."""
+    folder = project / "build" / "campaigns" / "hostile"
+    store.add_finding(
+        folder, id=finding_id(HOSTILE_SIGNATURE), target="deserialize", oracle="differential", kind="differential",
+        rule="layout.hole", aspect="accepted/start", signature=HOSTILE_SIGNATURE, summary=HOSTILE, data=b"{" * 40,
+        parser="0.8.0", seed=1, execution=1, seconds=0.0,
+    )  # fmt: skip
+    session = {
+        "started": "2026-01-01T00:00:00+00:00",
+        "targets": ["deserialize", HOSTILE],
+        "seconds": 60.0,
+        "cpu_seconds": 58.0,
+        "executions": 1000,
+        "parser": HOSTILE,
+        "per_target": {
+            "deserialize": {
+                "executions": 1000,
+                "deep": 600,
+                "seconds": 60.0,
+                "edges": 90,
+                "defects": 2,
+                "curve": [{"seconds": 10, "edges": 50}, {"seconds": 60, "edges": 90}],
+            }
+        },
+        "left_out": {HOSTILE: HOSTILE},
+    }
+    (folder / "campaign.json").write_text(json.dumps({"format": 1, "sessions": [session]}))
+    return gather.campaign(folder)

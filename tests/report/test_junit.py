@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from xml.etree import ElementTree as ET
+
+from harness.report import gather
+from harness.report.gather import Campaign
+from harness.report.junit import junit
+from harness.triage import crashes
+
+
+def counts(element: ET.Element) -> tuple[int, int, int, int]:
+    tests, failures, errors, skipped = (
+        int(element.get(name, "")) for name in ("tests", "failures", "errors", "skipped")
+    )
+    return tests, failures, errors, skipped
+
+
+def test_a_suite_per_campaign_with_targets_and_findings(campaign: Campaign):
+    root = ET.fromstring(junit(gather.rows([campaign]), [campaign]))
+    (suite,) = root
+    found = {stored.id for stored in campaign.findings}
+    assert suite.get("name") == "real"
+    assert counts(suite) == counts(root) == (1 + len(found), len(found), 0, 0)
+    assert {case.get("name") for case in suite if case.find("failure") is not None} == found
+    (target,) = [case for case in suite if case.get("classname") == "target"]
+    assert target.get("name") == "deserialize"
+    assert "executions: 1500" in (target.findtext("system-out") or "")
+
+
+def test_known_open_ones_are_skipped(campaign: Campaign, monkeypatch):
+    monkeypatch.delenv("HARNESS_HOME")
+    (suite,) = ET.fromstring(junit(gather.rows([campaign]), [campaign]))
+    assert counts(suite) == (1 + len(campaign.findings), 0, 0, len(campaign.findings))
+
+
+def test_without_a_campaign_it_is_what_is_filed():
+    (suite,) = ET.fromstring(junit(gather.rows([])))
+    filed = crashes.crashes()
+    open_ones = sum(crash.status == crashes.OPEN for crash in filed)
+    assert suite.get("name") == "crashes"
+    assert counts(suite) == (len(filed), 0, 0, open_ones)
+
+
+def test_hostile_texts_come_back_and_left_out_targets_are_errors(hostile: Campaign):
+    root = ET.fromstring(junit(gather.rows([hostile]), [hostile]).encode())
+    (suite,) = root
+    assert counts(suite) == (3, 1, 2, 0)
+    kinds = [case.find("error").get("type") for case in suite if case.find("error") is not None]  # type: ignore[union-attr]
+    assert sorted(map(str, kinds)) == ["defect of the harness", "left out"]
+    (failure,) = suite.iter("failure")
+    assert "a|b `c` </script><script>alert(1)</script>\\x0a" in failure.get("message", "")
+    assert "\\xd800" in failure.get("message", "")
+    assert "Repeat with: harness repro layout.hole-" in (failure.text or "")
