@@ -261,6 +261,65 @@ def resources(
     return int(any(new))
 
 
+_FORECAST = ("deserialize", "safe_open", "slices", "backends", "numpy", "parallel", "quantized", "writers", "shards")
+
+
+@command.command(epilog="Example: harness bench forecast --campaigns 10 --time 60s")
+@click.option("--campaigns", type=click.IntRange(1, 100), default=10, show_default=True, help="To record.")
+@click.option("--time", "seconds", type=Duration(), default="60s", show_default=True, help="Of each campaign.")
+@click.option("--target", "targets", multiple=True, metavar="T", help="Only this target; may be repeated.")
+@click.option(
+    "--seed",
+    type=click.IntRange(1, 2**31 - 101),
+    default=1,
+    show_default=True,
+    help="Of the first; then one more each.",
+)
+@click.option("--seeds", "with_seeds", is_flag=True, help="Start from the committed seeds, not from nothing.")
+@click.option(
+    "--recorded",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="This campaign, in place of new ones.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON at the end.")
+def forecast(
+    campaigns: int,
+    seconds: float,
+    targets: tuple[str, ...],
+    seed: int,
+    with_seeds: bool,
+    recorded: tuple[Path, ...],
+    as_json: bool,
+) -> int:
+    """Hold back the second half of campaigns, predict it, and show the error; writes build/bench/forecast.json.
+
+    Ends with 1 when fewer than eight in ten real numbers of new edges lie in the stated 90 % interval.
+    """
+    from harness.bench import forecast as measure
+
+    def say(text: str) -> None:
+        click.echo(text, err=as_json)
+
+    place = paths.build_dir() / "bench" / "forecast"
+    folders = list(recorded)
+    if not folders:
+        say(f"{campaigns} campaigns of {seconds:.0f} s, in {place}:")
+        folders = measure.record(targets or _FORECAST, campaigns, seconds, seed, place, say, empty=not with_seeds)
+    result = measure.validate(folders)
+    if "edges" not in result:
+        raise HarnessError("no curve is long enough to be cut in two", hint="record longer campaigns: --time 60s")
+    _keep(result, paths.build_dir() / "bench" / "forecast.json")
+    if as_json:
+        click.echo(json.dumps(result, indent=1))
+    else:
+        for line in measure.table(result):
+            click.echo(line)
+    edges = result["edges"]
+    return int(edges["inside"] < 0.8 * edges["campaigns"])
+
+
 def _keep(result: dict[str, Any], path: Path) -> None:
     """Merge into the stored result, so that parts can be measured one at a time."""
     try:

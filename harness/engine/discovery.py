@@ -7,9 +7,9 @@ by side, what is discovered is the most that any of them knew (they share a corp
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any
 
 from harness.engine import species
 from harness.engine.process import WorkerProcess
@@ -17,16 +17,8 @@ from harness.engine.process import WorkerProcess
 POINTS = 120
 """At most so many points to a curve, however long the session."""
 FIELDS = ("executions", "edges", "features", "semantic", "corpus", "signatures")
-
-
-class Figures(Protocol):
-    """A target's sums, as the progress display has them."""
-
-    sums: Counter[str]
-    edges: int
-    features: int
-    semantic: int
-    corpus: int
+#: A moment of a worker's trail: the clock, CPU-seconds, then FIELDS.
+_CLOCK, _CPU, _EXECUTIONS = 0, 1, 2
 
 
 class Curve:
@@ -44,16 +36,16 @@ class Curve:
         """Up to the last point."""
         return int(self.points[-1]["executions"]) if self.points else 0
 
-    def take(
-        self, seconds: float, cpu_seconds: float, values: Mapping[str, int], also: Mapping[str, int] | None = None
-    ) -> None:
-        """The state at ``seconds`` since the session began, if there were executions; ``also`` may rise and fall."""
+    def take(self, seconds: float, cpu_seconds: float, values: Mapping[str, int]) -> None:
+        """The state at ``seconds`` since the session began, if there were executions; no value ever falls."""
         if values["executions"] <= self.executions:
             return
         last = self.points[-1] if self.points else {}
-        point: dict[str, Any] = {"seconds": round(seconds, 1), "cpu_seconds": round(cpu_seconds, 2)}
-        point |= {name: max(values[name], last.get(name, 0)) for name in FIELDS}
-        self.points.append(point | dict(also or {}))
+        point: dict[str, Any] = {
+            "seconds": max(round(seconds, 1), last.get("seconds", 0.0)),
+            "cpu_seconds": max(round(cpu_seconds, 2), last.get("cpu_seconds", 0.0)),
+        }
+        self.points.append(point | {name: max(int(values[name]), last.get(name, 0)) for name in FIELDS})
         if len(self.points) > POINTS:
             start = 1 + seconds / 100
             marks = [math.log(p["seconds"] + start) for p in self.points]
@@ -72,70 +64,86 @@ def forget(sessions: Iterable[dict[str, Any]]) -> None:
                 figures["curve"] = [figures["curve"][0], figures["curve"][-1]]
 
 
-class Discovery:
-    """All targets of a session."""
+@dataclass
+class _Target:
+    """One target's curve; what its ended workers spent, and what they touched how often."""
 
-    def __init__(self, names: Iterable[str]) -> None:
-        self._curves = {name: Curve() for name in names}
-        self._ended = {name: species.Counts() for name in self._curves}
-        self._running: dict[WorkerProcess, species.Counts] = {}
-        self._found: dict[str, list[int]] = {}
-        # Targets whose first worker is through with its seeds: what those reach is no discovery of this session.
-        self._begun: set[str] = set()
+    curve: Curve = field(default_factory=Curve)
+    counts: species.Counts = field(default_factory=species.Counts)
+    executions: float = 0
+    cpu_seconds: float = 0.0
+    found: list[int] = field(default_factory=list)
+
+
+class Discovery:
+    """All targets of a session that began at ``began``, of the clock that all processes share.
+
+    A worker's trail begins when its seeds have run: what the first one's reach is where the curve starts, no discovery of the session. It
+    holds the last half minute, so that nothing is missing where the supervisor was kept from looking.
+    """
+
+    def __init__(self, names: Iterable[str], began: float) -> None:
+        self._began = began
+        self._targets = {name: _Target() for name in names}
+        self._latest: dict[WorkerProcess, list[float]] = {}
+        self._counts: dict[WorkerProcess, species.Counts] = {}
 
     def ended(self, worker: WorkerProcess) -> None:
         """Keep what a worker counted, before its folder goes."""
-        self._look(worker)
-        counts = self._running.pop(worker, None)
-        if counts is not None:
-            self._ended[worker.settings.target].add(counts)
+        self._follow(worker)
+        target = self._targets[worker.settings.target]
+        moment = self._latest.pop(worker, None)
+        if moment is not None:
+            target.executions += moment[_EXECUTIONS]
+            target.cpu_seconds += moment[_CPU]
+        target.counts.add(self._counts.pop(worker, species.Counts()))
 
-    def _look(self, worker: WorkerProcess) -> None:
-        if worker.status.get("mutating"):
-            self._begun.add(worker.settings.target)
-        counts = species.read(worker.settings.memory / species.FILE)
-        if counts is not None:
-            self._running[worker] = counts
+    def _follow(self, worker: WorkerProcess) -> None:
+        """Add what is new on a worker's trail to its target's curve, on top of what all others have done."""
+        trail = worker.status.get("trail", ())
+        known = self._latest.get(worker, [0.0])
+        if not trail or trail[-1][_CLOCK] <= known[_CLOCK]:
+            return
+        self._counts[worker] = species.read(worker.settings.memory / species.FILE) or self._counts.get(
+            worker, species.Counts()
+        )
+        target = self._targets[worker.settings.target]
+        others = [
+            moment
+            for other, moment in self._latest.items()
+            if other is not worker and other.settings.target == worker.settings.target
+        ]
+        executions = target.executions + sum(moment[_EXECUTIONS] for moment in others)
+        cpu_seconds = target.cpu_seconds + sum(moment[_CPU] for moment in others)
+        for moment in trail:
+            if moment[_CLOCK] > known[_CLOCK]:
+                values = dict(zip(FIELDS, map(int, moment[_EXECUTIONS:]), strict=True))
+                values["executions"] += int(executions)
+                target.curve.take(moment[_CLOCK] - self._began, cpu_seconds + moment[_CPU], values)
+        self._latest[worker] = trail[-1]
 
-    def _counts(self, name: str) -> species.Counts:
-        counts = species.Counts()
-        counts.add(self._ended[name])
-        for worker, running in self._running.items():
-            if worker.settings.target == name:
-                counts.add(running)
-        return counts
-
-    def update(
-        self,
-        elapsed: float,
-        targets: Mapping[str, Figures],
-        findings: Iterable[Mapping[str, Any]],
-        active: Iterable[WorkerProcess],
-    ) -> None:
-        """Add a point to the curve of each target that went on."""
-        self._found = {}
+    def update(self, findings: Iterable[Mapping[str, Any]], active: Iterable[WorkerProcess]) -> None:
+        """Follow the running workers; ``findings`` are all of the session's so far, whoever found them."""
+        for target in self._targets.values():
+            target.found = []
         for entry in findings:
-            self._found.setdefault(entry.get("target", ""), []).append(entry["count"])
-        for name, figures in targets.items():
-            curve, done = self._curves[name], int(figures.sums["executions"])
-            if done <= curve.executions:
-                continue
-            for worker in active:
-                if worker.settings.target == name:
-                    self._look(worker)
-            values = {
-                "executions": done,
-                "edges": figures.edges,
-                "features": figures.features,
-                "semantic": figures.semantic,
-                "corpus": figures.corpus,
-                "signatures": len(self._found.get(name, ())),
-            }
-            if name in self._begun:
-                curve.take(elapsed, figures.sums["cpu_seconds"], values, self._counts(name).brief())
+            if entry.get("target") in self._targets:
+                self._targets[entry["target"]].found.append(entry["count"])
+        for worker in active:
+            self._follow(worker)
+        for target in self._targets.values():
+            # What died, or was found in a process apart, is on no worker's trail.
+            if target.curve.points:
+                last = target.curve.points[-1]
+                last["signatures"] = max(last["signatures"], len(target.found))
 
     def summary(self, name: str) -> dict[str, Any]:
         """``curve`` and ``species`` of a target, for the ledger. Signatures are counted on every execution."""
-        curve = self._curves[name]
-        found = species.frequencies(self._found.get(name, ()), sampled=curve.executions, every=1)
-        return {"curve": curve.points, "species": self._counts(name).summary() | {"signatures": found}}
+        target = self._targets[name]
+        counts = species.Counts()
+        counts.add(target.counts)
+        for worker, running in self._counts.items():
+            if worker.settings.target == name:
+                counts.add(running)
+        found = species.frequencies(target.found, sampled=target.curve.executions, every=1)
+        return {"curve": target.curve.points, "species": counts.summary() | {"signatures": found}}

@@ -112,7 +112,7 @@ class Progress:
         self._done_findings: dict[str, dict[str, Any]] = {}
         #: The workers that run now.
         self.active: list[WorkerProcess] = []
-        self._discovery = Discovery(names)
+        self._discovery = Discovery(names, self.began)
 
     @property
     def elapsed(self) -> float:
@@ -153,7 +153,7 @@ class Progress:
         self.targets = figures
         for name, entry in findings.items():
             self._merge_finding(name, entry)
-        self._discovery.update(self.elapsed, figures, self.findings.values(), active)
+        self._discovery.update(self.findings.values(), active)
 
     def _merge_finding(self, name: str, entry: dict[str, Any]) -> None:
         if name not in self.findings:

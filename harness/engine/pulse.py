@@ -1,11 +1,15 @@
-"""libFuzzer's own figures, read from the log it writes: covered edges, features, members of the corpus."""
+"""libFuzzer's own figures, read from the log it writes: covered edges, features, members of the corpus; and how they went."""
 
 from __future__ import annotations
 
+from collections import deque
 from pathlib import Path
 
 _NAMES = ("cov", "ft", "corp")
 _TAIL = 65_536
+
+# At two statuses a second half a minute, should the supervisor be kept from looking for so long.
+_MOMENTS = 64
 
 
 class Pulse:
@@ -33,3 +37,23 @@ class Pulse:
                     self.figures[name] = int(value) if value.isdigit() else self.figures[name]
                 break
         return self.figures
+
+
+class Trail:
+    """The last moments of a worker: the clock, CPU-seconds, then what :data:`harness.engine.discovery.FIELDS` names."""
+
+    def __init__(self) -> None:
+        self._moments: deque[list[float]] = deque(maxlen=_MOMENTS)
+
+    def add(
+        self, clock: float, cpu_seconds: float, executions: int, engine: dict[str, int], semantic: int, found: int
+    ) -> None:
+        """Now. libFuzzer's edges hold our semantic features too."""
+        edges = engine["cov"] - semantic
+        self._moments.append(
+            [round(clock, 2), cpu_seconds, executions, edges, engine["ft"], semantic, engine["corp"], found]
+        )
+
+    def moments(self) -> list[list[float]]:
+        """All that are kept, the oldest first."""
+        return list(self._moments)

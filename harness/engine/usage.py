@@ -19,6 +19,13 @@ def resident_mb() -> int:
     return pages * resource.getpagesize() // 2**20
 
 
+def cpu_seconds(*, children: bool = False) -> float:
+    """Of this process, and of those of its children that have ended."""
+    spent = [resource.getrusage(resource.RUSAGE_SELF)]
+    spent += [resource.getrusage(resource.RUSAGE_CHILDREN)] if children else []
+    return sum(one.ru_utime + one.ru_stime for one in spent)
+
+
 def started(pid: int) -> int:
     """When a process was started, in clock ticks since the machine was; 0 where there is none (or but its remains)."""
     try:

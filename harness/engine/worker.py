@@ -11,7 +11,6 @@ import contextlib
 import itertools
 import json
 import os
-import resource
 import signal
 import sys
 import time
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from harness import corpus_store
-from harness.engine import memory, recording, species
+from harness.engine import memory, recording, species, usage
 from harness.engine.apart import Apart
 from harness.engine.checks import check_log, check_native
 from harness.engine.guarded import GUARDED
@@ -29,7 +28,7 @@ from harness.engine.loading import load
 from harness.engine.native import NativeCounters
 from harness.engine.opening import open_target, opened
 from harness.engine.own_mutator import OwnMutator
-from harness.engine.pulse import Pulse
+from harness.engine.pulse import Pulse, Trail
 from harness.engine.semantics import SIZE, SemanticCounters
 from harness.engine.session import Session
 from harness.engine.settings import WorkerSettings
@@ -64,6 +63,7 @@ class Worker:
         self._fuzzing_since = self._fuzzing_from = 0.0
         self._ready_seconds = 0.0
         self._pulse = Pulse(settings.log)
+        self._trail = Trail()
         self._recorder: recording.Recorder | None = None
         self._resident: list[tuple[float, int]] = []
 
@@ -324,22 +324,25 @@ class Worker:
                 if len(found.smallest) < found.stored:
                     self._store(found)
         cpu = time.process_time() - self._fuzzing_since
-        spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        cpu_seconds = round(usage.cpu_seconds(children=True), 3)
+        engine, meaning = self._pulse.read(), len(self.counters.index)
+        if self._checked:
+            tally = self.session.tally
+            self._trail.add(self._status_at, cpu_seconds, tally.executions, engine, meaning, len(tally.found))
         status = self.session.tally.summary() | {
             "target": self.settings.target,
             "seconds": round(self._status_at - self.started, 3),
-            "cpu_seconds": round(sum(one.ru_utime + one.ru_stime for one in spent), 3),
+            "cpu_seconds": cpu_seconds,
             "fuzzing_cpu_seconds": round(cpu, 3),
             "fuzzing_seconds": round(self._status_at - self._fuzzing_from, 3),
             "executions_ns": round(1e9 * cpu / max(self.session.tally.executions, 1)),
-            # Loading, opening and the seeds: 0 before the first mutation.
             "ready_seconds": self._ready_seconds,
             "since_exec": round(time.time() - process_start(), 3),
             "rss_mb": self._resident[-1][1],
             "rss_history": self._resident,
-            "semantic_features": len(self.counters.index),
-            "engine": self._pulse.read(),
-            "mutating": self._checked,
+            "semantic_features": meaning,
+            "engine": engine,
+            "trail": self._trail.moments(),
             "native_edges_at_start": self.native,
             "operators": {name: stats._asdict() for name, stats in self.mutator.stats().items()},
             "median_size": median(self.session.tally.sizes),

@@ -79,7 +79,8 @@ def still_rising(executions: Sequence[float], known: Sequence[float], cluster: f
     late, whole = known[-1] - half, known[-1] - quarter
     share = _share(executions, end)
     units, hits = round(whole / cluster), late / cluster
-    if units < 1 or _binomial(0, units, share) > (1 - LEVEL) / 2:
+    # A curve whose points lie too far apart has no half or no quarter.
+    if units < 1 or not 0 < share < 1 or _binomial(0, units, share) > (1 - LEVEL) / 2:
         return "too few to tell"
     return "diminish" if _binomial(math.floor(hits), units, share) <= (1 - LEVEL) / 2 else "do not diminish yet"
 
@@ -98,8 +99,6 @@ def _share(executions: Sequence[float], end: float) -> float:
 
 def _binomial(up_to: int, trials: int, chance: float) -> float:
     """Chance of at most ``up_to`` of ``trials``."""
-    if chance >= 1:
-        return float(up_to >= trials)
     total = 0.0
     for k in range(min(up_to, trials) + 1):
         log = math.lgamma(trials + 1) - math.lgamma(k + 1) - math.lgamma(trials - k + 1)

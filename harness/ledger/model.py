@@ -25,10 +25,8 @@ LEVEL = 0.9
 """Of an interval: a twentieth lies on either side of it."""
 _DRAWS = 4000
 _SEED = 20240607
-#: The fit looks back over three doublings: what came first tells nothing of what comes next.
-_BACK = 8.0
 _WINDOWS = 12
-_EXPONENTS = numpy.linspace(-0.5, 4.0, 91)
+_EXPONENTS = numpy.linspace(-0.5, 4.0, 451)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +34,16 @@ class Shape:
     """What is known of a kind of species before a curve is seen.
 
     ``exponent`` and ``spread``: of the decay; ``cluster``: species that come together, mean of squares over mean; ``wander``: standard deviation
-    of the logarithm of the rate from one doubling to the next; ``least``: discoveries added to the count, so that none seen is not none to come.
+    of the logarithm of the rate from one doubling to the next; ``least``: discoveries added to the count, so that none seen is not none to come;
+    ``back``: how far the fit looks back, as a factor of executions: what came first tells nothing of what comes next.
     """
 
     exponent: float = 1.2
-    spread: float = 0.4
+    spread: float = 0.2
     cluster: float = 3.0
     wander: float = 0.25
     least: float = 0.5
+    back: float = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +76,11 @@ class Model:
         at = numpy.asarray(executions, float)
         levels = numpy.asarray(known, float)
         self.executions = float(at[-1])
-        edges = _windows(at)
-        self._from = float(at[edges[0]])
+        edges = _windows(at, self.shape.back)
         counts = numpy.diff(levels[edges])
         self.discovered = float(counts.sum())
         # Chance of each window under each exponent, given that a discovery fell into one of them.
-        areas = numpy.array([_area(at[edges[:-1]], at[edges[1:]], a) for a in _EXPONENTS])
+        areas = _area(at[edges[:-1]], at[edges[1:]])
         self._whole = areas.sum(axis=1)
         likelihood = numpy.log(areas / self._whole[:, None]) @ counts / self.shape.cluster
         prior = -0.5 * ((_EXPONENTS - self.shape.exponent) / self.shape.spread) ** 2
@@ -105,7 +104,8 @@ class Model:
 
     def _means(self, more: float) -> NDArray[numpy.float64]:
         """Draws of how many new species ``more`` executions are expected to bring."""
-        area = numpy.array([_area(self.executions, self.executions + more, a) for a in _EXPONENTS])
+        now = numpy.array([self.executions])
+        area = _area(now, now + more)[:, 0]
         doublings = numpy.log2(1 + more / self.executions)
         wander = self.shape.wander * numpy.sqrt(max(doublings, 0.05))
         drift: NDArray[numpy.float64] = self._scale * area[self._drawn] * numpy.exp(wander * self._normal)
@@ -131,25 +131,33 @@ class Model:
         """
         return min(1.0, float(numpy.quantile(self._means(more), 0.5 + LEVEL / 2)))
 
+    def until(self, chance: float) -> float:
+        """How many more executions there may be before :meth:`at_most` passes ``chance``; within 1 %, by bisection."""
+        low, high = 1e-3, 1e18
+        while high > 1.01 * low:
+            middle = (low * high) ** 0.5
+            low, high = (low, middle) if self.at_most(middle) > chance else (middle, high)
+        return low
+
     def left(self) -> Interval:
         """Species still to be expected: Chao's lower bound, from the curve (f1 over the exponent)."""
         singletons = self._scale * self.executions ** (1 - _EXPONENTS[self._drawn])
         return _interval(singletons / numpy.maximum(_EXPONENTS[self._drawn], 0.25))
 
 
-def _area(start: object, end: object, a: float) -> NDArray[numpy.float64]:
-    """Integral of n**-a."""
-    x, y = numpy.asarray(start, float), numpy.asarray(end, float)
-    if abs(a - 1) < 1e-9:
-        return numpy.asarray(numpy.log(y / x))
-    return numpy.asarray((y ** (1 - a) - x ** (1 - a)) / (1 - a))
+def _area(start: NDArray[numpy.float64], end: NDArray[numpy.float64]) -> NDArray[numpy.float64]:
+    """Integral of n**-a from ``start`` to ``end``, a row for each exponent a."""
+    power = 1 - _EXPONENTS[:, None]
+    flat = numpy.abs(power) < 1e-9
+    divisor = numpy.where(flat, 1.0, power)
+    return numpy.asarray(numpy.where(flat, numpy.log(end / start), (end**power - start**power) / divisor))
 
 
-def _windows(at: NDArray[numpy.float64]) -> NDArray[numpy.int64]:
+def _windows(at: NDArray[numpy.float64], back: float) -> NDArray[numpy.int64]:
     """Places of the curve that bound the windows of the fit, even in the logarithm of the executions."""
     last = len(at) - 1
     # One execution at least: an exponent above 1 has no area from nothing.
-    first = int(numpy.searchsorted(at, max(at[last] / _BACK, 1.0)))
+    first = int(numpy.searchsorted(at, max(at[last] / back, 1.0)))
     first = min(first, last - 1)
     marks = numpy.geomspace(at[first], at[last], _WINDOWS + 1)
     return numpy.unique(numpy.concatenate(([first], numpy.searchsorted(at, marks[1:-1]), [last])))

@@ -21,16 +21,12 @@ from harness.files import write_atomic
 FORMAT = 1
 KINDS = ("edges", "features", "semantic", "signatures")
 """What is discovered: the parser's edges, libFuzzer's features, semantic features, signatures of findings."""
-_COLUMNS = ("seconds", "cpu_seconds", "executions", "edges", "features", "semantic", "corpus", "signatures",
-            "sampled", "singletons", "doubletons")  # fmt: skip
+_COLUMNS = ("seconds", "cpu_seconds", "executions", "edges", "features", "semantic", "corpus", "signatures")
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A target at one moment of a session. Levels are totals, what the seeds knew included.
-
-    ``sampled``, ``singletons`` and ``doubletons`` are of the edges, among the sampled executions.
-    """
+    """A target at one moment of a session. Levels are totals, what the seeds knew included."""
 
     seconds: float
     cpu_seconds: float
@@ -40,9 +36,6 @@ class Point:
     semantic: int
     corpus: int
     signatures: int
-    sampled: int = 0
-    singletons: int = 0
-    doubletons: int = 0
 
 
 @dataclass(frozen=True, slots=True)

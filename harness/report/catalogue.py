@@ -9,6 +9,7 @@ from harness.triage.severity import (
     DENIAL,
     LENIENCY,
     MEMORY_SAFETY,
+    SIDE_EFFECT,
     STRICTNESS,
     WRONG_DATA,
     WRONG_EXCEPTION,
@@ -62,6 +63,7 @@ _LEVELS = {
     DENIAL: "error",
     WRONG_DATA: "error",
     WRONG_EXCEPTION: "warning",
+    SIDE_EFFECT: "warning",
     LENIENCY: "warning",
     STRICTNESS: "note",
 }

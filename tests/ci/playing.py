@@ -29,9 +29,9 @@ def git(folder: Path, *arguments: str) -> str:
     return subprocess.run(["git", "-C", folder, *named, *arguments], check=True, capture_output=True, text=True).stdout
 
 
-def load(name: str) -> dict[str, Any]:
-    """The workflow in the file of that name."""
-    found: dict[str, Any] = yaml.safe_load((WORKFLOWS / name).read_text())
+def load(name: str) -> dict[Any, Any]:
+    """The workflow in the file of that name; its ``on`` is the key True, as YAML has it."""
+    found: dict[Any, Any] = yaml.safe_load((WORKFLOWS / name).read_text())
     return found
 
 

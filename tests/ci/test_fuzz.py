@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.parsers.registry import Parser
-from tests.ci.playing import Stage, git
+from tests.ci.playing import Stage, git, load
 
 #: HARNESS_WORKFLOWS=full (the nightly workflow sets it) plays what takes minutes too: compiling a changed checkout.
 FULL = os.environ.get("HARNESS_WORKFLOWS") == "full"
@@ -17,12 +17,14 @@ ALL = ["Choose targets", "Build the parser", "Fuzz", "Compare with the base", "S
 VALUES = {
     "inputs.targets": "",
     "inputs.time": "2s",
+    "inputs.until": "",
+    "inputs.max-time": "",
     "inputs.workers": "1",
     "inputs.source && format('{0}/parser/{1}', github.workspace, inputs.source) || ''": "",
     "inputs.base || github.event.pull_request.base.sha": "",
     "inputs.torch && 'torch' || ''": "",
 }
-SOURCE, BASE = list(VALUES)[3:5]
+SOURCE, BASE = list(VALUES)[5:7]
 PLANTED = "\n\ndef load(data):\n    raise LookupError('planted')\n"
 
 
@@ -35,10 +37,15 @@ def change(checkout: Path, name: str, text: str) -> dict[str, str]:
     return VALUES | {SOURCE: str(checkout), BASE: before}
 
 
-def test_a_release_shows_nothing_new(stage: Stage) -> None:
-    played = stage.play("fuzz.yml", "change", VALUES | {"inputs.targets": "deserialize"}, skip=["Set up"])
+def test_a_release_is_hardened_and_shows_nothing_new(stage: Stage) -> None:
+    """As .github/workflows/harden.yml calls it: no source, and a threshold, here one that is soon met."""
+    called = load("harden.yml")["jobs"]["harden"]["with"]
+    assert (called["source"], "until" in called) == ("", True)
+    values = VALUES | {"inputs.targets": "deserialize", "inputs.until": "1000000000", "inputs.max-time": "4s"}
+    played = stage.play("fuzz.yml", "change", values, skip=["Set up"])
     assert (played.ran, played.failed) == (ALL, ""), played.said
     assert "Targets: deserialize" in played.summary
+    assert "harden: stopped after" in played.summary
     assert "0 of them new" in played.summary
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import struct
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -66,6 +68,24 @@ def test_stats(corpus):
     assert "foreign (name is no SHA-1)" in text
 
 
+def test_stats_say_how_near_the_caps_are(corpus):
+    size = len(EMPTY + ONE + LONGER_ONE)
+    text = run("stats", "--corpus", corpus, "--max-bytes", "1k", "--max-files", "2").output
+    assert f"{100 * size / 1000:.0f} % of 1000 bytes" in text
+    assert "150 % of 2 files: harness corpus minimize with the same cap makes it fit" in text
+    for wrong in ("0", "12x", "M", "-3"):
+        with pytest.raises(click.BadParameter, match="is no size"):
+            CliRunner().invoke(command, ["stats", "--max-bytes", wrong], standalone_mode=False, catch_exceptions=False)
+
+
+def test_what_a_cap_cost_is_said(corpus):
+    corpus_store.add(corpus / "deserialize", framed('{"a":{"dtype":"F33","shape":[1],"data_offsets":[0,4]}}', b"1234"))
+    text = run("minimize", "--corpus", corpus, "--max-files", "1").output
+    assert re.search(r"deserialize: the cap cost \d+ of \d+ features, \d+ of them code", text)
+    assert re.search(r"deserialize: \d+ regions are lost", text)
+    assert len(names(corpus, "deserialize")) == 1
+
+
 def test_stats_of_nothing(tmp_path):
     assert "no seeds in" in run("stats", "--corpus", tmp_path / "none").output
 
@@ -80,7 +100,7 @@ def test_minimize_drops_what_adds_nothing(corpus):
         corpus / "deserialize",
         {name: Provenance("import", "x") for name in names(corpus, "deserialize")},
     )
-    (change,) = json.loads(run("minimize", "--corpus", corpus, "--json").output)
+    (change,) = json.loads(run("minimize", "--corpus", corpus, "--json", "--no-regions").output)
     assert change["before"] == 4
     assert change["after"] == len(names(corpus, "deserialize")) < 4
     # Two that differ by a name are one too many; the empty header has a feature of its own.
@@ -101,7 +121,8 @@ def test_minimize_loses_no_feature(corpus, sancov_parser):
         return {f for i in range(len(seeds)) for f in found.features(i) or () if not f.startswith("edge ")}
 
     before = semantic()
-    run("minimize", "--corpus", corpus)
+    (change,) = json.loads(run("minimize", "--corpus", corpus, "--json").output)
+    assert change["regions_before"] == change["regions_after"] > 50
     assert semantic() == before
     assert len(names(corpus, "deserialize")) < 60
 
@@ -123,14 +144,14 @@ def test_merge_takes_what_is_new_from_a_campaign(corpus, tmp_path):
         campaign / "corpus" / "deserialize", framed('{"z":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', b"1234")
     ).name
     (campaign / "corpus" / "deserialize" / "lock").write_text("")
-    result = run("merge", campaign, "--corpus", corpus)
+    result = run("merge", campaign, "--corpus", corpus, "--no-regions")
     assert "skipped 1 foreign files for deserialize" in result.stderr
     assert new in names(corpus, "deserialize")
     assert same not in names(corpus, "deserialize")
     assert {corpus_store.sha1(d) for d in (EMPTY, ONE, LONGER_ONE)} < names(corpus, "deserialize")
     assert corpus_store.read_provenance(corpus / "deserialize")[new] == Provenance("campaign", "night", 9)
     before = names(corpus, "deserialize")
-    (change,) = json.loads(run("merge", campaign, "--corpus", corpus, "--json").stdout)
+    (change,) = json.loads(run("merge", campaign, "--corpus", corpus, "--json", "--no-regions").stdout)
     assert change["before"] == change["after"]
     assert names(corpus, "deserialize") == before
 
@@ -148,7 +169,7 @@ def test_merge_survives_a_damaged_ledger(corpus, tmp_path, content):
     campaign = tmp_path / "night"
     name = corpus_store.add(campaign / "corpus" / "model", ONE).name
     (campaign / "campaign.json").write_text(content)
-    run("merge", campaign, "--corpus", corpus)
+    run("merge", campaign, "--corpus", corpus, "--no-regions")
     assert corpus_store.read_provenance(corpus / "model")[name] == Provenance("campaign", "night")
 
 

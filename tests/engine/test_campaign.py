@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness import corpus_store
+from harness.ledger import records
 from harness.programs.lifecycle import VOCABULARY
 from harness.triage import store
 
@@ -33,6 +34,19 @@ def test_a_campaign_executes_loads_seeds_gains_edges_and_keeps_what_it_found(fuz
     assert target["semantic_features"] > 50
     assert target["defects"] == 0
     assert target["deep"] > target["accepted"] > 0
+    # How it discovered: from what the seeds know, on and on, to what it knows now.
+    curve = target["curve"]
+    assert curve[0]["executions"] < curve[-1]["executions"] <= 20000
+    assert target["edges_at_start"] < curve[0]["edges"] <= curve[-1]["edges"] == target["edges"]
+    assert curve[0]["semantic"] < curve[-1]["semantic"] == target["semantic_features"]
+    assert target["species"]["edges"]["seen"] > target["species"]["edges"]["singletons"] > 0
+    # Most of what is sampled is new mutants: every so many executions one.
+    assert target["species"]["edges"]["sampled"] == 20000 // target["species"]["edges"]["every"]
+    assert target["species"]["signatures"]["seen"] == len(session["findings"])
+    # And the session has its record in the ledger.
+    (record,) = records.entries(fuzz.campaign.with_name("ledger"))
+    assert record.executions == 20000
+    assert record.targets["deserialize"].curve[-1].edges == target["edges"]
     kept = corpus(fuzz, "deserialize")
     # What is new goes into the campaign's folder; the committed seeds stay where they are.
     assert kept

@@ -9,11 +9,12 @@ import pytest
 from pydantic_sarif.model import StaticAnalysisResultsFormatSarifVersion210JsonSchema as Log  # type: ignore[import-untyped]
 
 from harness.format.rules import RULES
-from harness.report import gather
+from harness.report import catalogue, gather
 from harness.report.gather import Campaign
 from harness.report.sarif import sarif
 from harness.triage import crashes
 from harness.triage.crashes import Crash
+from harness.triage.severity import SEVERITIES
 
 
 def validate(log: dict[str, Any]) -> None:
@@ -149,3 +150,8 @@ def test_hostile_texts_and_targets_that_were_left_out(hostile: Campaign):
 def test_the_log_says_the_same_each_time(campaign: Campaign):
     first, second = (json.dumps(sarif(gather.rows([campaign]), [campaign])) for _ in range(2))
     assert first == second
+
+
+@pytest.mark.parametrize("severity", SEVERITIES)
+def test_every_severity_has_a_level(severity: str):
+    assert catalogue.level(severity) in {"error", "warning", "note"}

@@ -1,0 +1,169 @@
+"""``harness harden``: fuzz until more of it would not pay."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness import paths
+from harness.cli import fuzz
+from harness.cli.fuzz import Duration
+from harness.errors import HarnessError
+from harness.ledger import joined, records
+from harness.ledger.model import Interval
+from harness.ledger.records import Record
+
+#: A slice shorter than this, in seconds, is all start-up.
+_LEAST = 1.0
+#: One slice alone is an accident.
+_SLICES = 2
+
+
+@click.command(epilog="Example: harness harden --until-edges-per-hour 1 --max-time 2h --target deserialize")
+@click.option(
+    "--until-edges-per-hour",
+    "threshold",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    metavar="N",
+    help="Stop when one more hour is expected to reach fewer new edges than this, over all targets.",
+)
+@click.option("--max-time", "limit", type=Duration(), default="2h", show_default=True, help="Stop then at the latest.")
+@click.option(
+    "--slice", "span", type=Duration(), default="5m", show_default=True, help="Look at the forecast that often."
+)
+@click.option("--target", "names", multiple=True, metavar="T", help="Target to drive; may be repeated. Default: all.")
+@click.option("--parser", metavar="NAME", help="Instrumented parser to drive (see `harness build`).")
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes at a time. Default: one per core.")
+@click.option("--seed", type=click.IntRange(1, 2**30), default=1, show_default=True, help="Of the first slice.")
+@click.option("--campaign", "folder", type=click.Path(path_type=Path), help="Default: build/campaigns/harden.")
+@click.option("--no-ui", is_flag=True, help="Lines instead of the live view.")
+@click.option("--json", "as_json", is_flag=True, help="Print why it stopped, and the forecasts, as JSON when done.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    threshold: float,
+    limit: float,
+    span: float,
+    names: tuple[str, ...],
+    parser: str | None,
+    workers: int | None,
+    seed: int,
+    folder: Path | None,
+    no_ui: bool,
+    as_json: bool,
+) -> int:
+    """Fuzz in slices until the forecast says that the next hour buys less than the threshold, or the time is up.
+
+    The hour is one of the clock on as many processes as now, shared by the targets as now; the forecast is the ledger's, from
+    all slices together. Ends with 0 (nothing new) or 1 (a new finding), and says why it stopped.
+    """
+    campaign = (folder or paths.campaigns_dir() / "harden").resolve()
+    processes = workers or len(os.sched_getaffinity(0))
+    ends = time.monotonic() + limit
+    had = {record.id for record in _records(campaign)}
+    own: list[Record] = []
+    status = 0
+    reason = ""
+    outlook: dict[str, Interval | None] = {}
+    # What a campaign says on its way is no part of the JSON.
+    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+        while not reason:
+            status |= ctx.invoke(
+                fuzz.command,
+                names=names,
+                parser=parser,
+                seconds=min(span, max(ends - time.monotonic(), _LEAST)),
+                workers=workers,
+                seed=seed + len(own),
+                folder=campaign,
+                no_ui=no_ui,
+            )
+            own = [record for record in _records(campaign) if record.id not in had]
+            if not own:
+                raise HarnessError(
+                    "the slice left no record behind", hint=f"see {campaign}/campaign.json, and what was said above"
+                )
+            outlook = _outlook(own, processes)
+            click.echo(_words(outlook, own), err=True)
+            if _interrupted(campaign):
+                reason = "interrupted"
+            elif len(own) >= _SLICES and (total := _total(outlook)) is not None and total.estimate < threshold:
+                reason = "forecast"
+            elif ends - time.monotonic() < _LEAST:
+                reason = "time"
+    said = {
+        "forecast": f"one more hour is expected to reach fewer than {threshold:g} new edges",
+        "time": f"the time is up, and one more hour is not known to reach fewer than {threshold:g} new edges",
+        "interrupted": "it was interrupted",
+    }[reason]
+    if as_json:
+        click.echo(json.dumps(_as_json(reason, threshold, own, outlook, campaign), indent=1))
+    else:
+        click.echo(f"harden: stopped after {len(own)} slices: {said}")
+    return status
+
+
+def _records(campaign: Path) -> list[Record]:
+    """What the ledger and the campaign have of it; in both stands each session once."""
+    places = [place for place in (records.folder(), campaign) if any(place.glob("*.json"))]
+    return [one for one in records.entries(*places) if one.campaign == str(campaign)] if places else []
+
+
+def _interrupted(campaign: Path) -> bool:
+    return bool(json.loads((campaign / "campaign.json").read_text())["sessions"][-1].get("interrupted"))
+
+
+def _outlook(own: Sequence[Record], processes: int) -> dict[str, Interval | None]:
+    """New edges by target in an hour of the clock that is shared by all; None where the curve tells too little."""
+    driven = sorted(own[-1].targets)
+    # No target runs in more processes than there are.
+    share = min(processes / len(driven), processes) if driven else 0.0
+    found: dict[str, Interval | None] = {}
+    for name in driven:
+        forecast = joined.forecast(own, name)
+        found[name] = forecast.hours(share) if forecast is not None and "edges" in forecast.kinds else None
+    return found
+
+
+def _total(outlook: dict[str, Interval | None]) -> Interval | None:
+    """The sum, its ends too, which is wider than it need be; None while a target is unknown."""
+    known = [one for one in outlook.values() if one is not None]
+    if not known or len(known) < len(outlook):
+        return None
+    return Interval(sum(one.low for one in known), sum(one.estimate for one in known), sum(one.high for one in known))
+
+
+def _words(outlook: dict[str, Interval | None], own: Sequence[Record]) -> str:
+    spent = f"harden: {len(own)} slices, {sum(one.cpu_seconds for one in own):.0f} CPU-seconds"
+    total = _total(outlook)
+    if total is None:
+        unknown = ", ".join(name for name, one in outlook.items() if one is None)
+        return f"{spent}; too little is known yet of {unknown} for a forecast"
+    most = max(outlook, key=lambda name: one.estimate if (one := outlook[name]) else 0.0)
+    return f"{spent}; one more hour: {total.estimate:.1f} new edges ({total.low:.0f} to {total.high:.0f}, 90 %), most by {most}"
+
+
+def _as_json(
+    reason: str, threshold: float, own: Sequence[Record], outlook: dict[str, Interval | None], campaign: Path
+) -> dict[str, Any]:
+    total = _total(outlook)
+    return {
+        "stopped": reason,
+        "threshold": threshold,
+        "slices": len(own),
+        "cpu_seconds": round(sum(one.cpu_seconds for one in own), 1),
+        "edges_in_one_more_hour": total.as_json() if total is not None else None,
+        "targets": {name: one.as_json() if one is not None else None for name, one in outlook.items()},
+        "new": sorted({name for one in own for figures in one.targets.values() for name in figures.new}),
+        "campaign": str(campaign),
+    }

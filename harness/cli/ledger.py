@@ -1,0 +1,126 @@
+"""``harness ledger``: what fuzzing cost, what it bought, and what more of it would buy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.ledger import records, spend
+from harness.ledger.forecast import Forecast, of_curve
+from harness.ledger.records import KINDS, Ledger
+
+
+@click.command(epilog="Example: harness ledger --price 0.05 --target safe_open")
+@click.option("--campaign", "folders", multiple=True, type=click.Path(path_type=Path), metavar="DIR",
+              help="A campaign's folder, or a folder of records; may be repeated. Default: build/ledger and all campaigns here.")  # fmt: skip
+@click.option("--target", "names", multiple=True, metavar="T", help="Only this target; may be repeated.")
+@click.option("--price", type=click.FloatRange(min=0), metavar="X", help="Money per CPU-hour.")
+@click.option(
+    "--hours",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="CPU-hours to forecast.",
+)
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def command(folders: tuple[Path, ...], names: tuple[str, ...], price: float | None, hours: float, as_json: bool) -> int:
+    """Print spend, what it bought that was new, and the forecast, for each target and in total.
+
+    Files that cannot be read are named and passed over.
+    """
+    ledger = records.read(*folders)
+    result = collect(ledger, names, price, hours)
+    for problem in ledger.damaged:
+        click.echo(f"passed over {problem}", err=True)
+    if as_json:
+        click.echo(json.dumps(result, indent=1))
+    elif not ledger.records:
+        click.echo("no session of fuzzing is recorded yet; harness fuzz makes one")
+    else:
+        _print(result)
+    return 0
+
+
+def collect(ledger: Ledger, names: tuple[str, ...], price: float | None, hours: float) -> dict[str, Any]:
+    """Everything that is printed, as plain types."""
+    gains = spend.bought(ledger)
+    targets: dict[str, dict[str, Any]] = {}
+    for name in ledger.targets():
+        if names and name not in names:
+            continue
+        of = ledger.of(name)
+        mine = [record.targets[name] for record in of]
+        curve = spend.joined(of, name)
+        # Frequencies are of one session's sample: the last one's.
+        seen = of_curve(name, of[-1].parser, curve, mine[-1].species if len(mine) == 1 else None)
+        cpu = sum(figures.cpu_seconds for figures in mine)
+        targets[name] = {
+            "sessions": len(of),
+            "executions": sum(figures.executions for figures in mine),
+            "cpu_seconds": round(cpu, 1),
+            "price": _money(cpu, price),
+            "bought": {kind: sum(gain.new[kind] for gain in gains if gain.target == name) for kind in KINDS},
+            "last": {kind: _marginal(curve, kind, price) for kind in ("edges", "signatures")},
+            "forecast": _forecast(seen, hours),
+        }
+    total = {
+        "sessions": len(ledger.records),
+        "seconds": round(sum(record.seconds for record in ledger.records), 1),
+        **{key: sum(row[key] for row in targets.values()) for key in ("executions", "cpu_seconds")},
+        "price": _money(sum(row["cpu_seconds"] for row in targets.values()), price),
+        "bought": {kind: sum(row["bought"][kind] for row in targets.values()) for kind in KINDS},
+    }
+    return {"total": total, "targets": targets, "damaged": ledger.damaged}
+
+
+def _money(cpu_seconds: float, price: float | None) -> float | None:
+    return None if price is None else float(f"{cpu_seconds / 3600 * price:.4g}")
+
+
+def _marginal(curve: Any, kind: str, price: float | None) -> dict[str, Any] | None:
+    last = spend.marginal(curve, kind)
+    if last is None:
+        return None
+    each = float(f"{last.cpu_seconds:.3g}")
+    return {
+        "count": last.count,
+        "cpu_seconds_each": each,
+        "price_each": _money(each, price),
+        "since": round(last.since, 1),
+    }
+
+
+def _forecast(seen: Forecast | None, hours: float) -> dict[str, Any] | None:
+    return seen.as_json(hours) if seen is not None else None
+
+
+def _print(result: dict[str, Any]) -> None:
+    total = result["total"]
+    click.echo(f"{total['sessions']} sessions, {_spent(total)}; new to the ledger: {_gain(total['bought'])}")
+    for name, row in result["targets"].items():
+        click.echo(f"\n{name}: {_spent(row)}; new: {_gain(row['bought'])}")
+        for kind, last in row["last"].items():
+            if last is not None:
+                one = kind[:-1] if last["count"] == 1 else kind
+                cost = f", {last['price_each']} in money" if last["price_each"] is not None else ""
+                click.echo(
+                    f"  the last {last['count']} {one} cost {last['cpu_seconds_each']:g} CPU-seconds each{cost}; "
+                    f"the last one came {last['since']:g} CPU-seconds before the end"
+                )
+        for line in row["forecast"]["words"] if row["forecast"] else ["too short to forecast"]:
+            click.echo(f"  {line}")
+    click.echo(
+        "\nForecasts are for whoever goes on with these mutators, feedback and corpora; docs/ledger.md says what else they assume."
+    )
+
+
+def _spent(row: dict[str, Any]) -> str:
+    money = f", {row['price']} in money" if row["price"] is not None else ""
+    return f"{row['executions']} executions, {row['cpu_seconds'] / 3600:.2f} CPU-hours{money}"
+
+
+def _gain(bought: dict[str, int]) -> str:
+    return f"{bought['edges']} edges, {bought['features']} features, {bought['semantic']} semantic features, {bought['signatures']} signatures"

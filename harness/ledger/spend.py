@@ -1,0 +1,103 @@
+"""What each session bought that the ledger did not have, what the last discoveries cost, and the sessions of a target as one curve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from harness.ledger.records import KINDS, Ledger, Point, Record
+
+_COUNTED = ("edges", "features", "semantic")
+_LAST = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """What one session of one target brought, by kind of species."""
+
+    record: Record
+    target: str
+    new: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Marginal:
+    """The last ``count`` discoveries of a kind cost ``cpu_seconds`` each; the last came ``since`` CPU-seconds ago."""
+
+    count: int
+    cpu_seconds: float
+    since: float
+
+
+def bought(ledger: Ledger) -> list[Bought]:
+    """For each session and target, in order, what was new to the ledger.
+
+    Edges and features are levels: what a session reached above the best before it on the same parser, and above what its seeds knew. As
+    two sessions may reach as many edges that are not the same, that is a lower bound. Signatures are told apart by name.
+    """
+    best: dict[tuple[str, str, str], int] = {}
+    seen: dict[str, set[str]] = {}
+    rows = []
+    for record in ledger.records:
+        for name, figures in record.targets.items():
+            new = {}
+            for kind in _COUNTED:
+                key = (name, record.parser, kind)
+                before = max(best.get(key, 0), figures.started_with(kind))
+                new[kind] = max(0, figures.levels[kind] - before)
+                best[key] = max(before, figures.levels[kind])
+            known = seen.setdefault(name, set())
+            new["signatures"] = len(set(figures.signatures) - known)
+            known.update(figures.signatures)
+            rows.append(Bought(record, name, new))
+    return rows
+
+
+def joined(records: Sequence[Record], target: str) -> tuple[Point, ...]:
+    """The sessions of ``target`` as one curve: executions and spend add up, levels never fall.
+
+    Sessions of another parser than the last one's are left out, their edges are others. A session that began without what earlier ones
+    had found spends its executions on finding it again: then the curve says less than there is to find.
+    """
+    of = [record for record in records if target in record.targets]
+    if not of:
+        return ()
+    points: list[Point] = []
+    done, cpu, clock = 0, 0.0, 0.0
+    seen: set[str] = set()
+    for record in (record for record in of if record.parser == of[-1].parser):
+        figures = record.targets[target]
+        again = len(seen.intersection(figures.signatures))
+        for point in figures.curve:
+            last = points[-1] if points else point
+            levels = {kind: max(getattr(point, kind), getattr(last, kind)) for kind in _COUNTED}
+            signatures = max(len(seen) + max(0, point.signatures - again), last.signatures if points else 0)
+            points.append(
+                replace(
+                    point,
+                    seconds=clock + point.seconds,
+                    cpu_seconds=cpu + point.cpu_seconds,
+                    executions=done + point.executions,
+                    signatures=signatures,
+                    **levels,
+                )
+            )
+        done += figures.executions
+        cpu += figures.cpu_seconds
+        clock += record.seconds
+        seen.update(figures.signatures)
+    return tuple(points)
+
+
+def marginal(curve: Sequence[Point], kind: str) -> Marginal | None:
+    """What the last ten discoveries of ``kind`` cost, or all where there were fewer; None where there was none."""
+    assert kind in KINDS
+    if not curve or getattr(curve[-1], kind) == getattr(curve[0], kind):
+        return None
+    end, level = curve[-1].cpu_seconds, getattr(curve[-1], kind)
+    latest = next(point for point in curve if getattr(point, kind) == level)
+    since = next(
+        point for point in reversed(curve) if getattr(point, kind) <= max(level - _LAST, getattr(curve[0], kind))
+    )
+    count = level - getattr(since, kind)
+    return Marginal(count, (end - since.cpu_seconds) / count, end - latest.cpu_seconds)

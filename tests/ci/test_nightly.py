@@ -1,0 +1,139 @@
+"""The steps of the workflows of the night, of coverage and of the rest: each is played here, or stands in a short list with the reason."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from harness.parsers import build, registry
+from harness.parsers.registry import Parser
+from tests.ci import test_fuzz
+from tests.ci.playing import WORKFLOWS, Stage, load, shell_steps
+
+#: Steps that no test plays, each with the reason.
+UNPLAYED = {
+    "Set up": "it makes the environment that this test runs in",
+    "Test": "it is what runs this test",
+    "Play them": "it is what runs this test",
+    "Fuzz as on a fresh machine": "it makes an environment of its own; what it runs in there, the steps played here run too",
+    "Get the compiler's LLVM tools": "it changes the compiler's installation; where there are such tools, `Measure` is played",
+}
+#: Those that take minutes, played where HARNESS_WORKFLOWS=full is set, as by the nightly workflow.
+LONG = {"Fuzz every target past its seeds"}
+PLAYED = {
+    *test_fuzz.ALL,
+    *("Plan", "Build the parser", "Fuzz", "Gather", "Fail on what is new", "Replay", "Measure", "Show the trend"),
+}
+
+# No finding of the newest release is needed twice: one that was found here, on a parser with a defect, is new.
+SHARDS = {"1": ("deserialize", ""), "2": ("numpy", test_fuzz.PLANTED)}
+
+
+def test_every_step_is_played_or_stands_in_a_list_with_the_reason() -> None:
+    names = {name for path in WORKFLOWS.glob("*.yml") for _, name in shell_steps(path.name)}
+    assert "" not in names, "a step without a name"
+    assert names == PLAYED | LONG | UNPLAYED.keys()
+
+
+def test_every_job_has_a_limit_and_its_own_permissions() -> None:
+    for path in WORKFLOWS.glob("*.yml"):
+        workflow = load(path.name)
+        assert workflow["permissions"] == {}, path.name
+        assert "concurrency" in workflow, path.name
+        for name, job in workflow["jobs"].items():
+            assert "permissions" in job, f"{path.name}: {name}"
+            # A job that is another workflow has that one's limits.
+            assert ("timeout-minutes" in job) != ("uses" in job), f"{path.name}: {name}"
+
+
+def test_a_night(stage: Stage, sancov_parser: Parser) -> None:
+    """Two shards, of which the second meets a defect that is new, and then what the last job makes of them."""
+    nightly = "nightly.yml"
+    played = stage.play(nightly, "plan", {}, {"SHARDS": "2"}, ["Set up"])
+    assert played.failed == "", played.said
+    planned = json.loads(played.outputs["plan"]["shards"])
+    assert [one["shard"] for one in planned] == ["1", "2"]
+    parsers = stage.home / "build/parsers"
+    for number, (target, planted) in SHARDS.items():
+        if planted:
+            # A nightly run is of the release: the defect is put where the release is.
+            (parsers / "0.8.0").unlink()
+            shutil.copytree(sancov_parser.root, parsers / "0.8.0")
+            with (parsers / "0.8.0/site/safetensors/numpy.py").open("a") as file:
+                file.write(planted)
+        values = {"matrix.shard": number, "matrix.targets": target}
+        played = stage.play(
+            nightly, "fuzz", values, {"TIME": "2s"}, ["Set up", *(["Build the parser"] if planted else [])]
+        )
+        assert (played.failed, played.ran[-1]) == ("", "Fuzz"), played.said
+    # As the artifacts of both come down, into one folder.
+    build_folder = stage.home / "build"
+    (build_folder / "shard").rename(build_folder / "shards")
+    played = stage.play(nightly, "gather", {}, {}, ["Set up", "Build the parser"])
+    assert (played.ran, played.failed) == (["Gather", "Fail on what is new"], "Fail on what is new"), played.said
+    kept = build_folder / "nightly"
+    assert {path.name for path in (kept / "corpus").iterdir()} == {"deserialize", "numpy"}
+    assert len(list((kept / "ledger").glob("*.json"))) == 2
+    assert json.loads((kept / "report/findings.sarif").read_text())["version"] == "2.1.0"
+    assert any("LookupError" in text.read_text() for text in (kept / "report/issues").iterdir())
+    assert "LookupError" in played.summary
+    # The next night starts from what this one kept.
+    assert any((kept / "corpus/deserialize").iterdir())
+
+
+def test_open_findings_are_replayed(stage: Stage) -> None:
+    played = stage.play(
+        "nightly.yml", "recheck", {}, {"ARGS": "-n 0 -p no:cacheprovider -k header.padding-362800e8"}, ["Set up"]
+    )
+    assert (played.ran, played.failed) == (["Build the parser", "Replay"], ""), played.said
+    assert " xfailed" in played.said
+
+
+def test_coverage_and_its_trend(stage: Stage) -> None:
+    if registry.read(registry.default_name(registry.default_release(), "coverage")) is None:
+        build.build(flavour="coverage", progress=lambda line: None)
+    parser = registry.find(None, flavour="coverage")
+    (stage.home / "build/parsers" / parser.name).symlink_to(parser.root)
+    skip = ["Set up", "Get the compiler's LLVM tools"]
+    first = {"TARGETS": "deserialize", "GITHUB_SHA": "1" * 40}
+    played = stage.play("coverage.yml", "coverage", {}, first, skip)
+    assert (played.ran, played.failed) == (["Measure", "Show the trend"], ""), played.said
+    assert "| trend | ▁ |" in played.summary
+    if not test_fuzz.FULL:
+        return
+    # What the corpus lost fails, and is in the trend all the same.
+    for seed in list((stage.home / "corpus/deserialize").iterdir())[3:]:
+        seed.unlink()
+    played = stage.play("coverage.yml", "coverage", {}, first | {"GITHUB_SHA": "2" * 40}, skip)
+    assert (played.ran, played.failed) == (["Measure", "Show the trend"], "Measure"), played.said
+    assert "lost: target deserialize reaches" in played.said
+    assert "| trend | █▁ |" in played.summary
+    assert played.summary.index("`222222222222`") < played.summary.rindex("`111111111111`")
+
+
+@pytest.mark.skipif(not test_fuzz.FULL, reason="two minutes: HARNESS_WORKFLOWS=full, as the nightly workflow sets it")
+def test_every_target_gets_past_its_seeds(stage: Stage) -> None:
+    played = stage.play(
+        "pull-request.yml",
+        "run",
+        {},
+        {"TIME": os.environ.get("HARNESS_WORKFLOWS_TIME", "120s")},
+        ["Test", "Fuzz as on a fresh machine"],
+    )
+    assert (played.ran, played.failed) == (sorted(LONG), ""), played.said
+
+
+def test_the_ten_lines_of_the_documentation_are_a_workflow_that_calls_ours() -> None:
+    text = (Path(__file__).parents[2] / "docs/ci.md").read_text()
+    block = text.split("```yaml\n")[1].split("```")[0]
+    assert len(block.splitlines()) == 10
+    (job,) = yaml.safe_load(block)["jobs"].values()
+    inputs = load("fuzz.yml")[True]["workflow_call"]["inputs"]
+    assert set(job["with"]) <= set(inputs)
+    assert job["permissions"] == {"contents": "read"}
+    assert job["uses"].split("@")[0].endswith("/.github/workflows/fuzz.yml")

@@ -1,0 +1,43 @@
+"""``harness harden`` on the real parser: it goes on in slices, stops, and says why."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from harness import paths
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def harden(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "harness", "harden", "--target", "deserialize", "--workers", "1", "--no-ui"]
+    return subprocess.run(
+        [*command, *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_it_stops_when_the_next_hour_is_expected_to_buy_too_little(project: Path) -> None:
+    corpus = project / "corpus/deserialize"
+    corpus.symlink_to(REPOSITORY / "corpus/deserialize")
+    done = harden("--until-edges-per-hour", 10**9, "--slice", "2s", "--max-time", "600s", "--json")
+    assert done.returncode in (0, 1), done.stderr
+    said = json.loads(done.stdout)
+    assert (said["stopped"], said["campaign"]) == ("forecast", str(paths.campaigns_dir() / "harden"))
+    # Of a machine that is busy a slice may be too short for a forecast.
+    assert said["slices"] >= 2
+    assert said["edges_in_one_more_hour"]["low"] <= said["edges_in_one_more_hour"]["estimate"] < 10**9
+    assert done.returncode == int(bool(said["new"]))
+    assert "2 slices" in done.stderr
+    sessions = json.loads((paths.campaigns_dir() / "harden/campaign.json").read_text())["sessions"]
+    assert [one["seed"] for one in sessions] == list(range(1, said["slices"] + 1))
+    # The time is a limit, whatever the forecast says; sessions of earlier runs are no slices of this one.
+    done = harden("--until-edges-per-hour", "0.000001", "--slice", "2s", "--max-time", "1s")
+    assert "stopped after 1 slices: the time is up" in done.stdout, done.stderr
