@@ -75,7 +75,7 @@ class WorkerProcess:
                 self.status = json.loads(path.read_text())
                 self._status_at, self._alive = written, time.monotonic()
                 self._pulse.read()
-                if self.status["mutating"]:
+                if self.status.get("mutating"):
                     self.seeded = self.seeded or dict(self.status["engine"])
         if code is not None:
             self._pulse.read()

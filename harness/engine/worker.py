@@ -59,7 +59,6 @@ class Worker:
         self.started = time.monotonic()
         self._status_at = self._stored_at = 0.0
         self._stop = False
-        self._checked = False
         self._fuzzing_since = self._fuzzing_from = 0.0
         self._ready_seconds = 0.0
         self._pulse = Pulse(settings.log)
@@ -193,7 +192,7 @@ class Worker:
     def _between(self) -> None:
         """What waits until a batch of mutations is used up: judging in full, and a look at new members."""
         session, mutator = self.session, self.mutator
-        if not self._checked:
+        if not self._ready_seconds:
             self._prove_alive()
         if mutator.fresh:
             session.members(mutator.fresh)
@@ -217,7 +216,6 @@ class Worker:
 
     def _prove_alive(self) -> None:
         """At the first mutation the seeds have run: the log must name both tables and hold gained edges."""
-        self._checked = True
         self._ready_seconds = round(time.time() - process_start(), 3)
         # The curve of discovery begins here, with what the seeds know.
         self._write_status()
@@ -326,7 +324,7 @@ class Worker:
         cpu = time.process_time() - self._fuzzing_since
         cpu_seconds = round(usage.cpu_seconds(children=True), 3)
         engine, meaning = self._pulse.read(), len(self.counters.index)
-        if self._checked:
+        if self._ready_seconds:
             tally = self.session.tally
             self._trail.add(self._status_at, cpu_seconds, tally.executions, engine, meaning, len(tally.found))
         status = self.session.tally.summary() | {
@@ -336,6 +334,7 @@ class Worker:
             "fuzzing_cpu_seconds": round(cpu, 3),
             "fuzzing_seconds": round(self._status_at - self._fuzzing_from, 3),
             "executions_ns": round(1e9 * cpu / max(self.session.tally.executions, 1)),
+            "mutating": bool(self._ready_seconds),
             "ready_seconds": self._ready_seconds,
             "since_exec": round(time.time() - process_start(), 3),
             "rss_mb": self._resident[-1][1],
