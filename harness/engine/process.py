@@ -38,7 +38,7 @@ class WorkerProcess:
         self._pulse = Pulse(settings.log)
         self.engine = self._pulse.figures
         #: The same once the seeds had run.
-        self.seeded: dict[str, int] = {}
+        self.seeded = self._pulse.seeded
         self._status_at = 0
         self._alive = self.started
         self.mirror = memory.Mirror(settings.memory, self._corpus, settings.campaign / "log" / REPLACED)
@@ -75,8 +75,6 @@ class WorkerProcess:
                 self.status = json.loads(path.read_text())
                 self._status_at, self._alive = written, time.monotonic()
                 self._pulse.read()
-                if self.status.get("mutating"):
-                    self.seeded = self.seeded or dict(self.status["engine"])
         if code is not None:
             self._pulse.read()
         return code

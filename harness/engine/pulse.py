@@ -13,12 +13,16 @@ _MOMENTS = 64
 
 
 class Pulse:
-    """Follows one log; ``figures`` is what its last complete line said (``cov``, ``ft``, ``corp``; zeros before the first)."""
+    """Follows one log; ``figures`` is what its last complete line said (``cov``, ``ft``, ``corp``; zeros before the first).
+
+    ``seeded`` is the same once the seeds had run; empty before.
+    """
 
     def __init__(self, log: Path) -> None:
         self._log = log
         self._read = 0
         self.figures: dict[str, int] = dict.fromkeys(_NAMES, 0)
+        self.seeded: dict[str, int] = {}
 
     def read(self) -> dict[str, int]:
         """Read what is new, of much of it the end, and give the figures."""
@@ -29,14 +33,18 @@ class Pulse:
                 self._read = log.tell()
         except OSError:
             return self.figures
-        for line in reversed(text.split(b"\n")):
-            words = line.split()
-            if all(name.encode() + b":" in words for name in _NAMES):
-                for name in _NAMES:
-                    value = words[words.index(name.encode() + b":") + 1].split(b"/")[0]
-                    self.figures[name] = int(value) if value.isdigit() else self.figures[name]
-                break
+        lines = [line for line in text.split(b"\n") if all(name.encode() + b":" in line for name in _NAMES)]
+        if not self.seeded:
+            self.seeded |= next((_figures(line) for line in lines if b"INITED" in line), {})
+        if lines:
+            self.figures |= _figures(lines[-1])
         return self.figures
+
+
+def _figures(line: bytes) -> dict[str, int]:
+    words = line.split()
+    found = {name: words[words.index(name.encode() + b":") + 1].split(b"/")[0] for name in _NAMES}
+    return {name: int(value) for name, value in found.items() if value.isdigit()}
 
 
 class Trail:
