@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from harness.ledger import records, spend
+from harness.ledger import joined, records, spend
 from harness.ledger.forecast import Forecast, of_curve
 from harness.ledger.records import KINDS, Ledger
 
@@ -53,7 +53,8 @@ def collect(ledger: Ledger, names: tuple[str, ...], price: float | None, hours: 
             continue
         of = ledger.of(name)
         mine = [record.targets[name] for record in of]
-        curve = spend.joined(of, name)
+        # Another parser's edges are others.
+        curve = joined.curve([record for record in of if record.parser == of[-1].parser], name)
         # Frequencies are of one session's sample: the last one's.
         seen = of_curve(name, of[-1].parser, curve, mine[-1].species if len(mine) == 1 else None)
         cpu = sum(figures.cpu_seconds for figures in mine)

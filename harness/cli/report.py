@@ -8,10 +8,12 @@ from typing import Any
 
 import click
 
+from harness import paths
 from harness.errors import HarnessError
 from harness.files import write_named
-from harness.report import defects, gather, issues, junit, sarif, summary
+from harness.report import defects, gather, html, issues, junit, sarif, summary
 from harness.report.gather import Campaign, Row
+from harness.triage import store
 
 _file = click.Path(dir_okay=False, path_type=Path)
 
@@ -36,6 +38,15 @@ _file = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--issues", "texts", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="A text per new finding."
 )
+@click.option(
+    "--html",
+    "pages",
+    is_flag=False,
+    flag_value="",
+    metavar="[DIR|FILE]",
+    help="One HTML page for people, default build/report/index.html; without --campaign, of the latest campaign.",
+)
+@click.option("--price", type=click.FloatRange(min=0), help="For --html: what an hour of one core costs.")
 @click.option("--json", "as_json", is_flag=True, help="Print all findings, and what was written, as JSON.")
 def command(
     folders: tuple[Path, ...],
@@ -44,6 +55,8 @@ def command(
     xml: Path | None,
     job: Path | None,
     texts: Path | None,
+    pages: str | None,
+    price: float | None,
     as_json: bool,
 ) -> int:
     """Write what was found for people and for machines, in any number of forms at once.
@@ -53,9 +66,15 @@ def command(
     """
     forms: dict[str, Path | None] = {"defects": page, "sarif": log, "junit": xml, "summary": job, "issues": texts}
     chosen = {name: place for name, place in forms.items() if place is not None}
+    if price is not None and pages is None:
+        raise HarnessError("--price is for the HTML page", hint="add --html")
+    if pages is not None:
+        of = gather.campaigns(folders or store.campaigns()[:1])
+        chosen["html"] = html.write(Path(pages) if pages else paths.build_dir() / "report", of, price=price)
     if not chosen and not as_json:
         if folders:
-            raise HarnessError("no form was asked for", hint="add --sarif, --junit, --summary, --issues or --json")
+            forms_there_are = "--html, --sarif, --junit, --summary, --issues or --json"
+            raise HarnessError("no form was asked for", hint=f"add {forms_there_are}")
         click.echo(defects.page(), nl=False)
         return 0
     campaigns = gather.campaigns(folders)
@@ -76,6 +95,8 @@ def command(
 
 def _write(name: str, place: Path, rows: list[Row], campaigns: list[Campaign], told: dict[str, Any]) -> str:
     """Write one form; what is in it, in words, and in ``told`` what a machine wants to know of it beside its place."""
+    if name == "html":
+        return f"{place.stat().st_size} bytes"
     if name == "defects":
         text = defects.page()
         write_named(place, text)

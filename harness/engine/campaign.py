@@ -122,7 +122,7 @@ class Campaign:
     def _describe(self, parser: Parser, **found: Any) -> None:
         """What does not change while the session runs."""
         settings = self.settings
-        self._cpu = usage.cpu_seconds()
+        self._cpu = usage.cpu_seconds(children=False)
         self._ledger.session |= {
             "id": secrets.token_hex(4),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -166,7 +166,7 @@ class Campaign:
             self.progress.summary(),
             interrupted=self._stop.asked,
             ended=self._ended,
-            supervisor_cpu_seconds=round(usage.cpu_seconds() - self._cpu, 3),
+            supervisor_cpu_seconds=round(usage.cpu_seconds(children=False) - self._cpu, 3),
             replaced=dict(supervisor.replaced),
             left_out={name: str(error) for name, error in supervisor.left_out.items()},
         )

@@ -17,7 +17,7 @@ from harness.engine.process import WorkerProcess
 POINTS = 120
 """At most so many points to a curve, however long the session."""
 FIELDS = ("executions", "edges", "features", "semantic", "corpus", "signatures")
-#: A moment of a worker's trail: the clock, CPU-seconds, then FIELDS.
+#: A moment of a worker: the clock, CPU-seconds, then FIELDS.
 _CLOCK, _CPU, _EXECUTIONS = 0, 1, 2
 
 
@@ -78,7 +78,7 @@ class _Target:
 class Discovery:
     """All targets of a session that began at ``began``, of the clock that all processes share.
 
-    A worker's trail begins when its seeds have run: what the first one's reach is where the curve starts, no discovery of the session. It
+    What a worker remembers begins when its seeds have run: what the first one's reach is where the curve starts, no discovery of the session. It
     holds the last half minute, so that nothing is missing where the supervisor was kept from looking.
     """
 
@@ -99,10 +99,10 @@ class Discovery:
         target.counts.add(self._counts.pop(worker, species.Counts()))
 
     def _follow(self, worker: WorkerProcess) -> None:
-        """Add what is new on a worker's trail to its target's curve, on top of what all others have done."""
-        trail = worker.status.get("trail", ())
+        """Add a worker's moments since the last look to its target's curve, on top of what all others have done."""
+        moments = worker.status.get("moments", ())
         known = self._latest.get(worker, [0.0])
-        if not trail or trail[-1][_CLOCK] <= known[_CLOCK]:
+        if not moments or moments[-1][_CLOCK] <= known[_CLOCK]:
             return
         self._counts[worker] = species.read(worker.settings.memory / species.FILE) or self._counts.get(
             worker, species.Counts()
@@ -115,12 +115,12 @@ class Discovery:
         ]
         executions = target.executions + sum(moment[_EXECUTIONS] for moment in others)
         cpu_seconds = target.cpu_seconds + sum(moment[_CPU] for moment in others)
-        for moment in trail:
+        for moment in moments:
             if moment[_CLOCK] > known[_CLOCK]:
                 values = dict(zip(FIELDS, map(int, moment[_EXECUTIONS:]), strict=True))
                 values["executions"] += int(executions)
                 target.curve.take(moment[_CLOCK] - self._began, cpu_seconds + moment[_CPU], values)
-        self._latest[worker] = trail[-1]
+        self._latest[worker] = moments[-1]
 
     def update(self, findings: Iterable[Mapping[str, Any]], active: Iterable[WorkerProcess]) -> None:
         """Follow the running workers; ``findings`` are all of the session's so far, whoever found them."""
@@ -132,7 +132,7 @@ class Discovery:
         for worker in active:
             self._follow(worker)
         for target in self._targets.values():
-            # What died, or was found in a process apart, is on no worker's trail.
+            # What died, or was found in a process apart, no worker remembers.
             if target.curve.points:
                 last = target.curve.points[-1]
                 last["signatures"] = max(last["signatures"], len(target.found))

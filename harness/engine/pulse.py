@@ -9,7 +9,7 @@ _NAMES = ("cov", "ft", "corp")
 _TAIL = 65_536
 
 # At two statuses a second half a minute, should the supervisor be kept from looking for so long.
-_MOMENTS = 64
+_KEPT = 64
 
 
 class Pulse:
@@ -47,11 +47,11 @@ def _figures(line: bytes) -> dict[str, int]:
     return {name: int(value) for name, value in found.items() if value.isdigit()}
 
 
-class Trail:
+class Moments:
     """The last moments of a worker: the clock, CPU-seconds, then what :data:`harness.engine.discovery.FIELDS` names."""
 
     def __init__(self) -> None:
-        self._moments: deque[list[float]] = deque(maxlen=_MOMENTS)
+        self._moments: deque[list[float]] = deque(maxlen=_KEPT)
 
     def add(
         self, clock: float, cpu_seconds: float, executions: int, engine: dict[str, int], semantic: int, found: int
@@ -62,6 +62,6 @@ class Trail:
             [round(clock, 2), cpu_seconds, executions, edges, engine["ft"], semantic, engine["corp"], found]
         )
 
-    def moments(self) -> list[list[float]]:
+    def all(self) -> list[list[float]]:
         """All that are kept, the oldest first."""
         return list(self._moments)

@@ -19,13 +19,6 @@ def resident_mb() -> int:
     return pages * resource.getpagesize() // 2**20
 
 
-def cpu_seconds(*, children: bool = False) -> float:
-    """Of this process, and of those of its children that have ended."""
-    spent = [resource.getrusage(resource.RUSAGE_SELF)]
-    spent += [resource.getrusage(resource.RUSAGE_CHILDREN)] if children else []
-    return sum(one.ru_utime + one.ru_stime for one in spent)
-
-
 def started(pid: int) -> int:
     """When a process was started, in clock ticks since the machine was; 0 where there is none (or but its remains)."""
     try:
@@ -33,6 +26,13 @@ def started(pid: int) -> int:
     except (OSError, IndexError):
         return 0
     return 0 if fields[0] in "ZX" else int(fields[19])
+
+
+def cpu_seconds(*, children: bool = True) -> float:
+    """CPU time of this process and, unless told not to, of its children that have ended."""
+    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN) if children else (resource.RUSAGE_SELF,)
+    spent = [resource.getrusage(who) for who in whose]
+    return round(sum(one.ru_utime + one.ru_stime for one in spent), 3)
 
 
 def process_start() -> float:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from harness import corpus_store
-from harness.engine import memory, recording, species, usage
+from harness.engine import memory, recording, species
 from harness.engine.apart import Apart
 from harness.engine.checks import check_log, check_native
 from harness.engine.guarded import GUARDED
@@ -28,14 +28,14 @@ from harness.engine.loading import load
 from harness.engine.native import NativeCounters
 from harness.engine.opening import open_target, opened
 from harness.engine.own_mutator import OwnMutator
-from harness.engine.pulse import Pulse, Trail
+from harness.engine.pulse import Moments, Pulse
 from harness.engine.semantics import SIZE, SemanticCounters
 from harness.engine.session import Session
 from harness.engine.settings import WorkerSettings
 from harness.engine.slot import Slot
 from harness.engine.species import Sampler
 from harness.engine.tally import Found
-from harness.engine.usage import end_with_parent, median, process_start, resident_mb
+from harness.engine.usage import cpu_seconds, end_with_parent, median, process_start, resident_mb
 from harness.errors import EngineError, HarnessError
 from harness.files import write_atomic
 from harness.mutate import Mutator
@@ -59,10 +59,11 @@ class Worker:
         self.started = time.monotonic()
         self._status_at = self._stored_at = 0.0
         self._stop = False
+        self._checked = False
         self._fuzzing_since = self._fuzzing_from = 0.0
-        self._ready_seconds = 0.0
         self._pulse = Pulse(settings.log)
-        self._trail = Trail()
+        self._moments = Moments()
+        self._ready_seconds = 0.0
         self._recorder: recording.Recorder | None = None
         self._resident: list[tuple[float, int]] = []
 
@@ -86,8 +87,7 @@ class Worker:
         self.apart.opened(run)
         native = check_native(parser, target, run) if target.uses_parser else 0
         opened(settings.memory)
-        counters = NativeCounters(parser.module) if target.uses_parser else None
-        self.sampler = Sampler(counters, self.counters)
+        self.sampler = Sampler(NativeCounters(parser.module) if target.uses_parser else None, self.counters)
         self.session = Session(
             target,
             run,
@@ -192,7 +192,7 @@ class Worker:
     def _between(self) -> None:
         """What waits until a batch of mutations is used up: judging in full, and a look at new members."""
         session, mutator = self.session, self.mutator
-        if not self._ready_seconds:
+        if not self._checked:
             self._prove_alive()
         if mutator.fresh:
             session.members(mutator.fresh)
@@ -216,9 +216,9 @@ class Worker:
 
     def _prove_alive(self) -> None:
         """At the first mutation the seeds have run: the log must name both tables and hold gained edges."""
+        self._checked = True
         self._ready_seconds = round(time.time() - process_start(), 3)
-        # The curve of discovery begins here, with what the seeds know.
-        self._write_status()
+        self._write_status()  # the curve of discovery begins here, with what the seeds know
         problem = check_log(
             self.settings.log, native=self.target.uses_parser, semantic=SIZE if self.settings.semantics else 0
         )
@@ -322,26 +322,26 @@ class Worker:
                 if len(found.smallest) < found.stored:
                     self._store(found)
         cpu = time.process_time() - self._fuzzing_since
-        cpu_seconds = round(usage.cpu_seconds(children=True), 3)
-        engine, meaning = self._pulse.read(), len(self.counters.index)
-        if self._ready_seconds:
+        spent, engine, meaning = cpu_seconds(), self._pulse.read(), len(self.counters.index)
+        if self._checked:
             tally = self.session.tally
-            self._trail.add(self._status_at, cpu_seconds, tally.executions, engine, meaning, len(tally.found))
+            self._moments.add(self._status_at, spent, tally.executions, engine, meaning, len(tally.found))
         status = self.session.tally.summary() | {
             "target": self.settings.target,
             "seconds": round(self._status_at - self.started, 3),
-            "cpu_seconds": cpu_seconds,
+            "cpu_seconds": spent,
             "fuzzing_cpu_seconds": round(cpu, 3),
             "fuzzing_seconds": round(self._status_at - self._fuzzing_from, 3),
             "executions_ns": round(1e9 * cpu / max(self.session.tally.executions, 1)),
-            "mutating": bool(self._ready_seconds),
+            # Loading, opening and the seeds: 0 before the first mutation.
+            "mutating": self._checked,
             "ready_seconds": self._ready_seconds,
             "since_exec": round(time.time() - process_start(), 3),
             "rss_mb": self._resident[-1][1],
             "rss_history": self._resident,
             "semantic_features": meaning,
             "engine": engine,
-            "trail": self._trail.moments(),
+            "moments": self._moments.all(),
             "native_edges_at_start": self.native,
             "operators": {name: stats._asdict() for name, stats in self.mutator.stats().items()},
             "median_size": median(self.session.tally.sizes),

@@ -23,7 +23,7 @@ SHAPES: dict[str, Shape] = {
     "semantic": Shape(exponent=1.2, spread=0.3, cluster=3.0, wander=0.15),
     "signatures": Shape(exponent=1.4, spread=0.2, cluster=1.8, wander=0.25),
 }
-"""The likeliest on 61 halves of 24 campaigns that were recorded for it, and on no other (docs/ledger.md)."""
+"""The likeliest on 61 halves of 23 campaigns that were recorded for it, and on no other (docs/ledger.md)."""
 #: A curve of fewer points tells nothing.
 _LEAST = 4
 

@@ -1,9 +1,9 @@
-"""What each session bought that the ledger did not have, what the last discoveries cost, and the sessions of a target as one curve."""
+"""What each session bought that the ledger did not have, and what the last discoveries cost."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from harness.ledger.records import KINDS, Ledger, Point, Record
 
@@ -51,42 +51,6 @@ def bought(ledger: Ledger) -> list[Bought]:
             known.update(figures.signatures)
             rows.append(Bought(record, name, new))
     return rows
-
-
-def joined(records: Sequence[Record], target: str) -> tuple[Point, ...]:
-    """The sessions of ``target`` as one curve: executions and spend add up, levels never fall.
-
-    Sessions of another parser than the last one's are left out, their edges are others. A session that began without what earlier ones
-    had found spends its executions on finding it again: then the curve says less than there is to find.
-    """
-    of = [record for record in records if target in record.targets]
-    if not of:
-        return ()
-    points: list[Point] = []
-    done, cpu, clock = 0, 0.0, 0.0
-    seen: set[str] = set()
-    for record in (record for record in of if record.parser == of[-1].parser):
-        figures = record.targets[target]
-        again = len(seen.intersection(figures.signatures))
-        for point in figures.curve:
-            last = points[-1] if points else point
-            levels = {kind: max(getattr(point, kind), getattr(last, kind)) for kind in _COUNTED}
-            signatures = max(len(seen) + max(0, point.signatures - again), last.signatures if points else 0)
-            points.append(
-                replace(
-                    point,
-                    seconds=clock + point.seconds,
-                    cpu_seconds=cpu + point.cpu_seconds,
-                    executions=done + point.executions,
-                    signatures=signatures,
-                    **levels,
-                )
-            )
-        done += figures.executions
-        cpu += figures.cpu_seconds
-        clock += record.seconds
-        seen.update(figures.signatures)
-    return tuple(points)
 
 
 def marginal(curve: Sequence[Point], kind: str) -> Marginal | None:

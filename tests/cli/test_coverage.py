@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from harness import corpus_store, paths
 from harness.cli.coverage import command
 from harness.errors import HarnessError
 from harness.parsers import build, registry
+from harness.report import html
 
 
 def framed(header: str, data: bytes = b"") -> bytes:
@@ -48,6 +50,12 @@ def test_page_and_table(project):
     assert "safetensors/src/tensor.rs" in result.output
     assert result.output.splitlines()[-1] == f"page: {project}/build/coverage/index.html"
     assert {p.name for p in (project / "build" / "coverage").iterdir()} == {"index.html", "coverage.json", "lcov.info"}
+    # The report leads from files and from lines that nothing reached into the line view.
+    line_view = (project / "build" / "coverage" / "index.html").read_text()
+    links = re.findall(r'href="build/coverage/index\.html#([^"]+)"', html.page([], project))
+    assert any(link.startswith("bindings/python/src/lib.rs:") for link in links)
+    assert [link for link in links if f'id="{link}"' not in line_view] == []
+    assert [link for link in re.findall(r'href="#([^"]+)"', line_view) if f'id="{link}"' not in line_view] == []
 
 
 def test_json_is_all_that_is_printed(project):

@@ -9,7 +9,7 @@ import pytest
 
 from harness.engine.discovery import Curve, forget
 from harness.errors import HarnessError
-from harness.ledger import records, spend
+from harness.ledger import joined, records, spend
 
 
 def session(started: str = "2026-01-01T00:00:00+00:00", *, seed: int = 1, edges: int = 120, ids: str = "ab", **other: Any) -> dict[str, Any]:  # fmt: skip
@@ -99,7 +99,7 @@ def test_what_was_bought_is_what_no_session_before_had(tmp_path: Path) -> None:
     # The seeds knew 100.
     assert [row.new["edges"] for row in rows] == [20, 0, 10]
     assert [row.new["signatures"] for row in rows] == [2, 1, 0]
-    curve = spend.joined(ledger.of("t"), "t")
+    curve = joined.curve(ledger.records, "t")
     assert [curve[0].edges, curve[-1].edges] == [100, 130]
     assert curve[-1].signatures == 3
     assert curve[-1].executions == 2 * 10_000 + curve[10].executions

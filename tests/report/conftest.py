@@ -1,19 +1,21 @@
-"""A real campaign, made once, and one whose texts are as hostile as an input can make them."""
+"""A real campaign, made once, and one whose texts are as hostile as an input can make them; the HTML page, and a browser."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from harness.parsers.registry import Parser
-from harness.report import gather
+from harness.report import gather, html
 from harness.report.gather import Campaign
-from harness.triage import store
+from harness.triage import crashes, store
 from harness.triage.signature import finding_id
 
 #: What a summary can hold of an input: markup of every kind, control characters, half of a surrogate pair.
@@ -30,7 +32,7 @@ def real(tmp_path_factory: pytest.TempPathFactory, sancov_parser: Parser, wheel_
     for parser in (sancov_parser, wheel_parser):
         (home / "build" / "parsers" / parser.name).symlink_to(parser.root)
     folder = home / "build" / "campaigns" / "real"
-    arguments = ["--target", "deserialize", "--runs", "1500", "--workers", "1", "--empty-corpus", "--no-ui"]
+    arguments = ["--target", "deserialize", "--time", "4s", "--workers", "1", "--empty-corpus", "--no-ui"]
     done = subprocess.run(
         [sys.executable, "-m", "harness", "fuzz", *arguments, "--campaign", folder],
         env=os.environ | {"HARNESS_HOME": str(home)},
@@ -79,3 +81,60 @@ def hostile(project: Path) -> Campaign:
     }
     (folder / "campaign.json").write_text(json.dumps({"format": 1, "sessions": [session]}))
     return gather.campaign(folder)
+
+
+HOSTILE_ID = finding_id(HOSTILE_SIGNATURE)
+#: Its markup would run here, were it markup; the rest as above.
+SCRIPTED = "</td><img src=x onerror='window.owned=1'>\"{{7*7}}" + HOSTILE.replace("alert(1)", "window.owned=1")
+
+
+@pytest.fixture(scope="session")
+def home(real: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with the real campaign, some of whose findings are filed there, and one finding of hostile text."""
+    home = tmp_path_factory.mktemp("home")
+    night = home / "build" / "campaigns" / "night"
+    shutil.copytree(real, night)
+    (home / "build" / "parsers").symlink_to(real.parents[1] / "parsers")
+    met = {stored.id for stored in store.findings(night)}
+    filed = [crash for crash in crashes.crashes() if crash.status == crashes.OPEN]
+    again = [crash for crash in filed if crash.id in met][:2]
+    for crash in [*again, *[crash for crash in filed if crash.id not in met][:30]]:
+        shutil.copytree(crash.folder, home / "crashes" / crash.id)
+    store.add_finding(
+        night, id=HOSTILE_ID, target="deserialize", oracle="differential", kind="differential",
+        rule="layout.hole", aspect="accepted/start", signature=HOSTILE_SIGNATURE, summary=SCRIPTED, data=b"\0hostile\xff",
+        parser="0.8.0", seed=7, execution=1, seconds=0.5,
+    )  # fmt: skip
+    return home
+
+
+@pytest.fixture
+def night(home: Path, monkeypatch: pytest.MonkeyPatch) -> Campaign:
+    """The campaign of that project, which is the current one."""
+    monkeypatch.setenv("HARNESS_HOME", str(home))
+    return gather.campaign(home / "build" / "campaigns" / "night")
+
+
+@pytest.fixture(scope="session")
+def page(home: Path) -> Path:
+    """The report of that campaign, written."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HARNESS_HOME", str(home))
+        return html.write(home / "report", [gather.campaign(home / "build" / "campaigns" / "night")], price=0.5)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    """Debian's Chromium, kept from the network."""
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="the package playwright is not installed (extra dev)"
+    )
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("there is no chromium here: apt-get install chromium")
+    arguments = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+    arguments += ["--disable-component-update", "--disable-sync", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=arguments)
+        yield browser
+        browser.close()

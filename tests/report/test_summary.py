@@ -24,7 +24,7 @@ def test_in_one_glance_what_is_new(campaign: Campaign):
     for stored in campaign.findings:
         assert f"<code>harness repro {stored.id}</code>" in text
     (row,) = [row for row in tables(text) if row[0].strip() == "deserialize"]
-    assert row[1].strip() == "1,500"
+    assert row[1].strip() == f"{campaign.total('executions'):,.0f}"
     assert row[-2].strip() == str(len(campaign.findings))
     assert "```mermaid\nxychart-beta\n" in text
 

@@ -1,0 +1,336 @@
+"""The report: one page that needs no network, no other file and no server.
+
+What campaigns bring (summaries, names, ledgers) holds bytes of hostile inputs. Every value that the template prints goes
+through :func:`harness.report.words.shown` and is escaped, and the page's own policy lets nothing run or load but its own
+style sheet and script, which are named by their hashes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import platform
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from harness import paths
+from harness.errors import HarnessError
+from harness.ledger.forecast import TIMES
+from harness.ledger.model import Interval
+from harness.ledger.records import Record
+from harness.parsers import registry
+from harness.report import figures, outlook, rows, sessions, words
+from harness.report.figures import Growth
+from harness.report.gather import Campaign
+from harness.report.outlook import Outlook
+from harness.report.sessions import METRICS, STAGES, TargetFigures
+from harness.report.words import number, table
+from harness.triage.severity import SEVERITIES
+
+_HERE = Path(__file__).parent
+#: So many lines of a file are linked that no input reached.
+_GAPS = 12
+_METRIC_WORDS = {
+    "signatures": ("Findings", "Signatures of findings seen so far"),
+    "edges": ("Edges", "Edges of the instrumented parser reached so far"),
+    "features": ("Features", "libFuzzer's features: edges by how often they ran"),
+    "semantic": ("Meaning", "Features of the format: rule of the judge by outcome, dtype by rank, call by call"),
+}
+
+
+def page(campaigns: Sequence[Campaign], near: Path, *, price: float | None = None) -> str:
+    """The page for campaigns, and for what is filed; links are relative to the folder ``near``.
+
+    ``price`` is what an hour of one core costs, in any currency. Raises HarnessError when a campaign is damaged.
+    """
+    found = rows.rows(campaigns, near)
+    targets = sessions.by_target(campaigns)
+    for name, figure in targets.items():
+        figure.signatures = sum(name in row.targets for row in found)
+    known, damaged = sessions.kept(campaigns)
+    expected = outlook.outlook(known.values())
+    operators = _operators(targets.values())
+    style, script = _part("report.css"), _part("report.js")
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            style=style,
+            script=script,
+            policy=_policy(style, script),
+            made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            campaigns=campaigns,
+            findings=found,
+            tally_of=Counter(row.state for row in found),
+            seen=Counter(row.state for row in found if row.count),
+            flaky=sum(row.flaky for row in found),
+            defects=rows.defects(row for row in found if row.state == rows.OPEN),
+            by_severity=Counter(row.severity for row in found),
+            severities=SEVERITIES,
+            states=rows.STATES,
+            targets=targets,
+            totals=_totals(targets, campaigns),
+            price=price,
+            growth=_growth(campaigns, targets, known, expected),
+            stages=STAGES,
+            rules=sum((figure.rules for figure in targets.values()), Counter[str]()).most_common(),
+            operators=operators,
+            coverage=_coverage(near),
+            outlook=expected,
+            told=outlook.TOLD,
+            budgets=TIMES,
+            session_rows=[_session(one, session) for one in campaigns for session in one.sessions],
+            headline=_headline(campaigns, found, _release(campaigns)),
+            notes=_notes(campaigns) + [f"the ledger passes over {line}" for line in damaged],
+            bands=len(campaigns) > 1,
+            judged=sum((figure.rules for figure in targets.values()), Counter[str]()).total(),
+            most_cpu=max((figure.sums["cpu_seconds"] for figure in targets.values()), default=0),
+            most_kept=max((one["per_thousand"] for one in operators), default=0),
+            environment=_facts(campaigns),
+        )
+    )
+
+
+def write(place: Path, campaigns: Sequence[Campaign], *, price: float | None = None) -> Path:
+    """Write the page to the file ``place`` (``*.html``), or as index.html into the folder of that name; its path.
+
+    Raises HarnessError when it cannot be written.
+    """
+    from harness.files import write_named
+
+    target = place if place.suffix in (".html", ".htm") and not place.is_dir() else place / "index.html"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HarnessError(f"cannot make {target.parent}: {error.strerror}", hint="name another place") from error
+    write_named(target, page(campaigns, target.parent, price=price))
+    return target
+
+
+def _part(name: str) -> Markup:
+    """A part of the page that is ours, as it is."""
+    return Markup((_HERE / name).read_text(encoding="utf-8"))  # noqa: S704 - it comes with the package
+
+
+def _policy(style: str, script: str) -> str:
+    """The content security policy: nothing is loaded from anywhere, and nothing but our own style and script counts."""
+    hashes = [base64.b64encode(hashlib.sha256(part.encode()).digest()).decode() for part in (style, script)]
+    return (
+        f"default-src 'none'; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _environment() -> jinja2.Environment:
+    def finalize(value: Any) -> Any:
+        return words.shown(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=finalize,
+    )
+    environment.filters |= {
+        name: getattr(words, name) for name in ("count", "duration", "size", "cut", "short", "number")
+    }
+    environment.globals |= {
+        "bar": figures.bar,
+        "stack": figures.stack,
+        "chart": figures.growth,
+        "percent": words.percent,
+        "span": _span,
+    }
+    return environment
+
+
+def _span(interval: Interval) -> str:
+    """An interval in few characters."""
+    low, high = round(interval.low), round(interval.high)
+    return words.short(low) if low == high else f"{words.short(low)} to {words.short(high)}"
+
+
+def _release(campaigns: Iterable[Campaign]) -> str:
+    """What was fuzzed: the versions that the sessions name, else the newest release."""
+    found = [str(table(s.get("versions")).get("safetensors", "")) for one in campaigns for s in one.sessions]
+    return ", ".join(sorted(set(filter(None, found)))) or registry.default_release()
+
+
+def _totals(targets: Mapping[str, TargetFigures], campaigns: Iterable[Campaign]) -> dict[str, float]:
+    every = [session for one in campaigns for session in one.sessions]
+    sums = {name: sum(figure.sums[name] for figure in targets.values()) for name in ("executions", "deep", "accepted")}
+    return {
+        **sums,
+        "sessions": len(every),
+        "cpu_seconds": sum(number(session.get("cpu_seconds")) for session in every),
+        "seconds": sum(number(session.get("seconds")) for session in every),
+    }
+
+
+def _headline(campaigns: Sequence[Campaign], found: Sequence[rows.Row], release: str) -> dict[str, str]:
+    """What is new, in one line, and one sentence about the rest."""
+    fresh = [row for row in found if row.state == rows.NEW]
+    title, lead = f"Nothing new in safetensors {release}", ""
+    if fresh:
+        worst = min(fresh, key=lambda row: row.rank)
+        title = f"{len(fresh)} new finding{'s' if len(fresh) > 1 else ''} in safetensors {release}"
+        lead = f"The worst is {worst.severity}, {worst.rule} in {worst.target}. "
+    elif not campaigns:
+        title = f"What is filed against safetensors {release}"
+    every = [session for one in campaigns for session in one.sessions]
+    still = sum(row.state == rows.OPEN for row in found)
+    known = sum(row.count > 0 and row.state != rows.NEW for row in found)
+    if campaigns:
+        names = ", ".join(words.cut(one.name, 60) for one in campaigns)
+        spent = words.duration(sum(number(session.get("cpu_seconds")) for session in every))
+        done = words.count(sum(number(session.get("executions")) for session in every))
+        lead += (
+            f"Campaign{'s' if len(campaigns) > 1 else ''} {names}: {done} executions in {spent} of CPU time showed "
+            f"{known} known finding{'' if known == 1 else 's'} again. "
+        )
+    lead += f"{still} filed findings are open." if still else "No filed finding is open."
+    return {"title": title, "lead": lead}
+
+
+def _last(one: Campaign) -> Mapping[str, Any]:
+    """The latest session; empty where there was none."""
+    return one.sessions[-1] if one.sessions else {}
+
+
+def _notes(campaigns: Iterable[Campaign]) -> list[str]:
+    """What a reader must know of the latest sessions before trusting the figures."""
+    found: list[str] = []
+    for one in campaigns:
+        name = one.name
+        found += [f"{name}: {reason}, left out" for reason in table(_last(one).get("left_out")).values()]
+        found += [f"{name}: {text}" for text in _last(one).get("skipped") or ()]
+        for entry in _last(one).get("too_wide") or ():
+            share = 100 * number(table(entry).get("share"))
+            found.append(
+                f"{name}: verdict rule {table(entry).get('rule')} covers {share:.1f} % of executions: too wide"
+            )
+        failed = sum(number(table(spent).get("defects")) for spent in table(_last(one).get("per_target")).values())
+        if failed:
+            found.append(f"{name}: the harness itself failed on {failed:.0f} inputs (log/*-defect.txt in the campaign)")
+    return found
+
+
+def _session(one: Campaign, session: Mapping[str, Any]) -> dict[str, Any]:
+    """One line of the table of sessions."""
+    targets = session.get("targets")
+    return {
+        "campaign": one.name,
+        "started": str(session.get("started", "")),
+        "seed": int(number(session.get("seed"))),
+        "workers": int(number(session.get("workers"))),
+        "targets": len(targets) if isinstance(targets, list) else 0,
+        "ended": str(session.get("ended") or ("interrupted" if session.get("interrupted") is True else "")),
+        **{name: number(session.get(name)) for name in ("seconds", "cpu_seconds", "executions")},
+    }
+
+
+def _growth(
+    campaigns: Sequence[Campaign], targets: Iterable[str], known: Mapping[str, Record], expected: Outlook | None
+) -> list[dict[str, Any]]:
+    """Figures by metric: ``{"name", "heading", "says", "figures"}``."""
+    names = list(targets)
+    curves = {name: [curve for one in campaigns if (curve := sessions.curve(one, name, known))] for name in names}
+    found = []
+    for metric in METRICS:
+        heading, says = _METRIC_WORDS[metric]
+        unit = heading.lower() if metric != "semantic" else "features of meaning"
+        made = []
+        if metric == "signatures":
+            every = [_points(sessions.together(one, names, known), "cpu_seconds", metric) for one in campaigns]
+            ahead = expected.ahead_together(metric) if expected else []
+            made.append(Growth("All targets", [run for run in every if run], unit, "CPU-seconds", ahead))
+        for name in names:
+            drawn = [_points(curve, "executions", metric) for curve in curves[name]]
+            ahead = expected.ahead(name, metric) if expected else []
+            made.append(Growth(name, [run for run in drawn if run], unit, "executions", ahead))
+        made = [figure for figure in made if figure.last[1]]
+        if made:
+            found.append({"name": metric, "heading": heading, "says": says, "figures": made})
+    return found
+
+
+def _points(curve: Iterable[Mapping[str, float]], across: str, metric: str) -> list[tuple[float, float]]:
+    return [(point[across], point[metric]) for point in curve if point[across] > 0]
+
+
+def _operators(targets: Iterable[TargetFigures]) -> list[dict[str, Any]]:
+    """Mutation operators over all targets, those first of whose inputs most were kept."""
+    merged: dict[str, Counter[str]] = {}
+    used: Counter[str] = Counter()
+    for figure in targets:
+        for name, stats in figure.operators.items():
+            merged.setdefault(name, Counter()).update(stats)
+            used[name] += bool(stats["uses"])
+    found = [
+        {
+            "name": name,
+            "uses": stats["uses"],
+            "kept": stats["kept"],
+            "errors": stats["errors"],
+            "targets": used[name],
+            "per_thousand": 1000 * stats["kept"] / stats["uses"],
+        }
+        for name, stats in merged.items()
+        if stats["uses"]
+    ]
+    return sorted(found, key=lambda one: (-one["kept"], -one["per_thousand"], one["name"]))
+
+
+def _coverage(near: Path) -> dict[str, Any] | None:
+    """What `harness coverage` wrote last, with an address of its line view; None where it was not run."""
+    folder = paths.build_dir() / "coverage"
+    path = folder / "coverage.json"
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+        made = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise HarnessError(f"{path} cannot be read: {error}", hint="make it again: harness coverage") from error
+    nothing = {"covered": 0, "reachable": 0, "total": 0, "percent": 0.0}
+    for file in found["files"]:
+        file["pieces"] = file.get("regions") or file.get("branches") or nothing
+        file.setdefault("functions", nothing)
+        missing = [region[0] for region in file.get("missing_regions", ())] or file.get("missing_lines", [])
+        file["gaps"] = sorted(set(missing))[:_GAPS]
+    for reach in found["targets"].values():
+        reach["share"] = reach["regions"] / max(reach["regions_of_entered_functions"], 1)
+    return {
+        **found,
+        "made": made.strftime("%Y-%m-%d %H:%M UTC"),
+        "page": rows.address(folder / "index.html", near) if (folder / "index.html").is_file() else "",
+    }
+
+
+def _facts(campaigns: Iterable[Campaign]) -> list[tuple[str, str]]:
+    """What it all ran on: versions of the sessions, how the parser was built, this machine."""
+    found: dict[str, str] = {}
+    for one in campaigns:
+        for name, value in table(_last(one).get("versions")).items():
+            found[name] = str(value)
+        build = registry.read(str(_last(one).get("parser", "")))
+        if build is not None:
+            found["parser build"] = f"{build.name} ({build.flavour})"
+            compiler = table(build.manifest.get("compiler"))
+            found["rustc"] = f"{compiler.get('release', '?')} for {compiler.get('host', '?')}"
+            made_of = table(build.manifest.get("crates"))
+            found |= {name: str(made_of[name]) for name in ("pyo3", "serde_json") if name in made_of}
+    found["cores here"] = str(len(os.sched_getaffinity(0)))
+    found["memory here"] = words.size(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    found["system here"] = f"{platform.system()} {platform.release()} {platform.machine()}"
+    return list(found.items())

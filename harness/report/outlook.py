@@ -1,0 +1,135 @@
+"""The ledger and its forecast as the page tells them: what was bought, what more would buy, and what an attacker would find."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy
+from numpy.typing import NDArray
+
+from harness.ledger.forecast import TIMES, Forecast, KindForecast, forecast
+from harness.ledger.model import LEVEL, Interval
+from harness.ledger.records import Record
+from harness.report import words
+from harness.report.figures import Ahead
+
+#: What is told in a table each, with its name in the page.
+TOLD = {"signatures": "findings", "edges": "edges"}
+_DRAWN_BY = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One target: new ones that another CPU-hour and multiples of what was spent would bring, and the attacker's side."""
+
+    target: str
+    known: int
+    hour: Interval
+    times: tuple[Interval, ...]
+    left: Interval
+    chance: float
+    attacker: tuple[float, ...]
+    returns: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """``tables`` by kind; ``sentence`` for the head of the page; ``attacker`` says the same seen from the other side."""
+
+    sentence: str
+    attacker: str
+    tables: dict[str, list[Line]]
+    forecasts: dict[str, Forecast]
+
+    def ahead(self, target: str, kind: str) -> list[Ahead]:
+        """For a figure: how many new ones so many executions more bring, up to ten times what was spent."""
+        made = self.forecasts.get(target)
+        one = made.kinds.get(kind) if made else None
+        if made is None or one is None:
+            return []
+        further = [(times - 1) * made.executions for times in _STEPS]
+        return [Ahead(more, *_ends(one.more(more))) for more in further]
+
+    def ahead_together(self, kind: str) -> list[Ahead]:
+        """The same of all targets, over CPU-seconds."""
+        spent = sum(made.cpu_seconds for made in self.forecasts.values())
+        chosen = [(made.kinds[kind], made.executions) for made in self.forecasts.values() if kind in made.kinds]
+        return [
+            Ahead((times - 1) * spent, *_ends(_sum((one, (times - 1) * done) for one, done in chosen)))
+            for times in (_STEPS if chosen and spent else ())
+        ]
+
+
+_STEPS = (1.25, 1.6, 2, 3, 5, 10)
+
+
+def outlook(known: Iterable[Record]) -> Outlook | None:
+    """What records of the ledger let expect, of each target from its longest session; None where none is long enough."""
+    best: dict[str, Record] = {}
+    for record in known:
+        for name, figures in record.targets.items():
+            if name not in best or figures.executions > best[name].targets[name].executions:
+                best[name] = record
+    forecasts = {name: made for name, record in best.items() if (made := forecast(record, name)) is not None}
+    if not forecasts:
+        return None
+    tables = {
+        kind: [_line(made, made.kinds[kind]) for made in forecasts.values() if kind in made.kinds] for kind in TOLD
+    }
+    sentence, attacker = _sentences(forecasts)
+    return Outlook(sentence, attacker, {kind: lines for kind, lines in tables.items() if lines}, forecasts)
+
+
+def _line(made: Forecast, one: KindForecast) -> Line:
+    further = [(times - 1) * made.executions for times in TIMES]
+    return Line(
+        target=made.target,
+        known=one.known,
+        hour=one.more(made.rate * 3600),
+        times=tuple(one.more(more) for more in further),
+        left=one.left,
+        chance=one.chance.estimate,
+        attacker=tuple(one.attacker(more) for more in further),
+        returns=one.returns,
+    )
+
+
+def _sentences(forecasts: dict[str, Forecast]) -> tuple[str, str]:
+    """What an hour more would bring, or as much again where less than an hour was spent; and what it would an attacker."""
+    spent = sum(made.cpu_seconds for made in forecasts.values())
+    further = min(spent, words.HOUR)
+    parts = [
+        (made.kinds["signatures"], made.executions * further / spent)
+        for made in forecasts.values()
+        if "signatures" in made.kinds and spent
+    ]
+    more, done = _sum(parts), sum(executions for _, executions in parts)
+    budget = (
+        "Another hour of CPU time" if further == words.HOUR else f"As much time again ({words.duration(spent)} of CPU)"
+    )
+    low, high = math.floor(more.low), math.ceil(more.high)
+    found = f"{low:,} to {high:,}" if high else "no"
+    still = sum(one.returns == "do not diminish yet" for one, _ in parts)
+    sentence = f"{budget}, shared alike, would bring {found} more findings ({100 * LEVEL:.0f} % interval)"
+    sentence += f"; returns do not diminish yet on {still} of {len(parts)} targets." if still else "."
+    chance = sum(one.attacker(executions) for one, executions in parts)
+    whoever = f"Whoever fuzzes these targets as this harness does, for another {words.short(done)} executions,"
+    if chance >= 1:
+        return sentence, f"{whoever} must be expected to find something new."
+    return sentence, f"{whoever} finds something new with a probability of at most {chance:.2g} (95 % confidence)."
+
+
+def _sum(parts: Iterable[tuple[KindForecast, float]]) -> Interval:
+    """New ones of several targets together: their forecasts drawn independently of each other, and added."""
+    random = numpy.random.default_rng(_DRAWN_BY)
+    total: NDArray[numpy.float64] = numpy.zeros(1)
+    for one, executions in parts:
+        total = total + random.permutation(one.model.draws(executions))
+    low, middle, high = (float(value) for value in numpy.quantile(total, (0.5 - LEVEL / 2, 0.5, 0.5 + LEVEL / 2)))
+    return Interval(low, middle, high)
+
+
+def _ends(interval: Interval) -> tuple[float, float, float]:
+    return interval.low, interval.estimate, interval.high

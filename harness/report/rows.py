@@ -1,0 +1,172 @@
+"""Findings as rows of the HTML page."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from harness.report import gather
+from harness.report.gather import Campaign
+from harness.report.words import number, table
+from harness.triage import crashes, filing, store
+from harness.triage.severity import SEVERITIES
+
+NEW, OPEN, DECIDED = gather.NEW, crashes.OPEN, "decided"
+#: What a finding can be, with what each means.
+STATES = {
+    NEW: "no folder in crashes/ and no verdict covers it",
+    OPEN: "filed in crashes/, not mended yet",
+    DECIDED: "fixed, or a person decided that it stays",
+}
+#: Inputs up to this size travel in the page, in bytes.
+EMBEDDED = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One finding. ``seconds`` and ``seed`` say when it was first seen, ``count`` how often in the campaigns (0: not in them).
+
+    ``covered`` is what decided it; ``links`` are (text, relative address); ``data`` is the input as a ``data:`` address
+    where it is small. ``held`` is how many of ``replays`` fresh processes showed it again.
+    """
+
+    id: str
+    target: str
+    kind: str
+    rule: str
+    aspect: str
+    severity: str
+    state: str
+    summary: str
+    size: int
+    seconds: float
+    seed: int
+    date: str
+    count: int
+    targets: frozenset[str]
+    defect: str
+    repeat: str
+    covered: str
+    why: str
+    sentence: str
+    flaky: bool
+    replays: int
+    held: int
+    builds: tuple[str, ...]
+    releases: tuple[str, ...]
+    links: tuple[tuple[str, str], ...]
+    data: str
+
+    @property
+    def rank(self) -> int:
+        """0 for the worst severity."""
+        return list(SEVERITIES).index(self.severity)
+
+
+def rows(campaigns: Iterable[Campaign], near: Path) -> list[Row]:
+    """Every finding, new ones first, then by severity; links are relative to the folder ``near``.
+
+    Raises HarnessError naming the file of a finding that is damaged.
+    """
+    campaigns = list(campaigns)
+    first = _first_seconds(campaigns)
+    found = [_row(row, first, near) for row in gather.rows(campaigns)]
+    states = list(STATES)
+    return sorted(found, key=lambda row: (states.index(row.state), row.rank, not row.count, row.rule, row.id))
+
+
+def _first_seconds(campaigns: Iterable[Campaign]) -> dict[tuple[str, str], float]:
+    """Seconds into its session at which a campaign first saw a finding, where its ledger says."""
+    found: dict[tuple[str, str], float] = {}
+    for campaign in campaigns:
+        for session in campaign.sessions:
+            for name, entry in table(session.get("findings")).items():
+                if seconds := number(table(entry).get("first_seconds")):
+                    found.setdefault((campaign.name, name), seconds)
+    return found
+
+
+def _row(row: gather.Row, first: dict[tuple[str, str], float], near: Path) -> Row:
+    crash, parts = row.crash, row.parts
+    sightings = [
+        (first.get((one.campaign, one.stored.id), number(one.stored.seconds)), one.stored.seed, one.stored.first_seen)
+        for one in row.seen
+    ]
+    if not sightings and crash is not None:
+        sightings = [(number(crash.found.get("seconds")), crash.found.get("seed", 0), crash.found.get("date", ""))]
+    seconds, seed, date = min(sightings, key=lambda one: one[0])
+    replays = [table(one.stored.about.get("replays")) for one in row.seen]
+    if crash is not None:
+        # The filed input is minimised.
+        place = crash.input
+        files = {
+            "reproducer": crash.folder / crashes.REPRODUCER,
+            "input": place,
+            "account": crash.folder / crashes.ABOUT,
+            "report": crash.folder / crashes.REPORT,
+        }
+    else:
+        place = row.stored.input
+        files = {"input": place, "report": row.stored.folder / store.REPORT}
+    data = _data(place)
+    decided = crash.verdict if crash is not None else row.rule.why if row.rule else ""
+    return Row(
+        id=row.id,
+        target=parts.target,
+        kind=parts.kind,
+        rule=parts.rule,
+        aspect=parts.aspect,
+        severity=row.severity,
+        state=row.state if row.state in STATES else DECIDED,
+        summary=row.summary,
+        size=len(data) if data is not None else int(number(crash.found.get("size") if crash else row.stored.size)),
+        seconds=seconds,
+        seed=int(number(seed)),
+        date=str(date)[:16].replace("T", " "),
+        count=sum(one.count for one in row.seen),
+        targets=frozenset(str(one.stored.target) for one in row.seen),
+        defect=filing.group(row.signature),
+        repeat=row.repeat,
+        covered=row.rule.name if row.rule else row.state if row.state not in STATES else "",
+        why=decided or row.why,
+        sentence=(row.rule.sentence if row.rule else "") or row.sentence,
+        flaky=row.flaky,
+        replays=sum(int(number(one.get("runs"))) for one in replays),
+        held=sum(int(number(one.get("held"))) for one in replays),
+        builds=crash.builds if crash else (),
+        releases=crash.releases if crash else (),
+        links=_links(near, files),
+        data=_embedded(data),
+    )
+
+
+def _data(path: Path) -> bytes | None:
+    """An input that is small enough to be embedded, or at least there; None when it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _embedded(data: bytes | None) -> str:
+    if data is None or len(data) > EMBEDDED:
+        return ""
+    return "data:application/octet-stream;base64," + base64.b64encode(data).decode()
+
+
+def address(path: Path, near: Path) -> str:
+    """A relative address of ``path`` for a page in the folder ``near``, in ASCII."""
+    return quote(os.path.relpath(path.resolve(), near.resolve()), errors="surrogateescape")
+
+
+def _links(near: Path, files: dict[str, Path]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, address(path, near)) for name, path in files.items() if path.is_file())
+
+
+def defects(chosen: Iterable[Row]) -> int:
+    """How many defects the findings probably are: several entry points often show one."""
+    return len({(row.severity, row.defect) for row in chosen})

@@ -1,0 +1,256 @@
+"""What the report is made of, without a browser."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from harness.cli.main import group
+from harness.errors import HarnessError
+from harness.ledger import records
+from harness.ledger.forecast import forecast
+from harness.report import figures, gather, html, outlook, rows, sessions, words
+from harness.report.figures import Ahead, Growth
+from harness.report.gather import Campaign
+from harness.triage import crashes, store
+from harness.triage.severity import SEVERITIES
+from tests.report.conftest import HOSTILE_ID, SCRIPTED
+
+
+def point(seconds: float, executions: int, signatures: int, edges: int = 0) -> dict[str, float]:
+    return {
+        "seconds": seconds,
+        "cpu_seconds": executions / 100,
+        "executions": executions,
+        "edges": edges,
+        "signatures": signatures,
+    }
+
+
+def ledger(folder: Path, *entries: dict[str, Any]) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "campaign.json").write_text(json.dumps({"format": 1, "sessions": list(entries)}))
+    return folder
+
+
+def entry(**targets: dict[str, Any]) -> dict[str, Any]:
+    return {"per_target": targets, "targets": list(targets)}
+
+
+def spent(executions: int, *points: dict[str, float], **more: Any) -> dict[str, Any]:
+    return {"executions": executions, "cpu_seconds": executions / 100, "curve": list(points), **more}
+
+
+def test_foreign_text_is_printable_and_turns_nothing_around():
+    text = words.shown(SCRIPTED)
+    assert text.isprintable()
+    assert "\\x202e" in text
+    assert "\\xd800" in text
+    assert "\\x00" in text
+    assert words.shown("a tensor, שלום") == "a tensor, שלום"
+    assert len(words.cut("x" * 500, 40)) == 40
+
+
+@pytest.mark.parametrize("value", [None, "12", "<b>", [1], {}, True, float("nan"), float("inf"), 10**400])
+def test_what_is_no_number_counts_nothing(value: object):
+    assert words.number(value) == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"),
+    [(0, "0 s"), (0.276, "0.28 s"), (45, "45 s"), (600, "10 min"), (36000, "10 h"), (864000, "10 days")],
+)
+def test_durations(seconds: float, says: str):
+    assert words.duration(seconds) == says
+
+
+def test_sessions_of_one_campaign_go_on_from_each_other(tmp_path: Path):
+    first = entry(slices=spent(100, point(1, 50, 1, 10), point(2, 100, 2, 20)))
+    second = entry(slices=spent(100, point(1, 60, 1, 19), point(2, 100, 4, 30)))
+    run = gather.campaign(ledger(tmp_path / "c", first, second))
+    curve = sessions.curve(run, "slices", {})
+    assert [(at["executions"], at["edges"], at["signatures"]) for at in curve] == [
+        (50, 10, 1), (100, 20, 2), (160, 20, 2), (200, 30, 4),
+    ]  # fmt: skip
+    figures = sessions.by_target([run])["slices"]
+    assert (figures.sums["executions"], figures.sums["cpu_seconds"]) == (200, 2)
+
+
+def test_targets_that_take_turns_are_put_together_by_the_clock(tmp_path: Path):
+    one = spent(200, point(1, 100, 1), point(5, 200, 3))
+    other = spent(100, point(3, 100, 2))
+    run = gather.campaign(ledger(tmp_path / "c", entry(slices=one, shards=other)))
+    assert [(at["cpu_seconds"], at["signatures"]) for at in sessions.together(run, ["slices", "shards"], {})] == [
+        (1, 1), (2, 3), (3, 5),
+    ]  # fmt: skip
+
+
+def test_a_ledger_of_nonsense_is_read_as_far_as_it_makes_sense(tmp_path: Path):
+    strange = {
+        "per_target": {"slices": {"executions": 5, "stages": [], "operators": {"x": 3}, "curve": [1, {}]}, "x": 7}
+    }
+    run = gather.campaign(ledger(tmp_path / "c", strange, {"versions": "1", "targets": 3, "too_wide": [5]}))
+    assert list(sessions.by_target([run])) == ["slices"]
+    assert "slices" in html.page([run], tmp_path)
+
+
+def test_one_run_is_a_line_and_several_are_a_band_with_their_median():
+    runs = [[(10.0, 1.0), (1000.0, 5.0)], [(10.0, 2.0), (1000.0, 9.0)], [(10.0, 3.0), (900.0, 30.0)]]
+    one, several = Growth("t", runs[:1], "edges", "executions", []), Growth("t", runs, "edges", "executions", [])
+    assert 'class="band"' not in figures.growth(one)
+    picture = figures.growth(several)
+    assert picture.count('class="run"') == 3
+    assert picture.count('class="line"') == picture.count('class="band"') == 1
+    # Where the shortest run ends, the others have not had their last point yet.
+    assert several.last == (900, 2)
+    assert several.table(2)[-1] == (900, 1, 2, 30)
+    assert "t: 2 edges after 900 executions; 3 runs" in picture
+
+
+def test_what_is_expected_is_dashed_from_the_end_on():
+    run = [(10.0, 1.0), (100.0, 5.0)]
+    picture = figures.growth(Growth("t", [run], "edges", "executions", [Ahead(100, 0, 2, 4), Ahead(900, 1, 5, 20)]))
+    assert picture.count('class="ahead"') == picture.count('class="ahead-line"') == 1
+    assert "6 to 25 are expected after 1,000" in picture
+
+
+def test_a_run_without_executions_is_no_figure_and_a_name_no_markup():
+    assert figures.growth(Growth("t", [[(0.0, 1.0)]], "edges", "executions", [])) == ""
+    picture = figures.growth(Growth('"><b>', [[(1.0, 1.0), (9.0, 2.0)]], "edges", "executions", []))
+    assert "<b>" not in picture
+
+
+def test_each_severity_and_each_stage_has_a_colour_in_every_scheme():
+    style = (Path(str(html.__file__)).parent / "report.css").read_text()
+    for letter, names in (("s", SEVERITIES), ("t", sessions.STAGES)):
+        for place in range(len(names)):
+            assert style.count(f"--{letter}{place}: #") == 3
+            assert f".{letter}{place} {{" in style
+
+
+def test_bars_stay_inside_themselves():
+    assert 'width="100.00"' in figures.bar(7)
+    assert 'width="0.00"' in figures.bar(-1)
+
+
+def test_rows_are_of_campaign_and_crashes_each_once(night: Campaign, home: Path):
+    found = rows.rows([night], home)
+    filed = {crash.id: crash for crash in crashes.crashes()}
+    assert sorted(row.id for row in found) == sorted({*(stored.id for stored in night.findings), *filed})
+    assert [row.state for row in found] == sorted((row.state for row in found), key=list(rows.STATES).index)
+    new = [row for row in found if row.state == rows.NEW]
+    assert [row.rank for row in new] == sorted(row.rank for row in new)
+    for row in found:
+        # The filed input is the minimised one.
+        data = filed[row.id].data() if row.id in filed else next(s.data() for s in night.findings if s.id == row.id)
+        assert base64.b64decode(row.data.partition(",")[2]) == data
+        met = [stored for stored in night.findings if stored.id == row.id]
+        assert row.count == sum(store.count(stored, night.sessions) for stored in met)
+    assert {row.state for row in found} == {rows.NEW, rows.OPEN}
+
+
+def test_two_campaigns_are_one_row_each_finding(night: Campaign, home: Path):
+    once, twice = rows.rows([night], home), rows.rows([night, night], home)
+    assert [(row.id, 2 * row.count) for row in once] == [(row.id, row.count) for row in twice]
+
+
+def test_what_does_not_hold_is_marked(night: Campaign, home: Path):
+    stored = next(one for one in night.findings if one.id == HOSTILE_ID)
+    shaky = replace(stored, about=stored.about | {"flaky": True, "replays": {"runs": 10, "held": 3}})
+    session = {"findings": {HOSTILE_ID: {"first_seconds": 0.75}}}
+    (row,) = (one for one in rows.rows([Campaign("c", home, (session,), (shaky,))], home) if one.id == HOSTILE_ID)
+    assert (row.flaky, row.replays, row.held, row.seconds) == (True, 10, 3, 0.75)
+
+
+def test_a_large_input_stays_outside(night: Campaign, home: Path, tmp_path: Path):
+    stored = next(one for one in night.findings if one.id == HOSTILE_ID)
+    (tmp_path / store.INPUT).write_bytes(b"x" * (rows.EMBEDDED + 1))
+    large = replace(stored, folder=tmp_path)
+    (row,) = (one for one in rows.rows([Campaign("c", home, (), (large,))], tmp_path) if one.id == HOSTILE_ID)
+    assert (row.data, row.links, row.size) == ("", (("input", store.INPUT),), rows.EMBEDDED + 1)
+
+
+def test_the_forecast_is_that_of_the_ledger(night: Campaign):
+    known, damaged = sessions.kept([night])
+    assert damaged == []
+    (record,) = known.values()
+    told = outlook.outlook([record])
+    assert told is not None
+    made = forecast(record, "deserialize")
+    assert made is not None
+    (line,) = told.tables["edges"]
+    assert line.hour == made.hours(1)
+    assert line.known == record.targets["deserialize"].levels["edges"]
+    ahead = told.ahead("deserialize", "edges")
+    assert [one.middle for one in ahead] == sorted(one.middle for one in ahead)
+    assert all(one.low <= one.middle <= one.high for one in ahead)
+    # Of one target alone, all together are that target, over CPU time.
+    together = told.ahead_together("edges")
+    assert [one.low for one in together] == pytest.approx([one.low for one in ahead], abs=1)
+    assert [one.high for one in together] == pytest.approx([one.high for one in ahead], abs=1)
+
+
+def test_a_curve_without_a_point_in_its_last_half_is_too_short_to_tell_of_returns(tmp_path: Path):
+    points = [point(1, 10, 0, 100), point(2, 20, 0, 130), point(3, 30, 0, 150), point(4, 900, 0, 190)]
+    record = {"started": "2026-01-01T00:00:00+00:00", **entry(slices=spent(900, *points))}
+    known, _ = sessions.kept([gather.campaign(ledger(tmp_path / "c", record))])
+    told = outlook.outlook(known.values())
+    assert told is not None
+    assert [line.returns for line in told.tables["edges"]] == ["too few to tell"]
+
+
+def test_without_a_curve_there_is_no_forecast(tmp_path: Path):
+    record = {"started": "2026-01-01T00:00:00+00:00", **entry(slices={"executions": 5})}
+    known, damaged = sessions.kept([gather.campaign(ledger(tmp_path / "c", record))])
+    assert (len(known), damaged) == (1, [])
+    assert outlook.outlook(known.values()) is None
+
+
+def test_what_a_campaign_forgot_of_an_old_session_is_in_the_ledger(
+    night: Campaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HARNESS_HOME", str(tmp_path))
+    whole = sessions.curve(night, "deserialize", {})
+    records.keep(night.sessions[-1], night.folder)
+    thin = json.loads(json.dumps(night.sessions[-1]))
+    ends = thin["per_target"]["deserialize"]["curve"]
+    thin["per_target"]["deserialize"]["curve"] = [ends[0], ends[-1]]
+    forgetful = gather.campaign(ledger(tmp_path / "c", thin))
+    assert len(sessions.curve(forgetful, "deserialize", {})) == 2
+    known, _ = sessions.kept([forgetful])
+    assert sessions.curve(forgetful, "deserialize", known) == whole
+
+
+def test_the_command_writes_a_folder_or_a_file(night: Campaign, home: Path):
+    run = CliRunner()
+    for place, page in (("build/pages", "build/pages/index.html"), ("one.html", "one.html")):
+        result = run.invoke(
+            group, ["report", "--html", str(home / place), "--campaign", str(night.folder)], standalone_mode=False
+        )
+        assert result.exception is None
+        assert result.output == f"{home / page}: {(home / page).stat().st_size} bytes\n"
+        assert "new findings in safetensors" in (home / page).read_text()
+    # Without a name it lies beside the campaigns, and is of the latest; other forms go with it.
+    arguments = ["report", "--html", "--junit", str(home / "junit.xml")]
+    assert run.invoke(group, arguments, standalone_mode=False).return_value == 0
+    assert "new findings in safetensors" in (home / "build/report/index.html").read_text()
+    assert (home / "junit.xml").is_file()
+
+
+def test_what_is_filed_makes_a_page_without_any_campaign(project: Path):
+    text = html.page([], project)
+    assert "What is filed against safetensors" in text
+    assert "No filed finding is open." in text
+
+
+@pytest.mark.parametrize("arguments", [["--price", "1"], ["--html", "out", "--campaign", "none"]])
+def test_usage_errors(project: Path, arguments: list[str]):
+    result = CliRunner().invoke(group, ["report", *arguments], standalone_mode=False)
+    assert isinstance(result.exception, HarnessError)
+    assert result.exception.hint
