@@ -25,7 +25,8 @@ from harness.targets import base as targets
 from harness.targets.base import Target
 
 _POLL = 0.1
-_SHOW_EVERY = 0.25
+# Workers say how they are twice a second.
+_SHOW_EVERY = 0.5
 _SYNC_EVERY = 1.0
 # Of a worker that was asked to finish.
 _FINISH_S = 15.0
