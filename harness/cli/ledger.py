@@ -121,7 +121,9 @@ def _print(result: dict[str, Any]) -> None:
 
 def _spent(row: dict[str, Any]) -> str:
     money = f", {row['price']} in money" if row["price"] is not None else ""
-    return f"{row['executions']} executions, {row['cpu_seconds'] / 3600:.2f} CPU-hours{money}"
+    seconds = row["cpu_seconds"]
+    spent = f"{seconds / 3600:.2f} CPU-hours" if seconds >= 360 else f"{seconds:.1f} CPU-seconds"
+    return f"{row['executions']} executions, {spent}{money}"
 
 
 def _gain(bought: dict[str, int]) -> str:

@@ -25,7 +25,7 @@ from harness.targets import base as targets
 from harness.targets.base import Target
 
 _POLL = 0.1
-# As often as workers say how they are doing.
+# Workers say how they are twice a second.
 _SHOW_EVERY = 0.5
 _SYNC_EVERY = 1.0
 # Of a worker that was asked to finish.

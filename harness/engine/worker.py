@@ -294,6 +294,7 @@ class Worker:
             "fuzzing_seconds": round(self._status_at - self._fuzzing_from, 3),
             "executions_ns": round(1e9 * cpu / max(self.session.tally.executions, 1)),
             # Loading, opening and the seeds: 0 before the first mutation.
+            "mutating": self._checked,
             "ready_seconds": self._ready_seconds,
             "since_exec": round(time.time() - process_start(), 3),
             "rss_mb": self._resident[-1][1],
