@@ -19,6 +19,7 @@ from harness.errors import HarnessError
 from harness.ledger import records
 from harness.parsers import registry
 from harness.targets import base as targets
+from harness.triage import store
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -106,7 +107,9 @@ def command(
     for name, error in outcome.left_out.items():
         if name in names:
             raise error
-    return 1 if outcome.new or (strict and outcome.known) else 0
+    seen = outcome.session["findings"]
+    still_open = strict and any(store.is_open(seen[name]["signature"]) for name in outcome.known)
+    return 1 if outcome.new or still_open else 0
 
 
 def _keep(campaign: Path, ledger: Path | None) -> None:

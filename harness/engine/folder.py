@@ -127,7 +127,7 @@ class Ledger:
         self.path = folder / LEDGER
         try:
             self._ledger = json.loads(self.path.read_text())
-            self._ledger["sessions"].extend([])
+            forget(self._ledger["sessions"])
         except FileNotFoundError:
             self._ledger = {"format": FORMAT, "sessions": []}
         except (ValueError, KeyError, AttributeError, TypeError) as error:
@@ -135,7 +135,6 @@ class Ledger:
                 f"{self.path} is no ledger: {error}",
                 hint="move it away, or start with --fresh (which keeps the old one aside)",
             ) from error
-        forget(self._ledger["sessions"])
         self.session: dict[str, Any] = {}
         # Written every second: what does not change is put into words once.
         self._earlier = [json.dumps(session) for session in self._ledger["sessions"]]
