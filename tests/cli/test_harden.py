@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 from harness import paths
+from harness.cli.harden import _outlook as outlook
+from harness.ledger import joined, records
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -22,6 +24,22 @@ def harden(*arguments: object) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
+
+
+def test_an_hour_is_shared_as_the_time_was(tmp_path: Path) -> None:
+    targets = {}
+    for name, cpu in (("a", 90.0), ("b", 10.0)):
+        curve = [
+            {"seconds": step, "cpu_seconds": cpu * step / 10, "executions": 1000 * step, "edges": 100 + 10 * step}
+            for step in range(1, 11)
+        ]
+        targets[name] = {"executions": 10_000, "cpu_seconds": cpu, "edges": 200, "curve": curve}
+    session = {"started": "2026-01-01T00:00:00+00:00", "parser": "0.8.0", "targets": ["a", "b"], "per_target": targets}
+    (record,) = records.entries(records.keep(session, tmp_path, tmp_path / "ledger").parent)
+    expected = {name: joined.forecast([record], name) for name in targets}
+    assert expected["a"] is not None
+    assert expected["b"] is not None
+    assert outlook([record], 2) == {"a": expected["a"].hours(1.8), "b": expected["b"].hours(0.2)}
 
 
 def test_it_stops_when_the_next_hour_is_expected_to_buy_too_little(project: Path) -> None:
