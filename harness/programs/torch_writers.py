@@ -135,11 +135,15 @@ class Things:
 
     @cached_property
     def odd_state(self) -> str:
-        """Why no file can hold what the module has."""
+        """Why no file can hold what the module has: its tensors, some under the name of another that has their memory."""
         names = ["name/__metadata__" if key == "__metadata__" else "" for key in self.last_in_module]
         # What no text can be is a name for a module all the same.
         names += ["name" for key in self.last_in_module if any("\ud800" <= char <= "\udfff" for char in key)]
-        return next(filter(None, [*names, *_odds(self.last_in_module, self.metadata)]), "")
+        row = self.state.values()
+        # Two numbers without a dimension are left out, like other ties, where a tensor that can be written has them.
+        tied = [made for made in row if made.odd == "pair" and any(not one.odd and one.holds(made) for one in row)]
+        items = {key: item for key, item in self.last_in_module.items() if item.made not in tied}
+        return next(filter(None, [*names, *_odds(items, self.metadata)]), "")
 
     @cached_property
     def sound(self) -> bool:
@@ -158,7 +162,9 @@ class Things:
 
     def sound_state(self, *, contiguous: bool) -> bool:
         """Whether ``save_model`` has no reason to refuse the module; ``contiguous`` is its argument."""
-        return not self.odd_state and whole(list(self.state.values()), contiguous=contiguous)
+        row = list(self.state.values())
+        # Of names that share a memory it may keep the one that cannot be written.
+        return not self.odd_state and not any(made.odd for made in row) and whole(row, contiguous=contiguous)
 
     def model(self, which: str) -> tuple[tuple[str, Item], ...]:
         """The names and items of a module to load onto, one of :data:`MODELS`."""
