@@ -30,10 +30,16 @@ ODD_HOLDERS = 3
 MODELS = ("same", "fewer", "more", "untied", "longer")
 
 _PLAIN = (*[0] * 16, *range(len(LAYOUTS)))
+# Before a program is changed: dtypes that torch's reader knows, layouts that are contiguous, views that have the whole memory
+# or its first half, and models that have what was saved.
+_READ_DTYPES = range(DTYPES.index("float8_e8m0fnu"))
+_CONTIGUOUS = tuple(n for n, laid in enumerate(LAYOUTS) if laid.word in ("plain", "tail", "head", "element", "conj"))
+_WHOLE = (0, 1, 2, 3)
 VOCABULARY = Vocabulary(
     [
-        Kind("tensor", 14, ((*[*range(ODD_DTYPES)] * 2, *range(len(DTYPES))), range(len(SHAPES)), _PLAIN), rare=True),
-        Kind("view", 9, ((0, 0, 0, 1, 2), (0, 0, *range(len(VIEWS))))),
+        Kind("tensor", 14, ((*[*range(ODD_DTYPES)] * 2, *range(len(DTYPES))), range(len(SHAPES)), _PLAIN), rare=True,
+             calm=(_READ_DTYPES, range(len(SHAPES)), (*[0] * 8, *_CONTIGUOUS))),
+        Kind("view", 9, ((0, 0, 0, 1, 2), (0, 0, *range(len(VIEWS)))), calm=((0, 0, 0, 1, 2), _WHOLE)),
         Kind("form", 6, (range(len(FORMS)),)),
         Kind("name", 5, ((0,) * 3 + tuple(range(ODD_NAMES)),)),
         Kind("value", 1, (range(len(VALUES)),), wild=True),
@@ -45,13 +51,13 @@ VOCABULARY = Vocabulary(
         Kind("save_model", 12, ((0, 0, 1),)),
         Kind("load", 10),
         Kind("load_file", 6, (range(2),)),
-        Kind("load_model", 12, ((0, 0, *range(len(MODELS))), range(2), range(2))),
+        Kind("load_model", 12, ((0, 0, *range(len(MODELS))), range(2), range(2)), calm=((0,), range(2), range(2))),
         Kind("again", 4),
         Kind("resave", 5),
         Kind("twice", 4, (range(3),)),
     ],
     max_steps=10,
-)
+)  # fmt: skip
 _TENSOR, _VIEW, _FORM, _NAME, _VALUE, _HOLDER, _ENTRY, _METADATA, *_ = range(len(VOCABULARY.kinds))
 _FIRST_CALL = VOCABULARY.number["save"]
 WRITES = ("save", "save_file", "save_model")
