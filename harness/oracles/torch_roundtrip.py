@@ -112,16 +112,12 @@ def _wrong_module(things: Things, raw: bytes) -> tuple[str, str] | None:
         return "names", f"tensors {list(state)!r:.200} are written as {names!r:.200}"
     left = state.keys() - names
     for name in sorted(left):
-        if not any(_covers(state[other], state[name]) for other in names):
+        if not any(state[other].holds(state[name]) for other in names):
             return "lost", f"the values of {name!r} ({state[name].word}) are in no tensor of the file"
     metadata, given = header.metadata or {}, things.metadata.value or {}
     if any(metadata.get(key) != value for key, value in given.items()) or metadata.keys() != given.keys() | left:
         return "metadata", f"metadata {given!r:.200} without {sorted(left)!r:.100} is written as {metadata!r:.200}"
     return _values(header, raw, state)
-
-
-def _covers(whole: Made, part: Made) -> bool:
-    return whole.memory is part.memory and whole.span[0] <= part.span[0] and part.span[1] <= whole.span[1]
 
 
 def _header(raw: bytes) -> tuple[Header | None, tuple[str, str] | None]:
@@ -240,7 +236,7 @@ def _loaded(program: Program, event: Event) -> list[Finding]:
     missing = {
         key
         for key, made in tensors.items()
-        if key not in there and not (made.data and any(_covers(tensors[name], made) for name in there))
+        if key not in there and not (made.data and any(tensors[name].holds(made) for name in there))
     }
     fits = all(file[name][1] == tensors[name].shape for name in there)
     if event.outcome == REJECT:

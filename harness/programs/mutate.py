@@ -29,7 +29,7 @@ class StepMutator:
         numbers = [number for number, kind in enumerate(vocabulary.kinds) for _ in range(kind.weight)]
         #: New steps are drawn from a stock: making one costs more than the rest of an edit.
         self._stock = [self._new(rng.choice(numbers)) for _ in range(_STOCK)]
-        self._usual = [tuple(frozenset(values) for values in kind.usual) for kind in self._kinds]
+        self._calm = [tuple((frozenset(values), values) for values in kind.calm or kind.usual) for kind in self._kinds]
         self._bank: list[list[bytes]] = []
         self._next = 0
         self._seen: set[int] = set()
@@ -75,9 +75,9 @@ class StepMutator:
             if self._kinds[number].wild:
                 continue
             quiet = step
-            for place, usual in enumerate(self._usual[number]):
-                if step[place + 1] not in usual:
-                    value = rng.choice(self._kinds[number].usual[place])
+            for place, (calm_ones, values) in enumerate(self._calm[number]):
+                if step[place + 1] not in calm_ones:
+                    value = rng.choice(values)
                     quiet = quiet[: place + 1] + bytes((value,)) + quiet[place + 2 :]
             calm.append(quiet)
         while len(calm) > self._long:

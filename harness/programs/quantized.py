@@ -15,7 +15,7 @@ import numpy
 from harness.format.dtypes import DTYPE_BITS, byte_size
 from harness.format.encode import pack
 from harness.programs import arrays
-from harness.programs.arrays import SHAPES
+from harness.programs.arrays import NUMPY_NAMES, SHAPES
 from harness.programs.steps import Kind, Step, Vocabulary
 
 #: Tensors of one file.
@@ -55,11 +55,21 @@ _STRIDES = (1, 1, 1, 2, 4, 3)
 _WHERE = (("", "", 0), (":, ", "", 1), ("..., ", "", -1), ("0, ", "", 1), ("1:, ", "", 1), ("", ", 0:2", 0))
 
 _TENSOR = range(MOST_TENSORS)
+# Before a program is changed: dtypes that numpy has or is lent, shapes with elements and dimensions, and halves, which are
+# in every shape; of the places those that are in every rank, with each stride.
+_READABLE = tuple(number for number, dtype in enumerate(DTYPES) if dtype in LENT or dtype in NUMPY_NAMES)
+_READABLE_ELEMENTS = tuple(number for number, dtype in enumerate(_ELEMENTS) if dtype in LENT)
+_CALM_SHAPES = (3, 4, 8, 9, 16, 17, 21, 7)
+_HALVES = range(3)
+_ANYWHERE = (0, 2)
+_CALM_STRIDES = tuple(len(_WHERE) * stride + where for stride in range(len(_STRIDES)) for where in _ANYWHERE)
 VOCABULARY = Vocabulary(
     [
-        Kind("single", 3, (range(len(DTYPES)), (3, 4, 8, 9, 16, 17, 21, 1, 5, 7), range(3)), rare=True),
+        Kind("single", 3, (range(len(DTYPES)), (3, 4, 8, 9, 16, 17, 21, 1, 5, 7), range(3)), rare=True,
+             calm=(_READABLE, _CALM_SHAPES, range(3))),
         Kind("fp8", 2, (range(5), range(len(_SIZES)), range(4)), rare=True),
-        Kind("blocks", 2, (range(5), range(len(_SIZES)), range(3)), rare=True),
+        Kind("blocks", 2, (range(5), range(len(_SIZES)), range(3)), rare=True,
+             calm=(_READABLE_ELEMENTS, range(len(_SIZES)), range(3))),
         Kind("gptq", 1, (range(4), range(5), range(4)), rare=True),
         Kind("awq", 1, (range(4), range(5), range(4)), rare=True),
         Kind("awry", 1, (_TENSOR, range(4)), rare=True),
@@ -69,12 +79,13 @@ VOCABULARY = Vocabulary(
         Kind("get_tensor", 2, (_TENSOR,)),
         Kind("get_tensors", 1),
         Kind("about", 1, (_TENSOR,)),
-        Kind("part", 6, (_TENSOR, range(len(_BOUNDS)), range(len(_WHERE)))),
-        Kind("strided", 2, (_TENSOR, range(len(_BOUNDS)), range(len(_WHERE) * len(_STRIDES)))),
-        Kind("item", 1, (_TENSOR, range(4))),
+        Kind("part", 6, (_TENSOR, range(len(_BOUNDS)), range(len(_WHERE))), calm=(_TENSOR, _HALVES, _ANYWHERE)),
+        Kind("strided", 2, (_TENSOR, range(len(_BOUNDS)), range(len(_WHERE) * len(_STRIDES))),
+             calm=(_TENSOR, _HALVES, _CALM_STRIDES)),
+        Kind("item", 1, (_TENSOR, range(4)), calm=(_TENSOR, (0, 0, 0, 1))),
     ],
     max_steps=14,
-)
+)  # fmt: skip
 _AWRY, _PREAD, _PLAIN = (VOCABULARY.number[name] for name in ("awry", "pread", "plain-numpy"))
 
 

@@ -43,6 +43,9 @@ PATHS: tuple[tuple[str, str], ...] = (
     ("{}.bin", _NO_SHARD),
 )
 
+# Those that lead to the shard.
+_RIGHT_PATHS = 3
+
 #: How a shard is spoilt, by number.
 _DAMAGE: tuple[tuple[str, Callable[[bytes], bytes]], ...] = (
     ("one byte short", lambda raw: raw[:-1]),
@@ -89,7 +92,7 @@ _TENSOR = range(6)
 VOCABULARY = Vocabulary(
     [
         Kind("tensor", 6, (_SHARD, range(len(NUMPY_NAMES)), range(9)), rare=True),
-        Kind("path", 3, (_SHARD, (0, 1, 2, 0, 1, 2, *range(len(PATHS))))),
+        Kind("path", 3, (_SHARD, (0, 1, 2, 0, 1, 2, *range(len(PATHS)))), calm=(_SHARD, range(_RIGHT_PATHS))),
         Kind("doubled", 2, (_TENSOR, _SHARD)),
         Kind("unmapped", 1, (_TENSOR,)),
         Kind("metadata", 1, (range(len(_METADATA)),)),

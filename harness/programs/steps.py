@@ -26,8 +26,10 @@ class Step(NamedTuple):
 class Kind(NamedTuple):
     """A kind of step: its name, how often a mutator picks it beside the others, and the values it tries most.
 
-    ``usual`` has for each argument the values that keep a program valid as a rule; others are tried now and then. A
-    ``wild`` kind makes most programs invalid, a ``rare`` one is dear to change: what it makes is kept from run to run.
+    ``usual`` has for each argument the values that keep a program valid as a rule; others are tried now and then. ``calm``
+    has those that a program is brought back to before it is changed: fewer, where some of the usual ones fit some steps
+    before them alone; as a rule the same. A ``wild`` kind makes most programs invalid, a ``rare`` one is dear to change:
+    what it makes is kept from run to run.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Kind(NamedTuple):
     usual: tuple[Sequence[int], ...] = ()
     wild: bool = False
     rare: bool = False
+    calm: tuple[Sequence[int], ...] = ()
 
 
 class Vocabulary:

@@ -160,6 +160,10 @@ class Made:
         here, there = self.span, other.span
         return self.memory is other.memory and max(here[0], there[0]) < min(here[1], there[1])
 
+    def holds(self, other: Made) -> bool:
+        """Whether the bytes of the other are among its own."""
+        return self.memory is other.memory and self.span[0] <= other.span[0] and other.span[1] <= self.span[1]
+
 
 @lru_cache(1 << 13)
 def pattern(dtype: str, shape: Shape, first: int) -> bytes:

@@ -30,10 +30,16 @@ ODD_HOLDERS = 3
 MODELS = ("same", "fewer", "more", "untied", "longer")
 
 _PLAIN = (*[0] * 16, *range(len(LAYOUTS)))
+# Before a program is changed: dtypes that torch's reader knows, layouts that are contiguous, views that have the whole memory
+# or its first half, and models that have what was saved.
+_READ_DTYPES = range(DTYPES.index("float8_e8m0fnu"))
+_CONTIGUOUS = tuple(n for n, laid in enumerate(LAYOUTS) if laid.word in ("plain", "tail", "head", "element", "conj"))
+_WHOLE = (0, 1, 2, 3)
 VOCABULARY = Vocabulary(
     [
-        Kind("tensor", 14, ((*[*range(ODD_DTYPES)] * 2, *range(len(DTYPES))), range(len(SHAPES)), _PLAIN), rare=True),
-        Kind("view", 9, ((0, 0, 0, 1, 2), (0, 0, *range(len(VIEWS))))),
+        Kind("tensor", 14, ((*[*range(ODD_DTYPES)] * 2, *range(len(DTYPES))), range(len(SHAPES)), _PLAIN), rare=True,
+             calm=(_READ_DTYPES, range(len(SHAPES)), (*[0] * 8, *_CONTIGUOUS))),
+        Kind("view", 9, ((0, 0, 0, 1, 2), (0, 0, *range(len(VIEWS)))), calm=((0, 0, 0, 1, 2), _WHOLE)),
         Kind("form", 6, (range(len(FORMS)),)),
         Kind("name", 5, ((0,) * 3 + tuple(range(ODD_NAMES)),)),
         Kind("value", 1, (range(len(VALUES)),), wild=True),
@@ -45,13 +51,13 @@ VOCABULARY = Vocabulary(
         Kind("save_model", 12, ((0, 0, 1),)),
         Kind("load", 10),
         Kind("load_file", 6, (range(2),)),
-        Kind("load_model", 12, ((0, 0, *range(len(MODELS))), range(2), range(2))),
+        Kind("load_model", 12, ((0, 0, *range(len(MODELS))), range(2), range(2)), calm=((0,), range(2), range(2))),
         Kind("again", 4),
         Kind("resave", 5),
         Kind("twice", 4, (range(3),)),
     ],
     max_steps=10,
-)
+)  # fmt: skip
 _TENSOR, _VIEW, _FORM, _NAME, _VALUE, _HOLDER, _ENTRY, _METADATA, *_ = range(len(VOCABULARY.kinds))
 _FIRST_CALL = VOCABULARY.number["save"]
 WRITES = ("save", "save_file", "save_model")
@@ -135,11 +141,15 @@ class Things:
 
     @cached_property
     def odd_state(self) -> str:
-        """Why no file can hold what the module has."""
+        """Why no file can hold what the module has: its tensors, some under the name of another that has their memory."""
         names = ["name/__metadata__" if key == "__metadata__" else "" for key in self.last_in_module]
         # What no text can be is a name for a module all the same.
         names += ["name" for key in self.last_in_module if any("\ud800" <= char <= "\udfff" for char in key)]
-        return next(filter(None, [*names, *_odds(self.last_in_module, self.metadata)]), "")
+        row = self.state.values()
+        # Two numbers without a dimension are left out, like other ties, where a tensor that can be written has them.
+        tied = [made for made in row if made.odd == "pair" and any(not one.odd and one.holds(made) for one in row)]
+        items = {key: item for key, item in self.last_in_module.items() if item.made not in tied}
+        return next(filter(None, [*names, *_odds(items, self.metadata)]), "")
 
     @cached_property
     def sound(self) -> bool:
@@ -158,7 +168,9 @@ class Things:
 
     def sound_state(self, *, contiguous: bool) -> bool:
         """Whether ``save_model`` has no reason to refuse the module; ``contiguous`` is its argument."""
-        return not self.odd_state and whole(list(self.state.values()), contiguous=contiguous)
+        row = list(self.state.values())
+        # Of names that share a memory it may keep the one that cannot be written.
+        return not self.odd_state and not any(made.odd for made in row) and whole(row, contiguous=contiguous)
 
     def model(self, which: str) -> tuple[tuple[str, Item], ...]:
         """The names and items of a module to load onto, one of :data:`MODELS`."""

@@ -15,7 +15,7 @@ from harness.format.encode import pack
 from harness.format.judge import judge
 from harness.oracles import torch_roundtrip as oracle
 from harness.programs.arrays import WRITER_DTYPES
-from harness.programs.torch_made import LAYOUTS, VIEWS
+from harness.programs.torch_made import DTYPES, LAYOUTS, VIEWS
 from harness.programs.torch_writers import VOCABULARY
 from harness.programs.writers import NAMES
 from harness.targets.torch_writers import TorchWriters
@@ -149,6 +149,21 @@ def test_a_writer_of_what_no_file_can_hold_is_found():
     assert found(Honest, named) == [("torch.written", "accepted/name/__metadata__")]
     shared = VOCABULARY.encode([S("tensor", 0, 3), S("view", 0, V["most"]), S("save")])
     assert found(Honest, shared) == [("torch.written", "accepted/shared")]
+
+
+def test_a_module_whose_pair_without_a_dimension_is_written_is_found():
+    """Tied or not: a file that has it under its own name is none."""
+
+    def save_model(
+        self: Honest, model: Any, filename: str, metadata: Any = None, force_contiguous: bool = True
+    ) -> None:
+        Honest.save_file(self, without(model.state_dict(), "b"), filename, {"b": "a"})
+
+    pair = S("tensor", DTYPES.index("float4_e2m1fn_x2"), 1)
+    library = lying(save_model=save_model)
+    for steps, aspect in (([S("view", 0, V["flat"])], "tensor.sub-byte/partial"), ([], "accepted/pair")):
+        program = VOCABULARY.encode([pair, *steps, S("save_model")])
+        assert found(library, program) == [("torch.written", aspect)]
 
 
 def dropping(self: Honest, model: Any, filename: str, metadata: Any = None, force_contiguous: bool = True) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.mutate.schedule import OperatorStats
-from harness.programs import strategies
+from harness.programs import device, quantized, shards, strategies, torch_writers
 from harness.programs.mutate import EDITS, StepMutator
 from harness.programs.steps import STEP, Kind, Step, Vocabulary
 
@@ -65,6 +67,28 @@ def test_most_mutations_are_usual_and_some_are_not():
     made = mutants(StepMutator(WORDS), wild)
     share = sum(map(calm, made)) / len(made)
     assert 0.4 < share < 0.9
+
+
+def test_a_program_is_calmed_to_fewer_values_than_its_edits_draw():
+    words = Vocabulary([Kind("read", 1, (range(6), range(6)), calm=((2, 3), range(6)))], max_steps=4)
+    base = words.encode([words.step("read", 5, 5)] * 2)
+    steps = [step for made in mutants(StepMutator(words), base) for step in words.decode(made)]
+    # The second argument is as calm as any and stays; the first does not, and edits still draw all that are usual.
+    assert {step.a for step in steps} > set(range(6))
+    assert sum(step.a in (2, 3) for step in steps) / len(steps) > 0.45
+    assert sum(step.b == 5 for step in steps) / len(steps) > 0.45
+    plain = Vocabulary([Kind("read", 1, (range(6), range(6)))], max_steps=4)
+    drawn = [step for made in mutants(StepMutator(plain), base) for step in plain.decode(made)]
+    assert sum(step.a in (2, 3) for step in drawn) / len(drawn) < 0.3
+
+
+@pytest.mark.parametrize("language", [device, quantized, shards, torch_writers])
+def test_calm_values_are_usual_ones(language: Any):
+    assert any(kind.calm for kind in language.VOCABULARY.kinds)
+    for kind in language.VOCABULARY.kinds:
+        assert len(kind.calm) in (0, len(kind.usual))
+        for calm, usual in zip(kind.calm, kind.usual, strict=False):
+            assert set(calm) <= set(usual), kind.name
 
 
 @pytest.mark.parametrize(("name", "edit"), EDITS)

@@ -61,6 +61,17 @@ def test_tensors_that_share_bytes_are_odd_and_halves_may_be_refused():
     assert not things(S("tensor", 0, 3), S("view", 0, V["none"])).sound_state(contiguous=True)
 
 
+def test_a_pair_without_a_dimension_may_be_left_out_of_a_module_whose_other_tensor_has_it():
+    pair = S("tensor", DTYPES.index("float4_e2m1fn_x2"), 1)
+    for view in ("flat", "bytes"):
+        tied = things(pair, S("view", 0, V[view]))
+        assert (tied.odd, tied.odd_state) == ("pair", "")
+        # It may be kept as well, and cannot be written then.
+        assert not tied.sound_state(contiguous=True)
+    for view in ("same", "alias", "none"):
+        assert things(pair, S("view", 0, V[view])).odd_state == "pair"
+
+
 def test_a_layout_that_is_not_contiguous_is_a_reason_to_refuse_it():
     turned = things(S("tensor", 0, 3, L["flipped"]))
     assert not turned.sound

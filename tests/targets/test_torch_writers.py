@@ -13,6 +13,7 @@ from harness.observation import ACCEPT, RAISE, REJECT, Observation, Run, Trace
 from harness.programs import strategies
 from harness.programs.torch_made import DTYPES, FORMS, LAYOUTS, ODD_DTYPES, VIEWS
 from harness.programs.torch_writers import VOCABULARY, decode
+from harness.programs.writers import NAMES
 from harness.targets import base
 from harness.triage.judging import judge_observation
 from harness.triage.signature import signature
@@ -62,6 +63,18 @@ def test_tied_weights_are_saved_once_and_load_onto_tied_weights(run: Run):
         ("load_model", ACCEPT),
     ]
     assert signatures(run, *steps) == {ANSWER}
+
+
+def test_a_pair_without_a_dimension_is_left_out_where_another_name_is_kept(run: Run):
+    """Which of the two is kept is a matter of their names; a file can hold one of them alone."""
+    pair, flat = S("tensor", DTYPES.index("float4_e2m1fn_x2"), 1), S("view", 0, V["flat"])
+    first, second = S("name", NAMES.index("'a'")), S("name", NAMES.index("'b'"))
+    kept = [pair, second, flat, first, S("save_model")]
+    assert events(run(VOCABULARY.encode(kept))) == [("save_model", ACCEPT)]
+    assert signatures(run, *kept) == set()
+    lost = [pair, first, flat, second, S("save_model")]
+    assert run(VOCABULARY.encode(lost))[0] == REJECT
+    assert signatures(run, *lost) == set()
 
 
 def test_a_name_that_is_missing_or_not_expected_is_told_where_it_is_not_refused(run: Run):
