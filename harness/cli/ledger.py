@@ -10,6 +10,7 @@ import click
 
 from harness.ledger import joined, records, spend
 from harness.ledger.forecast import Forecast, of_curve
+from harness.ledger.model import money
 from harness.ledger.records import KINDS, Ledger
 
 
@@ -109,7 +110,7 @@ def _print(result: dict[str, Any]) -> None:
             if last is not None:
                 one = last["count"] == 1
                 which = f"the last {kind[:-1]} cost" if one else f"the last {last['count']} {kind} cost"
-                cost = f", {_in_money(last['price_each'])}" if last["price_each"] is not None else ""
+                cost = f", {money(last['price_each'])} in money" if last["price_each"] is not None else ""
                 came = "it came" if one else "the last one came"
                 click.echo(
                     f"  {which} {last['cpu_seconds_each']:g} CPU-seconds{'' if one else ' each'}{cost}; "
@@ -123,16 +124,10 @@ def _print(result: dict[str, Any]) -> None:
 
 
 def _spent(row: dict[str, Any]) -> str:
-    money = f", {_in_money(row['price'])}" if row["price"] is not None else ""
+    cost = f", {money(row['price'])} in money" if row["price"] is not None else ""
     seconds = row["cpu_seconds"]
     spent = f"{seconds / 3600:.2f} CPU-hours" if seconds >= 360 else f"{seconds:.1f} CPU-seconds"
-    return f"{row['executions']} executions, {spent}{money}"
-
-
-def _in_money(price: float) -> str:
-    if 0 < price < 0.0001:
-        return "less than 0.0001 in money"
-    return f"{price:.4f}".rstrip("0").rstrip(".") + " in money"
+    return f"{row['executions']} executions, {spent}{cost}"
 
 
 def _gain(bought: dict[str, int]) -> str:

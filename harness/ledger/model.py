@@ -168,3 +168,10 @@ def _interval(draws: NDArray[numpy.float64], *, whole: bool = False) -> Interval
     if whole:
         return Interval(float(numpy.floor(low)), middle, float(numpy.ceil(high)))
     return Interval(low, middle, high)
+
+
+def money(price: float) -> str:
+    """An amount of the currency that the price of an hour was given in, without exponents."""
+    if 0 < price < 0.0001:
+        return "less than 0.0001"
+    return f"{price:.4f}".rstrip("0").rstrip(".")

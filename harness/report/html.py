@@ -24,7 +24,7 @@ from markupsafe import Markup
 from harness import paths
 from harness.errors import HarnessError
 from harness.ledger.forecast import TIMES
-from harness.ledger.model import Interval
+from harness.ledger.model import Interval, money
 from harness.ledger.records import Record
 from harness.parsers import registry
 from harness.report import figures, outlook, rows, sessions, words
@@ -143,7 +143,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {
         name: getattr(words, name) for name in ("count", "duration", "size", "cut", "short", "number")
-    }
+    } | {"money": money}
     environment.globals |= {
         "bar": figures.bar,
         "stack": figures.stack,

@@ -108,7 +108,7 @@ def _sentences(forecasts: dict[str, Forecast]) -> tuple[str, str]:
     low, high = math.floor(more.low), math.ceil(more.high)
     found = f"{low:,} to {high:,}" if high else "no"
     still = sum(one.returns == "do not diminish yet" for one, _ in parts)
-    sentence = f"{budget}, shared alike, would bring {found} more findings ({100 * LEVEL:.0f} % interval)"
+    sentence = f"{budget}, shared alike, would bring {found} more findings ({100 * LEVEL:.0f}\u00a0% interval)"
     sentence += f"; returns do not diminish yet on {still} of {len(parts)} targets." if still else "."
     chance = sum(one.attacker(executions) for one, executions in parts)
     whoever = f"Whoever fuzzes these targets as this harness does, for another {words.short(done)} executions,"
