@@ -124,12 +124,16 @@ def _read_seed(path: Path, max_size: int) -> tuple[str, bytes]:
     return "", data
 
 
-def add(folder: Path, data: bytes) -> Path:
-    """Store ``data`` under its SHA-1 and return the path; makes the folder, keeps a file that is already there."""
+def add(folder: Path, data: bytes, *, durable: bool = True) -> Path:
+    """Store ``data`` under its SHA-1 and return the path; makes the folder, keeps a file that is already there.
+
+    Without ``durable`` a power cut may spoil it: then it is passed over, as its name says what it must hold, and written
+    again by the next one who has it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / sha1(data)
-    if not path.is_file():
-        write_atomic(path, data)
+    if not path.is_file() or path.stat().st_size != len(data):
+        write_atomic(path, data, durable=durable)
     return path
 
 

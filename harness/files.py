@@ -10,9 +10,10 @@ from pathlib import Path
 from harness.errors import HarnessError
 
 
-def write_atomic(path: Path, data: bytes | str) -> None:
+def write_atomic(path: Path, data: bytes | str, *, durable: bool = True) -> None:
     """Write ``data`` to ``path`` through a temporary file in the same folder and a rename.
 
+    Without ``durable`` a power cut, not a kill, may leave an empty file of that name: for what is checked when it is read.
     Raises OSError (the disk is full, the folder is missing); ``path`` then holds what it held before.
     """
     raw = data.encode() if isinstance(data, str) else data
@@ -20,8 +21,9 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     try:
         with os.fdopen(fd, "wb") as handle:
             handle.write(raw)
-            handle.flush()
-            os.fsync(handle.fileno())
+            if durable:
+                handle.flush()
+                os.fsync(handle.fileno())
         # mkstemp makes files private (0600); what we keep is to be read by others, as open() would leave it.
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)

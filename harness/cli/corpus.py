@@ -87,7 +87,7 @@ def command() -> None:
     \b
     Example:  harness corpus stats
               harness corpus import my-models/
-              harness corpus merge build/campaigns/default
+              harness corpus merge build/campaigns/main
               harness corpus minimize
     """  # noqa: D301 - click's mark for "leave this paragraph as it is" is a backspace
 
@@ -203,7 +203,7 @@ def merge(
     """Take in what campaigns (or other corpora) reached and the corpus did not.
 
     \b
-    Example:  harness corpus merge build/campaigns/default
+    Example:  harness corpus merge build/campaigns/main
               harness corpus merge night-1/ night-2/ --corpus cache/ --max-bytes 5M
               harness corpus merge cache/ --by code
     """  # noqa: D301

@@ -51,7 +51,7 @@ def command(
 
     \b
     Example:  harness coverage
-              harness coverage --campaign build/campaigns/default --lcov lcov.info
+              harness coverage --campaign build/campaigns/main --lcov lcov.info
     """  # noqa: D301 - click's mark for "leave this paragraph as it is" is a backspace
     console = Console(stderr=as_json, highlight=False)
     if (baseline or write_baseline) and campaign is not None:

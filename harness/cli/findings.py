@@ -75,6 +75,11 @@ def _as_json(stored: Stored, name: str | None, other: str | None, states: dict[s
     }
 
 
+def seen(count: int) -> str:
+    """How often a finding was met, for people."""
+    return "seen once" if count == 1 else f"seen {count} times"
+
+
 def replays(entry: Mapping[str, Any]) -> str:
     """How often a finding showed when it ran again in fresh processes, for people."""
     done = entry.get("replays", {"runs": 0, "held": 0})
@@ -88,9 +93,10 @@ def _print(folder: Path, rows: list[tuple[Stored, str | None]], other: str | Non
     click.echo(f"{len(rows)} findings in {folder}, {len(new)} of them new")
     for stored, name in rows:
         state = "new  " if name is None else "known"
-        times = "once" if stored.count == 1 else f"{stored.count} times"
         again = f", {replays(stored.about)}" if name is None else ""
-        click.echo(f"  {state} {stored.id}  ({stored.target}, {stored.kind}, {stored.size} bytes, seen {times}{again})")
+        click.echo(
+            f"  {state} {stored.id}  ({stored.target}, {stored.kind}, {stored.size} bytes, {seen(stored.count)}{again})"
+        )
         click.echo(f"        {stored.summary[:300]}")
         if stored.id in states:
             click.echo(f"        {_WORDS[states[stored.id]].format(other)}")

@@ -12,13 +12,14 @@ import click
 from rich.console import Console
 
 from harness import paths
-from harness.cli.findings import replays
+from harness.cli.findings import replays, seen
 from harness.engine.campaign import Campaign, CampaignSettings, Outcome
 from harness.engine.view import View
 from harness.errors import HarnessError
 from harness.ledger import records
 from harness.parsers import registry
 from harness.targets import base as targets
+from harness.triage import store
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -106,7 +107,9 @@ def command(
     for name, error in outcome.left_out.items():
         if name in names:
             raise error
-    return 1 if outcome.new or (strict and outcome.known) else 0
+    found = outcome.session["findings"]
+    still_open = strict and any(store.is_open(found[name]["signature"]) for name in outcome.known)
+    return 1 if outcome.new or still_open else 0
 
 
 def _keep(campaign: Path, ledger: Path | None) -> None:
@@ -165,7 +168,7 @@ def _report(outcome: Outcome, settings: CampaignSettings) -> None:
     for name in outcome.new:
         entry = session["findings"][name]
         click.echo(
-            f"  {name}  ({entry.get('target', '')}, seen {entry['count']} times, {entry['size']} bytes, {replays(entry)})"
+            f"  {name}  ({entry.get('target', '')}, {seen(entry['count'])}, {entry['size']} bytes, {replays(entry)})"
         )
     if outcome.new:
         click.echo(f"repeat one:    harness repro {outcome.new[0]}")

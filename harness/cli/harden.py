@@ -18,8 +18,12 @@ from harness.cli import fuzz
 from harness.cli.fuzz import Duration
 from harness.errors import HarnessError
 from harness.ledger import joined, records
+from harness.ledger.forecast import KindForecast, together
 from harness.ledger.model import Interval
 from harness.ledger.records import Record
+
+#: By target, what is known of its edges and how many executions more are asked about; None where its curve tells too little.
+Outlook = dict[str, tuple[KindForecast, float] | None]
 
 #: A slice shorter than this, in seconds, is all start-up.
 _LEAST = 1.0
@@ -74,7 +78,7 @@ def command(
     own: list[Record] = []
     status = 0
     reason = ""
-    outlook: dict[str, Interval | None] = {}
+    outlook: Outlook = {}
     # What a campaign says on its way is no part of the JSON.
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         while not reason:
@@ -123,39 +127,43 @@ def _interrupted(campaign: Path) -> bool:
     return bool(json.loads((campaign / "campaign.json").read_text())["sessions"][-1].get("interrupted"))
 
 
-def _outlook(own: Sequence[Record], processes: int) -> dict[str, Interval | None]:
-    """New edges by target in an hour of the clock that is shared by all; None where the curve tells too little."""
+def _outlook(own: Sequence[Record], processes: int) -> Outlook:
+    """For an hour of the clock, shared by the targets as the time was."""
     driven = sorted(own[-1].targets)
-    # No target runs in more processes than there are.
-    share = min(processes / len(driven), processes) if driven else 0.0
-    found: dict[str, Interval | None] = {}
+    spent = {name: sum(one.targets[name].cpu_seconds for one in own if name in one.targets) for name in driven}
+    whole = sum(spent.values())
+    found: Outlook = {}
     for name in driven:
         forecast = joined.forecast(own, name)
-        found[name] = forecast.hours(share) if forecast is not None and "edges" in forecast.kinds else None
+        known = forecast is not None and "edges" in forecast.kinds and whole > 0
+        hour = 3600 * processes * spent[name] / whole if known else 0.0
+        found[name] = (forecast.kinds["edges"], forecast.rate * hour) if forecast is not None and known else None
     return found
 
 
-def _total(outlook: dict[str, Interval | None]) -> Interval | None:
-    """The sum, its ends too, which is wider than it need be; None while a target is unknown."""
+def _total(outlook: Outlook) -> Interval | None:
+    """New edges of all targets together; None while one is unknown."""
     known = [one for one in outlook.values() if one is not None]
-    if not known or len(known) < len(outlook):
-        return None
-    return Interval(sum(one.low for one in known), sum(one.estimate for one in known), sum(one.high for one in known))
+    return together(known) if known and len(known) == len(outlook) else None
 
 
-def _words(outlook: dict[str, Interval | None], own: Sequence[Record]) -> str:
+def _one(outlook: Outlook, name: str) -> Interval | None:
+    """New edges of one target; None where its curve tells too little."""
+    known = outlook[name]
+    return known[0].more(known[1]) if known is not None else None
+
+
+def _words(outlook: Outlook, own: Sequence[Record]) -> str:
     spent = f"harden: {len(own)} slices, {sum(one.cpu_seconds for one in own):.0f} CPU-seconds"
     total = _total(outlook)
     if total is None:
         unknown = ", ".join(name for name, one in outlook.items() if one is None)
         return f"{spent}; too little is known yet of {unknown} for a forecast"
-    most = max(outlook, key=lambda name: one.estimate if (one := outlook[name]) else 0.0)
+    most = max(outlook, key=lambda name: one.estimate if (one := _one(outlook, name)) else 0.0)
     return f"{spent}; one more hour: {total.estimate:.1f} new edges ({total.low:.0f} to {total.high:.0f}, 90 %), most by {most}"
 
 
-def _as_json(
-    reason: str, threshold: float, own: Sequence[Record], outlook: dict[str, Interval | None], campaign: Path
-) -> dict[str, Any]:
+def _as_json(reason: str, threshold: float, own: Sequence[Record], outlook: Outlook, campaign: Path) -> dict[str, Any]:
     total = _total(outlook)
     return {
         "stopped": reason,
@@ -163,7 +171,7 @@ def _as_json(
         "slices": len(own),
         "cpu_seconds": round(sum(one.cpu_seconds for one in own), 1),
         "edges_in_one_more_hour": total.as_json() if total is not None else None,
-        "targets": {name: one.as_json() if one is not None else None for name, one in outlook.items()},
+        "targets": {name: one.as_json() if (one := _one(outlook, name)) else None for name in outlook},
         "new": sorted({name for one in own for figures in one.targets.values() for name in figures.new}),
         "campaign": str(campaign),
     }

@@ -67,9 +67,10 @@ def collect(ledger: Ledger, names: tuple[str, ...], price: float | None, hours: 
             "last": {kind: _marginal(curve, kind, price) for kind in ("edges", "signatures")},
             "forecast": _forecast(seen, hours),
         }
+    counted = [record for record in ledger.records if record.targets.keys() & targets.keys()]
     total = {
-        "sessions": len(ledger.records),
-        "seconds": round(sum(record.seconds for record in ledger.records), 1),
+        "sessions": len(counted),
+        "seconds": round(sum(record.seconds for record in counted), 1),
         **{key: sum(row[key] for row in targets.values()) for key in ("executions", "cpu_seconds")},
         "price": _money(sum(row["cpu_seconds"] for row in targets.values()), price),
         "bought": {kind: sum(row["bought"][kind] for row in targets.values()) for kind in KINDS},
@@ -100,16 +101,19 @@ def _forecast(seen: Forecast | None, hours: float) -> dict[str, Any] | None:
 
 def _print(result: dict[str, Any]) -> None:
     total = result["total"]
-    click.echo(f"{total['sessions']} sessions, {_spent(total)}; new to the ledger: {_gain(total['bought'])}")
+    sessions = f"{total['sessions']} session{'s' * (total['sessions'] != 1)}"
+    click.echo(f"{sessions}, {_spent(total)}; new to the ledger: {_gain(total['bought'])}")
     for name, row in result["targets"].items():
         click.echo(f"\n{name}: {_spent(row)}; new: {_gain(row['bought'])}")
         for kind, last in row["last"].items():
             if last is not None:
-                one = kind[:-1] if last["count"] == 1 else kind
-                cost = f", {last['price_each']} in money" if last["price_each"] is not None else ""
+                one = last["count"] == 1
+                which = f"the last {kind[:-1]} cost" if one else f"the last {last['count']} {kind} cost"
+                cost = f", {_in_money(last['price_each'])}" if last["price_each"] is not None else ""
+                came = "it came" if one else "the last one came"
                 click.echo(
-                    f"  the last {last['count']} {one} cost {last['cpu_seconds_each']:g} CPU-seconds each{cost}; "
-                    f"the last one came {last['since']:g} CPU-seconds before the end"
+                    f"  {which} {last['cpu_seconds_each']:g} CPU-seconds{'' if one else ' each'}{cost}; "
+                    f"{came} {last['since']:g} CPU-seconds before the end"
                 )
         for line in row["forecast"]["words"] if row["forecast"] else ["too short to forecast"]:
             click.echo(f"  {line}")
@@ -119,9 +123,18 @@ def _print(result: dict[str, Any]) -> None:
 
 
 def _spent(row: dict[str, Any]) -> str:
-    money = f", {row['price']} in money" if row["price"] is not None else ""
-    return f"{row['executions']} executions, {row['cpu_seconds'] / 3600:.2f} CPU-hours{money}"
+    money = f", {_in_money(row['price'])}" if row["price"] is not None else ""
+    seconds = row["cpu_seconds"]
+    spent = f"{seconds / 3600:.2f} CPU-hours" if seconds >= 360 else f"{seconds:.1f} CPU-seconds"
+    return f"{row['executions']} executions, {spent}{money}"
+
+
+def _in_money(price: float) -> str:
+    if 0 < price < 0.0001:
+        return "less than 0.0001 in money"
+    return f"{price:.4f}".rstrip("0").rstrip(".") + " in money"
 
 
 def _gain(bought: dict[str, int]) -> str:
-    return f"{bought['edges']} edges, {bought['features']} features, {bought['semantic']} semantic features, {bought['signatures']} signatures"
+    names = {"edges": "edge", "features": "feature", "semantic": "semantic feature", "signatures": "signature"}
+    return ", ".join(f"{bought[kind]} {name}{'s' * (bought[kind] != 1)}" for kind, name in names.items())

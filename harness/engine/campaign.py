@@ -6,7 +6,6 @@ is rewritten (atomically) every second, so that a campaign that is killed still 
 
 from __future__ import annotations
 
-import resource
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from harness.engine import deaths, folder, memory
+from harness.engine import deaths, folder, memory, usage
 from harness.engine.guarded import Isolated
 from harness.engine.plans import Listed, Plan, Shared
 from harness.engine.progress import Progress
@@ -123,7 +122,7 @@ class Campaign:
     def _describe(self, parser: Parser, **found: Any) -> None:
         """What does not change while the session runs."""
         settings = self.settings
-        self._cpu = _cpu_seconds()
+        self._cpu = usage.cpu_seconds(children=False)
         self._ledger.session |= {
             "id": secrets.token_hex(4),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -167,7 +166,7 @@ class Campaign:
             self.progress.summary(),
             interrupted=self._stop.asked,
             ended=self._ended,
-            supervisor_cpu_seconds=round(_cpu_seconds() - self._cpu, 3),
+            supervisor_cpu_seconds=round(usage.cpu_seconds(children=False) - self._cpu, 3),
             replaced=dict(supervisor.replaced),
             left_out={name: str(error) for name, error in supervisor.left_out.items()},
         )
@@ -191,10 +190,5 @@ def run_unit(unit: Unit, place: Path) -> Result:
         plan, stop = Listed([unit]), Stop()
         with stop.signals(), Isolated(place, sample=not unit.runs) as isolated:
             Supervisor(place, plan, 1, progress, isolated, stop).run()
-    return plan.results[0]
-
-
-def _cpu_seconds() -> float:
-    """Of this process alone."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
+    # It may have been asked to end before it began.
+    return plan.results[0] if plan.results else Result(unit.target)

@@ -54,7 +54,7 @@ class Curve:
 
 
 def forget(sessions: Iterable[dict[str, Any]]) -> None:
-    """Drop the curves of sessions that have ended, but for their two ends: a campaign's file is written every other second.
+    """Drop the curves of sessions that have ended, but for their two ends: a campaign's file is written every second.
 
     The whole curves are kept by :mod:`harness.ledger`.
     """

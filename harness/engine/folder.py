@@ -49,12 +49,23 @@ def locked(folder: Path) -> Iterator[None]:
 def prepare(folder: Path, *, fresh: bool = False) -> int:
     """Make the folder's parts and take over what killed campaigns left; how many inputs that were.
 
-    With ``fresh``, what is there moves to ``old-N`` inside the folder first.
+    With ``fresh``, all of that moves to ``old-N`` inside the folder.
     """
-    if fresh:
-        _set_aside(folder)
+    taken = _taken_over(folder)
+    if not fresh:
+        return taken
+    _set_aside(folder)
+    _parts(folder)
+    return 0
+
+
+def _parts(folder: Path) -> None:
     for name in _PARTS:
         (folder / name).mkdir(parents=True, exist_ok=True)
+
+
+def _taken_over(folder: Path) -> int:
+    _parts(folder)
     for path in (*folder.glob(".tmp-*"), *folder.glob("corpus/*/.tmp-*"), *folder.glob("findings/*/.tmp-*")):
         with contextlib.suppress(FileNotFoundError):
             if time.time() - path.stat().st_mtime > _LEFT_S:
@@ -116,7 +127,7 @@ class Ledger:
         self.path = folder / LEDGER
         try:
             self._ledger = json.loads(self.path.read_text())
-            self._ledger["sessions"].extend([])
+            forget(self._ledger["sessions"])
         except FileNotFoundError:
             self._ledger = {"format": FORMAT, "sessions": []}
         except (ValueError, KeyError, AttributeError, TypeError) as error:
@@ -124,7 +135,6 @@ class Ledger:
                 f"{self.path} is no ledger: {error}",
                 hint="move it away, or start with --fresh (which keeps the old one aside)",
             ) from error
-        forget(self._ledger["sessions"])
         self.session: dict[str, Any] = {}
         # Written every second: what does not change is put into words once.
         self._earlier = [json.dumps(session) for session in self._ledger["sessions"]]

@@ -134,6 +134,10 @@ class Isolated:
         self._keep(stored, runs, held)
 
     def _keep(self, stored: store.Stored, runs: int, held: int) -> None:
+        """Note it, unless an earlier campaign knows more."""
+        earlier = stored.about.get("replays", {})
+        if earlier.get("runs", 0) > runs:
+            runs, held = earlier["runs"], earlier["held"]
         fields = {"replays": {"runs": runs, "held": held}, "flaky": held < runs}
         store.update(stored, **fields)
         self._replayed.append((stored.id, fields))

@@ -86,7 +86,7 @@ class Mirror:
                 if corpus_store.sha1(data) != name:
                     continue  # half written: the next call takes it
                 try:
-                    corpus_store.add(self._corpus, data)
+                    corpus_store.add(self._corpus, data, durable=False)
                 except OSError as error:
                     raise HarnessError(
                         f"cannot write the corpus {self._corpus}: {error.strerror}", hint=TAKEN_OVER

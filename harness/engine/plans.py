@@ -56,7 +56,6 @@ class Shared:
         self._number = 0
         self._deadline = time.monotonic() + seconds
         self._edges: Counter[str] = Counter()
-        self._semantic: Counter[str] = Counter()
 
     def next(self) -> Unit | None:
         """The next slice."""
@@ -72,15 +71,8 @@ class Shared:
         name = unit.target
         # What the seeds show at the first start is no yield; what was kept shows again at each later one.
         edges = max(self._edges[name], result.edges[0])
-        semantic = self._semantic[name] or result.semantic
-        brought = Yield(
-            members=len(result.corpus),
-            edges=max(result.edges[1] - edges, 0),
-            semantic=max(result.semantic - semantic, 0),
-            signatures=len(result.new),
-        )
+        brought = Yield(members=len(result.corpus), edges=max(result.edges[1] - edges, 0), signatures=len(result.new))
         self._edges[name] = max(self._edges[name], result.edges[1])
-        self._semantic[name] = max(self._semantic[name], result.semantic)
         self._shares.finished(name, unit.seconds, result.seconds, result.start_seconds, brought)
 
     def drop(self, target: str) -> None:

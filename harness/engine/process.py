@@ -110,14 +110,6 @@ class WorkerProcess:
             self._process.kill()
         self._process.wait()
 
-    def wait(self, seconds: float) -> bool:
-        """Whether it ended within ``seconds``."""
-        try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
-
     def failure(self, code: int) -> dict[str, Any] | None:
         """What the worker itself said was wrong (set-up, start-up check, a full disk) when it ended with ``code``."""
         try:

@@ -130,8 +130,11 @@ class Progress:
         self._discovery.ended(worker)
 
     def died(self, found: dict[str, Any]) -> None:
-        """A worker's death was recorded as a finding."""
-        self._merge_finding(found["id"], found)
+        """A worker's death was recorded as a finding; its ``count`` is this one."""
+        merged = self._done_findings.setdefault(found["id"], found | {"count": 0})
+        merged["count"] += found["count"]
+        merged["size"] = min(merged["size"], found["size"])
+        self._merge_finding(found["id"], merged)
 
     def found_apart(self, found: dict[str, Any]) -> None:
         """A finding of an input that ran in a process of its own; workers may have counted it already."""
@@ -145,7 +148,10 @@ class Progress:
     def update(self, active: list[WorkerProcess]) -> None:
         """Sum up ended and running workers."""
         self.active = list(active)
-        figures = {name: copy.deepcopy(self._done[name]) for name in self.names}
+        figures = {name: self._done[name] for name in self.names}
+        # Copying is what costs: only what a running worker adds to is copied.
+        for name in {worker.settings.target for worker in active}:
+            figures[name] = copy.deepcopy(self._done[name])
         findings = {name: dict(entry) for name, entry in self._done_findings.items()}
         for worker in active:
             figures[worker.settings.target].add(worker)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,27 +100,23 @@ class Counts:
         """For the ledger: by kind of species, the frequency counts; kinds of which nothing was seen are left out."""
         kinds = {"edges": self.edges, "semantic": numpy.array([*self.features.values()], numpy.uint32)}
         return {
-            kind: frequencies(counts.tolist(), sampled=self.sampled, every=self.every)
+            kind: frequencies(counts, sampled=self.sampled, every=self.every)
             for kind, counts in kinds.items()
             if counts.any()
         }
 
 
-def frequencies(counts: Iterable[int], *, sampled: int, every: int) -> dict[str, Any]:
+def frequencies(counts: Sequence[int] | NDArray[numpy.uint32], *, sampled: int, every: int) -> dict[str, Any]:
     """The frequency counts of incidences ``counts``: how many species were seen, seen once, twice, ... up to ``CLASSES`` times."""
-    classes = [0] * (CLASSES + 1)
-    seen = 0
-    for count in counts:
-        seen += count > 0
-        if 0 < count <= CLASSES:
-            classes[count] += 1
+    incidences = numpy.asarray(counts, numpy.int64)
+    classes = numpy.bincount(numpy.minimum(incidences, CLASSES + 1), minlength=CLASSES + 2).tolist()
     return {
         "sampled": sampled,
         "every": every,
-        "seen": seen,
+        "seen": len(incidences) - classes[0],
         "singletons": classes[1],
         "doubletons": classes[2],
-        "frequencies": classes[1:],
+        "frequencies": classes[1 : CLASSES + 1],
     }
 
 

@@ -25,7 +25,8 @@ from harness.targets import base as targets
 from harness.targets.base import Target
 
 _POLL = 0.1
-_SHOW_EVERY = 0.25
+# Workers say how they are twice a second.
+_SHOW_EVERY = 0.5
 _SYNC_EVERY = 1.0
 # Of a worker that was asked to finish.
 _FINISH_S = 15.0
@@ -304,6 +305,8 @@ class Supervisor:
     def _why(self, job: _Job, code: int) -> None:
         """It ended otherwise than by its own decision."""
         worker, target = job.worker, job.unit.target
+        if self._stop.asked and code == -signal.SIGTERM:
+            return  # it was asked to finish before it could listen
         failure = worker.failure(code)
         if failure is not None:
             kind = EngineError if failure.get("status", 3) == 3 else HarnessError

@@ -94,7 +94,8 @@ class Picture:
                     f"{count(done)} executions",
                     f"{count(rate)}/s",
                     f"{deep} deep" if judged else "",
-                    f"{count(sum(t.edges for t in targets))} edges",
+                    # Of the same parser: most edges of one target are another one's too.
+                    f"{count(sum(t.edges for t in targets))} edges" + " summed" * (len(targets) > 1),
                     f"{count(sum(t.semantic for t in targets))} semantic",
                     f"{count(sum(t.corpus for t in targets))} kept",
                     f"{count(sum(t.sums['cpu_seconds'] for t in targets))} CPU-s",

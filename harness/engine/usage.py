@@ -28,9 +28,10 @@ def started(pid: int) -> int:
     return 0 if fields[0] in "ZX" else int(fields[19])
 
 
-def cpu_seconds() -> float:
-    """CPU time of this process and of its children that have ended."""
-    spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+def cpu_seconds(*, children: bool = True) -> float:
+    """CPU time of this process and, unless told not to, of its children that have ended."""
+    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN) if children else (resource.RUSAGE_SELF,)
+    spent = [resource.getrusage(who) for who in whose]
     return round(sum(one.ru_utime + one.ru_stime for one in spent), 3)
 
 

@@ -32,10 +32,12 @@ def line(progress: Progress) -> str:
     left = f"{duration(progress.seconds - progress.elapsed)} left" if not progress.runs else ""
     parts = [", ".join(filter(None, (duration(progress.elapsed), left)))]
     parts.append(f"{count(progress.executions())} executions")
-    targets = progress.targets.values()
+    targets = [target for target in progress.targets.values() if target.sums["executions"]]
+    # Most of one target's edges are another one's too: they are edges of the same parser.
+    sums = f" (sums over {len(targets)} targets)" if len(targets) > 1 else ""
     parts.append(
         f"{count(sum(t.edges for t in targets))} edges, {count(sum(t.semantic for t in targets))} semantic features, "
-        f"{count(sum(t.corpus for t in targets))} kept"
+        f"{count(sum(t.corpus for t in targets))} kept{sums}"
     )
     parts.append(f"findings: {len(progress.new())} new, {len(progress.known())} known")
     running = dict.fromkeys(worker.settings.target for worker in progress.active)

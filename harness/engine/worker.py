@@ -48,6 +48,8 @@ _STATUS_EVERY = 0.5
 # A smaller input of a known signature is worth a write to disk only now and then.
 _SMALLER_EVERY = 5.0
 _GUARDED_SAMPLE = 1024
+# What a slice may take beyond its time to get past its seeds.
+_GRACE_S = 15.0
 _ENGINE_FAILED = 3
 
 
@@ -239,7 +241,11 @@ class Worker:
     def _tick(self) -> None:
         now = time.monotonic()
         runs, seconds = self.settings.runs, self.settings.seconds
-        done = (seconds and now - self.started >= seconds) or (runs and self.session.tally.executions >= runs)
+        over = now - self.started - seconds
+        # A slice that ends before the seeds have run was for nothing: it gets a little longer.
+        done = (seconds and over >= 0 and (self._checked or over >= min(2 * seconds, _GRACE_S))) or (
+            runs and self.session.tally.executions >= runs
+        )
         if done or self._stop:
             self.finish()
         if now - self._status_at >= _STATUS_EVERY:
@@ -295,6 +301,7 @@ class Worker:
             "fuzzing_seconds": round(self._status_at - self._fuzzing_from, 3),
             "executions_ns": round(1e9 * cpu / max(self.session.tally.executions, 1)),
             # Loading, opening and the seeds: 0 before the first mutation.
+            "mutating": self._checked,
             "ready_seconds": self._ready_seconds,
             "since_exec": round(time.time() - process_start(), 3),
             "rss_mb": self._resident[-1][1],

@@ -73,8 +73,8 @@ class TargetRecord:
     new: tuple[str, ...] = ()
 
     def started_with(self, kind: str) -> int:
-        """What the seeds knew; 0 where no curve was kept, as then nobody can tell."""
-        return int(getattr(self.curve[0], kind)) if self.curve else 0
+        """What the seeds knew; all of it where no curve was kept, as then the seeds may have been all that ran."""
+        return int(getattr(self.curve[0], kind)) if self.curve else self.levels[kind]
 
 
 @dataclass(frozen=True, slots=True)

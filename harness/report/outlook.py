@@ -6,10 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy
-from numpy.typing import NDArray
-
-from harness.ledger.forecast import TIMES, Forecast, KindForecast, forecast
+from harness.ledger.forecast import TIMES, Forecast, KindForecast, forecast, together
 from harness.ledger.model import LEVEL, Interval
 from harness.ledger.records import Record
 from harness.report import words
@@ -17,7 +14,6 @@ from harness.report.figures import Ahead
 
 #: What is told in a table each, with its name in the page.
 TOLD = {"signatures": "findings", "edges": "edges"}
-_DRAWN_BY = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +53,7 @@ class Outlook:
         spent = sum(made.cpu_seconds for made in self.forecasts.values())
         chosen = [(made.kinds[kind], made.executions) for made in self.forecasts.values() if kind in made.kinds]
         return [
-            Ahead((times - 1) * spent, *_ends(_sum((one, (times - 1) * done) for one, done in chosen)))
+            Ahead((times - 1) * spent, *_ends(together((one, (times - 1) * done) for one, done in chosen)))
             for times in (_STEPS if chosen and spent else ())
         ]
 
@@ -105,7 +101,7 @@ def _sentences(forecasts: dict[str, Forecast]) -> tuple[str, str]:
         for made in forecasts.values()
         if "signatures" in made.kinds and spent
     ]
-    more, done = _sum(parts), sum(executions for _, executions in parts)
+    more, done = together(parts), sum(executions for _, executions in parts)
     budget = (
         "Another hour of CPU time" if further == words.HOUR else f"As much time again ({words.duration(spent)} of CPU)"
     )
@@ -119,16 +115,6 @@ def _sentences(forecasts: dict[str, Forecast]) -> tuple[str, str]:
     if chance >= 1:
         return sentence, f"{whoever} must be expected to find something new."
     return sentence, f"{whoever} finds something new with a probability of at most {chance:.2g} (95 % confidence)."
-
-
-def _sum(parts: Iterable[tuple[KindForecast, float]]) -> Interval:
-    """New ones of several targets together: their forecasts drawn independently of each other, and added."""
-    random = numpy.random.default_rng(_DRAWN_BY)
-    total: NDArray[numpy.float64] = numpy.zeros(1)
-    for one, executions in parts:
-        total = total + random.permutation(one.model.draws(executions))
-    low, middle, high = (float(value) for value in numpy.quantile(total, (0.5 - LEVEL / 2, 0.5, 0.5 + LEVEL / 2)))
-    return Interval(low, middle, high)
 
 
 def _ends(interval: Interval) -> tuple[float, float, float]:

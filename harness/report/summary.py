@@ -113,7 +113,7 @@ def _picture(campaign: Campaign, drives: dict[str, Drive]) -> str:
             ]
             for curve in curves
         ]
-        return _chart("Edges beyond what the seeds reach, all targets", "edges", seconds, steps)
+        return _chart("Edges beyond what the seeds reach, summed over targets", "edges", seconds, steps)
     if not campaign.findings or not seconds:
         return ""
     began = session.get("started", "")

@@ -74,10 +74,12 @@ def test_a_night(stage: Stage, sancov_parser: Parser) -> None:
     # As the artifacts of both come down, into one folder.
     build_folder = stage.home / "build"
     (build_folder / "shard").rename(build_folder / "shards")
+    # A third one ended before it fuzzed.
+    (build_folder / "shards/shard-3/corpus/slices").mkdir(parents=True)
     played = stage.play(nightly, "gather", {}, {}, ["Set up", "Build the parser"])
     assert (played.ran, played.failed) == (["Gather", "Fail on what is new"], "Fail on what is new"), played.said
     kept = build_folder / "nightly"
-    assert {path.name for path in (kept / "corpus").iterdir()} == {"deserialize", "numpy"}
+    assert {path.name for path in (kept / "corpus").iterdir()} == {"deserialize", "numpy", "slices"}
     assert len(list((kept / "ledger").glob("*.json"))) == 2
     assert json.loads((kept / "report/findings.sarif").read_text())["version"] == "2.1.0"
     assert any("LookupError" in text.read_text() for text in (kept / "report/issues").iterdir())

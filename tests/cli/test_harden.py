@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 
 from harness import paths
+from harness.cli.harden import _outlook as outlook
+from harness.ledger import joined, records
+from harness.ledger.forecast import together
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -22,6 +25,37 @@ def harden(*arguments: object) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
+
+
+def test_an_hour_is_shared_as_the_time_was(tmp_path: Path) -> None:
+    targets = {}
+    for name, cpu in (("a", 90.0), ("b", 10.0)):
+        curve = [
+            {"seconds": step, "cpu_seconds": cpu * step / 10, "executions": 1000 * step, "edges": 100 + 10 * step}
+            for step in range(1, 11)
+        ]
+        targets[name] = {"executions": 10_000, "cpu_seconds": cpu, "edges": 200, "curve": curve}
+    session = {"started": "2026-01-01T00:00:00+00:00", "parser": "0.8.0", "targets": ["a", "b"], "per_target": targets}
+    (record,) = records.entries(records.keep(session, tmp_path, tmp_path / "ledger").parent)
+    expected = {name: joined.forecast([record], name) for name in targets}
+    assert expected["a"] is not None
+    assert expected["b"] is not None
+    told = outlook([record], 2)
+    assert {name: known[0].more(known[1]) for name, known in told.items() if known} == {
+        "a": expected["a"].hours(1.8),
+        "b": expected["b"].hours(0.2),
+    }
+
+
+def test_many_targets_that_bring_little_bring_something_together(tmp_path: Path) -> None:
+    curve = [{"seconds": step, "cpu_seconds": step, "executions": 100 * step, "edges": 100 + (step > 5)} for step in range(1, 11)]  # fmt: skip
+    targets = {f"t{n}": {"executions": 1000, "cpu_seconds": 10.0, "edges": 101, "curve": curve} for n in range(20)}
+    session = {"started": "2026-01-01T00:00:00+00:00", "targets": list(targets), "per_target": targets}
+    (record,) = records.entries(records.keep(session, tmp_path, tmp_path / "ledger").parent)
+    parts = [(one, executions / 30) for one, executions in filter(None, outlook([record], 1).values())]
+    assert len(parts) == 20
+    assert all(one.more(executions).estimate == 0 for one, executions in parts)
+    assert together(parts).estimate >= 1
 
 
 def test_it_stops_when_the_next_hour_is_expected_to_buy_too_little(project: Path) -> None:

@@ -60,3 +60,8 @@ def test_what_is_not_reached_in_time_is_said_to_be_not_replayed(
     monkeypatch.setattr(guarded, "FINISH_S", (0.0, 0.0))
     name = store.add(tmp_path, "deserialize", SHOWS, TWICE_IN_METADATA, parser=sancov_parser.name, seed=1)
     assert confirm(tmp_path, name, hurry=True) == {name: {"replays": {"runs": 0, "held": 0}, "flaky": False}}
+    # What an earlier campaign saw of it stays.
+    seen = {"replays": {"runs": 3, "held": 2}, "flaky": True}
+    (stored,) = store.findings(tmp_path)
+    store.update(stored, **seen)
+    assert confirm(tmp_path, name, hurry=True) == {name: seen}

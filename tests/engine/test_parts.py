@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.engine import memory, recording
+from harness.engine import folder, memory, recording
 from harness.engine.checks import check_log
 from harness.engine.native import NativeCounters
 from harness.engine.progress import Progress, TargetProgress
@@ -137,9 +137,8 @@ def test_recorded_inputs_come_back_in_order_and_a_torn_end_is_left_out(tmp_path:
     assert recording.read(tmp_path / "inputs") == [b"", b"one"]
 
 
-def test_what_a_killed_campaign_left_in_memory_is_taken_over(tmp_path: Path) -> None:
-    campaign = tmp_path / "campaign"
-    campaign.mkdir()
+def left_behind(campaign: Path) -> Path:
+    """The folder in memory of a process that is no more, with one input in it."""
     script = (
         "import sys\nfrom pathlib import Path\nfrom harness import corpus_store\nfrom harness.engine import memory\n"
         "folder = memory.create(Path(sys.argv[1]), 'deserialize')\n"
@@ -152,10 +151,33 @@ def test_what_a_killed_campaign_left_in_memory_is_taken_over(tmp_path: Path) -> 
     while memory.abandoned(campaign) != [(left, "deserialize")]:
         assert time.monotonic() < deadline, "the process that owned the folder does not go away"
         time.sleep(0.05)
+    return left
+
+
+def test_what_a_killed_campaign_left_in_memory_is_taken_over(tmp_path: Path) -> None:
+    campaign = tmp_path / "campaign"
+    campaign.mkdir()
+    left = left_behind(campaign)
     assert list(memory.Mirror(left, campaign / "corpus" / "deserialize").sync().values()) == [b"kept"]
     assert [path.read_bytes() for path in (campaign / "corpus" / "deserialize").iterdir()] == [b"kept"]
     memory.remove(left)
     assert memory.abandoned(campaign) == []
+
+
+def test_a_fresh_campaign_has_nothing_of_one_that_was_killed(tmp_path: Path) -> None:
+    left = left_behind(tmp_path)
+    assert folder.prepare(tmp_path, fresh=True) == 0
+    assert not left.exists()
+    assert not list(tmp_path.glob("corpus/*"))
+    assert [path.read_bytes() for path in tmp_path.glob("old-1/corpus/deserialize/*")] == [b"kept"]
+
+
+def test_each_death_of_one_signature_counts() -> None:
+    progress = Progress(("deserialize",), 60.0, 0)
+    for size in (9, 5, 7):
+        progress.died({"id": "a", "known": "", "signature": "a", "count": 1, "size": size, "target": "deserialize"})
+    progress.update([])
+    assert (progress.findings["a"]["count"], progress.findings["a"]["size"]) == (3, 5)
 
 
 def test_a_running_campaigns_memory_is_left_alone(tmp_path: Path) -> None:

@@ -76,7 +76,9 @@ def test_a_running_worker_takes_up_what_another_one_kept(tmp_path: Path, sancov_
             assert time.monotonic() < deadline, worker.log_tail()
             time.sleep(0.05)
         worker.ask_to_stop()
-        assert worker.wait(30)
+        while worker.poll() is None:
+            assert time.monotonic() < deadline, worker.log_tail()
+            time.sleep(0.05)
         assert worker.poll() == 0
         worker.sync(ended=True)
         # What it was given is not handed back, and its mutations of that are.

@@ -190,8 +190,8 @@ def test_a_warning_is_shown():
 def test_the_line_for_logs():
     progress, _ = campaign(2)
     assert re.fullmatch(
-        r"38 s, 1 min 22 s left; [\d.]+k executions; \d+ edges, \d+ semantic features, \d+ kept; "
-        r"findings: 0 new, \d+ known; deserialize [\d.]+k?/s; safe_open [\d.]+k?/s",
+        r"38 s, 1 min 22 s left; [\d.]+k executions; \d+ edges, \d+ semantic features, \d+ kept "
+        r"\(sums over 2 targets\); findings: 0 new, \d+ known; deserialize [\d.]+k?/s; safe_open [\d.]+k?/s",
         line(progress),
     )
 

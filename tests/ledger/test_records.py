@@ -110,6 +110,13 @@ def test_what_was_bought_is_what_no_session_before_had(tmp_path: Path) -> None:
     assert spend.marginal(curve[:1], "edges") is None
 
 
+def test_a_session_that_got_no_further_than_its_seeds_bought_nothing(tmp_path: Path) -> None:
+    short = session()
+    short["per_target"]["t"]["curve"] = []
+    (row,) = spend.bought(records.read(campaign(tmp_path / "c", short)))
+    assert (row.new["edges"], row.new["signatures"]) == (0, 2)
+
+
 def test_a_month_of_nights_stays_small(tmp_path: Path) -> None:
     curve = Curve()
     for at in range(1, 4000):
