@@ -6,6 +6,7 @@ has opened its target says so by a file; one that has not after :func:`harness.t
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +16,8 @@ from harness.observation import ACCEPT, PANIC, RAISE, REJECT, Run, describe
 from harness.targets.base import Target
 
 OPENED = "opened"
+# New objects until Python's collector looks for cycles among them: 700 unless told.
+_YOUNG = 10_000
 
 
 def open_target(target: Target, module: ModuleType | None, atheris: Any) -> Run:
@@ -41,6 +44,16 @@ def open_target(target: Target, module: ModuleType | None, atheris: Any) -> Run:
 def opened(memory: Path) -> None:
     """Say that the target is open: written by its worker."""
     (memory / OPENED).touch()
+
+
+def collect_seldom() -> None:
+    """Let Python's collector pass over what is there, which stays till the end, and look at new objects less often.
+
+    What is executed makes few cycles: a tenth or more of the CPU time of ``writers`` went into looking for them (docs/measured.md).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG, 50, 100)
 
 
 def is_open(memory: Path) -> bool:

@@ -26,7 +26,7 @@ from harness.engine.checks import check_log, check_native
 from harness.engine.guarded import GUARDED
 from harness.engine.loading import load
 from harness.engine.native import NativeCounters
-from harness.engine.opening import open_target, opened
+from harness.engine.opening import collect_seldom, open_target, opened
 from harness.engine.own_mutator import OwnMutator
 from harness.engine.pulse import Moments, Pulse
 from harness.engine.semantics import SIZE, SemanticCounters
@@ -88,6 +88,7 @@ class Worker:
         run = open_target(target, module, atheris)
         self.apart.opened(run)
         native = check_native(parser, target, run) if target.uses_parser else 0
+        collect_seldom()
         opened(settings.memory)
         self.sampler = Sampler(NativeCounters(parser.module) if target.uses_parser else None, self.counters)
         self.session = Session(

@@ -45,6 +45,22 @@ def test_a_slot_that_was_never_filled_or_is_not_there_holds_nothing(tmp_path: Pa
     assert read_slot(tmp_path / "none") is None
 
 
+def test_the_collector_passes_over_what_was_there_and_still_ends_cycles() -> None:
+    script = (
+        "import gc, weakref\nfrom harness.engine.opening import collect_seldom\n"
+        "class Ring: pass\n"
+        "collect_seldom()\n"
+        "before, rings = len(gc.get_objects()), []\n"
+        "for _ in range(50_000):\n"
+        "    ring = Ring(); ring.ring = ring; rings.append(weakref.ref(ring))\n"
+        "print(gc.get_freeze_count(), before, sum(one() is not None for one in rings))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    frozen, looked_at, left = map(int, done.stdout.split())
+    assert frozen > 10 * looked_at
+    assert 0 < left < 25_000
+
+
 def test_semantic_features_are_numbered_in_the_order_they_show_and_never_run_over() -> None:
     counters = SemanticCounters()
     counters.hit("a")
