@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import ModuleType
 
@@ -14,6 +15,13 @@ from harness.parsers.registry import Parser
 # A busy machine is slow: no test here says how fast anything is.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked long run at night."""
+    for item in items if not os.environ.get("HARNESS_LONG") else ():
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.skip(reason="long: HARNESS_LONG=1 runs it, as the nightly workflow does"))
 
 
 @pytest.fixture(scope="session")

@@ -45,6 +45,7 @@ def test_one_that_does_not_repeat_is_told(filed: Path):
     assert (row["held"], row["minimal"]) == (0, True)
 
 
+@pytest.mark.long
 def test_what_a_campaign_finds_is_repeated_and_counted_by_build(project: Path, monkeypatch: pytest.MonkeyPatch):
     shutil.rmtree(project / "corpus")
     shutil.copytree(ROOT / "corpus" / "slices", project / "corpus" / "slices")

@@ -72,6 +72,7 @@ def bench_operators(*options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.long
 def test_bench_operators_compares_runs_without_some_with_runs_that_have_all(project: Path) -> None:
     named = ("--operator", "dtype.form", "--operator", "field.array-form", "--together")
     done = bench_operators("--seeds", "2", "--runs", "3000", "--json", *named)

@@ -11,8 +11,8 @@ import pytest
 from harness.parsers.registry import Parser
 from tests.ci.playing import Stage, git, load
 
-#: HARNESS_WORKFLOWS=full (the nightly workflow sets it) plays what takes minutes too: compiling a changed checkout.
-FULL = os.environ.get("HARNESS_WORKFLOWS") == "full"
+#: HARNESS_LONG=1 (the nightly workflow sets it) plays what takes minutes too: compiling a changed checkout.
+FULL = bool(os.environ.get("HARNESS_LONG"))
 ALL = ["Choose targets", "Build the parser", "Fuzz", "Compare with the base", "Sum up"]
 VALUES = {
     "inputs.targets": "",
@@ -75,7 +75,7 @@ def test_a_defect_that_a_change_brings_in_fails(stage: Stage, checkout: Path, sa
     assert "LookupError" in played.summary
 
 
-@pytest.mark.skipif(not FULL, reason="compiles two checkouts: HARNESS_WORKFLOWS=full, as the nightly workflow sets it")
+@pytest.mark.skipif(not FULL, reason="compiles two checkouts: HARNESS_LONG=1, as the nightly workflow sets it")
 def test_a_defect_that_was_there_before_does_not_fail(stage: Stage, checkout: Path) -> None:
     change(checkout, "py_src/safetensors/numpy.py", PLANTED)
     values = change(checkout, "py_src/safetensors/numpy.py", "# nothing\n")

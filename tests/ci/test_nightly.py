@@ -23,7 +23,7 @@ UNPLAYED = {
     "Fuzz as on a fresh machine": "it makes an environment of its own; what it runs in there, the steps played here run too",
     "Get the compiler's LLVM tools": "it changes the compiler's installation; where there are such tools, `Measure` is played",
 }
-#: Those that take minutes, played where HARNESS_WORKFLOWS=full is set, as by the nightly workflow.
+#: Those that take minutes, played where HARNESS_LONG=1 is set, as by the nightly workflow.
 LONG = {"Fuzz every target past its seeds"}
 PLAYED = {
     *test_fuzz.ALL,
@@ -118,13 +118,13 @@ def test_coverage_and_its_trend(stage: Stage) -> None:
     assert played.summary.index("`222222222222`") < played.summary.rindex("`111111111111`")
 
 
-@pytest.mark.skipif(not test_fuzz.FULL, reason="two minutes: HARNESS_WORKFLOWS=full, as the nightly workflow sets it")
+@pytest.mark.skipif(not test_fuzz.FULL, reason="two minutes: HARNESS_LONG=1, as the nightly workflow sets it")
 def test_every_target_gets_past_its_seeds(stage: Stage) -> None:
     played = stage.play(
         "pull-request.yml",
         "run",
         {},
-        {"TIME": os.environ.get("HARNESS_WORKFLOWS_TIME", "120s")},
+        {"TIME": os.environ.get("HARNESS_LONG_TIME", "120s")},
         ["Test", "Fuzz as on a fresh machine"],
     )
     assert (played.ran, played.failed) == (sorted(LONG), ""), played.said

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from harness import paths
 from harness.cli.harden import _outlook as outlook
 from harness.ledger import joined, records
@@ -58,6 +60,7 @@ def test_many_targets_that_bring_little_bring_something_together(tmp_path: Path)
     assert together(parts).estimate >= 1
 
 
+@pytest.mark.long
 def test_it_stops_when_the_next_hour_is_expected_to_buy_too_little(project: Path) -> None:
     corpus = project / "corpus/deserialize"
     corpus.symlink_to(REPOSITORY / "corpus/deserialize")

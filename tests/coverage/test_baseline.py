@@ -33,7 +33,9 @@ def test_which_target_reaches_which_file_is_as_written_down(found: Coverage):
     """Of what was replayed: workflows choose targets by it. harness coverage --write-baseline brings it up to date."""
     now = {name: set(row) for name, row in baseline.figures(found)["reach"].items()}
     wanted = baseline.read(paths.corpus_dir() / baseline.NAME)["reach"]
-    assert now == {name: set(wanted[name]) for name in now}
+    # Nobody reaches the module of a framework that is not here.
+    absent = {f"safetensors/{name}.py" for name in wanted.keys() - now.keys()}
+    assert now == {name: set(wanted[name]) - absent for name in now}
 
 
 def test_every_target_has_a_baseline():

@@ -46,13 +46,14 @@ def test_a_full_disk_ends_the_campaign_and_what_it_had_is_there_when_there_is_ro
 ) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    full, later = tmp_path / "full", tmp_path / "later"
+    full, later, kept = tmp_path / "full", tmp_path / "later", tmp_path / "kept"
     fuzz.campaign = disk / "campaign"
     command = shlex.join(fuzz.command("--target", "deserialize", "--runs", "20000"))
+    list_kept = f"for f in $(grep -ls {fuzz.campaign} {memory.root()}/*/owner); do ls ${{f%owner}}corpus; done >{kept}"
     done = private(
         fuzz,
         f"mount -t tmpfs -o size={size} none {disk}\n"
-        f"{command} && exit 90 || test $? = 2\ncp -r {fuzz.campaign} {full}\n"
+        f"{command} && exit 90 || test $? = 2\ncp -r {fuzz.campaign} {full}\n{list_kept}\n"
         f"mount -o remount,size=40m {disk}\n"
         f"{command} || test $? = 1\ncp -r {fuzz.campaign} {later}\n",
     )
@@ -68,7 +69,12 @@ def test_a_full_disk_ends_the_campaign_and_what_it_had_is_there_when_there_is_ro
     assert {finding.id for finding in before} <= after.keys()
     assert "crash" not in {finding.kind for finding in after.values()}
     session = json.loads((later / "campaign.json").read_text())["sessions"][-1]
-    assert session["recovered"] > 0
+    # How much of it was on the disk already when that was full is a matter of chance.
+    stored = {path.name for path in (full / "corpus/deserialize").glob("*")}
+    assert session["recovered"] == len(set(kept.read_text().split()) - stored)
+    left = {path.name for path in (later / "corpus/deserialize").glob("*")}
+    replaced = later / "log/replaced.txt"
+    assert stored <= left | {Path(line).name for line in (replaced.read_text().split() if replaced.exists() else ())}
     assert session["executions"] == 20000
 
 

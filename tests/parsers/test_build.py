@@ -195,6 +195,7 @@ def test_no_compiler_is_needed_for_what_users_install(empty_home: Path, monkeypa
         build.build()
 
 
+@pytest.mark.long
 def test_a_checkout_without_instrumentation(home: Path, checkout: Path, python: Python) -> None:
     plain = build.build(source=checkout, flavour="wheel")
     assert plain.name == "checkout-wheel"
