@@ -22,6 +22,7 @@ TAKEN_OVER = "free some disk and start it again: what was kept lies in memory, a
 """What to do when a campaign's folder cannot be written."""
 _PREFIX = "safetensors-harness-"
 _OWNER = "owner"
+_FORGOTTEN_S = 86_400.0
 _WORKER = "worker"
 # Seconds in which an orphaned worker has to judge and write what is left.
 _FINISH_S = 10.0
@@ -150,7 +151,7 @@ def remove(memory: Path) -> None:
 def abandoned(campaign: Path) -> list[tuple[Path, str]]:
     """What earlier runs of this campaign left in memory: each worker's folder, and its target.
 
-    Folders that belong to no campaign any more are deleted.
+    Folders of campaigns that are gone are deleted after a day: the disk of one may be mounted again.
     """
     found: list[tuple[Path, str]] = []
     for folder in sorted(root().glob(_PREFIX + "*")):
@@ -163,6 +164,6 @@ def abandoned(campaign: Path) -> list[tuple[Path, str]]:
             continue
         if Path(path) == campaign:
             found.append((folder, target))
-        elif not Path(path).exists():
+        elif not Path(path).exists() and time.time() - (folder / _OWNER).stat().st_mtime > _FORGOTTEN_S:
             remove(folder)
     return found

@@ -172,6 +172,20 @@ def test_a_fresh_campaign_has_nothing_of_one_that_was_killed(tmp_path: Path) -> 
     assert [path.read_bytes() for path in tmp_path.glob("old-1/corpus/deserialize/*")] == [b"kept"]
 
 
+def test_memory_of_a_campaign_whose_disk_is_away_is_kept_for_a_day(tmp_path: Path) -> None:
+    campaign = tmp_path / "campaign"
+    campaign.mkdir()
+    left = left_behind(campaign)
+    campaign.rmdir()
+    other = tmp_path / "other"
+    assert memory.abandoned(other) == []
+    assert (left / "corpus").is_dir()
+    past = time.time() - 90_000
+    os.utime(left / "owner", (past, past))
+    memory.abandoned(other)
+    assert not left.exists()
+
+
 def test_each_death_of_one_signature_counts() -> None:
     progress = Progress(("deserialize",), 60.0, 0)
     for size in (9, 5, 7):
