@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.coverage import batches
 from harness.coverage.llvm import rust_coverage
 from harness.coverage.model import Region
+from harness.coverage.profiles import profiles
 from harness.errors import HarnessError
 from harness.parsers.registry import Parser
 
@@ -38,16 +38,10 @@ def measure(parser: Parser, target: str, inputs: Sequence[bytes], file: str = TE
         return Reach(frozenset(), frozenset())
     with tempfile.TemporaryDirectory(prefix="harness-measure-") as name:
         scratch = Path(name)
-        batches.run(
-            "harness.coverage.replay",
-            inputs,
-            {"parser": parser.name, "target": target, "python": ""},
-            lambda process: {"LLVM_PROFILE_FILE": str(scratch / f"{process}.profraw")},
-        )
-        profiles = [path for path in sorted(scratch.glob("*.profraw")) if path.stat().st_size]
-        if not profiles:
+        found_in = profiles(parser, target, inputs, scratch)
+        if not found_in:
             raise HarnessError(f"no input of {target} could be replayed", hint="harness doctor checks the set-up")
-        found = rust_coverage(parser, profiles, scratch, only=file)
+        found = rust_coverage(parser, found_in, scratch, only=file)
     if not found:
         raise HarnessError(f"parser {parser.name} has no file {file}", hint="harness coverage lists its files")
     reached = frozenset(region for region, count in found[0].regions.items() if count)

@@ -12,10 +12,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.coverage import batches
 from harness.coverage.features import features_of
 from harness.coverage.llvm import reached_regions
 from harness.coverage.model import Region
+from harness.coverage.profiles import profiles, written
 from harness.coverage.reached import Reached
 from harness.errors import HarnessError
 from harness.parsers import registry, toolchain
@@ -46,26 +46,14 @@ def counted(build: Parser, target: str, inputs: Sequence[bytes]) -> tuple[Reache
     with tempfile.TemporaryDirectory(prefix="harness-regions-") as name:
         folder = Path(name)
         found, _ = features_of(build, target, inputs, folder)
-        return found, reached_regions(build, _profiles(folder), folder)
+        return found, reached_regions(build, written(folder), folder)
 
 
 def regions_of(build: Parser, target: str, inputs: Sequence[bytes]) -> Regions:
     """The regions that ``inputs`` together reach. Those that end their process are left out."""
     with tempfile.TemporaryDirectory(prefix="harness-regions-") as name:
         folder = Path(name)
-        batches.run(
-            "harness.coverage.replay",
-            inputs,
-            {"parser": build.name, "target": target, "python": ""},
-            lambda process: {"LLVM_PROFILE_FILE": str(folder / f"{process}.profraw")},
-            batch=max(250, -(-len(inputs) // batches.cores())),
-            workers=batches.cores(),
-        )
-        return reached_regions(build, _profiles(folder), folder)
-
-
-def _profiles(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.glob("*.profraw")) if path.stat().st_size]
+        return reached_regions(build, profiles(build, target, inputs, folder), folder)
 
 
 def those_that_reach(build: Parser, target: str, inputs: Sequence[bytes], wanted: Regions) -> list[int]:

@@ -17,6 +17,9 @@ _SHALLOW = {
 }
 KEY_LENGTH = 12
 ACCEPTED = "accepted"
+_PAST_FIELDS = "layout or size"
+#: How far executions get, in the order of the way; what stands last was refused nowhere.
+STAGES = (*dict.fromkeys(_SHALLOW.values()), _PAST_FIELDS, ACCEPTED)
 
 
 def refusal_key(error: str) -> str:
@@ -27,7 +30,7 @@ def refusal_key(error: str) -> str:
 
 def stage(key: str) -> str:
     """How far an execution got: ``accepted``, or what refused it."""
-    return ACCEPTED if key == ACCEPTED else _SHALLOW.get(key, "layout or size")
+    return ACCEPTED if key == ACCEPTED else _SHALLOW.get(key, _PAST_FIELDS)
 
 
 def deep(counts: Counter[str]) -> int:

@@ -17,9 +17,9 @@ from rich.text import Text
 
 from harness.engine.drawing import Piece, bar, count, curve, duration, percent, row, rows
 from harness.engine.progress import Progress, TargetProgress
+from harness.engine.tally import STAGES
 from harness.engine.trail import Running, Trail, figures
 
-STAGES = ("framing", "utf-8", "json or fields", "layout or size", "accepted")
 _TILE_WIDTH = (38, 60)
 _TILE_LINES = 6
 # Headings and widths of a worker's row, and of a target's; the target's name comes first, in what is left.

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from harness.programs import arrays
 from harness.programs.arrays import NAMES, NUMPY_NAMES, SHAPES, Tensors
 from harness.programs.steps import Kind, Step, Vocabulary
 
@@ -209,7 +210,7 @@ def _call(step: Step, tensor: int, shape: tuple[int, ...]) -> Call:
     d = shape[axis] if has else 0
     spans = _spans(kind, step, d, world)
     parts = tuple(
-        Part(rank, source, _index(source), _place(span, d, shape) if has else NO_DIMENSION)
+        Part(rank, source, arrays.index(source), _place(span, d, shape) if has else NO_DIMENSION)
         for rank, span in spans
         for source in (f"{before}{_colons(span)}{after}",)
     )
@@ -278,14 +279,3 @@ def _place(span: Span, d: int, shape: tuple[int, ...]) -> str:
 
 def _colons(span: Span) -> str:
     return f"{span.start}:{span.stop}" + (f":{span.step}" if span.step != 1 else "")
-
-
-class _Take:
-    def __getitem__(self, index: Any) -> Any:
-        return index
-
-
-@lru_cache(1 << 14)
-def _index(source: str) -> Any:
-    # Numbers and colons that this module wrote.
-    return eval(f"take[{source}]", {"take": _Take()})  # noqa: S307

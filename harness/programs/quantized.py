@@ -262,23 +262,12 @@ def _call(step: Step, tensor: int, shape: tuple[int, ...]) -> Call:
         start, stop = (_value(text, d) for text in _BOUNDS[step.b % len(_BOUNDS)])
         stride = _STRIDES[step.c // len(_WHERE) % len(_STRIDES)] if kind == "strided" else 1
         source = f"{before}{start}:{stop}{f':{stride}' if stride > 1 else ''}{after}"
-    return Call("part", tensor, source, _index(source))
+    return Call("part", tensor, source, arrays.index(source))
 
 
 @lru_cache(1 << 12)
 def _value(text: str, d: int) -> int:
     return max(int(eval(text, {"__builtins__": {}}, {"d": d})), 0)  # noqa: S307 - text of the table above
-
-
-class _Take:
-    def __getitem__(self, index: Any) -> Any:
-        return index
-
-
-@lru_cache(1 << 14)
-def _index(source: str) -> Any:
-    # Numbers and colons that this module wrote.
-    return eval(f"take[{source}]", {"take": _Take()})  # noqa: S307
 
 
 @lru_cache(1 << 10)
@@ -302,7 +291,7 @@ def cut(held: Held, source: str) -> tuple[tuple[int, ...], bytes] | None:
         array = raw[: bits * prod(held.shape)].reshape((*held.shape, bits))
     if source:
         try:
-            array = _element_wise(array, _index(source), len(held.shape))
+            array = _element_wise(array, arrays.index(source), len(held.shape))
         except IndexError:
             return None
     if bits % 8 == 0:

@@ -22,6 +22,7 @@ import jinja2
 from markupsafe import Markup
 
 from harness import paths
+from harness.engine.tally import STAGES
 from harness.errors import HarnessError
 from harness.ledger.forecast import TIMES
 from harness.ledger.model import Interval, money
@@ -31,7 +32,7 @@ from harness.report import figures, outlook, rows, sessions, words
 from harness.report.figures import Growth
 from harness.report.gather import Campaign
 from harness.report.outlook import Outlook
-from harness.report.sessions import METRICS, STAGES, TargetFigures
+from harness.report.sessions import METRICS, TargetFigures
 from harness.report.words import number, table
 from harness.triage.severity import SEVERITIES
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from harness.engine.tally import STAGES
 from harness.ledger import records
 from harness.ledger.records import Record
 from harness.report.gather import Campaign
@@ -14,8 +15,6 @@ from harness.report.words import number, table
 
 #: What a curve is drawn of; each is a field of its points.
 METRICS = ("signatures", "edges", "features", "semantic")
-#: How far executions get, in the order of the way; what stands last was refused nowhere.
-STAGES = ("framing", "utf-8", "json or fields", "layout or size", "accepted")
 _SUMS = ("executions", "accepted", "deep", "judged", "defects", "cpu_seconds", "seconds")
 _LARGEST = {
     "edges": "edges",

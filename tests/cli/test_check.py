@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -7,21 +8,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from harness.cli.main import group
 from harness.errors import HarnessError
 from harness.format.encode import pack
+from tests.cli import running
 
 GOOD = pack([("a", "BF16", (2,), b"xyxy"), ("b", "F4", (2,), b"x")], {"format": "pt"})
 TWICE = b"\x1f\0\0\0\0\0\0\0" + b'{"__metadata__":{"":"","":""}} '
 
 
-def run(*arguments: object) -> tuple[int, str]:
-    result = CliRunner().invoke(group, ["check", *map(str, arguments)], standalone_mode=False)
-    if result.exception is not None:
-        raise result.exception
-    return int(result.return_value), result.output
+run = functools.partial(running.run, "check")
 
 
 def giant(path: Path, missing: int = 0) -> None:

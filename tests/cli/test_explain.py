@@ -1,12 +1,11 @@
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from harness.cli.main import group
 from harness.errors import HarnessError
 from harness.format.encode import pack
 from harness.format.judge import RULES
@@ -14,13 +13,9 @@ from harness.targets.huge_program import Step, encode
 from harness.triage import crashes
 from harness.triage.crashes import Crash
 from harness.triage.signature import finding_id
+from tests.cli import running
 
-
-def run(*arguments: object) -> tuple[int, str]:
-    result = CliRunner().invoke(group, ["explain", *map(str, arguments)], standalone_mode=False)
-    if result.exception is not None:
-        raise result.exception
-    return int(result.return_value), result.output
+run = functools.partial(running.run, "explain")
 
 
 def test_a_valid_file_is_laid_out(project: Path):

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from harness.cli.main import group
 from harness.errors import HarnessError
 from harness.format.encode import pack
+from tests.cli import running
 
 TAB = "deserialize|differential|header.padding|accepted/tab"
 
@@ -20,11 +20,7 @@ def padded(pad: bytes) -> bytes:
     return len(text).to_bytes(8, "little") + text + header[8 + size :]
 
 
-def run(*arguments: object) -> tuple[int, str]:
-    result = CliRunner().invoke(group, ["minimize", *map(str, arguments)], standalone_mode=False)
-    if result.exception is not None:
-        raise result.exception
-    return int(result.return_value), result.output
+run = functools.partial(running.run, "minimize")
 
 
 def test_a_file_is_left_alone_and_the_small_one_put_beside_it(project: Path):

@@ -7,21 +7,13 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from click.testing import CliRunner
 
-from harness.cli.main import group
 from harness.errors import HarnessError
 from harness.triage import crashes, store
+from tests.cli.running import run
 
 SIGNATURE = "deserialize|differential|layout.hole|accepted/start"
 NAME = "layout.hole-2cc0ad64"
-
-
-def run(*arguments: object) -> tuple[int, str]:
-    result = CliRunner().invoke(group, [str(argument) for argument in arguments], standalone_mode=False)
-    if result.exception is not None:
-        raise result.exception
-    return int(result.return_value or 0), result.output
 
 
 @pytest.fixture

@@ -1,28 +1,24 @@
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from harness.cli.main import group
 from harness.errors import HarnessError
 from harness.format.encode import pack
 from harness.triage import crashes
 from harness.triage.crashes import Crash
 from harness.triage.signature import finding_id
+from tests.cli import running
 
 SIGNATURE = "deserialize|differential|header.padding|accepted/newline"
 NEWLINE = b"\3\0\0\0\0\0\0\0{}\n"
 HALF = pack([("a", "BF16", (1,), b"xy")], None)
 
 
-def run(*arguments: object) -> tuple[int, str]:
-    result = CliRunner().invoke(group, ["repro", *map(str, arguments)], standalone_mode=False)
-    if result.exception is not None:
-        raise result.exception
-    return int(result.return_value), result.output
+run = functools.partial(running.run, "repro")
 
 
 @pytest.fixture

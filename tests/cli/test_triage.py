@@ -8,24 +8,16 @@ import shlex
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from harness.cli.main import group
 from harness.errors import HarnessError
 from harness.triage import crashes, store
 from harness.triage.crashes import Crash
 from harness.triage.signature import finding_id, parts
+from tests.cli.running import run
 
 DUPLICATE = "deserialize|differential|header.duplicate-key|accepted/metadata-key"
 TWICE = b"\x3a\0\0\0\0\0\0\0" + b'{"__metadata__":{"format":"pt","key":"one","key":"two"}}  '
 GONE = "safe_open|differential|layout.hole|accepted/start"
-
-
-def run(*arguments: object) -> tuple[int, str]:
-    result = CliRunner().invoke(group, [str(argument) for argument in arguments], standalone_mode=False)
-    if result.exception is not None:
-        raise result.exception
-    return int(result.return_value or 0), result.output
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli.main import group
+from harness.engine.tally import STAGES
 from harness.errors import HarnessError
 from harness.ledger import records
 from harness.ledger.forecast import forecast
@@ -128,7 +129,7 @@ def test_a_run_without_executions_is_no_figure_and_a_name_no_markup():
 
 def test_each_severity_and_each_stage_has_a_colour_in_every_scheme():
     style = (Path(str(html.__file__)).parent / "report.css").read_text()
-    for letter, names in (("s", SEVERITIES), ("t", sessions.STAGES)):
+    for letter, names in (("s", SEVERITIES), ("t", STAGES)):
         for place in range(len(names)):
             assert style.count(f"--{letter}{place}: #") == 3
             assert f".{letter}{place} {{" in style
