@@ -99,7 +99,8 @@ def account(finding: Finding) -> tuple[str, str]:
         return why, _ERRORS
     if finding.rule.startswith("leaks."):
         what = finding.rule.removeprefix("leaks.")
-        why = f"Each time the file is read, {what} stay behind: a process that reads files for long enough runs out of them."
+        short = what if what in ("descriptors", "mappings") else "memory"
+        why = f"Each time the file is read, {what} stay behind: a process that reads files for long enough runs out of {short}."
         return why, _DOS
     if finding.rule.startswith("resources."):
         call = finding.rule.removeprefix("resources.")
