@@ -25,4 +25,5 @@ class Paddle(Loader):
     packages = ("paddlepaddle",)
     imports = ("paddle",)
     kind = "paddle.Tensor"
-    raw = "tensor.reshape([-1]).view('uint8').numpy().tobytes()"
+    # No operation of its own comes first: it has none for unsigned numbers past eight bits, which it can hold and read.
+    raw = "tensor.numpy().tobytes()"

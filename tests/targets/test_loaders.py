@@ -47,10 +47,11 @@ def test_every_entry_point_reads_the_whole_file(safetensors: ModuleType, target:
     assert all(content(reading) == set(PARTS) for reading in readings)
 
 
+# No tensor without dimensions: safetensors.tensorflow cannot save one.
 COMMON = [
     ("f", "F32", (2, 1), bytes(range(8))),
     ("b", "U8", (3,), b"abc"),
-    ("i", "I32", (), b"1234"),
+    ("i", "I32", (1,), b"1234"),
     ("t", "BOOL", (2,), b"\1\0"),
 ]
 
@@ -69,6 +70,10 @@ def test_every_framework_reads_and_saves_what_all_of_them_have(safetensors: Modu
     asked = events(value)
     assert tuple(asked) == FRAMEWORK_CALLS
     for call, event in asked.items():
+        if (framework.name, call) == ("paddle", "load_file.pread"):
+            # It reads nothing by that: crashes/agreement.deserialize-load-file.pread-d817ea52.
+            assert event.error == "Could not find module"
+            continue
         reading = event.value.again if isinstance(event.value, Written) else event.value
         assert isinstance(reading, Reading), call
         assert content(reading) == set(COMMON), call
@@ -87,6 +92,21 @@ def test_torch_reads_every_dtype_that_it_has(safetensors: ModuleType, dtype: str
         assert dtype.startswith("F6")
         assert list(value.partial) == ["t"]
     assert outcome in (ACCEPT, RAISE)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="tensorflow is not installed")
+def test_tensorflow_is_asked_for_the_byte_of_a_boolean_not_for_its_truth(safetensors: ModuleType) -> None:
+    tensors = [("scalar", "BOOL", (), b"\x08"), ("row", "BOOL", (2,), b"\x08\0")]
+    value = base.get("tensorflow").open(safetensors)(pack(tensors))[2]
+    assert content(base.get("tensorflow").reading(value)) == set(tensors)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("paddle") is None, reason="paddle is not installed")
+def test_nothing_is_asked_of_paddle_that_it_cannot_do(safetensors: ModuleType) -> None:
+    """It holds unsigned numbers past eight bits, and has no operation on them."""
+    tensors = [("wide", "U64", (2,), bytes(range(16))), ("narrow", "U32", (1,), bytes(4))]
+    value = base.get("paddle").open(safetensors)(pack(tensors))[2]
+    assert content(base.get("paddle").reading(value)) == set(tensors)
 
 
 def test_both_backends_are_asked_for_everything(safetensors: ModuleType) -> None:
