@@ -94,7 +94,9 @@ def replayer(request: pytest.FixtureRequest) -> Iterator[Replayer]:
     if reason := base.missing(target):
         pytest.skip(reason)
     # Seeds are many and plain: what the metamorphic oracle says of them is asked once, by the campaign.
-    with Replayer(registry.find(None) if target.uses_parser else None, target.name, relations=False) as child:
+    parser = registry.find(None) if target.uses_parser else None
+    # As in a campaign: what ends a process must not take a framework with it that loads for half a minute.
+    with Replayer(parser, target.name, relations=False, forks=base.isolated(target)) as child:
         yield child
 
 

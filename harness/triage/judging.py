@@ -118,10 +118,13 @@ def isolated(target: Target, data: bytes, kind: str, sign: str, call: str = "") 
 
     ``sign`` says how the process ended (``SIGSEGV``, ``timeout``, ...). What the judge says of the input goes into the
     aspect, because nothing else is known of the place: inputs broken in the same way die in the same way. Of a program,
-    ``call`` names the call that it was at.
+    ``call`` names the call that it was at. Where only another implementation ends a process so (attribute ``others`` of the
+    target), neither is said: it may end long after the input that it ends on.
     """
     judgement = judgement_of(target, data)
     state = f"/{call}" if call else "" if judgement is None else f"/{judgement.rule or judgement.verdict}"
+    if base.about_another(target, f"{target.name}|{kind}|{kind}|{sign}"):
+        state = ""
     words = {
         "crash": f"the process died: {sign}",
         "hang": "the run did not end within its time limit",

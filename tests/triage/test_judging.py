@@ -73,6 +73,14 @@ def test_a_death_is_told_apart_by_what_is_wrong_with_the_input():
     assert isolated(base.get("huge"), b"", "hang", "timeout").aspect == "timeout"
 
 
+def test_a_death_that_is_another_implementations_has_one_name_whatever_the_input():
+    target = base.get("paddle")
+    ends = [isolated(target, data, "crash", "SIGABRT").aspect for data in (b"", pack([], None), bytes(8))]
+    assert ends == ["SIGABRT"] * 3
+    assert isolated(target, b"", "crash", "SIGSEGV").aspect == "SIGSEGV/framing.length"
+    assert isolated(target, b"", "memory", "allocation").aspect == "allocation/framing.length"
+
+
 def test_a_giant_is_judged_and_opened_by_its_header(tmp_path: Path, safetensors: ModuleType):
     size = 5 << 30
     header = json.dumps({"a": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}).encode()
