@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from harness.ledger import joined, records, spend
-from harness.ledger.forecast import Forecast, of_curve
+from harness.ledger.forecast import Forecast
 from harness.ledger.model import money
 from harness.ledger.records import KINDS, Ledger
 
@@ -54,10 +54,7 @@ def collect(ledger: Ledger, names: tuple[str, ...], price: float | None, hours: 
             continue
         of = ledger.of(name)
         mine = [record.targets[name] for record in of]
-        # Another parser's edges are others.
-        curve = joined.curve([record for record in of if record.parser == of[-1].parser], name)
-        # Frequencies are of one session's sample: the last one's.
-        seen = of_curve(name, of[-1].parser, curve, mine[-1].species if len(mine) == 1 else None)
+        curve = joined.curve(of, name)
         cpu = sum(figures.cpu_seconds for figures in mine)
         targets[name] = {
             "sessions": len(of),
@@ -66,7 +63,7 @@ def collect(ledger: Ledger, names: tuple[str, ...], price: float | None, hours: 
             "price": _money(cpu, price),
             "bought": {kind: sum(gain.new[kind] for gain in gains if gain.target == name) for kind in KINDS},
             "last": {kind: _marginal(curve, kind, price) for kind in ("edges", "signatures")},
-            "forecast": _forecast(seen, hours),
+            "forecast": _forecast(joined.forecast(of, name), hours),
         }
     counted = [record for record in ledger.records if record.targets.keys() & targets.keys()]
     total = {

@@ -79,7 +79,6 @@ class Drive:
     """What a campaign did with one target, over all of its sessions; ``left_out`` is why it could not be driven, or ""."""
 
     sums: dict[str, float] = field(default_factory=dict)
-    curve: list[dict[str, Any]] = field(default_factory=list)
     left_out: str = ""
 
 
@@ -93,7 +92,7 @@ class Campaign:
     findings: tuple[Stored, ...]
 
     def drives(self) -> dict[str, Drive]:
-        """By target; the curve is that of the last session that has one."""
+        """By target."""
         drives: dict[str, Drive] = {}
         for session in self.sessions:
             for name in session.get("targets", ()):
@@ -104,7 +103,6 @@ class Campaign:
                     drive.sums[key] = drive.sums.get(key, 0) + figures.get(key, 0)
                 for key in _MOST:
                     drive.sums[key] = max(drive.sums.get(key, 0), figures.get(key, 0))
-                drive.curve = figures.get("curve") or drive.curve
             for name, reason in session.get("left_out", {}).items():
                 drives.setdefault(name, Drive()).left_out = str(reason)
         return drives

@@ -24,6 +24,7 @@ from markupsafe import Markup
 from harness import paths
 from harness.engine.tally import STAGES
 from harness.errors import HarnessError
+from harness.ledger import joined
 from harness.ledger.forecast import TIMES
 from harness.ledger.model import Interval, money
 from harness.ledger.records import Record
@@ -56,8 +57,8 @@ def page(campaigns: Sequence[Campaign], near: Path, *, price: float | None = Non
     targets = sessions.by_target(campaigns)
     for name, figure in targets.items():
         figure.signatures = sum(name in row.targets for row in found)
-    known, damaged = sessions.kept(campaigns)
-    expected = outlook.outlook(known.values())
+    runs, damaged = sessions.kept(campaigns)
+    expected = outlook.outlook(runs)
     operators = _operators(targets.values())
     style, script = _part("report.css"), _part("report.js")
     return (
@@ -80,7 +81,7 @@ def page(campaigns: Sequence[Campaign], near: Path, *, price: float | None = Non
             targets=targets,
             totals=_totals(targets, campaigns),
             price=price,
-            growth=_growth(campaigns, targets, known, expected),
+            growth=_growth(runs, list(targets), expected),
             stages=STAGES,
             rules=sum((figure.rules for figure in targets.values()), Counter[str]()).most_common(),
             operators=operators,
@@ -240,33 +241,26 @@ def _session(one: Campaign, session: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _growth(
-    campaigns: Sequence[Campaign], targets: Iterable[str], known: Mapping[str, Record], expected: Outlook | None
-) -> list[dict[str, Any]]:
-    """Figures by metric: ``{"name", "heading", "says", "figures"}``."""
-    names = list(targets)
-    curves = {name: [curve for one in campaigns if (curve := sessions.curve(one, name, known))] for name in names}
+def _growth(runs: Sequence[Sequence[Record]], names: Sequence[str], expected: Outlook | None) -> list[dict[str, Any]]:
+    """Figures by metric, a line for each campaign: ``{"name", "heading", "says", "figures"}``."""
+    curves = [{name: joined.curve(run, name) for name in names} for run in runs]
     found = []
     for metric in METRICS:
         heading, says = _METRIC_WORDS[metric]
         unit = heading.lower() if metric != "semantic" else "features of meaning"
         made = []
         if metric == "signatures":
-            every = [_points(sessions.together(one, names, known), "cpu_seconds", metric) for one in campaigns]
+            every = [[pair for pair in joined.together(run.values()) if pair[0] > 0] for run in curves]
             ahead = expected.ahead_together(metric) if expected else []
             made.append(Growth("All targets", [run for run in every if run], unit, "CPU-seconds", ahead))
         for name in names:
-            drawn = [_points(curve, "executions", metric) for curve in curves[name]]
+            drawn = [[(point.executions, getattr(point, metric)) for point in run[name]] for run in curves]
             ahead = expected.ahead(name, metric) if expected else []
             made.append(Growth(name, [run for run in drawn if run], unit, "executions", ahead))
         made = [figure for figure in made if figure.last[1]]
         if made:
             found.append({"name": metric, "heading": heading, "says": says, "figures": made})
     return found
-
-
-def _points(curve: Iterable[Mapping[str, float]], across: str, metric: str) -> list[tuple[float, float]]:
-    return [(point[across], point[metric]) for point in curve if point[across] > 0]
 
 
 def _operators(targets: Iterable[TargetFigures]) -> list[dict[str, Any]]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.ledger.forecast import TIMES, Forecast, KindForecast, forecast, together
+from harness.ledger import joined
+from harness.ledger.forecast import TIMES, Forecast, KindForecast, together
 from harness.ledger.model import LEVEL, Interval
 from harness.ledger.records import Record
 from harness.report import words
@@ -61,14 +62,15 @@ class Outlook:
 _STEPS = (1.25, 1.6, 2, 3, 5, 10)
 
 
-def outlook(known: Iterable[Record]) -> Outlook | None:
-    """What records of the ledger let expect, of each target from its longest session; None where none is long enough."""
-    best: dict[str, Record] = {}
-    for record in known:
-        for name, figures in record.targets.items():
-            if name not in best or figures.executions > best[name].targets[name].executions:
-                best[name] = record
-    forecasts = {name: made for name, record in best.items() if (made := forecast(record, name)) is not None}
+def outlook(runs: Iterable[Sequence[Record]]) -> Outlook | None:
+    """What the sessions of campaigns let expect, of each target from the campaign that executed it most; None where none tells enough."""
+    most: dict[str, tuple[int, Sequence[Record]]] = {}
+    for run in runs:
+        for name in dict.fromkeys(name for record in run for name in record.targets):
+            done = sum(record.targets[name].executions for record in run if name in record.targets)
+            if name not in most or done > most[name][0]:
+                most[name] = done, run
+    forecasts = {name: made for name, (_, run) in most.items() if (made := joined.forecast(run, name)) is not None}
     if not forecasts:
         return None
     tables = {

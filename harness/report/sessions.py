@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.engine.tally import STAGES
@@ -24,52 +24,20 @@ _LARGEST = {
     "rss_mb": "rss_mb",
 }
 
-Point = Mapping[str, float]
 
-
-def kept(campaigns: Iterable[Campaign]) -> tuple[dict[str, Record], list[str]]:
-    """The records of the campaigns' sessions by id, and what the ledger passed over as damaged, in words.
+def kept(campaigns: Sequence[Campaign]) -> tuple[list[list[Record]], list[str]]:
+    """The records of each campaign's sessions, in their order, and what the ledger passed over as damaged, in words.
 
     A campaign keeps of older sessions only the ends of their curves; the project's ledger has them whole.
     """
     folders = [one.folder for one in campaigns if one.sessions]
     if not folders:
-        return {}, []
+        return [[] for _ in campaigns], []
     if any(records.folder().glob("*.json")):
         folders.append(records.folder())
     found = records.read(*folders)
-    ids = {records.identity(session) for one in campaigns for session in one.sessions if "started" in session}
-    return {record.id: record for record in found.records if record.id in ids}, found.damaged
-
-
-def curve(campaign: Campaign, target: str, known: Mapping[str, Record]) -> list[Point]:
-    """One target's points over all sessions, the sums (executions, CPU time) going on from session to session.
-
-    ``known`` are the records of the ledger (:func:`kept`). What is no sum is the largest seen so far: a session starts from what the one before it kept.
-    """
-    points: list[Point] = []
-    before: dict[str, float] = {}
-    for session in campaign.sessions:
-        spent = table(table(session.get("per_target")).get(target))
-        for at in _points(session, target, known):
-            last = points[-1] if points else {}
-            point = {name: max(number(at.get(name)), last.get(name, 0.0)) for name in METRICS}
-            for name in ("executions", "cpu_seconds"):
-                point[name] = number(at.get(name)) + before.get(name, 0.0)
-            if point["executions"] > last.get("executions", 0.0):
-                points.append(point)
-        for name in ("executions", "cpu_seconds"):
-            before[name] = before.get(name, 0.0) + number(spent.get(name))
-    return points
-
-
-def _points(session: Mapping[str, Any], target: str, known: Mapping[str, Record]) -> list[Mapping[str, Any]]:
-    """A session's points of one target, from the ledger where it has more of them."""
-    points = table(table(session.get("per_target")).get(target)).get("curve")
-    own = [table(point) for point in points] if isinstance(points, list) else []
-    record = known.get(records.identity(session)) if "started" in session else None
-    whole = record.targets[target].curve if record is not None and target in record.targets else ()
-    return own if len(own) >= len(whole) else [asdict(point) for point in whole]
+    ids = [{records.identity(session) for session in one.sessions if "started" in session} for one in campaigns]
+    return [[record for record in found.records if record.id in mine] for mine in ids], found.damaged
 
 
 @dataclass(slots=True)
@@ -117,31 +85,3 @@ def by_target(campaigns: Iterable[Campaign]) -> dict[str, TargetFigures]:
             for name, spent in table(session.get("per_target")).items():
                 found.setdefault(name, TargetFigures(name)).add(table(spent))
     return {name: figures for name, figures in found.items() if figures.sums["executions"]}
-
-
-def together(campaign: Campaign, targets: Iterable[str], known: Mapping[str, Record]) -> list[Point]:
-    """What all targets together had found by the CPU time they had taken: ``cpu_seconds`` and ``signatures``.
-
-    Targets take turns, so each session's points are put in the order of its clock.
-    """
-    points: list[Point] = []
-    base = {"cpu_seconds": 0.0, "signatures": 0.0}
-    for session in campaign.sessions:
-        latest: dict[str, Point] = {}
-        for _, target, point in sorted(_moments(session, targets, known), key=lambda moment: moment[0]):
-            latest[target] = point
-            sums = {name: sum(number(at.get(name)) for at in latest.values()) for name in base}
-            sums["cpu_seconds"] += base["cpu_seconds"]
-            sums["signatures"] = max(sums["signatures"], base["signatures"])
-            points.append(sums)
-        if points:
-            base = dict(points[-1])
-    return points
-
-
-def _moments(
-    session: Mapping[str, Any], targets: Iterable[str], known: Mapping[str, Record]
-) -> Iterable[tuple[float, str, Point]]:
-    for target in targets:
-        for point in _points(session, target, known):
-            yield number(point.get("seconds")), target, point
