@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.finding import Finding
+from harness.report.drives import Drive, drives
+from harness.report.words import number, table
 from harness.triage import crashes, store
 from harness.triage.account import account
 from harness.triage.crashes import Crash
@@ -19,9 +21,6 @@ from harness.triage.verdicts import Rule
 NEW = "new"
 #: Covered by a verdict rule; all other states are those of a filed finding.
 RULED = "ruled"
-
-_SUMS = ("executions", "accepted", "deep", "seconds", "cpu_seconds", "defects")
-_MOST = ("edges", "features", "semantic_features", "corpus", "rss_mb")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +73,6 @@ class Row:
         return f"harness repro {self.crash.id if self.crash else self.id}"
 
 
-@dataclass
-class Drive:
-    """What a campaign did with one target, over all of its sessions; ``left_out`` is why it could not be driven, or ""."""
-
-    sums: dict[str, float] = field(default_factory=dict)
-    left_out: str = ""
-
-
 @dataclass(frozen=True, slots=True)
 class Campaign:
     """A campaign's folder, what campaign.json says of its sessions, and its findings."""
@@ -92,24 +83,12 @@ class Campaign:
     findings: tuple[Stored, ...]
 
     def drives(self) -> dict[str, Drive]:
-        """By target."""
-        drives: dict[str, Drive] = {}
-        for session in self.sessions:
-            for name in session.get("targets", ()):
-                drives.setdefault(name, Drive()).left_out = ""
-            for name, figures in session.get("per_target", {}).items():
-                drive = drives.setdefault(name, Drive())
-                for key in _SUMS:
-                    drive.sums[key] = drive.sums.get(key, 0) + figures.get(key, 0)
-                for key in _MOST:
-                    drive.sums[key] = max(drive.sums.get(key, 0), figures.get(key, 0))
-            for name, reason in session.get("left_out", {}).items():
-                drives.setdefault(name, Drive()).left_out = str(reason)
-        return drives
+        """What was done with each target."""
+        return drives(self.sessions)
 
     def total(self, name: str) -> float:
         """A figure of the sessions, summed: seconds, cpu_seconds, executions."""
-        return sum(float(session.get(name, 0)) for session in self.sessions)
+        return sum(number(session.get(name)) for session in self.sessions)
 
 
 def campaign(folder: Path) -> Campaign:
@@ -150,7 +129,7 @@ def rows(found: Iterable[Campaign]) -> list[Row]:
 
 
 def _seen(one: Campaign, stored: Stored) -> Seen:
-    entries = [session.get("findings", {}).get(stored.id, {}) for session in one.sessions]
+    entries = [table(table(session.get("findings")).get(stored.id)) for session in one.sessions]
     flaky = any(about.get("flaky") for about in (stored.about, *entries))
     return Seen(one.name, stored, store.count(stored, one.sessions), flaky)
 

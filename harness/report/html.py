@@ -30,17 +30,18 @@ from harness.ledger.model import Interval, money
 from harness.ledger.records import Record
 from harness.parsers import registry
 from harness.report import figures, outlook, rows, sessions, words
+from harness.report.drives import Drive, drives
 from harness.report.figures import Growth
 from harness.report.gather import Campaign
 from harness.report.outlook import Outlook
-from harness.report.sessions import METRICS, TargetFigures
 from harness.report.words import number, table
 from harness.triage.severity import SEVERITIES
 
 _HERE = Path(__file__).parent
 #: So many lines of a file are linked that no input reached.
 _GAPS = 12
-_METRIC_WORDS = {
+#: What a curve is drawn of, a field of its points each.
+_METRICS = {
     "signatures": ("Findings", "Signatures of findings seen so far"),
     "edges": ("Edges", "Edges of the instrumented parser reached so far"),
     "features": ("Features", "libFuzzer's features: edges by how often they ran"),
@@ -54,7 +55,8 @@ def page(campaigns: Sequence[Campaign], near: Path, *, price: float | None = Non
     ``price`` is what an hour of one core costs, in any currency. Raises HarnessError when a campaign is damaged.
     """
     found = rows.rows(campaigns, near)
-    targets = sessions.by_target(campaigns)
+    driven = drives(session for one in campaigns for session in one.sessions)
+    targets = {name: drive for name, drive in driven.items() if drive.sums["executions"]}
     for name, figure in targets.items():
         figure.signatures = sum(name in row.targets for row in found)
     runs, damaged = sessions.kept(campaigns)
@@ -168,14 +170,13 @@ def _release(campaigns: Iterable[Campaign]) -> str:
     return ", ".join(sorted(set(filter(None, found)))) or registry.default_release()
 
 
-def _totals(targets: Mapping[str, TargetFigures], campaigns: Iterable[Campaign]) -> dict[str, float]:
-    every = [session for one in campaigns for session in one.sessions]
-    sums = {name: sum(figure.sums[name] for figure in targets.values()) for name in ("executions", "deep", "accepted")}
+def _totals(targets: Mapping[str, Drive], campaigns: Iterable[Campaign]) -> dict[str, float]:
+    every = list(campaigns)
+    sums = {name: sum(drive.sums[name] for drive in targets.values()) for name in ("executions", "deep", "accepted")}
     return {
         **sums,
-        "sessions": len(every),
-        "cpu_seconds": sum(number(session.get("cpu_seconds")) for session in every),
-        "seconds": sum(number(session.get("seconds")) for session in every),
+        "sessions": sum(len(one.sessions) for one in every),
+        **{name: sum(one.total(name) for one in every) for name in ("cpu_seconds", "seconds")},
     }
 
 
@@ -189,13 +190,12 @@ def _headline(campaigns: Sequence[Campaign], found: Sequence[rows.Row], release:
         lead = f"The worst is {worst.severity}, {worst.rule} in {worst.target}. "
     elif not campaigns:
         title = f"What is filed against safetensors {release}"
-    every = [session for one in campaigns for session in one.sessions]
     still = sum(row.state == rows.OPEN for row in found)
     known = sum(row.count > 0 and row.state != rows.NEW for row in found)
     if campaigns:
         names = ", ".join(words.cut(one.name, 60) for one in campaigns)
-        spent = words.duration(sum(number(session.get("cpu_seconds")) for session in every))
-        done = words.count(sum(number(session.get("executions")) for session in every))
+        spent = words.duration(sum(one.total("cpu_seconds") for one in campaigns))
+        done = words.count(sum(one.total("executions") for one in campaigns))
         lead += (
             f"Campaign{'s' if len(campaigns) > 1 else ''} {names}: {done} executions in {spent} of CPU time showed "
             f"{known} known finding{'' if known == 1 else 's'} again. "
@@ -245,8 +245,7 @@ def _growth(runs: Sequence[Sequence[Record]], names: Sequence[str], expected: Ou
     """Figures by metric, a line for each campaign: ``{"name", "heading", "says", "figures"}``."""
     curves = [{name: joined.curve(run, name) for name in names} for run in runs]
     found = []
-    for metric in METRICS:
-        heading, says = _METRIC_WORDS[metric]
+    for metric, (heading, says) in _METRICS.items():
         unit = heading.lower() if metric != "semantic" else "features of meaning"
         made = []
         if metric == "signatures":
@@ -263,7 +262,7 @@ def _growth(runs: Sequence[Sequence[Record]], names: Sequence[str], expected: Ou
     return found
 
 
-def _operators(targets: Iterable[TargetFigures]) -> list[dict[str, Any]]:
+def _operators(targets: Iterable[Drive]) -> list[dict[str, Any]]:
     """Mutation operators over all targets, those first of whose inputs most were kept."""
     merged: dict[str, Counter[str]] = {}
     used: Counter[str] = Counter()

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from xml.etree import ElementTree as ET
 
-from harness.report.gather import NEW, Campaign, Drive, Row
+from harness.report.drives import Drive
+from harness.report.gather import NEW, Campaign, Row
 from harness.report.text import plain
 from harness.triage import crashes
 
@@ -43,14 +44,15 @@ def junit(rows: Iterable[Row], campaigns: Iterable[Campaign] = ()) -> str:
 
 
 def _target(suite: ET.Element, name: str, drive: Drive) -> None:
-    seconds = drive.sums.get("seconds", 0.0)
+    seconds = drive.sums["seconds"]
     case = ET.SubElement(suite, "testcase", classname="target", name=plain(name), time=f"{seconds:.3f}")
     if drive.left_out:
         _told(case, "error", "left out", drive.left_out, drive.left_out)
-    elif defects := int(drive.sums.get("defects", 0)):
+    elif defects := int(drive.sums["defects"]):
         words = f"the harness itself failed on {defects} inputs"
         _told(case, "error", "defect of the harness", words, f"{words}; see log/*-defect.txt in the campaign's folder")
-    ET.SubElement(case, "system-out").text = ", ".join(f"{key}: {value:g}" for key, value in drive.sums.items())
+    figures = {**drive.sums, **drive.largest}
+    ET.SubElement(case, "system-out").text = ", ".join(f"{key}: {value:g}" for key, value in figures.items())
 
 
 def _finding(suite: ET.Element, row: Row) -> None:

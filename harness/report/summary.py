@@ -9,7 +9,8 @@ from typing import Any
 from harness.ledger import joined
 from harness.ledger.records import Point, Record
 from harness.report import sessions
-from harness.report.gather import NEW, Campaign, Drive, Row
+from harness.report.drives import Drive
+from harness.report.gather import NEW, Campaign, Row
 from harness.report.text import code, inert
 from harness.triage import crashes
 from harness.triage.severity import SEVERITIES
@@ -60,7 +61,7 @@ def _campaign(campaign: Campaign, run: Sequence[Record], rows: list[Row]) -> str
     for name, drive in drives.items():
         if drive.left_out:
             text += f"\n**{inert(name)} was left out**: {code(drive.left_out)}\n"
-        if defects := int(drive.sums.get("defects", 0)):
+        if defects := int(drive.sums["defects"]):
             text += f"\n**The harness itself failed** on {defects} inputs of {inert(name)}.\n"
     return text + _expected(run, drives)
 
@@ -75,14 +76,13 @@ def _expected(run: Sequence[Record], names: Iterable[str]) -> str:
 
 
 def _target(campaign: Campaign, name: str, drive: Drive, curve: Sequence[Point], rows: list[Row]) -> str:
-    sums = drive.sums
-    done = sums.get("executions", 0)
-    rate = done / sums["seconds"] if sums.get("seconds") else 0.0
-    deep = f"{100 * sums.get('deep', 0) / done:.0f} %" if done and sums.get("deep") else "-"
+    done = drive.sums["executions"]
+    deep = f"{100 * drive.sums['deep'] / done:.0f} %" if done and drive.sums["deep"] else "-"
     met = [row for row in rows if any(_is(one.campaign, one.stored.target, campaign, name) for one in row.seen)]
     new = sum(row.state == NEW for row in met)
     line = sparkline([point.edges for point in curve])
-    figures = (f"{done:,.0f}", f"{rate:,.0f}", deep, f"{sums.get('edges', 0):,.0f}", f"{sums.get('corpus', 0):,.0f}")
+    edges, kept = (drive.largest.get(name, 0.0) for name in ("edges", "corpus"))
+    figures = (f"{done:,.0f}", f"{drive.rate:,.0f}", deep, f"{edges:,.0f}", f"{kept:,.0f}")
     return f"| {inert(name)} | {' | '.join(figures)} | {line} | {new} | {len(met) - new} |\n"
 
 

@@ -18,6 +18,9 @@ from harness.ledger import joined, records
 from harness.report import figures, gather, html, outlook, rows, sessions, words
 from harness.report.figures import Ahead, Growth
 from harness.report.gather import Campaign
+from harness.report.junit import junit
+from harness.report.sarif import sarif
+from harness.report.summary import summary
 from harness.triage import crashes, store
 from harness.triage.severity import SEVERITIES
 from tests.report.conftest import HOSTILE_ID, SCRIPTED
@@ -80,8 +83,8 @@ def test_sessions_of_one_campaign_go_on_from_each_other(tmp_path: Path):
     first = entry(1, "ab", slices=spent(100, point(1, 50, 1, 10), point(2, 100, 2, 20)))
     second = entry(2, "bcd", slices=spent(100, point(1, 60, 1, 19), point(2, 100, 3, 30)))
     run = gather.campaign(ledger(tmp_path / "c", first, second))
-    figures = sessions.by_target([run])["slices"]
-    assert (figures.sums["executions"], figures.sums["cpu_seconds"]) == (200, 2)
+    drive = run.drives()["slices"]
+    assert (drive.sums["executions"], drive.sums["cpu_seconds"]) == (200, 2)
     # b was found twice: four in all.
     text = html.page([run], tmp_path)
     assert "All targets: 4 findings after 2 CPU-seconds" in text
@@ -94,8 +97,14 @@ def test_a_ledger_of_nonsense_is_read_as_far_as_it_makes_sense(tmp_path: Path):
         "per_target": {"slices": {"executions": 5, "stages": [], "operators": {"x": 3}, "curve": [1, {}]}, "x": 7}
     }
     run = gather.campaign(ledger(tmp_path / "c", strange, {"versions": "1", "targets": 3, "too_wide": [5]}))
-    assert list(sessions.by_target([run])) == ["slices"]
+    assert [name for name, drive in run.drives().items() if drive.sums["executions"]] == ["slices"]
     assert "slices" in html.page([run], tmp_path)
+    # Every form reads it by the same rules.
+    assert "| slices | 5 |" in summary([], [run])
+    assert "executions: 5" in junit([], [run])
+    assert sarif([], [run])["runs"][0]["invocations"] == [
+        {"executionSuccessful": True, "toolExecutionNotifications": []}
+    ]
 
 
 def test_one_run_is_a_line_and_several_are_a_band_with_their_median():
