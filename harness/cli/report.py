@@ -27,7 +27,7 @@ _file = click.Path(dir_okay=False, path_type=Path)
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="What this campaign found too; may be repeated. Default: what is filed in crashes/ alone.",
+    help="What this campaign found too; may be repeated. Default: what is filed in crashes/ alone; with --html, the latest campaign.",
 )
 @click.option(
     "--defects", "page", type=_file, metavar="FILE", help="What is wrong with the newest release, in Markdown."
@@ -44,7 +44,7 @@ _file = click.Path(dir_okay=False, path_type=Path)
     is_flag=False,
     flag_value="",
     metavar="[DIR|FILE]",
-    help="One HTML page for people, default build/report/index.html; without --campaign, of the latest campaign.",
+    help="One HTML page for people, default build/report/index.html.",
 )
 @click.option("--price", type=click.FloatRange(min=0), help="For --html: what an hour of one core costs.")
 @click.option("--json", "as_json", is_flag=True, help="Print all findings, and what was written, as JSON.")
@@ -68,16 +68,16 @@ def command(
     chosen = {name: place for name, place in forms.items() if place is not None}
     if price is not None and pages is None:
         raise HarnessError("--price is for the HTML page", hint="add --html")
-    if pages is not None:
-        of = gather.campaigns(folders or store.campaigns()[:1])
-        chosen["html"] = html.write(Path(pages) if pages else paths.build_dir() / "report", of, price=price)
-    if not chosen and not as_json:
+    if not chosen and not as_json and pages is None:
         if folders:
             forms_there_are = "--html, --sarif, --junit, --summary, --issues or --json"
             raise HarnessError("no form was asked for", hint=f"add {forms_there_are}")
         click.echo(defects.page(), nl=False)
         return 0
-    campaigns = gather.campaigns(folders)
+    # All forms of one run speak of the same.
+    campaigns = gather.campaigns(folders or (store.campaigns()[:1] if pages is not None else ()))
+    if pages is not None:
+        chosen["html"] = html.write(Path(pages) if pages else paths.build_dir() / "report", campaigns, price=price)
     rows = gather.rows(campaigns)
     told: dict[str, Any] = {}
     for name, place in chosen.items():

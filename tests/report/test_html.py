@@ -254,11 +254,16 @@ def test_the_command_writes_a_folder_or_a_file(night: Campaign, home: Path):
         assert result.exception is None
         assert result.output == f"{home / page}: {(home / page).stat().st_size} bytes\n"
         assert "new findings in safetensors" in (home / page).read_text()
-    # Without a name it lies beside the campaigns, and is of the latest; other forms go with it.
-    arguments = ["report", "--html", "--junit", str(home / "junit.xml")]
-    assert run.invoke(group, arguments, standalone_mode=False).return_value == 0
+    # Without a name it lies beside the campaigns, and is of the latest; other forms go with it, and are of the same.
+    result = run.invoke(
+        group, ["report", "--html", "--junit", str(home / "junit.xml"), "--json"], standalone_mode=False
+    )
+    assert result.return_value == 0
     assert "new findings in safetensors" in (home / "build/report/index.html").read_text()
-    assert (home / "junit.xml").is_file()
+    assert '<testsuite name="night"' in (home / "junit.xml").read_text()
+    told = json.loads(result.output)
+    assert [one["name"] for one in told["campaigns"]] == ["night"]
+    assert HOSTILE_ID in [one["id"] for one in told["findings"]]
 
 
 def test_what_is_filed_makes_a_page_without_any_campaign(project: Path):
