@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from harness.report.junit import junit
 from harness.report.sarif import sarif
 from harness.report.summary import summary
 from harness.triage import crashes, store
+from harness.triage.crashes import Crash
 from harness.triage.severity import SEVERITIES
 from tests.report.conftest import HOSTILE_ID, SCRIPTED
 
@@ -231,6 +234,23 @@ def test_of_several_campaigns_the_one_that_executed_a_target_most_is_told(tmp_pa
     assert told.forecasts["slices"].executions == 2000
 
 
+def test_a_target_of_which_too_little_is_known_took_its_time(tmp_path: Path):
+    long = spent(1000, *(point(n, 100 * n, n.bit_length(), 100 + 9 * n) for n in range(1, 11)))
+    run = gather.campaign(
+        ledger(tmp_path / "c", entry(1, "abcd", slices=long, shards={"executions": 5, "cpu_seconds": 30}))
+    )
+    runs, _ = sessions.kept([run])
+    told = outlook.outlook(runs)
+    assert told is not None
+    assert list(told.forecasts) == ["slices"]
+    assert told.cpu_seconds == 40
+    assert told.sentence.startswith("As much time again (40 s of CPU), shared alike, would bring ")
+    assert told.sentence.endswith("; of 1 target too little is known to tell.")
+    # As much again is as much again for each of them.
+    assert told.ahead_together("signatures")[2].x == 40
+    assert "for another 1k executions" in told.attacker
+
+
 def test_what_a_campaign_forgot_of_an_old_session_is_in_the_ledger(
     night: Campaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -266,10 +286,22 @@ def test_the_command_writes_a_folder_or_a_file(night: Campaign, home: Path):
     assert HOSTILE_ID in [one["id"] for one in told["findings"]]
 
 
-def test_what_is_filed_makes_a_page_without_any_campaign(project: Path):
+@pytest.fixture
+def filed() -> Crash:
+    """A finding of this repository."""
+    return next(crash for crash in crashes.crashes() if crash.status == crashes.OPEN)
+
+
+def test_what_is_filed_makes_a_page_without_any_campaign(filed: Crash, project: Path):
     text = html.page([], project)
     assert "What is filed against safetensors" in text
     assert "No filed finding is open." in text
+    shutil.copytree(filed.folder, project / "crashes" / filed.id)
+    text = html.page([], project)
+    assert f"<dd>first on {filed.found['date'][:10]}" in text
+    assert "<dt>Filed and open</dt><dd>1</dd>" in text
+    # Of campaigns nothing is said where there is none.
+    assert not re.search("th(is|ese) campaign|CPU time|Known, seen again", text)
 
 
 @pytest.mark.parametrize("arguments", [["--price", "1"], ["--html", "out", "--campaign", "none"]])
