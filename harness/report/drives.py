@@ -29,7 +29,7 @@ class Drive:
 
     name: str
     sums: Counter[str] = field(default_factory=Counter)
-    largest: dict[str, float] = field(default_factory=dict)
+    largest: dict[str, float] = field(default_factory=lambda: dict.fromkeys(_LARGEST, 0.0))
     stages: Counter[str] = field(default_factory=Counter)
     rules: Counter[str] = field(default_factory=Counter)
     #: By operator, how often it was used, how many of its inputs were kept, how often it failed.
@@ -42,7 +42,7 @@ class Drive:
         for name in _SUMS:
             self.sums[name] += number(spent.get(name))  # type: ignore[assignment] # seconds are no whole numbers
         for name, key in _LARGEST.items():
-            self.largest[name] = max(self.largest.get(name, 0.0), number(spent.get(key)))
+            self.largest[name] = max(self.largest[name], number(spent.get(key)))
         for name, mine in (("stages", self.stages), ("rules", self.rules)):
             mine.update({key: int(number(value)) for key, value in table(spent.get(name)).items()})
         for name, stats in table(spent.get("operators")).items():

@@ -81,7 +81,7 @@ def _target(campaign: Campaign, name: str, drive: Drive, curve: Sequence[Point],
     met = [row for row in rows if any(_is(one.campaign, one.stored.target, campaign, name) for one in row.seen)]
     new = sum(row.state == NEW for row in met)
     line = sparkline([point.edges for point in curve])
-    edges, kept = (drive.largest.get(name, 0.0) for name in ("edges", "corpus"))
+    edges, kept = (drive.largest[name] for name in ("edges", "corpus"))
     figures = (f"{done:,.0f}", f"{drive.rate:,.0f}", deep, f"{edges:,.0f}", f"{kept:,.0f}")
     return f"| {inert(name)} | {' | '.join(figures)} | {line} | {new} | {len(met) - new} |\n"
 
