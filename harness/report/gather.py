@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from harness.finding import Finding
+from harness.parsers.registry import Parser
 from harness.report.drives import Drive, drives
 from harness.report.words import number, table
-from harness.triage import crashes, store
+from harness.triage import against, crashes, store
 from harness.triage.account import account
 from harness.triage.crashes import Crash
 from harness.triage.severity import SEVERITIES, severity
@@ -21,6 +22,8 @@ from harness.triage.verdicts import Rule
 NEW = "new"
 #: Covered by a verdict rule; all other states are those of a filed finding.
 RULED = "ruled"
+#: Of what nothing covers, as it was compared with another build: it shows there too, or neither there nor again.
+ELSEWHERE = (against.THERE_TOO, against.NOT_AGAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,8 @@ class Seen:
 class Row:
     """One finding. ``state`` is new, ruled, open, fixed or by-design; ``seen`` is where campaigns met it.
 
-    A filed one has its ``crash``, one that a verdict rule covers its ``rule``. ``why`` and ``sentence`` as in crashes/.
+    A filed one has its ``crash``, one that a verdict rule covers its ``rule``. ``why`` and ``sentence`` as in crashes/. One that nothing covers and that
+    was compared with another build names it as its ``base``, and is new only where it does not show there; else its state is one of ELSEWHERE.
     """
 
     id: str
@@ -51,6 +55,7 @@ class Row:
     crash: Crash | None = None
     rule: Rule | None = None
     seen: tuple[Seen, ...] = ()
+    base: str = ""
 
     @property
     def parts(self) -> Parts:
@@ -66,6 +71,21 @@ class Row:
     def stored(self) -> Stored:
         """Of a finding that campaigns saw, the smallest input. Raises ValueError where none did."""
         return min((one.stored for one in self.seen), key=lambda stored: stored.size)
+
+    @property
+    def against(self) -> dict[str, str]:
+        """The build that it was compared with and what came of it, as `harness findings --against` says it; empty where it was not."""
+        shows = against.ONLY_HERE if self.state == NEW else self.state
+        return {"parser": self.base, "shows": shows} if self.base else {}
+
+    @property
+    def elsewhere(self) -> str:
+        """Why it does not count as new, in words; "" where it does, or where it is covered."""
+        words = {
+            against.THERE_TOO: f"shows on {self.base} too",
+            against.NOT_AGAIN: f"shows neither on {self.base} nor, again, where it was found",
+        }
+        return words.get(self.state, "")
 
     @property
     def repeat(self) -> str:
@@ -108,10 +128,11 @@ def campaigns(folders: Iterable[Path]) -> list[Campaign]:
     ]
 
 
-def rows(found: Iterable[Campaign]) -> list[Row]:
+def rows(found: Iterable[Campaign], base: Parser | None = None) -> list[Row]:
     """Everything that is filed, and what campaigns found beside it: new ones first, then by severity.
 
-    What a campaign found and a folder in crashes/ covers is that folder's row.
+    What a campaign found and a folder in crashes/ covers is that folder's row. With a ``base``, what nothing covers runs on that build too
+    (:func:`harness.triage.against.compare`, with its errors).
     """
     filed = {crash.id: crash for crash in crashes.crashes()}
     seen: dict[str, list[Seen]] = {}
@@ -124,8 +145,21 @@ def rows(found: Iterable[Campaign]) -> list[Row]:
                 others[stored.id] = stored, store.verdict(stored.signature)
     every = [_filed(crash, seen.get(name, [])) for name, crash in filed.items()]
     every += [_found(stored, rule, seen[name]) for name, (stored, rule) in others.items()]
+    if base is not None:
+        every = _compared(every, base)
     ranks = list(SEVERITIES)
     return sorted(every, key=lambda row: (row.state != NEW, ranks.index(row.severity), row.id))
+
+
+def _compared(every: list[Row], base: Parser) -> list[Row]:
+    asked = [row.stored for row in every if row.state == NEW]
+    states = {stored.id: state for stored, state in against.compare(asked, base)}
+    return [
+        replace(row, base=base.name, state=NEW if states[row.id] == against.ONLY_HERE else states[row.id])
+        if row.id in states
+        else row
+        for row in every
+    ]
 
 
 def _seen(one: Campaign, stored: Stored) -> Seen:

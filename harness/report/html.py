@@ -29,7 +29,7 @@ from harness.ledger.forecast import TIMES
 from harness.ledger.model import Interval, money
 from harness.ledger.records import Record
 from harness.parsers import registry
-from harness.report import figures, outlook, rows, sessions, words
+from harness.report import figures, gather, outlook, rows, sessions, words
 from harness.report.drives import Drive, drives
 from harness.report.figures import Growth
 from harness.report.gather import Campaign
@@ -49,16 +49,19 @@ _METRICS = {
 }
 
 
-def page(campaigns: Sequence[Campaign], near: Path, *, price: float | None = None) -> str:
+def page(
+    campaigns: Sequence[Campaign], near: Path, found: Iterable[gather.Row] | None = None, *, price: float | None = None
+) -> str:
     """The page for campaigns, and for what is filed; links are relative to the folder ``near``.
 
-    ``price`` is what an hour of one core costs, in any currency. Raises HarnessError when a campaign is damaged.
+    ``found`` are their findings where they have been gathered already; ``price`` is what an hour of one core costs, in any
+    currency. Raises HarnessError when a campaign is damaged.
     """
-    found = rows.rows(campaigns, near)
+    told = rows.rows(campaigns, near, found)
     driven = drives(session for one in campaigns for session in one.sessions)
     targets = {name: drive for name, drive in driven.items() if drive.sums["executions"]}
     for name, figure in targets.items():
-        figure.signatures = sum(name in row.targets for row in found)
+        figure.signatures = sum(name in row.targets for row in told)
     runs, damaged = sessions.kept(campaigns)
     expected = outlook.outlook(runs)
     operators = _operators(targets.values())
@@ -72,12 +75,12 @@ def page(campaigns: Sequence[Campaign], near: Path, *, price: float | None = Non
             policy=_policy(style, script),
             made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             campaigns=campaigns,
-            findings=found,
-            tally_of=Counter(row.state for row in found),
-            seen=Counter(row.state for row in found if row.count),
-            flaky=sum(row.flaky for row in found),
-            defects=rows.defects(row for row in found if row.state == rows.OPEN),
-            by_severity=Counter(row.severity for row in found),
+            findings=told,
+            tally_of=Counter(row.state for row in told),
+            seen=Counter(row.state for row in told if row.count),
+            flaky=sum(row.flaky for row in told),
+            defects=rows.defects(row for row in told if row.state == rows.OPEN),
+            by_severity=Counter(row.severity for row in told),
             severities=SEVERITIES,
             states=rows.STATES,
             targets=targets,
@@ -92,7 +95,7 @@ def page(campaigns: Sequence[Campaign], near: Path, *, price: float | None = Non
             told=outlook.TOLD,
             budgets=TIMES,
             session_rows=[_session(one, session) for one in campaigns for session in one.sessions],
-            headline=_headline(campaigns, found, _release(campaigns)),
+            headline=_headline(campaigns, told, _release(campaigns)),
             notes=_notes(campaigns) + [f"the ledger passes over {line}" for line in damaged],
             bands=len(campaigns) > 1,
             judged=sum((figure.rules for figure in targets.values()), Counter[str]()).total(),
@@ -103,10 +106,16 @@ def page(campaigns: Sequence[Campaign], near: Path, *, price: float | None = Non
     )
 
 
-def write(place: Path, campaigns: Sequence[Campaign], *, price: float | None = None) -> Path:
+def write(
+    place: Path,
+    campaigns: Sequence[Campaign],
+    found: Iterable[gather.Row] | None = None,
+    *,
+    price: float | None = None,
+) -> Path:
     """Write the page to the file ``place`` (``*.html``), or as index.html into the folder of that name; its path.
 
-    Raises HarnessError when it cannot be written.
+    The rest as in :func:`page`. Raises HarnessError when it cannot be written.
     """
     from harness.files import write_named
 
@@ -115,7 +124,7 @@ def write(place: Path, campaigns: Sequence[Campaign], *, price: float | None = N
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise HarnessError(f"cannot make {target.parent}: {error.strerror}", hint="name another place") from error
-    write_named(target, page(campaigns, target.parent, price=price))
+    write_named(target, page(campaigns, target.parent, found, price=price))
     return target
 
 
@@ -191,7 +200,7 @@ def _headline(campaigns: Sequence[Campaign], found: Sequence[rows.Row], release:
     elif not campaigns:
         title = f"What is filed against safetensors {release}"
     still = sum(row.state == rows.OPEN for row in found)
-    known = sum(row.count > 0 and row.state != rows.NEW for row in found)
+    known = sum(row.count > 0 and row.state not in (rows.NEW, rows.ELSEWHERE) for row in found)
     if campaigns:
         names = ", ".join(words.cut(one.name, 60) for one in campaigns)
         spent = words.duration(sum(one.total("cpu_seconds") for one in campaigns))

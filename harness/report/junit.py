@@ -1,7 +1,7 @@
 """Campaigns, or what is filed, as JUnit XML: a suite for each, which every CI system can read and show.
 
 A case for each target that was driven (an error where it was left out, or where the harness itself failed on an input)
-and for each finding: a failure where it is new, skipped where it is known and open, passed where it is decided.
+and for each finding: a failure where it is new, skipped where it is known and open or not new against another build, passed where it is decided.
 """
 
 from __future__ import annotations
@@ -65,6 +65,8 @@ def _finding(suite: ET.Element, row: Row) -> None:
         _told(case, "failure", row.parts.kind, words, f"{words}\n{more}" + ("\nFlaky." if row.flaky else ""))
     elif row.state == crashes.OPEN:
         _told(case, "skipped", "", f"known and open: {words}", "")
+    elif row.elsewhere:
+        _told(case, "skipped", "", f"not new, it {row.elsewhere}: {words}", "")
     else:
         # What was decided passes; the reason is there for whoever asks.
         why = f"{row.rule.verdict} by the rule {row.rule.name}" if row.rule else f"{row.state}: {words}"

@@ -28,7 +28,8 @@ def summary(rows: Iterable[Row], campaigns: Sequence[Campaign]) -> str:
     text = _head(every, campaigns)
     for campaign, run in zip(campaigns, sessions.kept(campaigns)[0], strict=True):
         text += _campaign(campaign, run, every)
-    text += _new([row for row in every if row.state == NEW]) + _known(every, campaigns)
+    text += _new([row for row in every if row.state == NEW]) + _elsewhere([row for row in every if row.elsewhere])
+    text += _known(every, campaigns)
     return _cut(text)
 
 
@@ -43,8 +44,11 @@ def _head(rows: list[Row], campaigns: Sequence[Campaign]) -> str:
     text = f"# {verdict}\n\n{done:,.0f} executions in {spent:,.0f} CPU-seconds"
     parsers = sorted({str(session.get("parser", "")) for one in campaigns for session in one.sessions} - {""})
     text += f" on {', '.join(inert(name) for name in parsers)}" if parsers else ""
-    known = sum(row.state != NEW and bool(row.seen) for row in rows)
-    return f"{text}; {known} known findings met again.\n"
+    other = sum(bool(row.elsewhere) for row in rows)
+    known = sum(row.state != NEW and bool(row.seen) for row in rows) - other
+    compared = ", ".join(sorted({inert(row.base) for row in rows if row.base}))
+    text += f"; {known} known findings met again"
+    return f"{text}; {other} more are not new against {compared}.\n" if other else f"{text}.\n"
 
 
 def _campaign(campaign: Campaign, run: Sequence[Record], rows: list[Row]) -> str:
@@ -151,9 +155,19 @@ def _new(rows: list[Row]) -> str:
     )
 
 
+def _elsewhere(rows: list[Row]) -> str:
+    if not rows:
+        return ""
+    text = "\n## Not new against another build\n\n| finding | how bad | target | what | it |\n|---|---|---|---|---|\n"
+    for row in rows[:_MOST_NEW]:
+        what = code(row.summary)
+        text += f"| {code(row.id)} | {row.severity} | {inert(row.parts.target)} | {what} | {inert(row.elsewhere)} |\n"
+    return text + (f"\n... and {len(rows) - _MOST_NEW} more.\n" if len(rows) > _MOST_NEW else "")
+
+
 def _known(rows: list[Row], campaigns: Sequence[Campaign]) -> str:
     """How many known ones there are by severity, and how many of those were met."""
-    known = [row for row in rows if row.state != NEW]
+    known = [row for row in rows if row.state != NEW and not row.elsewhere]
     if not known:
         return ""
     text = "\n## Known findings\n\n| how bad | open | decided |" + (" met again |" if campaigns else "")
