@@ -14,7 +14,8 @@ import click
 from rich.console import Console
 
 from harness import paths
-from harness.cli.findings import replays, seen
+from harness.cli.findings import replays as again
+from harness.cli.findings import seen
 from harness.engine.campaign import Campaign, CampaignSettings, Outcome
 from harness.engine.view import View
 from harness.errors import HarnessError
@@ -167,10 +168,11 @@ def findings(sessions: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def report(sessions: Sequence[dict[str, Any]], folder: Path) -> None:
     """Say what sessions of one campaign did and found, all together."""
-    executions, seconds, cpu = (sum(one[name] for one in sessions) for name in ("executions", "seconds", "cpu_seconds"))
-    click.echo(
-        f"{executions} executions in {seconds:.0f} s ({cpu:.0f} CPU-seconds) on {sessions[-1]['parser']}, campaign {folder}"
-    )
+    executions, seconds = (sum(one[name] for one in sessions) for name in ("executions", "seconds"))
+    replays = sum(one.get("replay_cpu_seconds", 0.0) for one in sessions)
+    cpu = sum(one["cpu_seconds"] for one in sessions) + replays
+    spent = f"{cpu:.0f} CPU-seconds" + (f", {replays:.0f} of them replays of findings" if replays >= 1 else "")
+    click.echo(f"{executions} executions in {seconds:.0f} s ({spent}) on {sessions[-1]['parser']}, campaign {folder}")
     driven = {name: one for name, one in drives(sessions).items() if one.sums["executions"] or not one.left_out}
     for name, target in driven.items():
         done = target.sums["executions"] or 1
@@ -202,7 +204,7 @@ def _findings(found: dict[str, dict[str, Any]]) -> None:
     for name in new:
         entry = found[name]
         click.echo(
-            f"  {name}  ({entry.get('target', '')}, {seen(entry['count'])}, {entry['size']} bytes, {replays(entry)})"
+            f"  {name}  ({entry.get('target', '')}, {seen(entry['count'])}, {entry['size']} bytes, {again(entry)})"
         )
     if new:
         click.echo(f"repeat one:    harness repro {new[0]}")

@@ -157,7 +157,7 @@ def _one(outlook: Outlook, name: str) -> Interval | None:
 
 
 def _words(outlook: Outlook, own: Sequence[Record], found: dict[str, dict[str, Any]]) -> str:
-    spent = f"harden: {len(own)} slices, {sum(one.cpu_seconds for one in own):.0f} CPU-seconds"
+    spent = f"harden: {len(own)} slices, {sum(one.spent for one in own):.0f} CPU-seconds"
     spent += f", findings: {len(_new(found))} new, {len(found) - len(_new(found))} known"
     total = _total(outlook)
     if total is None:
@@ -173,7 +173,7 @@ def _as_json(reason: str, threshold: float, own: Sequence[Record], outlook: Outl
         "stopped": reason,
         "threshold": threshold,
         "slices": len(own),
-        "cpu_seconds": round(sum(one.cpu_seconds for one in own), 1),
+        "cpu_seconds": round(sum(one.spent for one in own), 1),
         "edges_in_one_more_hour": total.as_json() if total is not None else None,
         "targets": {name: one.as_json() if (one := _one(outlook, name)) else None for name in outlook},
         "campaign": str(campaign),

@@ -66,11 +66,16 @@ def collect(ledger: Ledger, names: tuple[str, ...], price: float | None, hours: 
             "forecast": _forecast(joined.forecast(of, name), hours),
         }
     counted = [record for record in ledger.records if record.targets.keys() & targets.keys()]
+    # Replays belong to a session, whatever targets it ran.
+    replays = 0.0 if names else sum(record.replay_cpu_seconds for record in counted)
+    cpu = sum(row["cpu_seconds"] for row in targets.values()) + replays
     total = {
         "sessions": len(counted),
         "seconds": round(sum(record.seconds for record in counted), 1),
-        **{key: sum(row[key] for row in targets.values()) for key in ("executions", "cpu_seconds")},
-        "price": _money(sum(row["cpu_seconds"] for row in targets.values()), price),
+        "executions": sum(row["executions"] for row in targets.values()),
+        "cpu_seconds": round(cpu, 1),
+        "replay_cpu_seconds": round(replays, 1),
+        "price": _money(cpu, price),
         "bought": {kind: sum(row["bought"][kind] for row in targets.values()) for kind in KINDS},
     }
     return {"total": total, "targets": targets, "damaged": ledger.damaged}
@@ -100,7 +105,12 @@ def _forecast(seen: Forecast | None, hours: float) -> dict[str, Any] | None:
 def _print(result: dict[str, Any]) -> None:
     total = result["total"]
     sessions = f"{total['sessions']} session{'s' * (total['sessions'] != 1)}"
-    click.echo(f"{sessions}, {_spent(total)}; new to the ledger: {_gain(total['bought'])}")
+    replays = (
+        f", {total['replay_cpu_seconds']:.1f} CPU-seconds of it replays of findings"
+        if total["replay_cpu_seconds"]
+        else ""
+    )
+    click.echo(f"{sessions}, {_spent(total)}{replays}; new to the ledger: {_gain(total['bought'])}")
     for name, row in result["targets"].items():
         click.echo(f"\n{name}: {_spent(row)}; new: {_gain(row['bought'])}")
         for kind, last in row["last"].items():

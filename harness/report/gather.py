@@ -107,8 +107,13 @@ class Campaign:
         return drives(self.sessions)
 
     def total(self, name: str) -> float:
-        """A figure of the sessions, summed: seconds, cpu_seconds, executions."""
+        """A figure of the sessions, summed: seconds, cpu_seconds (of the workers), replay_cpu_seconds, executions."""
         return sum(number(session.get(name)) for session in self.sessions)
+
+    @property
+    def spent(self) -> float:
+        """CPU-seconds in all: of the workers, and of the replays of what they found."""
+        return self.total("cpu_seconds") + self.total("replay_cpu_seconds")
 
 
 def campaign(folder: Path) -> Campaign:

@@ -185,7 +185,9 @@ def _totals(targets: Mapping[str, Drive], campaigns: Iterable[Campaign]) -> dict
     return {
         **sums,
         "sessions": sum(len(one.sessions) for one in every),
-        **{name: sum(one.total(name) for one in every) for name in ("cpu_seconds", "seconds")},
+        "seconds": sum(one.total("seconds") for one in every),
+        "cpu_seconds": sum(one.spent for one in every),
+        "replay_cpu_seconds": sum(one.total("replay_cpu_seconds") for one in every),
     }
 
 
@@ -203,7 +205,7 @@ def _headline(campaigns: Sequence[Campaign], found: Sequence[rows.Row], release:
     known = sum(row.count > 0 and row.state not in (rows.NEW, rows.ELSEWHERE) for row in found)
     if campaigns:
         names = ", ".join(words.cut(one.name, 60) for one in campaigns)
-        spent = words.duration(sum(one.total("cpu_seconds") for one in campaigns))
+        spent = words.duration(sum(one.spent for one in campaigns))
         done = words.count(sum(one.total("executions") for one in campaigns))
         lead += (
             f"Campaign{'s' if len(campaigns) > 1 else ''} {names}: {done} executions in {spent} of CPU time showed "
@@ -246,7 +248,8 @@ def _session(one: Campaign, session: Mapping[str, Any]) -> dict[str, Any]:
         "workers": int(number(session.get("workers"))),
         "targets": len(targets) if isinstance(targets, list) else 0,
         "ended": str(session.get("ended") or ("interrupted" if session.get("interrupted") is True else "")),
-        **{name: number(session.get(name)) for name in ("seconds", "cpu_seconds", "executions")},
+        "cpu_seconds": sum(number(session.get(name)) for name in ("cpu_seconds", "replay_cpu_seconds")),
+        **{name: number(session.get(name)) for name in ("seconds", "executions")},
     }
 
 

@@ -38,7 +38,7 @@ def _head(rows: list[Row], campaigns: Sequence[Campaign]) -> str:
     if not campaigns:
         open_ones = sum(row.state == crashes.OPEN for row in rows)
         return f"# Filed findings\n\n**{open_ones} open**, {len(rows) - open_ones} decided.\n"
-    spent = sum(one.total("cpu_seconds") for one in campaigns)
+    spent = sum(one.spent for one in campaigns)
     done = sum(one.total("executions") for one in campaigns)
     verdict = f"{len(new)} new finding{'s' * (len(new) != 1)}" if new else "Nothing new"
     text = f"# {verdict}\n\n{done:,.0f} executions in {spent:,.0f} CPU-seconds"
@@ -196,7 +196,8 @@ def figures(campaigns: Iterable[Campaign]) -> list[dict[str, Any]]:
         {
             "name": one.name,
             "executions": one.total("executions"),
-            "cpu_seconds": one.total("cpu_seconds"),
+            "cpu_seconds": one.spent,
+            "replay_cpu_seconds": one.total("replay_cpu_seconds"),
             "left_out": {name: drive.left_out for name, drive in one.drives().items() if drive.left_out},
         }
         for one in campaigns

@@ -75,7 +75,7 @@ def test_what_slices_found_again_is_said_once(capsys: pytest.CaptureFixture[str]
     first = session(4, new=here, filed=here | {"known": "filed"})
     shaky = here | {"replays": {"runs": 10, "held": 9}, "flaky": True}
     second = session(6, new=here | {"size": 20}, filed=here | {"known": "filed"}, shaky=shaky)
-    third = session(5, filed=here | {"known": "filed"}, shaky=here)
+    third = session(5, filed=here | {"known": "filed"}, shaky=here) | {"replay_cpu_seconds": 3.0}
     found = fuzz.findings([first, second, third])
     assert {name: (one["count"], one["size"]) for name, one in found.items()} == {
         "new": (4, 20), "filed": (6, 30), "shaky": (4, 30),
@@ -83,7 +83,7 @@ def test_what_slices_found_again_is_said_once(capsys: pytest.CaptureFixture[str]
     fuzz.report([first, second, third], tmp_path)
     said = capsys.readouterr()
     assert said.out.splitlines() == [
-        f"300 executions in 15 s (15 CPU-seconds) on 0.8.0, campaign {tmp_path}",
+        f"300 executions in 15 s (18 CPU-seconds, 3 of them replays of findings) on 0.8.0, campaign {tmp_path}",
         "  a: 20/s, 50 % accepted, 106 edges, 0 inputs kept",
         "findings: 2 new, 1 known",
         "  new  (a, seen 4 times, 20 bytes, not replayed)",

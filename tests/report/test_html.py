@@ -22,6 +22,7 @@ from harness.report.figures import Ahead, Growth
 from harness.report.gather import Campaign
 from harness.report.junit import junit
 from harness.report.sarif import sarif
+from harness.report.summary import figures as summarised
 from harness.report.summary import summary
 from harness.triage import crashes, store
 from harness.triage.crashes import Crash
@@ -93,6 +94,19 @@ def test_sessions_of_one_campaign_go_on_from_each_other(tmp_path: Path):
     assert "All targets: 4 findings after 2 CPU-seconds" in text
     assert "slices: 4 findings after 200 executions" in text
     assert "slices: 30 edges after 200 executions" in text
+
+
+def test_replays_of_findings_are_spent_too(tmp_path: Path):
+    session = entry(1, slices=spent(3000, point(1, 3000, 0, 10))) | {"cpu_seconds": 30, "replay_cpu_seconds": 15}
+    run = gather.campaign(ledger(tmp_path / "c", session))
+    text = html.page([run], tmp_path, price=80)
+    assert "0 executions in 45 s of CPU time" in text
+    assert "<dt>CPU time</dt><dd>45 s</dd>" in text
+    assert "<dt>Spent</dt><dd>1</dd>" in text
+    assert "for 15 s of CPU time, which the sums above include" in text
+    assert "in 45 CPU-seconds" in summary([], [run])
+    (told,) = summarised([run])
+    assert (told["cpu_seconds"], told["replay_cpu_seconds"]) == (45, 15)
 
 
 def test_a_ledger_of_nonsense_is_read_as_far_as_it_makes_sense(tmp_path: Path):
