@@ -115,7 +115,7 @@ def _sentences(forecasts: dict[str, Forecast], spent: float, targets: int) -> tu
     low, high = math.floor(more.low), math.ceil(more.high)
     found = f"{low:,} to {high:,}" if high else "no"
     still = sum(one.returns == "do not diminish yet" for one, _ in parts)
-    sentence = f"{budget}, shared alike, would bring {found} more findings ({100 * LEVEL:.0f}\u00a0% interval)"
+    sentence = f"{budget}, shared alike, would bring {found} more findings ({100 * LEVEL:.0f} % interval)"
     sentence += f"; returns do not diminish yet on {still} of {len(parts)} targets" if still else ""
     dark = targets - len(parts)
     sentence += f"; of {dark} target{'s' * (dark != 1)} too little is known to tell." if dark else "."
