@@ -69,6 +69,10 @@ def _defect(members: list[Crash]) -> str:
     text = f"\n### {_title(first)}\n\n{cell(first.summary, 400)}\n\n{cell(first.why, 600)}"
     if first.sentence:
         text += f' The text: "{first.sentence}"'
+    # What a person found out about each of them, said once where several have the same.
+    text += "".join(
+        f"\n\n{cell(words, 600)}" for words in dict.fromkeys(crash.verdict for crash in members if crash.verdict)
+    )
     text += "\n\n| finding | entry point | builds | releases | input |\n|---|---|---|---|---|\n"
     for crash in members:
         builds = ", ".join(crash.builds) or "-"

@@ -41,6 +41,13 @@ def test_the_worst_comes_first_and_decided_ones_last():
     assert "2 defects in 2 findings" in page
 
 
+def test_what_a_person_found_out_of_a_defect_stands_there_once():
+    twins = [replace(FILED[0], verdict="read | twice"), replace(FILED[0], verdict="read | twice")]
+    other = replace(FILED[0], verdict="and once")
+    page = defects.page([*twins, other])
+    assert (page.count("read \\| twice"), page.count("and once")) == (1, 1)
+
+
 def test_what_only_checked_builds_show_says_what_the_wheel_does():
     page = defects.page([replace(FILED[0], builds=("sancov",), instead="0.8.0-wheel: raise: SystemError: no")])
     assert "sancov (on the wheel: raise: SystemError: no)" in page
