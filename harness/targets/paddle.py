@@ -22,6 +22,8 @@ class Paddle(Loader):
     # Not with AddressSanitizer: the framework is not built with it, and takes minutes to load.
     flavours = ("sancov", "wheel")
     needs = ("paddle",)
+    #: Importing it takes seconds of CPU, which a busy machine gives it in minutes.
+    start_s = 300.0
     packages = ("paddlepaddle",)
     imports = ("paddle",)
     kind = "paddle.Tensor"
