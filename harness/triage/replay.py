@@ -254,6 +254,17 @@ class Replayer:
 
 
 def once(parser: Parser | None, target: str, data: bytes, timeout_s: float | None = None) -> Replay:
-    """One run in a process of its own."""
+    """One run in a process of its own, and every oracle's word on it.
+
+    Where the many runs of the costly oracles end another implementation that the target drives, what one run alone shows.
+    """
     with Replayer(parser, target) as replayer:
+        result = replayer.run(data, timeout_s)
+        if not any(
+            base.about_another(replayer.target, judged.signature)
+            for judged in result.findings
+            if judged.finding.oracle == "isolation"
+        ):
+            return result
+    with Replayer(parser, target, relations=False) as replayer:
         return replayer.run(data, timeout_s)

@@ -100,6 +100,21 @@ def test_a_large_input_goes_through(deadly: str):
     assert replay.once(None, deadly, b"fine " + bytes(5_000_000)).outcome == "accept"
 
 
+def test_what_many_runs_of_another_implementation_end_in_is_not_taken_for_what_one_shows(deadly: str, tmp_path: Path):
+    module = tmp_path / "plugin" / "deadly.py"
+    text = module.read_text().replace("128, False, False", "128, False, True")
+    tired = text.replace(
+        'if word == "exit":', 'if len(runs) > 1:\n                os.abort()\n            if word == "exit":'
+    )
+    assert tired.count("os.abort()") == text.count("os.abort()") + 1
+    seen = []
+    for others in ("", "    others = {'another': 'SIGABRT'}\n\n"):
+        module.write_text(tired.replace("    def open", f"{others}    def open"))
+        sys.modules.pop("deadly", None)
+        seen.append(replay.once(None, deadly, b"raise").signatures)
+    assert seen == [("deadly|crash|crash|SIGABRT/framing.length",), ("deadly|contract|raise|KeyError: _",)]
+
+
 def test_no_child_is_left_behind(deadly: str):
     replayer = Replayer(None, deadly)
     replayer.run(b"fine")
