@@ -110,6 +110,10 @@ class Progress:
         # What ended workers did: a night has hundreds of them.
         self._done: dict[str, TargetProgress] = {name: TargetProgress() for name in names}
         self._done_findings: dict[str, dict[str, Any]] = {}
+        # Of targets that nothing was added to, the ledger's entries are those of the last look.
+        self._entries: dict[str, dict[str, Any]] = {}
+        self._stale: set[str] = set()
+        self._found_on: set[str] = set()
         #: The workers that run now.
         self.active: list[WorkerProcess] = []
         self._discovery = Discovery(names, self.began)
@@ -122,12 +126,14 @@ class Progress:
     def started(self, worker: WorkerProcess) -> None:
         """A worker was started."""
         self.workers += 1
+        self._stale.add(worker.settings.target)
 
     def ended(self, worker: WorkerProcess) -> None:
         """A worker ended; its last status counts on."""
         self._done.setdefault(worker.settings.target, TargetProgress()).add(worker)
         _count_findings(self._done_findings, worker)
         self._discovery.ended(worker)
+        self._stale.add(worker.settings.target)
 
     def died(self, found: dict[str, Any]) -> None:
         """A worker's death was recorded as a finding; its ``count`` is this one."""
@@ -150,7 +156,9 @@ class Progress:
         self.active = list(active)
         figures = {name: self._done[name] for name in self.names}
         # Copying is what costs: only what a running worker adds to is copied.
-        for name in {worker.settings.target for worker in active}:
+        running = {worker.settings.target for worker in active}
+        self._stale |= running
+        for name in running:
             figures[name] = copy.deepcopy(self._done[name])
         findings = {name: dict(entry) for name, entry in self._done_findings.items()}
         for worker in active:
@@ -160,11 +168,14 @@ class Progress:
         for name, entry in findings.items():
             self._merge_finding(name, entry)
         self._discovery.update(self.findings.values(), active)
+        self._stale |= self._found_on
+        self._found_on.clear()
 
     def _merge_finding(self, name: str, entry: dict[str, Any]) -> None:
         if name not in self.findings:
             self.last_find = self.elapsed
             self.findings[name] = {"first_seconds": round(self.elapsed, 2)}
+            self._found_on.add(str(entry.get("target", "")))
         self.findings[name] = self.findings[name] | entry
 
     def new(self) -> list[str]:
@@ -190,16 +201,18 @@ class Progress:
         return sum(int(target.sums["executions"]) for target in self.targets.values())
 
     def summary(self) -> dict[str, Any]:
-        """The session's entry of the ledger."""
+        """The session's entry of the ledger; what it says of a target stays one object while nothing is added to it."""
+        for name, target in self.targets.items():
+            if name in self._stale or name not in self._entries:
+                self._entries[name] = target.summary() | self._discovery.summary(name)
+        self._stale.clear()
         return {
             "seconds": round(self.elapsed, 2),
             "cpu_seconds": round(sum(target.sums["cpu_seconds"] for target in self.targets.values()), 2),
             "executions": self.executions(),
             "workers_started": self.workers,
             "last_find_seconds": round(self.last_find, 2),
-            "per_target": {
-                name: target.summary() | self._discovery.summary(name) for name, target in self.targets.items()
-            },
+            "per_target": {name: self._entries[name] for name in self.targets},
             "findings": self.findings,
             "new": self.new(),
             "too_wide": [{"rule": rule, "share": round(share, 4)} for rule, share in self.too_wide()],

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from harness.engine import deaths
 from harness.engine.guarded import Isolated
+from harness.engine.keeping import Kept
 from harness.engine.plans import Plan
 from harness.engine.process import WorkerProcess
 from harness.engine.progress import Progress, TargetProgress
@@ -65,8 +66,9 @@ class Stop:
 class _Job:
     """A unit that runs, in one worker at a time."""
 
-    def __init__(self, unit: Unit, folder: Path, seen: set[str]) -> None:
+    def __init__(self, unit: Unit, folder: Path, seen: set[str], kept: Kept) -> None:
         self.unit = unit
+        self._kept = kept
         self.began = time.monotonic()
         self.figures = TargetProgress()
         self.names: set[str] = set()
@@ -88,7 +90,7 @@ class _Job:
     def _start(self, **changed: object) -> WorkerProcess:
         self.workers += 1
         self.replaced = ""
-        return WorkerProcess(self.unit.settings(self._folder, **changed))
+        return WorkerProcess(self.unit.settings(self._folder, **changed), self._kept)
 
     def left(self) -> float:
         """Seconds or executions of the unit that are still to be run."""
@@ -172,6 +174,7 @@ class Supervisor:
         self._save = save
         self._patience = patience
         self._jobs: list[_Job] = []
+        self._kept: dict[str, Kept] = {}
         self._stillborn: Counter[str] = Counter()
         self._seen = {path.name for path in folder.glob("findings/*")}
         #: Targets that did not open or that die before they run anything, with the reason: the others go on.
@@ -196,12 +199,12 @@ class Supervisor:
             for job in list(self._jobs):
                 self._look(job)
             now = time.monotonic()
-            if now - synced >= _SYNC_EVERY:
-                self._keep()
-                synced = now
             if now - shown >= _SHOW_EVERY:
                 self._show()
                 shown = now
+            if now - synced >= _SYNC_EVERY:
+                self._keep()
+                synced = now
         self._show()
         self._isolated.confirm(self._progress.findings)
         self._isolated.finish(hurry=self._stop.asked)
@@ -211,7 +214,9 @@ class Supervisor:
         """Fill the free places; whether anything was started."""
         started = False
         while not self._stop.asked and len(self._jobs) < self._workers and (unit := self._plan.next()) is not None:
-            job = _Job(unit, self._folder, self._seen)
+            if unit.target not in self._kept:
+                self._kept[unit.target] = Kept(self._folder / "corpus" / unit.target)
+            job = _Job(unit, self._folder, self._seen, self._kept[unit.target])
             self._jobs.append(job)
             self._progress.started(job.worker)
             started = True
@@ -229,7 +234,6 @@ class Supervisor:
         for job in self._jobs:
             self._sync(job)
             self._isolated.offer(job.worker)
-        self._progress.update([job.worker for job in self._jobs])
         self._isolated.confirm(self._progress.findings)
         self._apart()
         self._save()

@@ -13,6 +13,7 @@ import pytest
 
 from harness.engine import folder, memory, recording
 from harness.engine.checks import check_log
+from harness.engine.keeping import Kept, Mirror
 from harness.engine.native import NativeCounters
 from harness.engine.progress import Progress, TargetProgress
 from harness.engine.semantics import SIZE, SemanticCounters
@@ -158,7 +159,7 @@ def test_what_a_killed_campaign_left_in_memory_is_taken_over(tmp_path: Path) -> 
     campaign = tmp_path / "campaign"
     campaign.mkdir()
     left = left_behind(campaign)
-    assert list(memory.Mirror(left, campaign / "corpus" / "deserialize").sync().values()) == [b"kept"]
+    assert list(Mirror(left, Kept(campaign / "corpus" / "deserialize")).sync().values()) == [b"kept"]
     assert [path.read_bytes() for path in (campaign / "corpus" / "deserialize").iterdir()] == [b"kept"]
     memory.remove(left)
     assert memory.abandoned(campaign) == []
