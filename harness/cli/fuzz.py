@@ -151,6 +151,9 @@ def _report(outcome: Outcome, settings: CampaignSettings) -> None:
         )
     for error in outcome.left_out.values():
         click.echo(f"left out: {error}", err=True)
+    idle = [name for name in session["not_fuzzed"] if name not in outcome.left_out]
+    if idle:
+        click.echo(f"had no turn, or did not get past their seeds: {', '.join(idle)}", err=True)
     defects = sum(target["defects"] for target in session["per_target"].values())
     if defects:
         click.echo(f"the harness itself failed on {defects} inputs: {settings.folder}/log/*-defect.txt", err=True)

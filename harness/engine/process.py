@@ -136,15 +136,16 @@ class WorkerProcess:
 
     def late(self) -> bool:
         """Whether it should have opened its target by now and has not."""
-        return not self._opened() and time.monotonic() - self.started > targets.start_s(self.target)
+        return not self.opened() and time.monotonic() - self.started > targets.start_s(self.target)
 
     def silent_s(self) -> float:
         """Seconds since it opened its target or last showed a sign of life; 0 before."""
-        if not self._opened():
+        if not self.opened():
             self._alive = time.monotonic()
         return time.monotonic() - self._alive
 
-    def _opened(self) -> bool:
+    def opened(self) -> bool:
+        """Whether it has opened its target."""
         self._open = self._open or is_open(self.settings.memory)
         return self._open
 

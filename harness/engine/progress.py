@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.engine.discovery import Discovery
+from harness.engine.drawing import duration
 from harness.engine.process import WorkerProcess
 from harness.triage import verdicts
 
@@ -35,6 +36,8 @@ class TargetProgress:
     rss_mb: int = 0
     ns: dict[str, int] = field(default_factory=dict)
     median_size: int = 0
+    #: Whether it got past its seeds.
+    fuzzed: bool = False
 
     def add(self, worker: WorkerProcess) -> None:
         """Take in one worker's latest status."""
@@ -59,6 +62,7 @@ class TargetProgress:
         self.rss_mb = max(self.rss_mb, status.get("rss_mb", 0))
         self.ns = status.get("ns", self.ns)
         self.median_size = status.get("median_size", self.median_size)
+        self.fuzzed = self.fuzzed or bool(status.get("mutating"))
 
     def rate(self) -> float:
         """Executions per second of worker time."""
@@ -122,6 +126,13 @@ class Progress:
     def elapsed(self) -> float:
         """Seconds since the campaign began."""
         return time.monotonic() - self.began
+
+    def left(self) -> str:
+        """What is still to come, in words: of a time, how much of it; "" of so many executions."""
+        if self.runs:
+            return ""
+        left = self.seconds - self.elapsed
+        return f"{duration(left)} left" if left > 0 else "finishing"
 
     def started(self, worker: WorkerProcess) -> None:
         """A worker was started."""
@@ -215,5 +226,6 @@ class Progress:
             "per_target": {name: self._entries[name] for name in self.targets},
             "findings": self.findings,
             "new": self.new(),
+            "not_fuzzed": [name for name, target in self.targets.items() if not target.fuzzed],
             "too_wide": [{"rule": rule, "share": round(share, 4)} for rule, share in self.too_wide()],
         }

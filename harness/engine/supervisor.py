@@ -176,6 +176,7 @@ class Supervisor:
         self._jobs: list[_Job] = []
         self._kept: dict[str, Kept] = {}
         self._stillborn: Counter[str] = Counter()
+        self._ended_at: float | None = None
         self._seen = {path.name for path in folder.glob("findings/*")}
         #: Targets that did not open or that die before they run anything, with the reason: the others go on.
         self.left_out: dict[str, HarnessError] = {}
@@ -213,17 +214,23 @@ class Supervisor:
     def _start(self) -> bool:
         """Fill the free places; whether anything was started."""
         started = False
-        while not self._stop.asked and len(self._jobs) < self._workers and (unit := self._plan.next()) is not None:
+        while not self._ending() and len(self._jobs) < self._workers and (unit := self._plan.next()) is not None:
             if unit.target not in self._kept:
                 self._kept[unit.target] = Kept(self._folder / "corpus" / unit.target)
             job = _Job(unit, self._folder, self._seen, self._kept[unit.target])
             self._jobs.append(job)
             self._progress.started(job.worker)
             started = True
-        if self._stop.asked:
+        if self._ending():
             for job in self._jobs:
                 job.worker.ask_to_stop()
         return started
+
+    def _ending(self) -> bool:
+        """Whether workers are to finish: somebody asked for the end, or there is no time left at all."""
+        if self._ended_at is None and (self._stop.asked or self._plan.over()):
+            self._ended_at = time.monotonic()
+        return self._ended_at is not None
 
     def _show(self) -> None:
         self._progress.update([job.worker for job in self._jobs])
@@ -264,6 +271,9 @@ class Supervisor:
                 seconds = targets.start_s(worker.target)
                 self._leave_out(job, HarnessError(f"target {job.unit.target} did not open within {seconds:.0f} s",
                                                   hint=f"its log: {worker.settings.log}"))  # fmt: skip
+            elif not worker.opened() and self._ended_at and time.monotonic() - self._ended_at > _FINISH_S:
+                worker.kill()
+                code = 0
             elif worker.silent_s() > self._limit(job):
                 job.replaced = "hung"
                 worker.kill()
@@ -278,7 +288,7 @@ class Supervisor:
     def _limit(self, job: _Job) -> float:
         """Seconds that its worker may be silent."""
         limit = self._patience or hung_s(job.worker.target)
-        return min(limit, _FINISH_S) if self._stop.asked else limit
+        return min(limit, _FINISH_S) if self._ending() else limit
 
     def _ended(self, job: _Job, code: int) -> None:
         """A worker has ended: keep what it had, find out why, and go on with the unit if there is something left of it."""
@@ -290,7 +300,7 @@ class Supervisor:
         self._progress.ended(worker)
         worker.clear()
         wanted = code or job.replaced
-        if not wanted or job.problem or self._stop.asked or job.left() <= 0:
+        if not wanted or job.problem or self._ending() or job.left() <= 0:
             self._jobs.remove(job)
             self._seen |= job.findings.keys()
             self._plan.finished(job.unit, job.result())
@@ -309,7 +319,7 @@ class Supervisor:
     def _why(self, job: _Job, code: int) -> None:
         """It ended otherwise than by its own decision."""
         worker, target = job.worker, job.unit.target
-        if self._stop.asked and code == -signal.SIGTERM:
+        if self._ending() and code == -signal.SIGTERM:
             return  # it was asked to finish before it could listen
         failure = worker.failure(code)
         if failure is not None:

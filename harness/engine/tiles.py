@@ -75,7 +75,7 @@ class Picture:
             share, left = done / whole, f"{count(done)} of {count(whole)} executions"
         else:
             share = progress.elapsed / progress.seconds if progress.seconds else 1.0
-            left = f"{duration(progress.seconds - progress.elapsed)} left"
+            left = progress.left()
         head = row(["safetensors-harness", duration(progress.elapsed), (left, "bold"), ("Ctrl-C ends it cleanly", "dim")],
                    width - 12, "   ")  # fmt: skip
         head.append("   ")

@@ -26,7 +26,7 @@ from harness.engine.checks import check_log, check_native
 from harness.engine.guarded import GUARDED
 from harness.engine.loading import load
 from harness.engine.native import NativeCounters
-from harness.engine.opening import collect_seldom, open_target, opened
+from harness.engine.opening import collect_seldom, is_open, open_target, opened
 from harness.engine.own_mutator import OwnMutator
 from harness.engine.pulse import Moments, Pulse
 from harness.engine.semantics import SIZE, SemanticCounters
@@ -48,7 +48,7 @@ _STATUS_EVERY = 0.5
 # A smaller input of a known signature is worth a write to disk only now and then.
 _SMALLER_EVERY = 5.0
 _GUARDED_SAMPLE = 1024
-# What a slice may take beyond its time to get past its seeds.
+# What a slice may take beyond its time to get past its seeds; the campaign's plan says what all of them may.
 _GRACE_S = 15.0
 _ENGINE_FAILED = 3
 
@@ -237,6 +237,9 @@ class Worker:
 
     def _ask_to_stop(self, *_: object) -> None:
         self._stop = True
+        if not is_open(self.settings.memory):
+            # It has nothing that could be lost, and loading a framework takes longer than anybody waits.
+            os._exit(0)
 
     def _tick(self) -> None:
         now = time.monotonic()
