@@ -23,6 +23,7 @@ from harness.errors import HarnessError
 from harness.parsers import registry
 from harness.parsers.registry import Parser
 from harness.targets import base as targets
+from harness.triage import replay
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Campaign:
             self.progress = Progress(settings.targets, settings.seconds, settings.runs)
             self._ledger = folder.Ledger(settings.folder)
             self._describe(parser, seeds=seeds, recovered=recovered, skipped=skipped)
-            with self._stop.signals(), Isolated(settings.folder, sample=not settings.runs) as isolated:
+            with self._stop.signals(), self._isolated() as isolated:
                 self._supervisor = supervisor = Supervisor(
                     settings.folder,
                     self._plan(),
@@ -123,6 +124,7 @@ class Campaign:
         """What does not change while the session runs."""
         settings = self.settings
         self._cpu = usage.cpu_seconds(children=False)
+        self._replay_cpu = replay.cpu_seconds()
         self._ledger.session |= {
             "id": secrets.token_hex(4),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -133,6 +135,10 @@ class Campaign:
             "workers": settings.workers,
             **found,
         }
+
+    def _isolated(self) -> Isolated:
+        settings = self.settings
+        return Isolated(settings.folder, workers=settings.workers, sample=not settings.runs)
 
     def _seed_dirs(self, target: str) -> tuple[Path, ...]:
         return folder.seed_dirs(self.settings.folder, target, empty=self.settings.empty)
@@ -167,6 +173,7 @@ class Campaign:
             interrupted=self._stop.asked,
             ended=self._ended,
             supervisor_cpu_seconds=round(usage.cpu_seconds(children=False) - self._cpu, 3),
+            replay_cpu_seconds=round(replay.cpu_seconds() - self._replay_cpu, 3),
             replaced=dict(supervisor.replaced),
             left_out={name: str(error) for name, error in supervisor.left_out.items()},
         )

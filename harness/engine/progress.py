@@ -108,6 +108,8 @@ class Progress:
         self.began = time.monotonic()
         self.last_find = 0.0
         self.warning = ""
+        #: What goes on once the workers are done.
+        self.note = ""
         self.workers = 0
         self.findings: dict[str, dict[str, Any]] = {}
         self.targets: dict[str, TargetProgress] = {}
@@ -129,8 +131,8 @@ class Progress:
 
     def left(self) -> str:
         """What is still to come, in words: of a time, how much of it; "" of so many executions."""
-        if self.runs:
-            return ""
+        if self.note or self.runs:
+            return self.note
         left = self.seconds - self.elapsed
         return f"{duration(left)} left" if left > 0 else "finishing"
 

@@ -208,7 +208,7 @@ class Supervisor:
                 synced = now
         self._show()
         self._isolated.confirm(self._progress.findings)
-        self._isolated.finish(hurry=self._stop.asked)
+        self._isolated.finish(hurry=lambda: self._stop.asked, say=self._say)
         self._apart()
 
     def _start(self) -> bool:
@@ -234,6 +234,10 @@ class Supervisor:
 
     def _show(self) -> None:
         self._progress.update([job.worker for job in self._jobs])
+        self._view(self._progress)
+
+    def _say(self, note: str) -> None:
+        self._progress.note = note
         self._view(self._progress)
 
     def _keep(self) -> None:

@@ -72,7 +72,7 @@ class Picture:
         done, targets = progress.executions(), progress.targets.values()
         if progress.runs:
             whole = progress.runs * max(len(progress.names), 1)
-            share, left = done / whole, f"{count(done)} of {count(whole)} executions"
+            share, left = done / whole, progress.left() or f"{count(done)} of {count(whole)} executions"
         else:
             share = progress.elapsed / progress.seconds if progress.seconds else 1.0
             left = progress.left()
