@@ -222,10 +222,10 @@ class Worker:
         self._checked = True
         self._ready_seconds = round(time.time() - process_start(), 3)
         self._write_status()  # the curve of discovery begins here, with what the seeds know
-        problem = check_log(
-            self.settings.log, native=self.target.uses_parser, semantic=SIZE if self.settings.semantics else 0
-        )
-        rewarded = self.settings.semantics and self.settings.oracles and self.session.tally.seeds
+        seeds = self.session.tally.seeds
+        semantic = SIZE if self.settings.semantics else 0
+        problem = check_log(self.settings.log, native=self.target.uses_parser, semantic=semantic, seeds=seeds)
+        rewarded = self.settings.semantics and self.settings.oracles and seeds
         if not problem and rewarded and not self.counters.index:
             problem = "no semantic feature was gained on the seeds"
         if problem:

@@ -86,9 +86,16 @@ def test_semantic_features_are_numbered_in_the_order_they_show_and_never_run_ove
 def test_the_start_up_check_names_the_part_that_is_not_live(tmp_path: Path, broken: bytes, missing: str) -> None:
     log = tmp_path / "log"
     log.write_bytes(LOG)
-    assert check_log(log, native=True, semantic=4096) == ""
+    assert check_log(log, native=True, semantic=4096, seeds=40) == ""
     log.write_bytes(broken)
-    assert missing in check_log(log, native=True, semantic=4096)
+    assert missing in check_log(log, native=True, semantic=4096, seeds=40)
+
+
+def test_a_run_without_seeds_may_start_without_an_edge(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(LOG.replace(b"#40\tINITED cov: 503 ft: 1197 corp: 39/9398b exec/s: 0", b"#2\tINITED exec/s: 0"))
+    assert check_log(log, native=True, semantic=4096, seeds=0) == ""
+    assert "edge" in check_log(log, native=True, semantic=4096, seeds=2)
 
 
 def test_a_module_without_counters_is_said_to_have_none() -> None:
