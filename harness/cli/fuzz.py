@@ -12,8 +12,10 @@ import click
 from rich.console import Console
 
 from harness import paths
+from harness.cli._size import Size
 from harness.cli.findings import replays, seen
 from harness.engine.campaign import Campaign, CampaignSettings, Outcome
+from harness.engine.keeping import Room
 from harness.engine.view import View
 from harness.errors import HarnessError
 from harness.ledger import records
@@ -49,6 +51,10 @@ class Duration(click.ParamType[float]):
 @click.option("--campaign", "folder", type=click.Path(path_type=Path), help="Campaign folder; resumed if it exists.")
 @click.option("--fresh", is_flag=True, help="Start over; what the folder held is kept aside in it.")
 @click.option("--empty-corpus", is_flag=True, help="Do not load the committed seeds.")
+@click.option(
+    "--max-bytes", type=Size(), default="50M", show_default=True, help="Kept per target; past it, new edges only."
+)
+@click.option("--max-files", type=click.IntRange(min=1), default=20_000, show_default=True, help="The same, in inputs.")
 @click.option("--without", "disabled", multiple=True, metavar="OPERATOR", help="Switch a mutation operator off.")
 @click.option(
     "--ledger", type=click.Path(path_type=Path), help="Where the session's record goes. Default: build/ledger."
@@ -66,6 +72,8 @@ def command(
     folder: Path | None,
     fresh: bool,
     empty_corpus: bool,
+    max_bytes: int,
+    max_files: int,
     disabled: tuple[str, ...],
     ledger: Path | None,
     no_ui: bool,
@@ -91,6 +99,7 @@ def command(
         fresh=fresh,
         empty=empty_corpus,
         disabled=disabled,
+        room=Room(max_bytes, max_files),
     )
     console = Console(stderr=True)
     live = console.is_terminal and not no_ui
@@ -157,6 +166,12 @@ def _report(outcome: Outcome, settings: CampaignSettings) -> None:
     defects = sum(target["defects"] for target in session["per_target"].values())
     if defects:
         click.echo(f"the harness itself failed on {defects} inputs: {settings.folder}/log/*-defect.txt", err=True)
+    for name, count in session["passed_over"].items():
+        click.echo(
+            f"the corpus of {name} is full: {count} inputs that brought no new edge were not kept; to make room: "
+            f"harness corpus minimize --target {name} --corpus {settings.folder / 'corpus'}",
+            err=True,
+        )
     if session["replaced"]:
         replaced = ", ".join(f"{count} {reason}" for reason, count in session["replaced"].items())
         click.echo(f"workers that were replaced: {replaced}", err=True)

@@ -13,8 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from harness import corpus_store
 from harness.engine import deaths, folder, memory, usage
 from harness.engine.guarded import Isolated
+from harness.engine.keeping import ROOM, Room
 from harness.engine.plans import Listed, Plan, Shared
 from harness.engine.progress import Progress
 from harness.engine.supervisor import Stop, Supervisor
@@ -30,7 +32,8 @@ from harness.triage import replay
 class CampaignSettings:
     """What to run. ``seconds`` is for the whole campaign; with ``runs``, each target is executed that often instead.
 
-    ``patience``: seconds without a sign of life after which a worker is replaced; 0: what its target needs.
+    ``patience``: seconds without a sign of life after which a worker is replaced; 0: what its target needs. ``room``: how much of
+    each target's corpus is kept.
     """
 
     folder: Path
@@ -45,6 +48,7 @@ class CampaignSettings:
     disabled: tuple[str, ...] = ()
     worker_options: dict[str, Any] = field(default_factory=dict)
     patience: float = 0.0
+    room: Room = ROOM
 
 
 @dataclass
@@ -92,7 +96,8 @@ class Campaign:
             self.progress = Progress(settings.targets, settings.seconds, settings.runs)
             self._ledger = folder.Ledger(settings.folder)
             self._describe(parser, seeds=seeds, recovered=recovered, skipped=skipped)
-            with self._stop.signals(), self._isolated() as isolated:
+            corpus = corpus_store.locked_whole(settings.folder / "corpus")
+            with corpus, self._stop.signals(), self._isolated() as isolated:
                 self._supervisor = supervisor = Supervisor(
                     settings.folder,
                     self._plan(),
@@ -103,6 +108,7 @@ class Campaign:
                     view=self._view,
                     save=self._save,
                     patience=settings.patience,
+                    room=settings.room,
                 )
                 unsaved: OSError | None = None
                 try:
@@ -176,6 +182,7 @@ class Campaign:
             replay_cpu_seconds=round(replay.cpu_seconds() - self._replay_cpu, 3),
             replaced=dict(supervisor.replaced),
             left_out={name: str(error) for name, error in supervisor.left_out.items()},
+            passed_over=supervisor.passed_over(),
         )
         try:
             self._ledger.write()
@@ -195,7 +202,8 @@ def run_unit(unit: Unit, place: Path) -> Result:
         folder.seeds(unit.seed_dirs, unit.target, empty=not unit.seed_dirs)
         progress = Progress((unit.target,), unit.seconds, unit.runs)
         plan, stop = Listed([unit]), Stop()
-        with stop.signals(), Isolated(place, sample=not unit.runs) as isolated:
+        corpus = corpus_store.locked_whole(place / "corpus")
+        with corpus, stop.signals(), Isolated(place, sample=not unit.runs) as isolated:
             Supervisor(place, plan, 1, progress, isolated, stop).run()
     # It may have been asked to end before it began.
     return plan.results[0] if plan.results else Result(unit.target)

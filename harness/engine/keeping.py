@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness import corpus_store
@@ -20,22 +21,42 @@ _SHA1 = re.compile(r"[0-9a-f]{40}")
 _TEMPORARY = ".tmp-kept"
 _BLOCK = 1 << 16
 # The times of files are those of the kernel's last tick: a folder that changed less than this ago may change unseen.
-_TICKS_S = 0.05
+_TICKS_NS = 50_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much of each target a campaign keeps: bytes, and files. Once either is there, only what brings new edges comes in."""
+
+    size: int = 50_000_000
+    files: int = 20_000
+
+
+ROOM = Room()
 
 
 class Kept:
     """A target's corpus in a campaign's folder, which nobody else writes to. Made at the first input."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, room: Room | None = None) -> None:
         """Look at what is there. Empty files are none: a power cut leaves some, and the next worker may have the input."""
         self.folder = folder
         self._path = str(folder)
-        self._names: set[str] = set()
+        self._room = room
+        #: How many inputs were not stored, as there was no room.
+        self.passed_over = 0
+        self._sizes: dict[str, int] = {}
         with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
-            self._names = {entry.name for entry in entries if _SHA1.fullmatch(entry.name) and entry.stat().st_size}
+            sizes = {entry.name: entry.stat().st_size for entry in entries if _SHA1.fullmatch(entry.name)}
+            self._sizes = {name: size for name, size in sizes.items() if size}
+        self._size = sum(self._sizes.values())
 
     def __contains__(self, name: str) -> bool:
-        return name in self._names
+        return name in self._sizes
+
+    def full(self) -> bool:
+        """Whether there is room for nothing but new edges."""
+        return self._room is not None and (self._size >= self._room.size or len(self._sizes) >= self._room.files)
 
     def add(self, name: str, data: bytes) -> None:
         """Store ``data`` under its SHA-1, whole or not at all. Raises HarnessError where it cannot be written.
@@ -54,12 +75,13 @@ class Kept:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise HarnessError(f"cannot write the corpus {self.folder}: {error.strerror}", hint=TAKEN_OVER) from error
-        self._names.add(name)
+        self._sizes[name] = len(data)
+        self._size += len(data)
 
     def drop(self, name: str) -> None:
         """Delete it."""
         (self.folder / name).unlink(missing_ok=True)
-        self._names.discard(name)
+        self._size -= self._sizes.pop(name, 0)
 
 
 def _write(path: str, data: bytes) -> None:
@@ -101,6 +123,9 @@ class Mirror:
         self._seen: set[str] = set()
         self._own: set[str] = set()
         self._missing: set[str] = set()
+        #: What waits for room, and how many edges the worker had reached before it came.
+        self._waiting: dict[str, int] = {}
+        self._edges = 0
         #: When the folder in memory had changed last, where all that it held then is in step.
         self._settled = 0
 
@@ -109,8 +134,18 @@ class Mirror:
         """The inputs of the corpus that came from this worker."""
         return frozenset(self._own)
 
-    def sync(self) -> dict[str, bytes]:
-        """Copy what the worker kept since the last call, which is returned; drop what it has replaced."""
+    def knows(self, edges: int) -> None:
+        """So many of the parser's edges the worker had reached when its seeds had run."""
+        self._edges = edges
+
+    def sync(self, edges: int = 0, at: int = 0, *, last: bool = False) -> dict[str, bytes]:
+        """Copy what the worker kept since the last call, which is returned; drop what it has replaced.
+
+        ``edges`` of the parser were those of the worker at the time ``at`` (in ns), ``last``: it has ended. Where there is no room, what is
+        new waits until the worker has said how many edges it reaches with that: then it is stored if they are more than
+        before it came, whichever input they were of. What a worker that died had not said is stored.
+        """
+        before, self._edges = self._edges, edges
         try:
             changed = os.stat(self._memory).st_mtime_ns
             if changed == self._settled:
@@ -120,25 +155,45 @@ class Mirror:
         except FileNotFoundError:
             return {}
         fresh: dict[str, bytes] = {}
-        whole = True
+        whole, waited, self._waiting = True, self._waiting, {}
         for name in present - self._seen:
             if name in self._kept:
                 self._seen.add(name)
-                continue
-            with contextlib.suppress(FileNotFoundError):  # replaced while we looked
-                data = _read(f"{self._memory}/{name}")
-                if corpus_store.sha1(data) != name:
-                    whole = False
-                    continue  # half written: the next call takes it
-                self._kept.add(name, data)
-                self._seen.add(name)
-                self._own.add(name)
-                fresh[name] = data
+            elif not self._kept.full():
+                whole &= self._copy(name, fresh)
+            else:
+                known, told = waited.get(name, before), self._older(name, at)
+                if not told and not last:
+                    self._waiting[name] = known
+                elif told and edges <= known:
+                    self._seen.add(name)
+                    self._kept.passed_over += 1
+                else:
+                    whole &= self._copy(name, fresh)
         self._drop((self._own & self._missing) - present)
         self._missing = self._own - present
-        still = whole and not self._missing and now - changed > _TICKS_S * 1e9
+        still = whole and not self._missing and not self._waiting and now > changed + _TICKS_NS
         self._settled = changed if still else 0
         return fresh
+
+    def _older(self, name: str, at: int) -> bool:
+        """Whether an input was there at that time for certain."""
+        try:
+            return at > os.stat(f"{self._memory}/{name}").st_mtime_ns + _TICKS_NS
+        except FileNotFoundError:
+            return False
+
+    def _copy(self, name: str, fresh: dict[str, bytes]) -> bool:
+        """Store an input, and add it to ``fresh``; whether it was whole: half written, the next call takes it."""
+        with contextlib.suppress(FileNotFoundError):  # replaced while we looked
+            data = _read(f"{self._memory}/{name}")
+            if corpus_store.sha1(data) != name:
+                return False
+            self._kept.add(name, data)
+            self._seen.add(name)
+            self._own.add(name)
+            fresh[name] = data
+        return True
 
     def _drop(self, names: set[str]) -> None:
         """Delete what was replaced, once that is written down."""

@@ -15,7 +15,7 @@ from typing import Any
 from harness.engine import memory, slot
 from harness.engine.keeping import Kept, Mirror
 from harness.engine.opening import is_open
-from harness.engine.pulse import Pulse
+from harness.engine.pulse import EDGES, Pulse
 from harness.engine.settings import WorkerSettings
 from harness.errors import EngineError, HarnessError
 from harness.parsers import registry, runtime
@@ -45,6 +45,7 @@ class WorkerProcess:
         self._alive = self.started
         self._status_file = str(settings.memory / "status.json")
         self._open = False
+        self._edges = 0
         kept = kept or Kept(self._corpus)
         self.mirror = Mirror(settings.memory, kept, settings.campaign / "log" / REPLACED)
         self._newest = ""
@@ -86,9 +87,13 @@ class WorkerProcess:
 
     def sync(self, *, ended: bool = False) -> dict[str, bytes]:
         """Copy new corpus members to the campaign's folder; they are returned. ``ended``: it finished as it should."""
-        fresh = self.mirror.sync()
+        moments = self.status.get("moments")
+        if moments and not self._edges:
+            self.mirror.knows(moments[0][EDGES])
+        self._edges = moments[-1][EDGES] if moments else 0
+        fresh = self.mirror.sync(self._edges, self._status_at, last=self._process.returncode is not None)
         if ended:
-            self.mirror.sync()
+            self.mirror.sync(self._edges, self._status_at)
         self._newest = max(fresh, default=self._newest)
         return fresh
 

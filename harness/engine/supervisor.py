@@ -16,7 +16,7 @@ from pathlib import Path
 
 from harness.engine import deaths
 from harness.engine.guarded import Isolated
-from harness.engine.keeping import Kept
+from harness.engine.keeping import ROOM, Kept, Room
 from harness.engine.plans import Plan
 from harness.engine.process import WorkerProcess
 from harness.engine.progress import Progress, TargetProgress
@@ -163,6 +163,7 @@ class Supervisor:
         view: Callable[[Progress], None] = lambda _: None,
         save: Callable[[], object] = lambda: None,
         patience: float = 0.0,
+        room: Room = ROOM,
     ) -> None:
         self._folder = folder
         self._plan = plan
@@ -173,6 +174,7 @@ class Supervisor:
         self._view = view
         self._save = save
         self._patience = patience
+        self._room = room
         self._jobs: list[_Job] = []
         self._kept: dict[str, Kept] = {}
         self._stillborn: Counter[str] = Counter()
@@ -192,6 +194,10 @@ class Supervisor:
             for job in self._jobs:
                 job.worker.kill()
             raise
+
+    def passed_over(self) -> dict[str, int]:
+        """By target, how many inputs were not stored, as its corpus had no room and they brought no new edge."""
+        return {name: kept.passed_over for name, kept in self._kept.items() if kept.passed_over}
 
     def _drive(self) -> None:
         shown = synced = time.monotonic()
@@ -216,7 +222,7 @@ class Supervisor:
         started = False
         while not self._ending() and len(self._jobs) < self._workers and (unit := self._plan.next()) is not None:
             if unit.target not in self._kept:
-                self._kept[unit.target] = Kept(self._folder / "corpus" / unit.target)
+                self._kept[unit.target] = Kept(self._folder / "corpus" / unit.target, self._room)
             job = _Job(unit, self._folder, self._seen, self._kept[unit.target])
             self._jobs.append(job)
             self._progress.started(job.worker)
