@@ -17,9 +17,9 @@ NO_TIME = """
 import pathlib, sys
 from harness.engine import plans
 from harness.engine.campaign import Campaign, CampaignSettings
-plans.OVERTIME_S = 1.0
+plans.OVERTIME_S = 0.3
 settings = CampaignSettings(
-    folder=pathlib.Path(sys.argv[1]), targets=("slow", "deserialize", "model"), parser="0.8.0", seconds=1, empty=True
+    folder=pathlib.Path(sys.argv[1]), targets=("slow", "deserialize", "model"), parser="0.8.0", seconds=0.2, empty=True
 )
 Campaign(settings, lambda progress: None).run()
 """
