@@ -128,7 +128,7 @@ class Isolated:
     def _how_far(self) -> str:
         done = sum(runs for runs, _ in self._runs.values())
         whole = REPLAYS * len(self._asked)
-        return f"running new findings again: {done} of {whole} runs" if whole else ""
+        return f"replays: {done} of {whole} runs" if whole else ""
 
     def _replay(self, name: str) -> None:
         """Run a finding once more in a fresh process; one that has not run often enough waits again, behind the others."""

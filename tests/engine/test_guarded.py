@@ -81,7 +81,7 @@ def test_each_runs_once_before_any_runs_twice_when_the_campaign_is_over(
     with Isolated(tmp_path, sample=False) as isolated:
         monkeypatch.setattr(isolated, "_began", float("-inf"))
         isolated.confirm({name: {} for name in names})
-        done = "running new findings again: {} of 20 runs".format
+        done = "replays: {} of 20 runs".format
         isolated.finish(hurry=lambda: bool(said) and said[-1] >= done(2), say=said.append)
         found = dict(isolated.replayed())
     assert said[0] == done(0)
