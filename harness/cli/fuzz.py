@@ -214,10 +214,10 @@ def report(sessions: Sequence[dict[str, Any]], folder: Path) -> None:
 
 def _not_fuzzed(sessions: Sequence[dict[str, Any]]) -> list[str]:
     """Targets that could be driven and that none of the sessions had time for."""
-    idle = {name for one in sessions for name in one["not_fuzzed"] if name not in one["left_out"]}
-    return sorted(
+    idle = dict.fromkeys(name for one in sessions for name in one["not_fuzzed"] if name not in one["left_out"])
+    return [
         name for name in idle if all(name in one["not_fuzzed"] or name not in one["per_target"] for one in sessions)
-    )
+    ]
 
 
 def _findings(found: dict[str, dict[str, Any]]) -> None:

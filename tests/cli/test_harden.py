@@ -96,8 +96,10 @@ def test_what_slices_found_again_is_said_once(capsys: pytest.CaptureFixture[str]
     assert said.err.splitlines() == [
         "left out: b: no such package",
         "had no turn, or did not get past their seeds: slow",
-        "the corpus of a is full: 6 inputs that brought no new edge were not kept; to make room: "
-        f"harness corpus minimize --target a --corpus {tmp_path / 'corpus'}",
+        (
+            "the corpus of a is full: 6 inputs that brought no new edge were not kept; to make room: "
+            f"harness corpus minimize --target a --corpus {tmp_path / 'corpus'}"
+        ),
         "workers that were replaced: 3 hang",
         "b.bin is no seed",
         "verdict rule r covers 2.0 % of executions: too wide",
