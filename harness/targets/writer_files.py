@@ -7,7 +7,7 @@ import os
 import stat
 import tempfile
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 #: What an existing file holds before it is written over, and its permissions.
 OLD, OLD_MODE = b"something else", 0o640
@@ -52,9 +52,10 @@ class Destination(NamedTuple):
 
 
 class Files:
-    """The files of one run. Use as a context manager around each; what is not asked for costs nothing."""
+    """The files of one run. :meth:`clear` them after each that ``used`` some; what is not asked for costs nothing."""
 
     def __init__(self) -> None:
+        self.used = False
         shared = Path("/dev/shm")  # noqa: S108 - a memory file system; the folder is private to its user
         root = shared if os.access(shared, os.W_OK) else Path(tempfile.gettempdir())
         self._folder = str(root / f"safetensors-writers-{os.getpid()}")
@@ -66,17 +67,18 @@ class Files:
         os.umask(umask)
         self._new_mode = 0o666 & ~umask
 
-    def __enter__(self) -> Self:
-        self._count = 0
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def clear(self) -> int:
+        """Remove the files of a run: how many there were that nobody asked for."""
+        self.used = False
         for descriptor in self._descriptors:
             os.close(descriptor)
         self._descriptors.clear()
+        left = 0
         if self._made:
             self._made = False
+            self._count = 0
             for name in os.listdir(self._folder):
+                left += name not in self._known
                 path = f"{self._folder}/{name}"
                 if os.path.isdir(path) and not os.path.islink(path):
                     os.rmdir(path)
@@ -84,20 +86,19 @@ class Files:
                     os.unlink(path)
             os.rmdir(self._folder)
             self._known.clear()
+        return left
 
     def memory(self, content: bytes) -> str:
         """The path of a memory file of that content."""
+        self.used = True
         descriptor = os.memfd_create("writers-input")
         self._descriptors.append(descriptor)
         os.pwrite(descriptor, content, 0)
         return f"/proc/self/fd/{descriptor}"
 
-    def left_over(self) -> int:
-        """How many files the writers left behind that nobody asked for."""
-        return sum(name not in self._known for name in os.listdir(self._folder)) if self._made else 0
-
     def path(self, kind: str) -> Destination:
         """A new path of that kind (:data:`harness.programs.writers.PATHS`)."""
+        self.used = True
         if not self._made:
             with contextlib.suppress(FileExistsError):  # of a process of this number that was killed
                 os.mkdir(self._folder, 0o700)
