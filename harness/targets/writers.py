@@ -169,9 +169,9 @@ class _Runner:
         fair = self._documented + program.content(call).fair + path.fair
         event = attempt(call.kind, lambda: self._to_file(program, call.arrays, path.value), fair, Did(call))
         if event.outcome == ACCEPT:
-            event.value = state.file = path.read()
+            state.file, mode = path.read()
+            event.value, event.about = state.file, Did(call, None, mode)
             state.path, state.writer = path.value, call
-            event.about = Did(call, None, path.mode())
         return event
 
     def _bytes(self, program: Program, arrays: bool) -> Any:
