@@ -115,7 +115,8 @@ class Content:
 
     ``odd`` says what in it no file can hold, "" where nothing is. ``fair`` are the errors that are documented for it beside
     SafetensorError; where it is ``sound``, that is not right either. One is equal to itself alone, and programs that make
-    the same share it: what is known of it need be worked out once.
+    the same share it: what is known of it need be worked out once. ``right`` is the file of it that the oracle found right
+    last, so that the same bytes need not be read again.
     """
 
     tensors: dict[str, tuple[str, tuple[int, ...], bytes, str]]
@@ -123,6 +124,7 @@ class Content:
     odd: str
     sound: bool
     fair: tuple[type[BaseException], ...]
+    right: bytes | None = None
 
     @cached_property
     def features(self) -> tuple[tuple[Any, ...], ...]:
