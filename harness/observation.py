@@ -131,5 +131,4 @@ def attempt(
 
 def failure(call: str, error: BaseException, documented: tuple[type[BaseException], ...], about: Any = None) -> Event:
     """The event of a call that ended in ``error``; see :func:`classify`."""
-    # Named nowhere in the frames that the error's traceback holds: it would hold itself, until the collector looks.
     return Event(call, *classify(error, documented), about)

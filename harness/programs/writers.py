@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 import numpy
@@ -16,6 +16,7 @@ import numpy
 from harness.programs import specs
 from harness.programs.arrays import NUMPY_NAMES, SHAPES, WRITER_DTYPES
 from harness.programs.holders import ARRAYS, DENSE, LAYOUTS, TYPES
+from harness.programs.lazy import Lazy
 from harness.programs.made import CONVENTION, DTYPES, ODD_DTYPES, Made, make
 from harness.programs.specs import FAULTS, SOUND_FAULTS, Spec
 from harness.programs.steps import STEP, Kind, Vocabulary
@@ -126,19 +127,19 @@ class Content:
     fair: tuple[type[BaseException], ...]
     right: bytes | None = None
 
-    @cached_property
+    @Lazy
     def features(self) -> tuple[tuple[Any, ...], ...]:
         """What it is made of, in words that a fuzzer can be paid for."""
         kinds = {(dtype, min(len(shape), 4), 0 in shape, word) for dtype, shape, _, word in self.tensors.values()}
         entries = len(self.metadata.value or ()) if self.metadata.sound else -1
         return ((self.odd, len(self.tensors), entries), *kinds)
 
-    @cached_property
+    @Lazy
     def numpy_has(self) -> bool:
         """Whether numpy has all of its dtypes."""
         return all(dtype in NUMPY_NAMES for dtype, *_ in self.tensors.values())
 
-    @cached_property
+    @Lazy
     def equal_arrays(self) -> dict[str, Any]:
         """Equal arrays that lie in C order and little-endian, named in the opposite order, of dtypes that numpy has."""
         return {
@@ -159,34 +160,34 @@ class Things:
     nothing: bool
     metadata: Metadata
 
-    @cached_property
+    @Lazy
     def arrays(self) -> tuple[tuple[str, Made], ...]:
         """Arrays, each with the source of its name. Of two equal names the last counts, as in any dictionary."""
         row = _arrays(self.tensors)
         return row if row or self.nothing else (_DEFAULT_ARRAY,)
 
-    @cached_property
+    @Lazy
     def specs(self) -> tuple[tuple[str, Spec], ...]:
         """The same for specs."""
         row = _specs(self.by_hand)
         return row if row or self.nothing else (_DEFAULT_SPEC,)
 
-    @cached_property
+    @Lazy
     def named_arrays(self) -> dict[Any, Any]:
         """The arrays as they are handed over."""
         return {name(source): made.value for source, made in self.arrays}
 
-    @cached_property
+    @Lazy
     def null(self) -> bool:
         """Whether one of the specs is of memory at address 0."""
         return any(spec.arguments["data_ptr"] == 0 for _, spec in self.specs)
 
-    @cached_property
+    @Lazy
     def array_content(self) -> Content:
         """What a file of the arrays should hold."""
         return _content(self.arrays, self.metadata)
 
-    @cached_property
+    @Lazy
     def spec_content(self) -> Content:
         """What a file of the specs should hold."""
         return _content(self.specs, self.metadata)

@@ -128,8 +128,12 @@ class _Runner:
         try:
             for call in program.calls:
                 event = calls[call.kind](state, call)
-                if event is not None:
-                    events.append(event)
+                if event is None:
+                    continue
+                events.append(event)
+                if event.outcome is not ACCEPT and isinstance(event.value, BaseException):
+                    # Its frames hold this one, and so the error itself: only the collector would ever let go of them.
+                    event.value.__traceback__ = None
         finally:
             left = files.clear() if files.used else 0
         if left:
