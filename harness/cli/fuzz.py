@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,14 @@ import click
 from rich.console import Console
 
 from harness import paths
-from harness.cli.findings import replays, seen
+from harness.cli.findings import replays as again
+from harness.cli.findings import seen
 from harness.engine.campaign import Campaign, CampaignSettings, Outcome
 from harness.engine.view import View
 from harness.errors import HarnessError
 from harness.ledger import records
 from harness.parsers import registry
+from harness.report.drives import drives
 from harness.targets import base as targets
 from harness.triage import store
 
@@ -73,16 +77,10 @@ def command(
     as_json: bool,
 ) -> int:
     """Fuzz the parser. Ends with 0 (nothing new), 1 (a new finding), 2 (usage) or 3 (the engine failed)."""
-    chosen = names or _runnable()
-    for name in chosen:
-        if reason := targets.missing(target := targets.get(name)):
-            raise HarnessError(f"target {name} cannot run: {reason}", hint=targets.install(target))
-        if note := targets.note(target):
-            click.echo(f"target {name}: {note}", err=True)
     _known_operators(disabled)
     settings = CampaignSettings(
         folder=(folder or paths.campaigns_dir() / "main").resolve(),
-        targets=tuple(dict.fromkeys(chosen)),
+        targets=choose(names),
         parser=registry.find(parser).name,
         seconds=seconds,
         runs=runs or 0,
@@ -92,24 +90,45 @@ def command(
         empty=empty_corpus,
         disabled=disabled,
     )
+    outcome = drive(settings, ledger, no_ui=no_ui)
+    if as_json:
+        click.echo(json.dumps(outcome.session | {"campaign": str(settings.folder)}, indent=1))
+    else:
+        report([outcome.session], settings.folder)
+    complain(outcome, names)
+    found = outcome.session["findings"]
+    still_open = strict and any(store.is_open(found[name]["signature"]) for name in outcome.known)
+    return 1 if outcome.new or still_open else 0
+
+
+def choose(names: tuple[str, ...]) -> tuple[str, ...]:
+    """These targets, or all that can run here; says what a person must know of them. Raises HarnessError of one that cannot run."""
+    chosen = names or _runnable()
+    for name in chosen:
+        if reason := targets.missing(target := targets.get(name)):
+            raise HarnessError(f"target {name} cannot run: {reason}", hint=targets.install(target))
+        if note := targets.note(target):
+            click.echo(f"target {name}: {note}", err=True)
+    return tuple(dict.fromkeys(chosen))
+
+
+def drive(settings: CampaignSettings, ledger: Path | None, *, no_ui: bool) -> Outcome:
+    """Run a campaign in view of whoever started it, on stderr, and keep its record in ``ledger`` (None: where records are)."""
     console = Console(stderr=True)
     live = console.is_terminal and not no_ui
     _keep(settings.folder, ledger)
     with View(console, live=live, say=lambda text: click.echo(text, err=True)) as view:
         try:
-            outcome = Campaign(settings, view).run()
+            return Campaign(settings, view).run()
         finally:
             _keep(settings.folder, ledger)
-    if as_json:
-        click.echo(json.dumps(outcome.session | {"campaign": str(settings.folder)}, indent=1))
-    else:
-        _report(outcome, settings)
+
+
+def complain(outcome: Outcome, names: tuple[str, ...]) -> None:
+    """Raise the error of a target that was asked for by name and could not be driven."""
     for name, error in outcome.left_out.items():
         if name in names:
             raise error
-    found = outcome.session["findings"]
-    still_open = strict and any(store.is_open(found[name]["signature"]) for name in outcome.known)
-    return 1 if outcome.new or still_open else 0
 
 
 def _keep(campaign: Path, ledger: Path | None) -> None:
@@ -136,40 +155,57 @@ def _known_operators(disabled: tuple[str, ...]) -> None:
             raise HarnessError(f"no operator is called {name!r}", hint="docs/mutators.md lists them")
 
 
-def _report(outcome: Outcome, settings: CampaignSettings) -> None:
-    session = outcome.session
-    click.echo(
-        f"{session['executions']} executions in {session['seconds']:.0f} s "
-        f"({session['cpu_seconds']:.0f} CPU-seconds) on {session['parser']}, campaign {settings.folder}"
-    )
-    for name, target in session["per_target"].items():
-        done = target["executions"] or 1
-        depth = f"{100 * target['deep'] / done:.0f} % deep, " if target["stages"] else ""
+def findings(sessions: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What sessions of one campaign found, each finding once: seen as often as in all of them, with the smallest input, as the last one knows it."""
+    found: dict[str, dict[str, Any]] = {}
+    for session in sessions:
+        for name, entry in session["findings"].items():
+            before = found.get(name, {"count": 0, "size": entry["size"]})
+            both = {"count": before["count"] + entry["count"], "size": min(before["size"], entry["size"])}
+            found[name] = before | entry | both
+    return found
+
+
+def report(sessions: Sequence[dict[str, Any]], folder: Path) -> None:
+    """Say what sessions of one campaign did and found, all together."""
+    executions, seconds = (sum(one[name] for one in sessions) for name in ("executions", "seconds"))
+    replays = sum(one.get("replay_cpu_seconds", 0.0) for one in sessions)
+    cpu = sum(one["cpu_seconds"] for one in sessions) + replays
+    spent = f"{cpu:.0f} CPU-seconds" + (f", {replays:.0f} of them replays of findings" if replays >= 1 else "")
+    click.echo(f"{executions} executions in {seconds:.0f} s ({spent}) on {sessions[-1]['parser']}, campaign {folder}")
+    driven = {name: one for name, one in drives(sessions).items() if one.sums["executions"] or not one.left_out}
+    for name, target in driven.items():
+        done = target.sums["executions"] or 1
+        depth = f"{100 * target.sums['deep'] / done:.0f} % deep, " if target.stages else ""
         click.echo(
-            f"  {name}: {target['executions_per_second']:.0f}/s, {depth}"
-            f"{100 * target['accepted'] / done:.0f} % accepted, {target['edges']} edges, {target['corpus']} inputs kept"
+            f"  {name}: {target.rate:.0f}/s, {depth}{100 * target.sums['accepted'] / done:.0f} % accepted, "
+            f"{target.largest['edges']:.0f} edges, {target.largest['corpus']:.0f} inputs kept"
         )
-    for error in outcome.left_out.values():
-        click.echo(f"left out: {error}", err=True)
-    defects = sum(target["defects"] for target in session["per_target"].values())
+    for reason in dict.fromkeys(reason for one in sessions for reason in one["left_out"].values()):
+        click.echo(f"left out: {reason}", err=True)
+    defects = int(sum(target.sums["defects"] for target in driven.values()))
     if defects:
-        click.echo(f"the harness itself failed on {defects} inputs: {settings.folder}/log/*-defect.txt", err=True)
-    if session["replaced"]:
-        replaced = ", ".join(f"{count} {reason}" for reason, count in session["replaced"].items())
-        click.echo(f"workers that were replaced: {replaced}", err=True)
-    for skipped in session["skipped"]:
+        click.echo(f"the harness itself failed on {defects} inputs: {folder}/log/*-defect.txt", err=True)
+    if replaced := sum((Counter(one["replaced"]) for one in sessions), Counter[str]()):
+        click.echo(f"workers that were replaced: {', '.join(f'{n} {why}' for why, n in replaced.items())}", err=True)
+    for skipped in dict.fromkeys(text for one in sessions for text in one["skipped"]):
         click.echo(skipped, err=True)
-    for rule in session["too_wide"]:
-        click.echo(f"verdict rule {rule['rule']} covers {100 * rule['share']:.1f} % of executions: too wide", err=True)
-    if not session["findings"]:
+    for rule, share in {rule["rule"]: rule["share"] for one in sessions for rule in one["too_wide"]}.items():
+        click.echo(f"verdict rule {rule} covers {100 * share:.1f} % of executions: too wide", err=True)
+    _findings(findings(sessions))
+
+
+def _findings(found: dict[str, dict[str, Any]]) -> None:
+    if not found:
         click.echo("no findings")
         return
-    click.echo(f"findings: {len(outcome.new)} new, {len(outcome.known)} known")
-    for name in outcome.new:
-        entry = session["findings"][name]
+    new = sorted(name for name, entry in found.items() if not entry.get("known"))
+    click.echo(f"findings: {len(new)} new, {len(found) - len(new)} known")
+    for name in new:
+        entry = found[name]
         click.echo(
-            f"  {name}  ({entry.get('target', '')}, {seen(entry['count'])}, {entry['size']} bytes, {replays(entry)})"
+            f"  {name}  ({entry.get('target', '')}, {seen(entry['count'])}, {entry['size']} bytes, {again(entry)})"
         )
-    if outcome.new:
-        click.echo(f"repeat one:    harness repro {outcome.new[0]}")
+    if new:
+        click.echo(f"repeat one:    harness repro {new[0]}")
         click.echo("file them all: harness triage")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,13 @@ import click
 from harness import paths
 from harness.cli import fuzz
 from harness.cli.fuzz import Duration
+from harness.engine.campaign import CampaignSettings
 from harness.errors import HarnessError
 from harness.ledger import joined, records
 from harness.ledger.forecast import KindForecast, together
 from harness.ledger.model import Interval
 from harness.ledger.records import Record
+from harness.parsers import registry
 
 #: By target, what is known of its edges and how many executions more are asked about; None where its curve tells too little.
 Outlook = dict[str, tuple[KindForecast, float] | None]
@@ -50,11 +51,10 @@ _SLICES = 2
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes at a time. Default: one per core.")
 @click.option("--seed", type=click.IntRange(1, 2**30), default=1, show_default=True, help="Of the first slice.")
 @click.option("--campaign", "folder", type=click.Path(path_type=Path), help="Default: build/campaigns/harden.")
+@click.option("--ledger", type=click.Path(path_type=Path), help="Where the slices' records go. Default: build/ledger.")
 @click.option("--no-ui", is_flag=True, help="Lines instead of the live view.")
 @click.option("--json", "as_json", is_flag=True, help="Print why it stopped, and the forecasts, as JSON when done.")
-@click.pass_context
 def command(
-    ctx: click.Context,
     threshold: float,
     limit: float,
     span: float,
@@ -63,6 +63,7 @@ def command(
     workers: int | None,
     seed: int,
     folder: Path | None,
+    ledger: Path | None,
     no_ui: bool,
     as_json: bool,
 ) -> int:
@@ -72,59 +73,61 @@ def command(
     all slices together. Ends with 0 (nothing new) or 1 (a new finding), and says why it stopped.
     """
     campaign = (folder or paths.campaigns_dir() / "harden").resolve()
-    processes = workers or len(os.sched_getaffinity(0))
+    settings = CampaignSettings(
+        folder=campaign,
+        targets=fuzz.choose(names),
+        parser=registry.find(parser).name,
+        workers=workers or len(os.sched_getaffinity(0)),
+    )
     ends = time.monotonic() + limit
-    had = {record.id for record in _records(campaign)}
-    own: list[Record] = []
-    status = 0
+    sessions: list[dict[str, Any]] = []
     reason = ""
-    outlook: Outlook = {}
-    # What a campaign says on its way is no part of the JSON.
-    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-        while not reason:
-            status |= ctx.invoke(
-                fuzz.command,
-                names=names,
-                parser=parser,
-                seconds=min(span, max(ends - time.monotonic(), _LEAST)),
-                workers=workers,
-                seed=seed + len(own),
-                folder=campaign,
-                no_ui=no_ui,
-            )
-            own = [record for record in _records(campaign) if record.id not in had]
-            if not own:
-                raise HarnessError(
-                    "the slice left no record behind", hint=f"see {campaign}/campaign.json, and what was said above"
-                )
-            outlook = _outlook(own, processes)
-            click.echo(_words(outlook, own), err=True)
-            if _interrupted(campaign):
-                reason = "interrupted"
-            elif len(own) >= _SLICES and (total := _total(outlook)) is not None and total.estimate < threshold:
-                reason = "forecast"
-            elif ends - time.monotonic() < _LEAST:
-                reason = "time"
+    while not reason:
+        seconds = min(span, max(ends - time.monotonic(), _LEAST))
+        outcome = fuzz.drive(replace(settings, seconds=seconds, seed=seed + len(sessions)), ledger, no_ui=no_ui)
+        fuzz.complain(outcome, names)
+        sessions.append(outcome.session)
+        own = _records(sessions, campaign, ledger or records.folder())
+        outlook = _outlook(own, settings.workers)
+        click.echo(_words(outlook, own, fuzz.findings(sessions)), err=True)
+        if outcome.session["interrupted"]:
+            reason = "interrupted"
+        elif len(own) >= _SLICES and (total := _total(outlook)) is not None and total.estimate < threshold:
+            reason = "forecast"
+        elif ends - time.monotonic() < _LEAST:
+            reason = "time"
     said = {
         "forecast": f"one more hour is expected to reach fewer than {threshold:g} new edges",
         "time": f"the time is up, and one more hour is not known to reach fewer than {threshold:g} new edges",
         "interrupted": "it was interrupted",
     }[reason]
+    found = fuzz.findings(sessions)
     if as_json:
-        click.echo(json.dumps(_as_json(reason, threshold, own, outlook, campaign), indent=1))
+        click.echo(json.dumps(_as_json(reason, threshold, own, outlook, campaign) | _found(found), indent=1))
     else:
+        fuzz.report(sessions, campaign)
         click.echo(f"harden: stopped after {len(own)} slices: {said}")
-    return status
+    return int(bool(_new(found)))
 
 
-def _records(campaign: Path) -> list[Record]:
-    """What the ledger and the campaign have of it; in both stands each session once."""
-    places = [place for place in (records.folder(), campaign) if any(place.glob("*.json"))]
-    return [one for one in records.entries(*places) if one.campaign == str(campaign)] if places else []
+def _records(sessions: Sequence[dict[str, Any]], campaign: Path, ledger: Path) -> list[Record]:
+    """What the ledger and the campaign have of the slices; in both stands each once. Raises HarnessError where one stands in neither."""
+    places = [place for place in (ledger, campaign) if any(place.glob("*.json"))]
+    ids = {records.identity(session) for session in sessions}
+    own = [one for one in records.entries(*places) if one.id in ids] if places else []
+    if len(own) < len(ids):
+        raise HarnessError(
+            "the slice left no record behind", hint=f"see {campaign}/campaign.json, and what was said above"
+        )
+    return own
 
 
-def _interrupted(campaign: Path) -> bool:
-    return bool(json.loads((campaign / "campaign.json").read_text())["sessions"][-1].get("interrupted"))
+def _new(found: dict[str, dict[str, Any]]) -> list[str]:
+    return sorted(name for name, entry in found.items() if not entry.get("known"))
+
+
+def _found(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return {"new": _new(found), "findings": found}
 
 
 def _outlook(own: Sequence[Record], processes: int) -> Outlook:
@@ -153,8 +156,9 @@ def _one(outlook: Outlook, name: str) -> Interval | None:
     return known[0].more(known[1]) if known is not None else None
 
 
-def _words(outlook: Outlook, own: Sequence[Record]) -> str:
-    spent = f"harden: {len(own)} slices, {sum(one.cpu_seconds for one in own):.0f} CPU-seconds"
+def _words(outlook: Outlook, own: Sequence[Record], found: dict[str, dict[str, Any]]) -> str:
+    spent = f"harden: {len(own)} slices, {sum(one.spent for one in own):.0f} CPU-seconds"
+    spent += f", findings: {len(_new(found))} new, {len(found) - len(_new(found))} known"
     total = _total(outlook)
     if total is None:
         unknown = ", ".join(name for name, one in outlook.items() if one is None)
@@ -169,9 +173,8 @@ def _as_json(reason: str, threshold: float, own: Sequence[Record], outlook: Outl
         "stopped": reason,
         "threshold": threshold,
         "slices": len(own),
-        "cpu_seconds": round(sum(one.cpu_seconds for one in own), 1),
+        "cpu_seconds": round(sum(one.spent for one in own), 1),
         "edges_in_one_more_hour": total.as_json() if total is not None else None,
         "targets": {name: one.as_json() if (one := _one(outlook, name)) else None for name in outlook},
-        "new": sorted({name for one in own for figures in one.targets.values() for name in figures.new}),
         "campaign": str(campaign),
     }

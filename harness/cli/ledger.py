@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from harness.ledger import joined, records, spend
-from harness.ledger.forecast import Forecast, of_curve
+from harness.ledger.forecast import Forecast
 from harness.ledger.model import money
 from harness.ledger.records import KINDS, Ledger
 
@@ -54,10 +54,7 @@ def collect(ledger: Ledger, names: tuple[str, ...], price: float | None, hours: 
             continue
         of = ledger.of(name)
         mine = [record.targets[name] for record in of]
-        # Another parser's edges are others.
-        curve = joined.curve([record for record in of if record.parser == of[-1].parser], name)
-        # Frequencies are of one session's sample: the last one's.
-        seen = of_curve(name, of[-1].parser, curve, mine[-1].species if len(mine) == 1 else None)
+        curve = joined.curve(of, name)
         cpu = sum(figures.cpu_seconds for figures in mine)
         targets[name] = {
             "sessions": len(of),
@@ -66,14 +63,19 @@ def collect(ledger: Ledger, names: tuple[str, ...], price: float | None, hours: 
             "price": _money(cpu, price),
             "bought": {kind: sum(gain.new[kind] for gain in gains if gain.target == name) for kind in KINDS},
             "last": {kind: _marginal(curve, kind, price) for kind in ("edges", "signatures")},
-            "forecast": _forecast(seen, hours),
+            "forecast": _forecast(joined.forecast(of, name), hours),
         }
     counted = [record for record in ledger.records if record.targets.keys() & targets.keys()]
+    # Replays belong to a session, whatever targets it ran.
+    replays = 0.0 if names else sum(record.replay_cpu_seconds for record in counted)
+    cpu = sum(row["cpu_seconds"] for row in targets.values()) + replays
     total = {
         "sessions": len(counted),
         "seconds": round(sum(record.seconds for record in counted), 1),
-        **{key: sum(row[key] for row in targets.values()) for key in ("executions", "cpu_seconds")},
-        "price": _money(sum(row["cpu_seconds"] for row in targets.values()), price),
+        "executions": sum(row["executions"] for row in targets.values()),
+        "cpu_seconds": round(cpu, 1),
+        "replay_cpu_seconds": round(replays, 1),
+        "price": _money(cpu, price),
         "bought": {kind: sum(row["bought"][kind] for row in targets.values()) for kind in KINDS},
     }
     return {"total": total, "targets": targets, "damaged": ledger.damaged}
@@ -103,7 +105,12 @@ def _forecast(seen: Forecast | None, hours: float) -> dict[str, Any] | None:
 def _print(result: dict[str, Any]) -> None:
     total = result["total"]
     sessions = f"{total['sessions']} session{'s' * (total['sessions'] != 1)}"
-    click.echo(f"{sessions}, {_spent(total)}; new to the ledger: {_gain(total['bought'])}")
+    replays = (
+        f", {total['replay_cpu_seconds']:.1f} CPU-seconds of it replays of findings"
+        if total["replay_cpu_seconds"]
+        else ""
+    )
+    click.echo(f"{sessions}, {_spent(total)}{replays}; new to the ledger: {_gain(total['bought'])}")
     for name, row in result["targets"].items():
         click.echo(f"\n{name}: {_spent(row)}; new: {_gain(row['bought'])}")
         for kind, last in row["last"].items():

@@ -11,6 +11,7 @@ import click
 from harness import paths
 from harness.errors import HarnessError
 from harness.files import write_named
+from harness.parsers import registry
 from harness.report import defects, gather, html, issues, junit, sarif, summary
 from harness.report.gather import Campaign, Row
 from harness.triage import store
@@ -27,7 +28,7 @@ _file = click.Path(dir_okay=False, path_type=Path)
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="What this campaign found too; may be repeated. Default: what is filed in crashes/ alone.",
+    help="What this campaign found too; may be repeated. Default: what is filed in crashes/ alone; with --html, the latest campaign.",
 )
 @click.option(
     "--defects", "page", type=_file, metavar="FILE", help="What is wrong with the newest release, in Markdown."
@@ -44,7 +45,13 @@ _file = click.Path(dir_okay=False, path_type=Path)
     is_flag=False,
     flag_value="",
     metavar="[DIR|FILE]",
-    help="One HTML page for people, default build/report/index.html; without --campaign, of the latest campaign.",
+    help="One HTML page for people, default build/report/index.html.",
+)
+@click.option(
+    "--against",
+    "other",
+    metavar="PARSER",
+    help="Run new ones on this build too: what shows there is not new, in any form.",
 )
 @click.option("--price", type=click.FloatRange(min=0), help="For --html: what an hour of one core costs.")
 @click.option("--json", "as_json", is_flag=True, help="Print all findings, and what was written, as JSON.")
@@ -56,6 +63,7 @@ def command(
     job: Path | None,
     texts: Path | None,
     pages: str | None,
+    other: str | None,
     price: float | None,
     as_json: bool,
 ) -> int:
@@ -68,17 +76,22 @@ def command(
     chosen = {name: place for name, place in forms.items() if place is not None}
     if price is not None and pages is None:
         raise HarnessError("--price is for the HTML page", hint="add --html")
-    if pages is not None:
-        of = gather.campaigns(folders or store.campaigns()[:1])
-        chosen["html"] = html.write(Path(pages) if pages else paths.build_dir() / "report", of, price=price)
-    if not chosen and not as_json:
+    if not chosen and not as_json and pages is None:
         if folders:
             forms_there_are = "--html, --sarif, --junit, --summary, --issues or --json"
             raise HarnessError("no form was asked for", hint=f"add {forms_there_are}")
         click.echo(defects.page(), nl=False)
         return 0
-    campaigns = gather.campaigns(folders)
-    rows = gather.rows(campaigns)
+    base = None if other is None else registry.find(other)
+    # All forms of one run speak of the same.
+    campaigns = gather.campaigns(folders or (store.campaigns()[:1] if pages is not None else ()))
+    if base is not None and not campaigns:
+        raise HarnessError("--against is for what campaigns found", hint="add --campaign")
+    rows = gather.rows(campaigns, base)
+    if pages is not None:
+        chosen["html"] = html.write(
+            Path(pages) if pages else paths.build_dir() / "report", campaigns, rows, price=price
+        )
     told: dict[str, Any] = {}
     for name, place in chosen.items():
         words = _write(name, place, rows, campaigns, told)
@@ -134,6 +147,7 @@ def _as_json(rows: list[Row], campaigns: list[Campaign]) -> dict[str, Any]:
                 "flaky": row.flaky,
                 "campaigns": sorted({one.campaign for one in row.seen}),
                 "repeat": row.repeat,
+                **({"against": row.against} if row.against else {}),
             }
             for row in rows
         ],

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from harness.ledger.estimators import chao1, good_turing, still_rising
 from harness.ledger.model import LEVEL, Interval, Model, Shape
-from harness.ledger.records import KINDS, Frequencies, Point, Record
+from harness.ledger.records import KINDS, Frequencies, Point
 
 TIMES = (2, 10, 100)
 """Budgets to forecast, as multiples of what was spent."""
@@ -143,18 +143,13 @@ class Forecast:
 _NAMES = {"edges": "edges", "features": "features", "semantic": "semantic features", "signatures": "signatures"}
 
 
-def forecast(record: Record, target: str) -> Forecast | None:
-    """The forecast of one target from one session; None where its curve is too short to tell anything."""
-    figures = record.targets.get(target)
-    if figures is None:
-        return None
-    return of_curve(target, record.parser, figures.curve, figures.species)
-
-
 def of_curve(
     target: str, parser: str, curve: Sequence[Point], species: dict[str, Frequencies] | None = None
 ) -> Forecast | None:
-    """The same of any curve: several sessions joined, or the first part of one."""
+    """The forecast of a target from its curve, several sessions joined or one or a part of one; None where it is too short to tell.
+
+    ``species`` are those of the one session that it is of.
+    """
     if len(curve) < _LEAST or curve[-1].executions <= max(curve[0].executions, 1):
         return None
     at = [point.executions for point in curve]

@@ -79,7 +79,7 @@ class TargetRecord:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One session. ``seconds`` of the clock; ``ended`` says how, "" where it was killed or still runs."""
+    """One session. ``seconds`` of the clock; ``cpu_seconds`` of the workers; ``ended`` says how, "" where it was killed or still runs."""
 
     id: str
     started: str
@@ -93,10 +93,12 @@ class Record:
     campaign: str
     targets: dict[str, TargetRecord]
     versions: dict[str, str] = field(default_factory=dict)
+    replay_cpu_seconds: float = 0.0
 
-    def price(self, per_cpu_hour: float) -> float:
-        """What it cost, in the money of ``per_cpu_hour``."""
-        return self.cpu_seconds / 3600 * per_cpu_hour
+    @property
+    def spent(self) -> float:
+        """CPU-seconds in all: of the workers, and of the fresh processes that findings were replayed in."""
+        return self.cpu_seconds + self.replay_cpu_seconds
 
 
 @dataclass(frozen=True)
@@ -269,6 +271,8 @@ def _parse(session: Mapping[str, Any], campaign: str) -> Record:
         ended=str(session.get("ended", "")),
         campaign=campaign,
         targets=targets,
+        # An older session does not say.
+        replay_cpu_seconds=float(session.get("replay_cpu_seconds", 0.0)),
         versions={key: str(value) for key, value in session.get("versions", {}).items()},
     )
 

@@ -36,7 +36,9 @@ def _check(event: Event) -> list[Finding]:
         return []  # what is undocumented is the oracle contract's matter
     kind = event.error.partition(":")[0]
     if call.end == VALUE:
-        return _found(call, kind, f"raised {event.error[:200]}, should give {call.wanted or 'something'}")
+        # A part of no elements is refused whatever has become of handle and file: one defect, not one of each state.
+        how = f"nothing:{kind}" if getattr(value(call.wanted), "size", None) == 0 else kind
+        return _found(call, how, f"raised {event.error[:200]}, should give {call.wanted or 'something'}")
     return (
         [] if kind == _error(call) else _found(call, kind, f"raised {event.error[:200]}, should raise {_error(call)}")
     )
@@ -51,6 +53,8 @@ def _found(call: Call, how: str, words: str) -> list[Finding]:
     # Whatever is asked of it: one handle has another file than it was given, the other one that has lost its end.
     if state.startswith(ELSEWHERE):
         rule, aspect = "open_file", f"{ELSEWHERE}:misread"
+    elif how.startswith("nothing:"):
+        rule, aspect = call.kind, how
     elif state.startswith("cut") and backend:
         rule, aspect = "cut", f"{backend}:{how}"
     elif call.kind == "open_file":

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from harness.finding import Finding
-from harness.triage import crashes, store
+from harness.parsers.registry import Parser
+from harness.report.drives import Drive, drives
+from harness.report.words import number, table
+from harness.triage import against, crashes, store
 from harness.triage.account import account
 from harness.triage.crashes import Crash
 from harness.triage.severity import SEVERITIES, severity
@@ -19,9 +22,8 @@ from harness.triage.verdicts import Rule
 NEW = "new"
 #: Covered by a verdict rule; all other states are those of a filed finding.
 RULED = "ruled"
-
-_SUMS = ("executions", "accepted", "deep", "seconds", "cpu_seconds", "defects")
-_MOST = ("edges", "features", "semantic_features", "corpus", "rss_mb")
+#: Of what nothing covers, as it was compared with another build: it shows there too, or neither there nor again.
+ELSEWHERE = (against.THERE_TOO, against.NOT_AGAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,8 @@ class Seen:
 class Row:
     """One finding. ``state`` is new, ruled, open, fixed or by-design; ``seen`` is where campaigns met it.
 
-    A filed one has its ``crash``, one that a verdict rule covers its ``rule``. ``why`` and ``sentence`` as in crashes/.
+    A filed one has its ``crash``, one that a verdict rule covers its ``rule``. ``why`` and ``sentence`` as in crashes/. One that nothing covers and that
+    was compared with another build names it as its ``base``, and is new only where it does not show there; else its state is one of ELSEWHERE.
     """
 
     id: str
@@ -52,6 +55,7 @@ class Row:
     crash: Crash | None = None
     rule: Rule | None = None
     seen: tuple[Seen, ...] = ()
+    base: str = ""
 
     @property
     def parts(self) -> Parts:
@@ -69,18 +73,24 @@ class Row:
         return min((one.stored for one in self.seen), key=lambda stored: stored.size)
 
     @property
+    def against(self) -> dict[str, str]:
+        """The build that it was compared with and what came of it, as `harness findings --against` says it; empty where it was not."""
+        shows = against.ONLY_HERE if self.state == NEW else self.state
+        return {"parser": self.base, "shows": shows} if self.base else {}
+
+    @property
+    def elsewhere(self) -> str:
+        """Why it does not count as new, in words; "" where it does, or where it is covered."""
+        words = {
+            against.THERE_TOO: f"shows on {self.base} too",
+            against.NOT_AGAIN: f"shows neither on {self.base} nor, again, where it was found",
+        }
+        return words.get(self.state, "")
+
+    @property
     def repeat(self) -> str:
         """The command that shows it again."""
         return f"harness repro {self.crash.id if self.crash else self.id}"
-
-
-@dataclass
-class Drive:
-    """What a campaign did with one target, over all of its sessions; ``left_out`` is why it could not be driven, or ""."""
-
-    sums: dict[str, float] = field(default_factory=dict)
-    curve: list[dict[str, Any]] = field(default_factory=list)
-    left_out: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,25 +103,17 @@ class Campaign:
     findings: tuple[Stored, ...]
 
     def drives(self) -> dict[str, Drive]:
-        """By target; the curve is that of the last session that has one."""
-        drives: dict[str, Drive] = {}
-        for session in self.sessions:
-            for name in session.get("targets", ()):
-                drives.setdefault(name, Drive()).left_out = ""
-            for name, figures in session.get("per_target", {}).items():
-                drive = drives.setdefault(name, Drive())
-                for key in _SUMS:
-                    drive.sums[key] = drive.sums.get(key, 0) + figures.get(key, 0)
-                for key in _MOST:
-                    drive.sums[key] = max(drive.sums.get(key, 0), figures.get(key, 0))
-                drive.curve = figures.get("curve") or drive.curve
-            for name, reason in session.get("left_out", {}).items():
-                drives.setdefault(name, Drive()).left_out = str(reason)
-        return drives
+        """What was done with each target."""
+        return drives(self.sessions)
 
     def total(self, name: str) -> float:
-        """A figure of the sessions, summed: seconds, cpu_seconds, executions."""
-        return sum(float(session.get(name, 0)) for session in self.sessions)
+        """A figure of the sessions, summed: seconds, cpu_seconds (of the workers), replay_cpu_seconds, executions."""
+        return sum(number(session.get(name)) for session in self.sessions)
+
+    @property
+    def spent(self) -> float:
+        """CPU-seconds in all: of the workers, and of the replays of what they found."""
+        return self.total("cpu_seconds") + self.total("replay_cpu_seconds")
 
 
 def campaign(folder: Path) -> Campaign:
@@ -131,10 +133,11 @@ def campaigns(folders: Iterable[Path]) -> list[Campaign]:
     ]
 
 
-def rows(found: Iterable[Campaign]) -> list[Row]:
+def rows(found: Iterable[Campaign], base: Parser | None = None) -> list[Row]:
     """Everything that is filed, and what campaigns found beside it: new ones first, then by severity.
 
-    What a campaign found and a folder in crashes/ covers is that folder's row.
+    What a campaign found and a folder in crashes/ covers is that folder's row. With a ``base``, what nothing covers runs on that build too
+    (:func:`harness.triage.against.compare`, with its errors).
     """
     filed = {crash.id: crash for crash in crashes.crashes()}
     seen: dict[str, list[Seen]] = {}
@@ -147,12 +150,25 @@ def rows(found: Iterable[Campaign]) -> list[Row]:
                 others[stored.id] = stored, store.verdict(stored.signature)
     every = [_filed(crash, seen.get(name, [])) for name, crash in filed.items()]
     every += [_found(stored, rule, seen[name]) for name, (stored, rule) in others.items()]
+    if base is not None:
+        every = _compared(every, base)
     ranks = list(SEVERITIES)
     return sorted(every, key=lambda row: (row.state != NEW, ranks.index(row.severity), row.id))
 
 
+def _compared(every: list[Row], base: Parser) -> list[Row]:
+    asked = [row.stored for row in every if row.state == NEW]
+    states = {stored.id: state for stored, state in against.compare(asked, base)}
+    return [
+        replace(row, base=base.name, state=NEW if states[row.id] == against.ONLY_HERE else states[row.id])
+        if row.id in states
+        else row
+        for row in every
+    ]
+
+
 def _seen(one: Campaign, stored: Stored) -> Seen:
-    entries = [session.get("findings", {}).get(stored.id, {}) for session in one.sessions]
+    entries = [table(table(session.get("findings")).get(stored.id)) for session in one.sessions]
     flaky = any(about.get("flaky") for about in (stored.about, *entries))
     return Seen(one.name, stored, store.count(stored, one.sessions), flaky)
 

@@ -24,22 +24,24 @@ from markupsafe import Markup
 from harness import paths
 from harness.engine.tally import STAGES
 from harness.errors import HarnessError
+from harness.ledger import joined
 from harness.ledger.forecast import TIMES
 from harness.ledger.model import Interval, money
 from harness.ledger.records import Record
 from harness.parsers import registry
-from harness.report import figures, outlook, rows, sessions, words
+from harness.report import figures, gather, outlook, rows, sessions, words
+from harness.report.drives import Drive, drives
 from harness.report.figures import Growth
 from harness.report.gather import Campaign
 from harness.report.outlook import Outlook
-from harness.report.sessions import METRICS, TargetFigures
 from harness.report.words import number, table
 from harness.triage.severity import SEVERITIES
 
 _HERE = Path(__file__).parent
 #: So many lines of a file are linked that no input reached.
 _GAPS = 12
-_METRIC_WORDS = {
+#: What a curve is drawn of, a field of its points each.
+_METRICS = {
     "signatures": ("Findings", "Signatures of findings seen so far"),
     "edges": ("Edges", "Edges of the instrumented parser reached so far"),
     "features": ("Features", "libFuzzer's features: edges by how often they ran"),
@@ -47,17 +49,21 @@ _METRIC_WORDS = {
 }
 
 
-def page(campaigns: Sequence[Campaign], near: Path, *, price: float | None = None) -> str:
+def page(
+    campaigns: Sequence[Campaign], near: Path, found: Iterable[gather.Row] | None = None, *, price: float | None = None
+) -> str:
     """The page for campaigns, and for what is filed; links are relative to the folder ``near``.
 
-    ``price`` is what an hour of one core costs, in any currency. Raises HarnessError when a campaign is damaged.
+    ``found`` are their findings where they have been gathered already; ``price`` is what an hour of one core costs, in any
+    currency. Raises HarnessError when a campaign is damaged.
     """
-    found = rows.rows(campaigns, near)
-    targets = sessions.by_target(campaigns)
+    told = rows.rows(campaigns, near, found)
+    driven = drives(session for one in campaigns for session in one.sessions)
+    targets = {name: drive for name, drive in driven.items() if drive.sums["executions"]}
     for name, figure in targets.items():
-        figure.signatures = sum(name in row.targets for row in found)
-    known, damaged = sessions.kept(campaigns)
-    expected = outlook.outlook(known.values())
+        figure.signatures = sum(name in row.targets for row in told)
+    runs, damaged = sessions.kept(campaigns)
+    expected = outlook.outlook(runs)
     operators = _operators(targets.values())
     style, script = _part("report.css"), _part("report.js")
     return (
@@ -69,18 +75,18 @@ def page(campaigns: Sequence[Campaign], near: Path, *, price: float | None = Non
             policy=_policy(style, script),
             made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             campaigns=campaigns,
-            findings=found,
-            tally_of=Counter(row.state for row in found),
-            seen=Counter(row.state for row in found if row.count),
-            flaky=sum(row.flaky for row in found),
-            defects=rows.defects(row for row in found if row.state == rows.OPEN),
-            by_severity=Counter(row.severity for row in found),
+            findings=told,
+            tally_of=Counter(row.state for row in told),
+            seen=Counter(row.state for row in told if row.count),
+            flaky=sum(row.flaky for row in told),
+            defects=rows.defects(row for row in told if row.state == rows.OPEN),
+            by_severity=Counter(row.severity for row in told),
             severities=SEVERITIES,
             states=rows.STATES,
             targets=targets,
             totals=_totals(targets, campaigns),
             price=price,
-            growth=_growth(campaigns, targets, known, expected),
+            growth=_growth(runs, list(targets), expected),
             stages=STAGES,
             rules=sum((figure.rules for figure in targets.values()), Counter[str]()).most_common(),
             operators=operators,
@@ -89,7 +95,7 @@ def page(campaigns: Sequence[Campaign], near: Path, *, price: float | None = Non
             told=outlook.TOLD,
             budgets=TIMES,
             session_rows=[_session(one, session) for one in campaigns for session in one.sessions],
-            headline=_headline(campaigns, found, _release(campaigns)),
+            headline=_headline(campaigns, told, _release(campaigns)),
             notes=_notes(campaigns) + [f"the ledger passes over {line}" for line in damaged],
             bands=len(campaigns) > 1,
             judged=sum((figure.rules for figure in targets.values()), Counter[str]()).total(),
@@ -100,10 +106,16 @@ def page(campaigns: Sequence[Campaign], near: Path, *, price: float | None = Non
     )
 
 
-def write(place: Path, campaigns: Sequence[Campaign], *, price: float | None = None) -> Path:
+def write(
+    place: Path,
+    campaigns: Sequence[Campaign],
+    found: Iterable[gather.Row] | None = None,
+    *,
+    price: float | None = None,
+) -> Path:
     """Write the page to the file ``place`` (``*.html``), or as index.html into the folder of that name; its path.
 
-    Raises HarnessError when it cannot be written.
+    The rest as in :func:`page`. Raises HarnessError when it cannot be written.
     """
     from harness.files import write_named
 
@@ -112,7 +124,7 @@ def write(place: Path, campaigns: Sequence[Campaign], *, price: float | None = N
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise HarnessError(f"cannot make {target.parent}: {error.strerror}", hint="name another place") from error
-    write_named(target, page(campaigns, target.parent, price=price))
+    write_named(target, page(campaigns, target.parent, found, price=price))
     return target
 
 
@@ -167,14 +179,15 @@ def _release(campaigns: Iterable[Campaign]) -> str:
     return ", ".join(sorted(set(filter(None, found)))) or registry.default_release()
 
 
-def _totals(targets: Mapping[str, TargetFigures], campaigns: Iterable[Campaign]) -> dict[str, float]:
-    every = [session for one in campaigns for session in one.sessions]
-    sums = {name: sum(figure.sums[name] for figure in targets.values()) for name in ("executions", "deep", "accepted")}
+def _totals(targets: Mapping[str, Drive], campaigns: Iterable[Campaign]) -> dict[str, float]:
+    every = list(campaigns)
+    sums = {name: sum(drive.sums[name] for drive in targets.values()) for name in ("executions", "deep", "accepted")}
     return {
         **sums,
-        "sessions": len(every),
-        "cpu_seconds": sum(number(session.get("cpu_seconds")) for session in every),
-        "seconds": sum(number(session.get("seconds")) for session in every),
+        "sessions": sum(len(one.sessions) for one in every),
+        "seconds": sum(one.total("seconds") for one in every),
+        "cpu_seconds": sum(one.spent for one in every),
+        "replay_cpu_seconds": sum(one.total("replay_cpu_seconds") for one in every),
     }
 
 
@@ -188,13 +201,12 @@ def _headline(campaigns: Sequence[Campaign], found: Sequence[rows.Row], release:
         lead = f"The worst is {worst.severity}, {worst.rule} in {worst.target}. "
     elif not campaigns:
         title = f"What is filed against safetensors {release}"
-    every = [session for one in campaigns for session in one.sessions]
     still = sum(row.state == rows.OPEN for row in found)
-    known = sum(row.count > 0 and row.state != rows.NEW for row in found)
+    known = sum(row.count > 0 and row.state not in (rows.NEW, rows.ELSEWHERE) for row in found)
     if campaigns:
         names = ", ".join(words.cut(one.name, 60) for one in campaigns)
-        spent = words.duration(sum(number(session.get("cpu_seconds")) for session in every))
-        done = words.count(sum(number(session.get("executions")) for session in every))
+        spent = words.duration(sum(one.spent for one in campaigns))
+        done = words.count(sum(one.total("executions") for one in campaigns))
         lead += (
             f"Campaign{'s' if len(campaigns) > 1 else ''} {names}: {done} executions in {spent} of CPU time showed "
             f"{known} known finding{'' if known == 1 else 's'} again. "
@@ -236,27 +248,24 @@ def _session(one: Campaign, session: Mapping[str, Any]) -> dict[str, Any]:
         "workers": int(number(session.get("workers"))),
         "targets": len(targets) if isinstance(targets, list) else 0,
         "ended": str(session.get("ended") or ("interrupted" if session.get("interrupted") is True else "")),
-        **{name: number(session.get(name)) for name in ("seconds", "cpu_seconds", "executions")},
+        "cpu_seconds": sum(number(session.get(name)) for name in ("cpu_seconds", "replay_cpu_seconds")),
+        **{name: number(session.get(name)) for name in ("seconds", "executions")},
     }
 
 
-def _growth(
-    campaigns: Sequence[Campaign], targets: Iterable[str], known: Mapping[str, Record], expected: Outlook | None
-) -> list[dict[str, Any]]:
-    """Figures by metric: ``{"name", "heading", "says", "figures"}``."""
-    names = list(targets)
-    curves = {name: [curve for one in campaigns if (curve := sessions.curve(one, name, known))] for name in names}
+def _growth(runs: Sequence[Sequence[Record]], names: Sequence[str], expected: Outlook | None) -> list[dict[str, Any]]:
+    """Figures by metric, a line for each campaign: ``{"name", "heading", "says", "figures"}``."""
+    curves = [{name: joined.curve(run, name) for name in names} for run in runs]
     found = []
-    for metric in METRICS:
-        heading, says = _METRIC_WORDS[metric]
+    for metric, (heading, says) in _METRICS.items():
         unit = heading.lower() if metric != "semantic" else "features of meaning"
         made = []
         if metric == "signatures":
-            every = [_points(sessions.together(one, names, known), "cpu_seconds", metric) for one in campaigns]
+            every = [[pair for pair in joined.together(run.values()) if pair[0] > 0] for run in curves]
             ahead = expected.ahead_together(metric) if expected else []
             made.append(Growth("All targets", [run for run in every if run], unit, "CPU-seconds", ahead))
         for name in names:
-            drawn = [_points(curve, "executions", metric) for curve in curves[name]]
+            drawn = [[(point.executions, getattr(point, metric)) for point in run[name]] for run in curves]
             ahead = expected.ahead(name, metric) if expected else []
             made.append(Growth(name, [run for run in drawn if run], unit, "executions", ahead))
         made = [figure for figure in made if figure.last[1]]
@@ -265,11 +274,7 @@ def _growth(
     return found
 
 
-def _points(curve: Iterable[Mapping[str, float]], across: str, metric: str) -> list[tuple[float, float]]:
-    return [(point[across], point[metric]) for point in curve if point[across] > 0]
-
-
-def _operators(targets: Iterable[TargetFigures]) -> list[dict[str, Any]]:
+def _operators(targets: Iterable[Drive]) -> list[dict[str, Any]]:
     """Mutation operators over all targets, those first of whose inputs most were kept."""
     merged: dict[str, Counter[str]] = {}
     used: Counter[str] = Counter()

@@ -1,7 +1,7 @@
 """Campaigns, or what is filed, as JUnit XML: a suite for each, which every CI system can read and show.
 
 A case for each target that was driven (an error where it was left out, or where the harness itself failed on an input)
-and for each finding: a failure where it is new, skipped where it is known and open, passed where it is decided.
+and for each finding: a failure where it is new, skipped where it is known and open or not new against another build, passed where it is decided.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from xml.etree import ElementTree as ET
 
-from harness.report.gather import NEW, Campaign, Drive, Row
+from harness.report.drives import Drive
+from harness.report.gather import NEW, Campaign, Row
 from harness.report.text import plain
 from harness.triage import crashes
 
@@ -43,14 +44,15 @@ def junit(rows: Iterable[Row], campaigns: Iterable[Campaign] = ()) -> str:
 
 
 def _target(suite: ET.Element, name: str, drive: Drive) -> None:
-    seconds = drive.sums.get("seconds", 0.0)
+    seconds = drive.sums["seconds"]
     case = ET.SubElement(suite, "testcase", classname="target", name=plain(name), time=f"{seconds:.3f}")
     if drive.left_out:
         _told(case, "error", "left out", drive.left_out, drive.left_out)
-    elif defects := int(drive.sums.get("defects", 0)):
+    elif defects := int(drive.sums["defects"]):
         words = f"the harness itself failed on {defects} inputs"
         _told(case, "error", "defect of the harness", words, f"{words}; see log/*-defect.txt in the campaign's folder")
-    ET.SubElement(case, "system-out").text = ", ".join(f"{key}: {value:g}" for key, value in drive.sums.items())
+    figures = {**drive.sums, **drive.largest}
+    ET.SubElement(case, "system-out").text = ", ".join(f"{key}: {value:g}" for key, value in figures.items())
 
 
 def _finding(suite: ET.Element, row: Row) -> None:
@@ -63,6 +65,8 @@ def _finding(suite: ET.Element, row: Row) -> None:
         _told(case, "failure", row.parts.kind, words, f"{words}\n{more}" + ("\nFlaky." if row.flaky else ""))
     elif row.state == crashes.OPEN:
         _told(case, "skipped", "", f"known and open: {words}", "")
+    elif row.elsewhere:
+        _told(case, "skipped", "", f"not new, it {row.elsewhere}: {words}", "")
     else:
         # What was decided passes; the reason is there for whoever asks.
         why = f"{row.rule.verdict} by the rule {row.rule.name}" if row.rule else f"{row.state}: {words}"

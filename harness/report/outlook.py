@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.ledger.forecast import TIMES, Forecast, KindForecast, forecast, together
+from harness.ledger import joined
+from harness.ledger.forecast import TIMES, Forecast, KindForecast, together
 from harness.ledger.model import LEVEL, Interval
 from harness.ledger.records import Record
 from harness.report import words
@@ -32,12 +33,16 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """``tables`` by kind; ``sentence`` for the head of the page; ``attacker`` says the same seen from the other side."""
+    """``tables`` by kind; ``sentence`` for the head of the page; ``attacker`` says the same seen from the other side.
+
+    ``cpu_seconds`` is what all targets took, those of which too little is known for a forecast too.
+    """
 
     sentence: str
     attacker: str
     tables: dict[str, list[Line]]
     forecasts: dict[str, Forecast]
+    cpu_seconds: float
 
     def ahead(self, target: str, kind: str) -> list[Ahead]:
         """For a figure: how many new ones so many executions more bring, up to ten times what was spent."""
@@ -50,7 +55,7 @@ class Outlook:
 
     def ahead_together(self, kind: str) -> list[Ahead]:
         """The same of all targets, over CPU-seconds."""
-        spent = sum(made.cpu_seconds for made in self.forecasts.values())
+        spent = self.cpu_seconds
         chosen = [(made.kinds[kind], made.executions) for made in self.forecasts.values() if kind in made.kinds]
         return [
             Ahead((times - 1) * spent, *_ends(together((one, (times - 1) * done) for one, done in chosen)))
@@ -61,21 +66,24 @@ class Outlook:
 _STEPS = (1.25, 1.6, 2, 3, 5, 10)
 
 
-def outlook(known: Iterable[Record]) -> Outlook | None:
-    """What records of the ledger let expect, of each target from its longest session; None where none is long enough."""
-    best: dict[str, Record] = {}
-    for record in known:
-        for name, figures in record.targets.items():
-            if name not in best or figures.executions > best[name].targets[name].executions:
-                best[name] = record
-    forecasts = {name: made for name, record in best.items() if (made := forecast(record, name)) is not None}
+def outlook(runs: Iterable[Sequence[Record]]) -> Outlook | None:
+    """What the sessions of campaigns let expect, of each target from the campaign that executed it most; None where none tells enough."""
+    most: dict[str, tuple[int, float, Sequence[Record]]] = {}
+    for run in runs:
+        for name in dict.fromkeys(name for record in run for name in record.targets):
+            mine = [record.targets[name] for record in run if name in record.targets]
+            done = sum(figures.executions for figures in mine)
+            if name not in most or done > most[name][0]:
+                most[name] = done, sum(figures.cpu_seconds for figures in mine), run
+    forecasts = {name: made for name, (_, _, run) in most.items() if (made := joined.forecast(run, name)) is not None}
     if not forecasts:
         return None
     tables = {
         kind: [_line(made, made.kinds[kind]) for made in forecasts.values() if kind in made.kinds] for kind in TOLD
     }
-    sentence, attacker = _sentences(forecasts)
-    return Outlook(sentence, attacker, {kind: lines for kind, lines in tables.items() if lines}, forecasts)
+    spent = sum(cpu_seconds for _, cpu_seconds, _ in most.values())
+    sentence, attacker = _sentences(forecasts, spent, len(most))
+    return Outlook(sentence, attacker, {kind: lines for kind, lines in tables.items() if lines}, forecasts, spent)
 
 
 def _line(made: Forecast, one: KindForecast) -> Line:
@@ -92,9 +100,8 @@ def _line(made: Forecast, one: KindForecast) -> Line:
     )
 
 
-def _sentences(forecasts: dict[str, Forecast]) -> tuple[str, str]:
-    """What an hour more would bring, or as much again where less than an hour was spent; and what it would an attacker."""
-    spent = sum(made.cpu_seconds for made in forecasts.values())
+def _sentences(forecasts: dict[str, Forecast], spent: float, targets: int) -> tuple[str, str]:
+    """What an hour more would bring, or as much again where less than an hour was ``spent`` on all; and what it would an attacker."""
     further = min(spent, words.HOUR)
     parts = [
         (made.kinds["signatures"], made.executions * further / spent)
@@ -108,8 +115,10 @@ def _sentences(forecasts: dict[str, Forecast]) -> tuple[str, str]:
     low, high = math.floor(more.low), math.ceil(more.high)
     found = f"{low:,} to {high:,}" if high else "no"
     still = sum(one.returns == "do not diminish yet" for one, _ in parts)
-    sentence = f"{budget}, shared alike, would bring {found} more findings ({100 * LEVEL:.0f}\u00a0% interval)"
-    sentence += f"; returns do not diminish yet on {still} of {len(parts)} targets." if still else "."
+    sentence = f"{budget}, shared alike, would bring {found} more findings ({100 * LEVEL:.0f} % interval)"
+    sentence += f"; returns do not diminish yet on {still} of {len(parts)} targets" if still else ""
+    dark = targets - len(parts)
+    sentence += f"; of {dark} target{'s' * (dark != 1)} too little is known to tell." if dark else "."
     chance = sum(one.attacker(executions) for one, executions in parts)
     whoever = f"Whoever fuzzes these targets as this harness does, for another {words.short(done)} executions,"
     if chance >= 1:

@@ -15,10 +15,11 @@ from harness.report.words import number, table
 from harness.triage import crashes, filing, store
 from harness.triage.severity import SEVERITIES
 
-NEW, OPEN, DECIDED = gather.NEW, crashes.OPEN, "decided"
+NEW, OPEN, DECIDED, ELSEWHERE = gather.NEW, crashes.OPEN, "decided", "elsewhere"
 #: What a finding can be, with what each means.
 STATES = {
     NEW: "no folder in crashes/ and no verdict covers it",
+    ELSEWHERE: "nothing covers it, and it is not new against another build of the parser",
     OPEN: "filed in crashes/, not mended yet",
     DECIDED: "fixed, or a person decided that it stays",
 }
@@ -30,7 +31,7 @@ EMBEDDED = 4096
 class Row:
     """One finding. ``seconds`` and ``seed`` say when it was first seen, ``count`` how often in the campaigns (0: not in them).
 
-    ``covered`` is what decided it; ``links`` are (text, relative address); ``data`` is the input as a ``data:`` address
+    ``covered`` is what decided it, or why it is not new; ``links`` are (text, relative address); ``data`` is the input as a ``data:`` address
     where it is small. ``held`` is how many of ``replays`` fresh processes showed it again.
     """
 
@@ -67,16 +68,16 @@ class Row:
         return list(SEVERITIES).index(self.severity)
 
 
-def rows(campaigns: Iterable[Campaign], near: Path) -> list[Row]:
+def rows(campaigns: Iterable[Campaign], near: Path, found: Iterable[gather.Row] | None = None) -> list[Row]:
     """Every finding, new ones first, then by severity; links are relative to the folder ``near``.
 
-    Raises HarnessError naming the file of a finding that is damaged.
+    ``found`` are the rows of the campaigns where they have been gathered already. Raises HarnessError naming the file of a finding that is damaged.
     """
     campaigns = list(campaigns)
     first = _first_seconds(campaigns)
-    found = [_row(row, first, near) for row in gather.rows(campaigns)]
+    every = [_row(row, first, near) for row in (gather.rows(campaigns) if found is None else found)]
     states = list(STATES)
-    return sorted(found, key=lambda row: (states.index(row.state), row.rank, not row.count, row.rule, row.id))
+    return sorted(every, key=lambda row: (states.index(row.state), row.rank, not row.count, row.rule, row.id))
 
 
 def _first_seconds(campaigns: Iterable[Campaign]) -> dict[tuple[str, str], float]:
@@ -121,7 +122,7 @@ def _row(row: gather.Row, first: dict[tuple[str, str], float], near: Path) -> Ro
         rule=parts.rule,
         aspect=parts.aspect,
         severity=row.severity,
-        state=row.state if row.state in STATES else DECIDED,
+        state=ELSEWHERE if row.elsewhere else row.state if row.state in STATES else DECIDED,
         summary=row.summary,
         size=len(data) if data is not None else int(number(crash.found.get("size") if crash else row.stored.size)),
         seconds=seconds,
@@ -131,7 +132,7 @@ def _row(row: gather.Row, first: dict[tuple[str, str], float], near: Path) -> Ro
         targets=frozenset(str(one.stored.target) for one in row.seen),
         defect=filing.group(row.signature),
         repeat=row.repeat,
-        covered=row.rule.name if row.rule else row.state if row.state not in STATES else "",
+        covered=row.elsewhere or (row.rule.name if row.rule else row.state if row.state not in STATES else ""),
         why=decided or row.why,
         sentence=(row.rule.sentence if row.rule else "") or row.sentence,
         flaky=row.flaky,

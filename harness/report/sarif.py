@@ -16,7 +16,7 @@ from harness.report import catalogue
 from harness.report.catalogue import Entry
 from harness.report.gather import NEW, RULED, Campaign, Row
 from harness.report.text import plain
-from harness.triage import crashes
+from harness.triage import against, crashes
 from harness.triage.signature import finding_id
 
 #: GitHub's limits on one upload, which all of ours stay below; what goes past is cut off, the worst first.
@@ -25,6 +25,8 @@ MOST_TEXT = 1000
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 #: Bases of relative places: the repository with crashes/, the folder of campaigns, the source of the parser.
 ROOT, CAMPAIGNS, PARSER = "%SRCROOT%", "CAMPAIGNS", "PARSERSOURCE"
+# Against what is filed, or against another build; all other states say that it was there before.
+_BASELINE = {NEW: "new", against.NOT_AGAIN: "absent"}
 
 
 def sarif(rows: Iterable[Row], campaigns: Iterable[Campaign] = ()) -> dict[str, Any]:
@@ -112,7 +114,7 @@ def _result(row: Row, index: int) -> dict[str, Any]:
             "primaryLocationLineHash": f"{finding_id(row.signature)}:1",
             "harnessSignature/v1": plain(row.signature),
         },
-        "baselineState": "new" if row.state == NEW else "unchanged",
+        "baselineState": _BASELINE.get(row.state, "unchanged"),
         "properties": _properties(row),
     }
     result["analysisTarget"] = _artifact(f"crashes/{name}/{crashes.INPUT}", ROOT)
@@ -173,6 +175,8 @@ def _properties(row: Row) -> dict[str, Any]:
         stored = row.stored
         about |= {"seed": stored.seed, "execution": stored.execution, "seconds": stored.seconds, "size": stored.size}
         about |= {"parser": stored.parser}
+    if row.against:
+        about["against"] = row.against
     if row.seen:
         about["campaigns"] = sorted({one.campaign for one in row.seen})
         about["flaky"] = row.flaky

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from harness.ledger import records
-from harness.ledger.forecast import forecast
-from harness.report.gather import NEW, Campaign, Drive, Row
+from harness.ledger import joined
+from harness.ledger.records import Point, Record
+from harness.report import sessions
+from harness.report.drives import Drive
+from harness.report.gather import NEW, Campaign, Row
 from harness.report.text import code, inert
 from harness.triage import crashes
 from harness.triage.severity import SEVERITIES
@@ -24,9 +26,10 @@ def summary(rows: Iterable[Row], campaigns: Sequence[Campaign]) -> str:
     """The page. Without campaigns it is of what is filed."""
     every = list(rows)
     text = _head(every, campaigns)
-    for campaign in campaigns:
-        text += _campaign(campaign, every)
-    text += _new([row for row in every if row.state == NEW]) + _known(every, campaigns)
+    for campaign, run in zip(campaigns, sessions.kept(campaigns)[0], strict=True):
+        text += _campaign(campaign, run, every)
+    text += _new([row for row in every if row.state == NEW]) + _elsewhere([row for row in every if row.elsewhere])
+    text += _known(every, campaigns)
     return _cut(text)
 
 
@@ -35,55 +38,55 @@ def _head(rows: list[Row], campaigns: Sequence[Campaign]) -> str:
     if not campaigns:
         open_ones = sum(row.state == crashes.OPEN for row in rows)
         return f"# Filed findings\n\n**{open_ones} open**, {len(rows) - open_ones} decided.\n"
-    spent = sum(one.total("cpu_seconds") for one in campaigns)
+    spent = sum(one.spent for one in campaigns)
     done = sum(one.total("executions") for one in campaigns)
     verdict = f"{len(new)} new finding{'s' * (len(new) != 1)}" if new else "Nothing new"
     text = f"# {verdict}\n\n{done:,.0f} executions in {spent:,.0f} CPU-seconds"
     parsers = sorted({str(session.get("parser", "")) for one in campaigns for session in one.sessions} - {""})
     text += f" on {', '.join(inert(name) for name in parsers)}" if parsers else ""
-    known = sum(row.state != NEW and bool(row.seen) for row in rows)
-    return f"{text}; {known} known findings met again.\n"
+    other = sum(bool(row.elsewhere) for row in rows)
+    known = sum(row.state != NEW and bool(row.seen) for row in rows) - other
+    compared = ", ".join(sorted({inert(row.base) for row in rows if row.base}))
+    text += f"; {known} known findings met again"
+    return f"{text}; {other} more are not new against {compared}.\n" if other else f"{text}.\n"
 
 
-def _campaign(campaign: Campaign, rows: list[Row]) -> str:
+def _campaign(campaign: Campaign, run: Sequence[Record], rows: list[Row]) -> str:
     drives = campaign.drives()
+    curves = {name: joined.curve(run, name) for name in drives}
     text = f"\n## Campaign {inert(campaign.name)}\n"
     if campaign.sessions and campaign.sessions[-1].get("interrupted"):
         text += "\nIt was interrupted: the figures are up to then.\n"
-    text += _picture(campaign, drives)
+    text += _picture(campaign, curves)
     if drives:
         text += "\n| target | executions | per second | deep | edges | kept | edges over time | new | known |\n"
         text += "|---|---:|---:|---:|---:|---:|---|---:|---:|\n"
-        text += "".join(_target(campaign, name, drive, rows) for name, drive in drives.items())
+        text += "".join(_target(campaign, name, drive, curves[name], rows) for name, drive in drives.items())
     for name, drive in drives.items():
         if drive.left_out:
             text += f"\n**{inert(name)} was left out**: {code(drive.left_out)}\n"
-        if defects := int(drive.sums.get("defects", 0)):
+        if defects := int(drive.sums["defects"]):
             text += f"\n**The harness itself failed** on {defects} inputs of {inert(name)}.\n"
-    return text + _expected(campaign)
+    return text + _expected(run, drives)
 
 
-def _expected(campaign: Campaign) -> str:
+def _expected(run: Sequence[Record], names: Iterable[str]) -> str:
     """What the ledger expects more of the same to bring, by target; "" where the curves are too short to tell."""
-    if not campaign.sessions:
-        return ""
     lines = ""
-    for record in records.entries(campaign.folder)[-1:]:
-        for name in record.targets:
-            if (found := forecast(record, name)) is not None:
-                lines += f"- **{inert(name)}**: {inert('; '.join(found.words()), 1200)}.\n"
+    for name in names:
+        if (found := joined.forecast(run, name)) is not None:
+            lines += f"- **{inert(name)}**: {inert('; '.join(found.words()), 1200)}.\n"
     return f"\n<details><summary>What more of the same would bring</summary>\n\n{lines}\n</details>\n" if lines else ""
 
 
-def _target(campaign: Campaign, name: str, drive: Drive, rows: list[Row]) -> str:
-    sums = drive.sums
-    done = sums.get("executions", 0)
-    rate = done / sums["seconds"] if sums.get("seconds") else 0.0
-    deep = f"{100 * sums.get('deep', 0) / done:.0f} %" if done and sums.get("deep") else "-"
+def _target(campaign: Campaign, name: str, drive: Drive, curve: Sequence[Point], rows: list[Row]) -> str:
+    done = drive.sums["executions"]
+    deep = f"{100 * drive.sums['deep'] / done:.0f} %" if done and drive.sums["deep"] else "-"
     met = [row for row in rows if any(_is(one.campaign, one.stored.target, campaign, name) for one in row.seen)]
     new = sum(row.state == NEW for row in met)
-    line = sparkline([point.get("edges", 0) for point in drive.curve])
-    figures = (f"{done:,.0f}", f"{rate:,.0f}", deep, f"{sums.get('edges', 0):,.0f}", f"{sums.get('corpus', 0):,.0f}")
+    line = sparkline([point.edges for point in curve])
+    edges, kept = (drive.largest[name] for name in ("edges", "corpus"))
+    figures = (f"{done:,.0f}", f"{drive.rate:,.0f}", deep, f"{edges:,.0f}", f"{kept:,.0f}")
     return f"| {inert(name)} | {' | '.join(figures)} | {line} | {new} | {len(met) - new} |\n"
 
 
@@ -100,23 +103,15 @@ def sparkline(values: Sequence[float]) -> str:
     return "".join(_BARS[round((value - low) / span * (len(_BARS) - 1)) if span else 0] for value in few)
 
 
-def _picture(campaign: Campaign, drives: dict[str, Drive]) -> str:
+def _picture(campaign: Campaign, curves: dict[str, tuple[Point, ...]]) -> str:
     """How discovery went: edges of all targets over time; of a ledger without curves, signatures."""
-    session = campaign.sessions[-1] if campaign.sessions else {}
-    seconds = float(session.get("seconds", 0))
-    curves = [drive.curve for drive in drives.values() if drive.curve]
-    if curves:
-        steps = [
-            [
-                (float(point["seconds"]), float(point.get("edges", 0)) - float(curve[0].get("edges", 0)))
-                for point in curve
-            ]
-            for curve in curves
-        ]
-        return _chart("Edges beyond what the seeds reach, summed over targets", "edges", seconds, steps)
+    seconds = campaign.total("seconds")
+    drawn = [[(point.seconds, point.edges - curve[0].edges) for point in curve] for curve in curves.values() if curve]
+    if drawn:
+        return _chart("Edges beyond what the seeds reach, summed over targets", "edges", seconds, drawn)
     if not campaign.findings or not seconds:
         return ""
-    began = session.get("started", "")
+    began = campaign.sessions[0].get("started", "")
     times = sorted(_since(stored.first_seen, began) for stored in campaign.findings)
     return _chart("Distinct findings", "findings", seconds, [[(at, n) for n, at in enumerate(times, 1)]])
 
@@ -129,7 +124,7 @@ def _since(moment: str, began: str) -> float:
         return 0.0
 
 
-def _chart(title: str, unit: str, seconds: float, curves: list[list[tuple[float, float]]]) -> str:
+def _chart(title: str, unit: str, seconds: float, curves: Sequence[Sequence[tuple[float, float]]]) -> str:
     """A line of mermaid: the sum of curves that hold their last value, at moments of equal distance."""
     end = max([seconds, *(at for curve in curves for at, _ in curve)])
     if not end:
@@ -160,9 +155,19 @@ def _new(rows: list[Row]) -> str:
     )
 
 
+def _elsewhere(rows: list[Row]) -> str:
+    if not rows:
+        return ""
+    text = "\n## Not new against another build\n\n| finding | how bad | target | what | it |\n|---|---|---|---|---|\n"
+    for row in rows[:_MOST_NEW]:
+        what = code(row.summary)
+        text += f"| {code(row.id)} | {row.severity} | {inert(row.parts.target)} | {what} | {inert(row.elsewhere)} |\n"
+    return text + (f"\n... and {len(rows) - _MOST_NEW} more.\n" if len(rows) > _MOST_NEW else "")
+
+
 def _known(rows: list[Row], campaigns: Sequence[Campaign]) -> str:
     """How many known ones there are by severity, and how many of those were met."""
-    known = [row for row in rows if row.state != NEW]
+    known = [row for row in rows if row.state != NEW and not row.elsewhere]
     if not known:
         return ""
     text = "\n## Known findings\n\n| how bad | open | decided |" + (" met again |" if campaigns else "")
@@ -191,7 +196,8 @@ def figures(campaigns: Iterable[Campaign]) -> list[dict[str, Any]]:
         {
             "name": one.name,
             "executions": one.total("executions"),
-            "cpu_seconds": one.total("cpu_seconds"),
+            "cpu_seconds": one.spent,
+            "replay_cpu_seconds": one.total("replay_cpu_seconds"),
             "left_out": {name: drive.left_out for name, drive in one.drives().items() if drive.left_out},
         }
         for one in campaigns

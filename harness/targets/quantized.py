@@ -40,6 +40,8 @@ class Quantized(ProgramTarget):
     description = "deserialize and safe_open on FP8, block-scaled, F4, F6, GPTQ and AWQ groups of tensors, by programs"
     vocabulary = VOCABULARY
     oracles = ("quantized",)
+    core = ("slices", "safe_open")
+    calls = ("get_tensor", "get_tensors", "get_slice")
 
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to run programs: a file that is to be refused is opened and deserialised, and nothing else."""

@@ -95,7 +95,9 @@ class _Runner:
     def run(self, data: bytes) -> Observation:
         program = decode(data)
         events: list[Event] = []
-        with tempfile.TemporaryDirectory(prefix="shards-", dir=self._place, ignore_cleanup_errors=True) as root:
+        with tempfile.TemporaryDirectory(
+            prefix=f"shards-{os.getpid():07d}-", dir=self._place, ignore_cleanup_errors=True
+        ) as root:
             beside = arrays.file(OUTSIDE_TENSORS)
             folder = shards_source.write_folder(
                 root, dict(program.files), dict(program.weights), program.text, OUTSIDE, beside

@@ -35,6 +35,8 @@ class Slices(ProgramTarget):
     description = "safe_open(...).get_slice(name)[index], get_shape, get_dtype, get_tensor(s), by programs"
     vocabulary = VOCABULARY
     oracles = ("numpy",)
+    core = "safe_open"
+    calls = ("get_tensor", "get_tensors", "get_slice")
 
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to run programs."""

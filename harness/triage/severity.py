@@ -40,7 +40,7 @@ def severity(kind: str, rule: str, aspect: str) -> str:
     if kind == "contract":
         return WRONG_EXCEPTION
     if rule in ("resaved.refused", "device.refused", "torch.refused", "torch.unread") or aspect.startswith(
-        ("outcome:", "tensor:")
+        ("outcome:", "tensor:", "nothing:")
     ):
         return STRICTNESS
     if rule in _BESIDE:

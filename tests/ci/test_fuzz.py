@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -35,6 +36,12 @@ def change(checkout: Path, name: str, text: str) -> dict[str, str]:
         file.write(text)
     git(checkout, "commit", "-qam", "a change")
     return VALUES | {SOURCE: str(checkout), BASE: before}
+
+
+def baseline(stage: Stage) -> set[str]:
+    """What the log for code scanning says of the planted defect."""
+    log = json.loads((stage.home / "build/change/findings.sarif").read_text())
+    return {one["baselineState"] for one in log["runs"][0]["results"] if "LookupError" in one["message"]["text"]}
 
 
 def test_a_release_is_hardened_and_shows_nothing_new(stage: Stage) -> None:
@@ -73,6 +80,7 @@ def test_a_defect_that_a_change_brings_in_fails(stage: Stage, checkout: Path, sa
     assert played.failed == "Compare with the base", played.said
     assert f"does not show on {'base' if FULL else '0.8.0'}: new against it" in played.summary
     assert "LookupError" in played.summary
+    assert baseline(stage) == {"new"}
 
 
 @pytest.mark.skipif(not FULL, reason="compiles two checkouts: HARNESS_LONG=1, as the nightly workflow sets it")
@@ -82,3 +90,4 @@ def test_a_defect_that_was_there_before_does_not_fail(stage: Stage, checkout: Pa
     played = stage.play("fuzz.yml", "change", values, {"TARGETS": "numpy"}, ["Set up"])
     assert (played.ran, played.failed) == (ALL, ""), played.said
     assert "shows on base too: not new against it" in played.summary
+    assert baseline(stage) == {"unchanged"}

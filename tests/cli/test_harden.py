@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness import paths
+from harness.cli import fuzz
 from harness.cli.harden import _outlook as outlook
 from harness.ledger import joined, records
 from harness.ledger.forecast import together
@@ -60,11 +62,49 @@ def test_many_targets_that_bring_little_bring_something_together(tmp_path: Path)
     assert together(parts).estimate >= 1
 
 
+def test_what_slices_found_again_is_said_once(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    def session(seconds: float, **found: dict[str, object]) -> dict[str, Any]:
+        spent = {"executions": 100, "seconds": seconds, "accepted": 50, "edges": 100 + seconds}
+        totals = {"executions": 100, "seconds": seconds, "cpu_seconds": seconds, "parser": "0.8.0"}
+        return totals | {
+            "targets": ["a"], "per_target": {"a": spent}, "findings": found, "left_out": {"b": "b: no such package"},
+            "replaced": {"hang": 1}, "skipped": ["b.bin is no seed"], "too_wide": [{"rule": "r", "share": 0.02}],
+        }  # fmt: skip
+
+    here = {"target": "a", "count": 2, "size": 30}
+    first = session(4, new=here, filed=here | {"known": "filed"})
+    shaky = here | {"replays": {"runs": 10, "held": 9}, "flaky": True}
+    second = session(6, new=here | {"size": 20}, filed=here | {"known": "filed"}, shaky=shaky)
+    third = session(5, filed=here | {"known": "filed"}, shaky=here) | {"replay_cpu_seconds": 3.0}
+    found = fuzz.findings([first, second, third])
+    assert {name: (one["count"], one["size"]) for name, one in found.items()} == {
+        "new": (4, 20), "filed": (6, 30), "shaky": (4, 30),
+    }  # fmt: skip
+    fuzz.report([first, second, third], tmp_path)
+    said = capsys.readouterr()
+    assert said.out.splitlines() == [
+        f"300 executions in 15 s (18 CPU-seconds, 3 of them replays of findings) on 0.8.0, campaign {tmp_path}",
+        "  a: 20/s, 50 % accepted, 106 edges, 0 inputs kept",
+        "findings: 2 new, 1 known",
+        "  new  (a, seen 4 times, 20 bytes, not replayed)",
+        "  shaky  (a, seen 4 times, 30 bytes, FLAKY: shows 9 of 10 times)",
+        "repeat one:    harness repro new",
+        "file them all: harness triage",
+    ]
+    assert said.err.splitlines() == [
+        "left out: b: no such package",
+        "workers that were replaced: 3 hang",
+        "b.bin is no seed",
+        "verdict rule r covers 2.0 % of executions: too wide",
+    ]
+
+
 @pytest.mark.long
 def test_it_stops_when_the_next_hour_is_expected_to_buy_too_little(project: Path) -> None:
     corpus = project / "corpus/deserialize"
     corpus.symlink_to(REPOSITORY / "corpus/deserialize")
-    done = harden("--until-edges-per-hour", 10**9, "--slice", "2s", "--max-time", "600s", "--json")
+    ledger = project / "ledger"
+    done = harden("--until-edges-per-hour", 10**9, "--slice", "2s", "--max-time", "600s", "--json", "--ledger", ledger)
     assert done.returncode in (0, 1), done.stderr
     said = json.loads(done.stdout)
     assert (said["stopped"], said["campaign"]) == ("forecast", str(paths.campaigns_dir() / "harden"))
@@ -75,6 +115,11 @@ def test_it_stops_when_the_next_hour_is_expected_to_buy_too_little(project: Path
     assert "2 slices" in done.stderr
     sessions = json.loads((paths.campaigns_dir() / "harden/campaign.json").read_text())["sessions"]
     assert [one["seed"] for one in sessions] == list(range(1, said["slices"] + 1))
+    assert len(list(ledger.glob("*.json"))) == said["slices"]
+    assert not records.folder().exists()
+    # Nothing is filed in this project.
+    assert set(said["new"]) == set(said["findings"])
     # The time is a limit, whatever the forecast says; sessions of earlier runs are no slices of this one.
     done = harden("--until-edges-per-hour", "0.000001", "--slice", "2s", "--max-time", "1s")
     assert "stopped after 1 slices: the time is up" in done.stdout, done.stderr
+    assert done.stdout.count("findings: ") == 1

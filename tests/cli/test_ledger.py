@@ -50,6 +50,21 @@ def test_spend_and_what_it_bought_and_the_forecast_are_printed(project: Path):
     assert "finds a new signature with a probability of at most" in result.output
 
 
+def test_replays_of_findings_are_spent_too(project: Path):
+    records.keep(night(1) | {"replay_cpu_seconds": 88.0}, project / "c")
+    records.keep(night(2), project / "c")
+    said = ledger("--price", "3.6").output
+    assert (
+        "2 sessions, 1024000 executions, 0.31 CPU-hours, 1.112 in money, 88.0 CPU-seconds of it replays of findings;"
+        in said
+    )
+    assert "\nslices: 1024000 executions, 0.28 CPU-hours, 1.024 in money;" in said
+    total = json.loads(ledger("--json").stdout)["total"]
+    assert (total["cpu_seconds"], total["replay_cpu_seconds"]) == (1112.0, 88.0)
+    # They are told of a session, not of a target.
+    assert json.loads(ledger("--json", "--target", "slices").stdout)["total"]["cpu_seconds"] == 1024.0
+
+
 def test_json_holds_all_of_it_and_says_what_was_passed_over(project: Path):
     kept = records.keep(night(1), project / "c")
     kept.with_name("half.json").write_text('{"started"')

@@ -76,5 +76,9 @@ def test_a_campaign_wants_a_form(campaign: Path, tmp_path: Path):
         run("report", "--campaign", campaign)
     with pytest.raises(HarnessError, match="is no campaign folder"):
         run("report", "--campaign", tmp_path, "--json")
+    with pytest.raises(HarnessError, match="--against is for what campaigns found"):
+        run("report", "--json", "--against", "0.8.0")
+    with pytest.raises(HarnessError, match="no parser"):
+        run("report", "--campaign", campaign, "--json", "--against", "nothing")
     with pytest.raises(HarnessError, match="cannot write"):
         run("report", "--sarif", tmp_path / "missing" / "file")

@@ -9,8 +9,9 @@ from dataclasses import replace
 import numpy
 import pytest
 
+from harness.ledger import joined
 from harness.ledger.estimators import chao1, garwood, good_turing, still_rising
-from harness.ledger.forecast import forecast, of_curve
+from harness.ledger.forecast import of_curve
 from harness.ledger.model import Model, Shape
 from harness.ledger.records import Frequencies, Point, Record, TargetRecord
 
@@ -129,9 +130,9 @@ def test_a_forecast_speaks_in_sentences_and_in_plain_types() -> None:
     curve = tuple(point(done, 100 + int(20 * numpy.log(done)), signatures=3) for done in marks(50_000))
     target = TargetRecord("t", 50_000, 50.0, 60.0, {"edges": curve[-1].edges}, curve=curve)
     record = Record("id", "2026-01-01", "0.8.0", 1, 60.0, 50.0, 50_000, 1, "time", "", {"t": target})
-    seen = forecast(record, "t")
+    seen = joined.forecast([record], "t")
     assert seen is not None
-    assert forecast(record, "other") is None
+    assert joined.forecast([record], "other") is None
     assert seen.rate == pytest.approx(1000)
     # The logarithmic curve: a doubling brings 20 * ln(2).
     assert seen.kinds["edges"].more(50_000).holds(20 * numpy.log(2))

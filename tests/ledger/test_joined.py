@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from harness.ledger import joined
 from harness.ledger.records import Point, Record, TargetRecord
 
@@ -27,6 +29,38 @@ def test_spending_goes_on_and_what_is_known_never_falls() -> None:
     assert [one.executions for one in found] == [1000, 2000, 3000, 4000, 7000]
     assert [one.edges for one in found] == [100, 110, 112, 112, 115]
     assert [one.signatures for one in found] == [0, 1, 2, 3, 3]
+
+
+def test_what_was_spent_without_a_point_is_spent() -> None:
+    bare = record("2", ("c",))
+    late = replace(
+        FIRST, targets={"deserialize": replace(FIRST.targets["deserialize"], executions=3500, cpu_seconds=2.0)}
+    )
+    found = joined.curve([late, bare, record("3", ("a", "d"), point(1, 120, 2))], "deserialize")
+    assert (found[-1].executions, found[-1].cpu_seconds) == (3500 + 1000 + 1000, 2.0 + 1.0 + 0.5)
+    # a, b and c were known, one of the last two is fresh.
+    assert [one.signatures for one in found] == [0, 1, 2, 4]
+
+
+def test_another_parser_has_other_edges_and_the_same_clock() -> None:
+    old = replace(FIRST, parser="0.7.0")
+    assert joined.curve([old, FIRST, SECOND], "deserialize")[0] == replace(
+        FIRST.targets["deserialize"].curve[0], seconds=4
+    )
+    assert [one.edges for one in joined.curve([SECOND, old], "deserialize")] == [100, 110, 112]
+
+
+def test_a_moment_without_executions_in_between_is_told_once() -> None:
+    still = replace(point(2, 113, 1), executions=1000)
+    found = joined.curve([record("1", ("a",), point(1, 100, 0), still, point(3, 115, 1))], "deserialize")
+    assert [(one.executions, one.edges) for one in found] == [(1000, 113), (3000, 115)]
+
+
+def test_targets_that_take_turns_are_put_together_by_the_clock() -> None:
+    other = TargetRecord("slices", 1000, 0.5, 2.0, {}, (point(2, 50, 1),), {}, ("z",))
+    both = replace(FIRST, targets={**FIRST.targets, "slices": other})
+    curves = [joined.curve([both, SECOND], name) for name in ("deserialize", "slices")]
+    assert joined.together(curves) == [(0.5, 0), (1.0, 1), (2.0, 2), (2.5, 3), (3.0, 4), (4.5, 4)]
 
 
 def test_a_forecast_needs_points() -> None:

@@ -113,6 +113,11 @@ ALIKE = [
     ((step("file"), step("unlink"), step("open_file")), "lifecycle.open_file|nowhere:FileNotFoundError"),
     ((OPEN, step("cut", 0, 2), step("get_tensor")), "lifecycle.cut|mmap:given"),
     ((OPEN, step("get_slice"), step("cut", 0, 2), step("read")), "lifecycle.cut|mmap:given"),
+    ((step("save", 0, 6), OPEN, step("get_slice", 0, 2), step("read")), "lifecycle.read|nothing:SafetensorError"),
+    (
+        (step("save", 0, 6), OPEN, step("get_slice", 0, 2), step("unlink"), step("read")),
+        "lifecycle.read|nothing:SafetensorError",
+    ),
     *(((step("open_odd", number),), "lifecycle.open|unreadable:FileNotFoundError") for number in (2, 3, 5, 6)),
 ]
 

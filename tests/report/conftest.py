@@ -74,7 +74,10 @@ def hostile(project: Path) -> Campaign:
                 "seconds": 60.0,
                 "edges": 90,
                 "defects": 2,
-                "curve": [{"seconds": 10, "edges": 50}, {"seconds": 60, "edges": 90}],
+                "curve": [
+                    {"seconds": 10, "executions": 100, "edges": 50},
+                    {"seconds": 60, "executions": 1000, "edges": 90},
+                ],
             }
         },
         "left_out": {HOSTILE: HOSTILE},

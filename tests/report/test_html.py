@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,16 @@ from click.testing import CliRunner
 from harness.cli.main import group
 from harness.engine.tally import STAGES
 from harness.errors import HarnessError
-from harness.ledger import records
-from harness.ledger.forecast import forecast
+from harness.ledger import joined, records
 from harness.report import figures, gather, html, outlook, rows, sessions, words
 from harness.report.figures import Ahead, Growth
 from harness.report.gather import Campaign
+from harness.report.junit import junit
+from harness.report.sarif import sarif
+from harness.report.summary import figures as summarised
+from harness.report.summary import summary
 from harness.triage import crashes, store
+from harness.triage.crashes import Crash
 from harness.triage.severity import SEVERITIES
 from tests.report.conftest import HOSTILE_ID, SCRIPTED
 
@@ -40,8 +46,14 @@ def ledger(folder: Path, *entries: dict[str, Any]) -> Path:
     return folder
 
 
-def entry(**targets: dict[str, Any]) -> dict[str, Any]:
-    return {"per_target": targets, "targets": list(targets)}
+def entry(day: int, findings: str = "", **targets: dict[str, Any]) -> dict[str, Any]:
+    """A session; the letters of ``findings`` are those of its first target."""
+    return {
+        "started": f"2026-01-{day:02}T00:00:00+00:00",
+        "per_target": targets,
+        "targets": list(targets),
+        "findings": {name: {"target": next(iter(targets)), "count": 1} for name in findings},
+    }
 
 
 def spent(executions: int, *points: dict[str, float], **more: Any) -> dict[str, Any]:
@@ -72,24 +84,29 @@ def test_durations(seconds: float, says: str):
 
 
 def test_sessions_of_one_campaign_go_on_from_each_other(tmp_path: Path):
-    first = entry(slices=spent(100, point(1, 50, 1, 10), point(2, 100, 2, 20)))
-    second = entry(slices=spent(100, point(1, 60, 1, 19), point(2, 100, 4, 30)))
+    first = entry(1, "ab", slices=spent(100, point(1, 50, 1, 10), point(2, 100, 2, 20)))
+    second = entry(2, "bcd", slices=spent(100, point(1, 60, 1, 19), point(2, 100, 3, 30)))
     run = gather.campaign(ledger(tmp_path / "c", first, second))
-    curve = sessions.curve(run, "slices", {})
-    assert [(at["executions"], at["edges"], at["signatures"]) for at in curve] == [
-        (50, 10, 1), (100, 20, 2), (160, 20, 2), (200, 30, 4),
-    ]  # fmt: skip
-    figures = sessions.by_target([run])["slices"]
-    assert (figures.sums["executions"], figures.sums["cpu_seconds"]) == (200, 2)
+    drive = run.drives()["slices"]
+    assert (drive.sums["executions"], drive.sums["cpu_seconds"]) == (200, 2)
+    # b was found twice: four in all.
+    text = html.page([run], tmp_path)
+    assert "All targets: 4 findings after 2 CPU-seconds" in text
+    assert "slices: 4 findings after 200 executions" in text
+    assert "slices: 30 edges after 200 executions" in text
 
 
-def test_targets_that_take_turns_are_put_together_by_the_clock(tmp_path: Path):
-    one = spent(200, point(1, 100, 1), point(5, 200, 3))
-    other = spent(100, point(3, 100, 2))
-    run = gather.campaign(ledger(tmp_path / "c", entry(slices=one, shards=other)))
-    assert [(at["cpu_seconds"], at["signatures"]) for at in sessions.together(run, ["slices", "shards"], {})] == [
-        (1, 1), (2, 3), (3, 5),
-    ]  # fmt: skip
+def test_replays_of_findings_are_spent_too(tmp_path: Path):
+    session = entry(1, slices=spent(3000, point(1, 3000, 0, 10))) | {"cpu_seconds": 30, "replay_cpu_seconds": 15}
+    run = gather.campaign(ledger(tmp_path / "c", session))
+    text = html.page([run], tmp_path, price=80)
+    assert "0 executions in 45 s of CPU time" in text
+    assert "<dt>CPU time</dt><dd>45 s</dd>" in text
+    assert "<dt>Spent</dt><dd>1</dd>" in text
+    assert "for 15 s of CPU time, which the sums above include" in text
+    assert "in 45 CPU-seconds" in summary([], [run])
+    (told,) = summarised([run])
+    assert (told["cpu_seconds"], told["replay_cpu_seconds"]) == (45, 15)
 
 
 def test_a_ledger_of_nonsense_is_read_as_far_as_it_makes_sense(tmp_path: Path):
@@ -97,8 +114,14 @@ def test_a_ledger_of_nonsense_is_read_as_far_as_it_makes_sense(tmp_path: Path):
         "per_target": {"slices": {"executions": 5, "stages": [], "operators": {"x": 3}, "curve": [1, {}]}, "x": 7}
     }
     run = gather.campaign(ledger(tmp_path / "c", strange, {"versions": "1", "targets": 3, "too_wide": [5]}))
-    assert list(sessions.by_target([run])) == ["slices"]
+    assert [name for name, drive in run.drives().items() if drive.sums["executions"]] == ["slices"]
     assert "slices" in html.page([run], tmp_path)
+    # Every form reads it by the same rules.
+    assert "| slices | 5 |" in summary([], [run])
+    assert "executions: 5" in junit([], [run])
+    assert sarif([], [run])["runs"][0]["invocations"] == [
+        {"executionSuccessful": True, "toolExecutionNotifications": []}
+    ]
 
 
 def test_one_run_is_a_line_and_several_are_a_band_with_their_median():
@@ -178,12 +201,12 @@ def test_a_large_input_stays_outside(night: Campaign, home: Path, tmp_path: Path
 
 
 def test_the_forecast_is_that_of_the_ledger(night: Campaign):
-    known, damaged = sessions.kept([night])
+    (run,), damaged = sessions.kept([night])
     assert damaged == []
-    (record,) = known.values()
-    told = outlook.outlook([record])
+    told = outlook.outlook([run])
     assert told is not None
-    made = forecast(record, "deserialize")
+    (record,) = run
+    made = joined.forecast(run, "deserialize")
     assert made is not None
     (line,) = told.tables["edges"]
     assert line.hour == made.hours(1)
@@ -199,33 +222,61 @@ def test_the_forecast_is_that_of_the_ledger(night: Campaign):
 
 def test_a_curve_without_a_point_in_its_last_half_is_too_short_to_tell_of_returns(tmp_path: Path):
     points = [point(1, 10, 0, 100), point(2, 20, 0, 130), point(3, 30, 0, 150), point(4, 900, 0, 190)]
-    record = {"started": "2026-01-01T00:00:00+00:00", **entry(slices=spent(900, *points))}
-    known, _ = sessions.kept([gather.campaign(ledger(tmp_path / "c", record))])
-    told = outlook.outlook(known.values())
+    runs, _ = sessions.kept([gather.campaign(ledger(tmp_path / "c", entry(1, slices=spent(900, *points))))])
+    told = outlook.outlook(runs)
     assert told is not None
     assert [line.returns for line in told.tables["edges"]] == ["too few to tell"]
 
 
 def test_without_a_curve_there_is_no_forecast(tmp_path: Path):
-    record = {"started": "2026-01-01T00:00:00+00:00", **entry(slices={"executions": 5})}
-    known, damaged = sessions.kept([gather.campaign(ledger(tmp_path / "c", record))])
-    assert (len(known), damaged) == (1, [])
-    assert outlook.outlook(known.values()) is None
+    runs, damaged = sessions.kept([gather.campaign(ledger(tmp_path / "c", entry(1, slices={"executions": 5})))])
+    assert ([len(run) for run in runs], damaged) == ([1], [])
+    assert outlook.outlook(runs) is None
+
+
+def test_of_several_campaigns_the_one_that_executed_a_target_most_is_told(tmp_path: Path):
+    def steps(edges: int) -> dict[str, Any]:
+        return spent(1000, *(point(n, 100 * n, 0, 100 + edges * n.bit_length()) for n in range(1, 11)))
+
+    once = gather.campaign(ledger(tmp_path / "once", entry(1, slices=steps(9))))
+    twice = gather.campaign(ledger(tmp_path / "twice", entry(2, slices=steps(5)), entry(3, slices=steps(6))))
+    runs, _ = sessions.kept([once, twice])
+    told = outlook.outlook(runs)
+    assert told is not None
+    (line,) = told.tables["edges"]
+    assert line.known == 100 + 6 * 4
+    assert told.forecasts["slices"].executions == 2000
+
+
+def test_a_target_of_which_too_little_is_known_took_its_time(tmp_path: Path):
+    long = spent(1000, *(point(n, 100 * n, n.bit_length(), 100 + 9 * n) for n in range(1, 11)))
+    run = gather.campaign(
+        ledger(tmp_path / "c", entry(1, "abcd", slices=long, shards={"executions": 5, "cpu_seconds": 30}))
+    )
+    runs, _ = sessions.kept([run])
+    told = outlook.outlook(runs)
+    assert told is not None
+    assert list(told.forecasts) == ["slices"]
+    assert told.cpu_seconds == 40
+    assert told.sentence.startswith("As much time again (40 s of CPU), shared alike, would bring ")
+    assert told.sentence.endswith("; of 1 target too little is known to tell.")
+    # As much again is as much again for each of them.
+    assert told.ahead_together("signatures")[2].x == 40
+    assert "for another 1k executions" in told.attacker
 
 
 def test_what_a_campaign_forgot_of_an_old_session_is_in_the_ledger(
     night: Campaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("HARNESS_HOME", str(tmp_path))
-    whole = sessions.curve(night, "deserialize", {})
-    records.keep(night.sessions[-1], night.folder)
+    whole = joined.curve(sessions.kept([night])[0][0], "deserialize")
     thin = json.loads(json.dumps(night.sessions[-1]))
     ends = thin["per_target"]["deserialize"]["curve"]
     thin["per_target"]["deserialize"]["curve"] = [ends[0], ends[-1]]
     forgetful = gather.campaign(ledger(tmp_path / "c", thin))
-    assert len(sessions.curve(forgetful, "deserialize", {})) == 2
-    known, _ = sessions.kept([forgetful])
-    assert sessions.curve(forgetful, "deserialize", known) == whole
+    assert len(joined.curve(sessions.kept([forgetful])[0][0], "deserialize")) == 2
+    records.keep(night.sessions[-1], night.folder)
+    assert joined.curve(sessions.kept([forgetful])[0][0], "deserialize") == whole
 
 
 def test_the_command_writes_a_folder_or_a_file(night: Campaign, home: Path):
@@ -237,17 +288,34 @@ def test_the_command_writes_a_folder_or_a_file(night: Campaign, home: Path):
         assert result.exception is None
         assert result.output == f"{home / page}: {(home / page).stat().st_size} bytes\n"
         assert "new findings in safetensors" in (home / page).read_text()
-    # Without a name it lies beside the campaigns, and is of the latest; other forms go with it.
-    arguments = ["report", "--html", "--junit", str(home / "junit.xml")]
-    assert run.invoke(group, arguments, standalone_mode=False).return_value == 0
+    # Without a name it lies beside the campaigns, and is of the latest; other forms go with it, and are of the same.
+    result = run.invoke(
+        group, ["report", "--html", "--junit", str(home / "junit.xml"), "--json"], standalone_mode=False
+    )
+    assert result.return_value == 0
     assert "new findings in safetensors" in (home / "build/report/index.html").read_text()
-    assert (home / "junit.xml").is_file()
+    assert '<testsuite name="night"' in (home / "junit.xml").read_text()
+    told = json.loads(result.output)
+    assert [one["name"] for one in told["campaigns"]] == ["night"]
+    assert HOSTILE_ID in [one["id"] for one in told["findings"]]
 
 
-def test_what_is_filed_makes_a_page_without_any_campaign(project: Path):
+@pytest.fixture
+def filed() -> Crash:
+    """A finding of this repository."""
+    return next(crash for crash in crashes.crashes() if crash.status == crashes.OPEN)
+
+
+def test_what_is_filed_makes_a_page_without_any_campaign(filed: Crash, project: Path):
     text = html.page([], project)
     assert "What is filed against safetensors" in text
     assert "No filed finding is open." in text
+    shutil.copytree(filed.folder, project / "crashes" / filed.id)
+    text = html.page([], project)
+    assert f"<dd>first on {filed.found['date'][:10]}" in text
+    assert "<dt>Filed and open</dt><dd>1</dd>" in text
+    # Of campaigns nothing is said where there is none.
+    assert not re.search("th(is|ese) campaign|CPU time|Known, seen again", text)
 
 
 @pytest.mark.parametrize("arguments", [["--price", "1"], ["--html", "out", "--campaign", "none"]])

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pydantic
@@ -9,10 +11,13 @@ import pytest
 from pydantic_sarif.model import StaticAnalysisResultsFormatSarifVersion210JsonSchema as Log  # type: ignore[import-untyped]
 
 from harness.format.rules import RULES
-from harness.report import catalogue, gather
+from harness.parsers.registry import Parser
+from harness.report import catalogue, gather, html, issues
 from harness.report.gather import Campaign
+from harness.report.junit import junit
 from harness.report.sarif import sarif
-from harness.triage import crashes
+from harness.report.summary import summary
+from harness.triage import against, crashes
 from harness.triage.crashes import Crash
 from harness.triage.severity import SEVERITIES
 
@@ -136,6 +141,32 @@ def test_a_verdict_rule_suppresses(campaign: Campaign, hostile: Campaign, projec
     (result,) = log["runs"][0]["results"]
     assert result["suppressions"] == [{"kind": "external", "justification": "wont-fix by the rule holes: old files"}]
     assert result["baselineState"] == "unchanged"
+
+
+def test_against_another_build_what_shows_there_is_unchanged(campaign: Campaign, sancov_parser: Parser):
+    few = replace(campaign, findings=campaign.findings[:3])
+    log = sarif(gather.rows([few], sancov_parser), [few])
+    validate(log)
+    found = results(log)
+    assert found.keys() == {one.id for one in few.findings}
+    assert {result["baselineState"] for result in found.values()} == {"unchanged"}
+    assert found[few.findings[0].id]["properties"]["against"] == {"parser": sancov_parser.name, "shows": "there-too"}
+
+
+def test_what_shows_on_neither_build_is_absent_and_new_in_no_form(
+    hostile: Campaign, sancov_parser: Parser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(against, "TRIES", 1)  # it never shows, however often it is asked
+    rows = gather.rows([hostile], sancov_parser)
+    log = sarif(rows, [hostile])
+    validate(log)
+    (result,) = log["runs"][0]["results"]
+    assert result["baselineState"] == "absent"
+    assert result["properties"]["against"] == {"parser": sancov_parser.name, "shows": "not-again"}
+    assert summary(rows, [hostile]).startswith("# Nothing new\n")
+    assert "it shows neither on 0.8.0 nor, again, where it was found" in junit(rows, [hostile])
+    assert issues.write(rows, [hostile], tmp_path / "issues") == []
+    assert ">elsewhere</span><small><bdi>shows neither on" in html.page([hostile], tmp_path, rows)
 
 
 def test_hostile_texts_and_targets_that_were_left_out(hostile: Campaign):

@@ -4,8 +4,7 @@ import json
 import re
 from dataclasses import replace
 
-from harness.ledger import records
-from harness.ledger.forecast import forecast
+from harness.ledger import joined, records
 from harness.report import gather
 from harness.report.gather import Campaign
 from harness.report.summary import MOST_BYTES, sparkline, summary
@@ -86,7 +85,7 @@ def test_what_more_would_bring_stands_below_the_campaign_where_the_curve_tells(h
     session["per_target"] = {"deserialize": session["per_target"]["deserialize"] | {"curve": curve}}
     (hostile.folder / "campaign.json").write_text(json.dumps({"format": 1, "sessions": [session]}))
     (record,) = records.entries(hostile.folder)
-    told = forecast(record, "deserialize")
+    told = joined.forecast([record], "deserialize")
     assert told is not None
     text = summary(gather.rows([hostile]), [gather.campaign(hostile.folder)])
     (line,) = [line for line in text.splitlines() if line.startswith("- **deserialize**: ")]

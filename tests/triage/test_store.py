@@ -128,13 +128,20 @@ def test_what_is_filed_of_a_reader_is_known_of_the_loaders_that_stand_on_it(monk
     rule = "contract|raise|TypeError: no"
     crash = next(one for one in crashes.crashes() if one.status == crashes.OPEN)
     monkeypatch.setattr(crashes, "find", lambda signature: crash if signature == f"safe_open|{rule}" else None)
-    for signature in (f"safe_open|{rule}", f"numpy|{rule}", "backends|contract|raise|pread.get_slice: TypeError: no"):
+    for signature in (
+        f"safe_open|{rule}",
+        f"numpy|{rule}",
+        "backends|contract|raise|pread.get_slice: TypeError: no",
+        "slices|contract|raise|get_slice: TypeError: no",
+        "quantized|contract|raise|get_tensors: TypeError: no",
+    ):
         assert store.known(signature) == crash.id
         assert store.is_open(signature)
     for signature in (
         "deserialize|contract|raise|TypeError: no",
         "numpy|contract|raise|pread.get_slice: TypeError: no",
         "numpy|contract|raise|load: TypeError: yes",
+        "slices|contract|raise|get_shape: TypeError: no",
         "nobody|contract|raise|TypeError: no",
     ):
         assert store.known(signature) is None
