@@ -128,5 +128,5 @@ def test_it_stops_when_the_next_hour_is_expected_to_buy_too_little(project: Path
     assert set(said["new"]) == set(said["findings"])
     # The time is a limit, whatever the forecast says; sessions of earlier runs are no slices of this one.
     done = harden("--until-edges-per-hour", "0.000001", "--slice", "2s", "--max-time", "1s")
-    assert "stopped after 1 slices: the time is up" in done.stdout, done.stderr
+    assert "stopped after 1 slice: the time is up" in done.stdout, done.stderr
     assert done.stdout.count("findings: ") == 1
