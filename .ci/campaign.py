@@ -1,7 +1,5 @@
 """Was that a campaign? Reads the ledger of the folder named first, written by a run that ended with the status named next.
 
-With the word "lagging" for the status: prints the targets that had no time to get past their seeds, and ends with 0.
-
 A fuzzing job can be green for months while it runs nothing, on no seeds, blind to coverage. Here each of that fails.
 """
 
@@ -12,37 +10,23 @@ import sys
 from pathlib import Path
 
 
-def lagging(session: dict) -> list[str]:
-    """Targets that had no time to get past their seeds."""
-    return [name for name, figures in session["per_target"].items() if figures["executions"] <= figures["seeds"]]
-
-
-def of_target(session: dict, target: str) -> list[str]:
-    """What is wrong with one target, a sentence each."""
-    figures, found = session["per_target"][target], []
-    if not figures["executions"] > figures["seeds"]:
-        found.append(f"{target} executed {figures['executions']} inputs: no more than its seeds")
-    if not session["seeds"][target] or not figures["seeds"]:
-        found.append(f"{target} loaded no seeds")
-    if not figures["edges"] > figures["edges_at_start"]:
-        found.append(f"{target} gained no edges over the {figures['edges_at_start']} of its first input")
-    if not figures["semantic_features"]:
-        found.append(f"{target} saw no semantic feature")
-    if figures["defects"]:
-        found.append(f"{target} met {figures['defects']} defects of the harness itself")
-    return found
-
-
-def problems(sessions: list[dict], status: int) -> list[str]:
-    """What is wrong, a sentence each. ``status`` is the first session's; the second gave lagging targets more time."""
-    session, found = sessions[0], []
+def problems(session: dict, status: int) -> list[str]:
+    """What is wrong with the session, a sentence each."""
+    found = []
     if not session["per_target"]:
         found.append("no target was driven")
-    for one in sessions:
-        found += [f"a target was left out: {reason}" for reason in one["left_out"].values()]
-    for target in session["per_target"]:
-        last = next(one for one in reversed(sessions) if target in one["per_target"])
-        found += of_target(last, target)
+    found += [f"a target was left out: {reason}" for reason in session["left_out"].values()]
+    for target, figures in session["per_target"].items():
+        if not figures["executions"] > figures["seeds"]:
+            found.append(f"{target} executed {figures['executions']} inputs: no more than its seeds")
+        if not session["seeds"][target] or not figures["seeds"]:
+            found.append(f"{target} loaded no seeds")
+        if not figures["edges"] > figures["edges_at_start"]:
+            found.append(f"{target} gained no edges over the {figures['edges_at_start']} of its first input")
+        if not figures["semantic_features"]:
+            found.append(f"{target} saw no semantic feature")
+        if figures["defects"]:
+            found.append(f"{target} met {figures['defects']} defects of the harness itself")
     expected = 1 if session["new"] else 0
     if status != expected:
         found.append(
@@ -53,11 +37,9 @@ def problems(sessions: list[dict], status: int) -> list[str]:
 
 def main() -> None:
     """Print what is wrong and end with 1, or one line of figures."""
-    sessions = json.loads((Path(sys.argv[1]) / "campaign.json").read_text())["sessions"]
-    if sys.argv[2] == "lagging":
-        print("\n".join(lagging(sessions[-1])))
-        return
-    session, found = sessions[0], problems(sessions, int(sys.argv[2]))
+    ledger = json.loads((Path(sys.argv[1]) / "campaign.json").read_text())
+    session = ledger["sessions"][-1]
+    found = problems(session, int(sys.argv[2]))
     for problem in found:
         print(f"ci: {problem}")
     if found:

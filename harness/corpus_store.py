@@ -142,8 +142,21 @@ def locked(folder: Path) -> Iterator[Path]:
     """``folder``, made where it is missing, for one process that changes it at a time.
 
     The lock is on the folder itself and ends with the process. Raises HarnessError when another process holds it, or
-    the folder cannot be used.
+    holds all of the corpus that it is in (:func:`locked_whole`), or the folder cannot be used.
     """
+    with _flocked(folder.parent, fcntl.LOCK_SH), _flocked(folder, fcntl.LOCK_EX):
+        yield folder
+
+
+@contextlib.contextmanager
+def locked_whole(corpus: Path) -> Iterator[Path]:
+    """``corpus``, a folder with one per target, for one process: a campaign, whose own it is. Raises as :func:`locked` does."""
+    with _flocked(corpus, fcntl.LOCK_EX):
+        yield corpus
+
+
+@contextlib.contextmanager
+def _flocked(folder: Path, kind: int) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -151,12 +164,12 @@ def locked(folder: Path) -> Iterator[Path]:
         raise HarnessError(f"cannot use {folder}: {error.strerror}", hint="name a folder of seeds") from error
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except OSError as error:
             raise HarnessError(
                 f"another process is changing the seeds in {folder}", hint="wait until it is done, and say it again"
             ) from error
-        yield folder
+        yield
     finally:
         os.close(descriptor)
 

@@ -110,10 +110,12 @@ _WORST = (PANIC, RAISE, REJECT)
 
 def observe(trace: Trace) -> Observation:
     """The observation of a program: the worst outcome of its calls, and the error of the first that had it."""
-    for outcome in _WORST:
-        for event in trace.events:
-            if event.outcome == outcome:
-                return outcome, event.error, trace
+    failed = [event for event in trace.events if event.outcome is not ACCEPT]
+    if failed:
+        for outcome in _WORST:
+            for event in failed:
+                if event.outcome == outcome:
+                    return outcome, event.error, trace
     return ACCEPT, "", trace
 
 
@@ -124,5 +126,9 @@ def attempt(
     try:
         return Event(call, ACCEPT, "", function(), about)
     except BaseException as error:
-        outcome, words, value = classify(error, documented)
-        return Event(call, outcome, words, value, about)
+        return failure(call, error, documented, about)
+
+
+def failure(call: str, error: BaseException, documented: tuple[type[BaseException], ...], about: Any = None) -> Event:
+    """The event of a call that ended in ``error``; see :func:`classify`."""
+    return Event(call, *classify(error, documented), about)

@@ -24,7 +24,7 @@ def command() -> None:
     """
 
 
-PARTS = ("depth", "targets", "startup", "memory", "kills", "isolation", "workers", "supervisor", "reach")
+PARTS = ("depth", "targets", "startup", "memory", "kills", "isolation", "workers", "supervisor", "reach", "programs")
 
 
 @command.command(epilog="Example: harness bench speed --seeds 10 --part depth --part reach")
@@ -47,7 +47,7 @@ def speed(
     as_json: bool,
 ) -> int:
     """Depth, speed at that depth, reach, start-up, memory. Takes about half an hour; writes build/bench/speed.json."""
-    from harness.bench import isolation, kills, reach, workers
+    from harness.bench import isolation, kills, programs, reach, workers
     from harness.bench import speed as measures
 
     def say(text: str) -> None:
@@ -82,6 +82,10 @@ def speed(
         say(f"regions of tensor.rs from an empty corpus, {seconds:.0f} s per seed, beside native libFuzzer:")
         coverage = registry.find(name, "coverage")
         result["reach"] = reach.reach(name, coverage, registry.find(name), seeds, seconds, say)
+    if "programs" in chosen:
+        wheel = registry.find(name, "wheel").name
+        say(f"programs on the fast path outside atheris, {max(runs // 10, 1000)} per seed, parser {wheel}:")
+        result["programs"] = programs.rates(wheel, seeds, max(runs // 10, 1000), say)
     _keep(result, paths.build_dir() / "bench" / "speed.json")
     if as_json:
         click.echo(json.dumps(result, indent=1))

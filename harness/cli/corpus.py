@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness import paths
+from harness.cli._size import Size
 from harness.coverage import intake, upkeep
 from harness.coverage.choose import KINDS, Terms
 from harness.coverage.cover import Cap
@@ -34,22 +34,6 @@ _parser = click.option("--parser", "name", help="The instrumented parser to run 
 _corpus = click.option(
     "--corpus", type=click.Path(path_type=Path), help="The folder with one folder per target; default: corpus."
 )
-
-
-_UNITS = {"": 1, "k": 1000, "M": 1000**2, "G": 1000**3}
-
-
-class Size(click.ParamType[int]):
-    """``2000000``, ``500k``, ``50M`` or ``1G``, in bytes."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Bytes; fails on anything that is no size above zero."""
-        match = re.fullmatch(r"(\d+)([kMG]?)B?", str(value))
-        if match is None or int(match[1]) == 0:
-            self.fail(f"{value!r} is no size; say for example 500k or 50M", param, ctx)
-        return int(match[1]) * _UNITS[match[2]]
 
 
 _max_bytes = click.option("--max-bytes", type=Size(), help="At most so many bytes per target (500k, 50M).")

@@ -14,9 +14,11 @@ import click
 from rich.console import Console
 
 from harness import paths
+from harness.cli._size import Size
 from harness.cli.findings import replays as again
 from harness.cli.findings import seen
 from harness.engine.campaign import Campaign, CampaignSettings, Outcome
+from harness.engine.keeping import Room
 from harness.engine.view import View
 from harness.errors import HarnessError
 from harness.ledger import records
@@ -53,6 +55,10 @@ class Duration(click.ParamType[float]):
 @click.option("--campaign", "folder", type=click.Path(path_type=Path), help="Campaign folder; resumed if it exists.")
 @click.option("--fresh", is_flag=True, help="Start over; what the folder held is kept aside in it.")
 @click.option("--empty-corpus", is_flag=True, help="Do not load the committed seeds.")
+@click.option(
+    "--max-bytes", type=Size(), default="50M", show_default=True, help="Kept per target; past it, new edges only."
+)
+@click.option("--max-files", type=click.IntRange(min=1), default=20_000, show_default=True, help="The same, in inputs.")
 @click.option("--without", "disabled", multiple=True, metavar="OPERATOR", help="Switch a mutation operator off.")
 @click.option(
     "--ledger", type=click.Path(path_type=Path), help="Where the session's record goes. Default: build/ledger."
@@ -70,6 +76,8 @@ def command(
     folder: Path | None,
     fresh: bool,
     empty_corpus: bool,
+    max_bytes: int,
+    max_files: int,
     disabled: tuple[str, ...],
     ledger: Path | None,
     no_ui: bool,
@@ -89,6 +97,7 @@ def command(
         fresh=fresh,
         empty=empty_corpus,
         disabled=disabled,
+        room=Room(max_bytes, max_files),
     )
     outcome = drive(settings, ledger, no_ui=no_ui)
     if as_json:
@@ -183,9 +192,17 @@ def report(sessions: Sequence[dict[str, Any]], folder: Path) -> None:
         )
     for reason in dict.fromkeys(reason for one in sessions for reason in one["left_out"].values()):
         click.echo(f"left out: {reason}", err=True)
+    if idle := _not_fuzzed(sessions):
+        click.echo(f"had no turn, or did not get past their seeds: {', '.join(idle)}", err=True)
     defects = int(sum(target.sums["defects"] for target in driven.values()))
     if defects:
         click.echo(f"the harness itself failed on {defects} inputs: {folder}/log/*-defect.txt", err=True)
+    for name, count in sum((Counter(one["passed_over"]) for one in sessions), Counter[str]()).items():
+        click.echo(
+            f"the corpus of {name} is full: {count} inputs that brought no new edge were not kept; to make room: "
+            f"harness corpus minimize --target {name} --corpus {folder / 'corpus'}",
+            err=True,
+        )
     if replaced := sum((Counter(one["replaced"]) for one in sessions), Counter[str]()):
         click.echo(f"workers that were replaced: {', '.join(f'{n} {why}' for why, n in replaced.items())}", err=True)
     for skipped in dict.fromkeys(text for one in sessions for text in one["skipped"]):
@@ -193,6 +210,14 @@ def report(sessions: Sequence[dict[str, Any]], folder: Path) -> None:
     for rule, share in {rule["rule"]: rule["share"] for one in sessions for rule in one["too_wide"]}.items():
         click.echo(f"verdict rule {rule} covers {100 * share:.1f} % of executions: too wide", err=True)
     _findings(findings(sessions))
+
+
+def _not_fuzzed(sessions: Sequence[dict[str, Any]]) -> list[str]:
+    """Targets that could be driven and that none of the sessions had time for."""
+    idle = dict.fromkeys(name for one in sessions for name in one["not_fuzzed"] if name not in one["left_out"])
+    return [
+        name for name in idle if all(name in one["not_fuzzed"] or name not in one["per_target"] for one in sessions)
+    ]
 
 
 def _findings(found: dict[str, dict[str, Any]]) -> None:

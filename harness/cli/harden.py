@@ -106,7 +106,7 @@ def command(
         click.echo(json.dumps(_as_json(reason, threshold, own, outlook, campaign) | _found(found), indent=1))
     else:
         fuzz.report(sessions, campaign)
-        click.echo(f"harden: stopped after {len(own)} slices: {said}")
+        click.echo(f"harden: stopped after {_slices(own)}: {said}")
     return int(bool(_new(found)))
 
 
@@ -156,8 +156,12 @@ def _one(outlook: Outlook, name: str) -> Interval | None:
     return known[0].more(known[1]) if known is not None else None
 
 
+def _slices(own: Sequence[Record]) -> str:
+    return f"{len(own)} slice{'s' * (len(own) != 1)}"
+
+
 def _words(outlook: Outlook, own: Sequence[Record], found: dict[str, dict[str, Any]]) -> str:
-    spent = f"harden: {len(own)} slices, {sum(one.spent for one in own):.0f} CPU-seconds"
+    spent = f"harden: {_slices(own)}, {sum(one.spent for one in own):.0f} CPU-seconds"
     spent += f", findings: {len(_new(found))} new, {len(found) - len(_new(found))} known"
     total = _total(outlook)
     if total is None:

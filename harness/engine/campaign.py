@@ -13,8 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from harness import corpus_store
 from harness.engine import deaths, folder, memory, usage
 from harness.engine.guarded import Isolated
+from harness.engine.keeping import ROOM, Room
 from harness.engine.plans import Listed, Plan, Shared
 from harness.engine.progress import Progress
 from harness.engine.supervisor import Stop, Supervisor
@@ -23,13 +25,15 @@ from harness.errors import HarnessError
 from harness.parsers import registry
 from harness.parsers.registry import Parser
 from harness.targets import base as targets
+from harness.triage import replay
 
 
 @dataclass(frozen=True)
 class CampaignSettings:
     """What to run. ``seconds`` is for the whole campaign; with ``runs``, each target is executed that often instead.
 
-    ``patience``: seconds without a sign of life after which a worker is replaced; 0: what its target needs.
+    ``patience``: seconds without a sign of life after which a worker is replaced; 0: what its target needs. ``room``: how much of
+    each target's corpus is kept.
     """
 
     folder: Path
@@ -44,6 +48,7 @@ class CampaignSettings:
     disabled: tuple[str, ...] = ()
     worker_options: dict[str, Any] = field(default_factory=dict)
     patience: float = 0.0
+    room: Room = ROOM
 
 
 @dataclass
@@ -91,7 +96,8 @@ class Campaign:
             self.progress = Progress(settings.targets, settings.seconds, settings.runs)
             self._ledger = folder.Ledger(settings.folder)
             self._describe(parser, seeds=seeds, recovered=recovered, skipped=skipped)
-            with self._stop.signals(), Isolated(settings.folder, sample=not settings.runs) as isolated:
+            corpus = corpus_store.locked_whole(settings.folder / "corpus")
+            with corpus, self._stop.signals(), self._isolated() as isolated:
                 self._supervisor = supervisor = Supervisor(
                     settings.folder,
                     self._plan(),
@@ -102,6 +108,7 @@ class Campaign:
                     view=self._view,
                     save=self._save,
                     patience=settings.patience,
+                    room=settings.room,
                 )
                 unsaved: OSError | None = None
                 try:
@@ -123,6 +130,7 @@ class Campaign:
         """What does not change while the session runs."""
         settings = self.settings
         self._cpu = usage.cpu_seconds(children=False)
+        self._replay_cpu = replay.cpu_seconds()
         self._ledger.session |= {
             "id": secrets.token_hex(4),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -133,6 +141,10 @@ class Campaign:
             "workers": settings.workers,
             **found,
         }
+
+    def _isolated(self) -> Isolated:
+        settings = self.settings
+        return Isolated(settings.folder, workers=settings.workers, sample=not settings.runs)
 
     def _seed_dirs(self, target: str) -> tuple[Path, ...]:
         return folder.seed_dirs(self.settings.folder, target, empty=self.settings.empty)
@@ -167,8 +179,10 @@ class Campaign:
             interrupted=self._stop.asked,
             ended=self._ended,
             supervisor_cpu_seconds=round(usage.cpu_seconds(children=False) - self._cpu, 3),
+            replay_cpu_seconds=round(replay.cpu_seconds() - self._replay_cpu, 3),
             replaced=dict(supervisor.replaced),
             left_out={name: str(error) for name, error in supervisor.left_out.items()},
+            passed_over=supervisor.passed_over(),
         )
         try:
             self._ledger.write()
@@ -188,7 +202,8 @@ def run_unit(unit: Unit, place: Path) -> Result:
         folder.seeds(unit.seed_dirs, unit.target, empty=not unit.seed_dirs)
         progress = Progress((unit.target,), unit.seconds, unit.runs)
         plan, stop = Listed([unit]), Stop()
-        with stop.signals(), Isolated(place, sample=not unit.runs) as isolated:
+        corpus = corpus_store.locked_whole(place / "corpus")
+        with corpus, stop.signals(), Isolated(place, sample=not unit.runs) as isolated:
             Supervisor(place, plan, 1, progress, isolated, stop).run()
     # It may have been asked to end before it began.
     return plan.results[0] if plan.results else Result(unit.target)

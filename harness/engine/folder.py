@@ -15,6 +15,7 @@ from typing import Any
 from harness import corpus_store, paths
 from harness.engine import deaths, memory
 from harness.engine.discovery import forget
+from harness.engine.keeping import Kept, Mirror
 from harness.errors import HarnessError
 from harness.files import write_atomic
 from harness.parsers.registry import Parser
@@ -73,7 +74,7 @@ def _taken_over(folder: Path) -> int:
     taken = 0
     for left, target in memory.abandoned(folder):
         memory.end_worker(left)
-        taken += len(memory.Mirror(left, folder / "corpus" / target).sync())
+        taken += len(Mirror(left, Kept(folder / "corpus" / target)).sync())
         deaths.recover(left)
         memory.remove(left)
     return taken
@@ -139,8 +140,24 @@ class Ledger:
         # Written every second: what does not change is put into words once.
         self._earlier = [json.dumps(session) for session in self._ledger["sessions"]]
         self._head = json.dumps({name: value for name, value in self._ledger.items() if name != "sessions"})
+        self._targets: dict[str, tuple[Any, str]] = {}
 
     def write(self) -> None:
         """Write it, the running session last. Raises OSError, and then leaves what was there."""
-        sessions = ",\n".join([*self._earlier, json.dumps(self.session)])
+        sessions = ",\n".join([*self._earlier, self._running()])
         write_atomic(self.path, f'{self._head[:-1]}, "sessions": [\n{sessions}\n]}}\n')
+
+    def _running(self) -> str:
+        """The running session in words; those of a target are kept while its figures are the same object."""
+        targets = {}
+        for name, figures in self.session.get("per_target", {}).items():
+            known, text = self._targets.get(name, (None, ""))
+            targets[name] = text if known is figures else json.dumps(figures)
+            self._targets[name] = figures, targets[name]
+        words = {name: json.dumps(value) for name, value in self.session.items() if name != "per_target"}
+        return _object(words | {"per_target": _object(targets)})
+
+
+def _object(words: dict[str, str]) -> str:
+    """A JSON object of values that are JSON already."""
+    return "{" + ", ".join(f"{json.dumps(name)}: {text}" for name, text in words.items()) + "}"

@@ -1,11 +1,13 @@
 """Inputs of a campaign that run once more in a child of their own, beside the supervisor.
 
 Of three kinds. New findings that nothing filed covers run again, :data:`REPLAYS` times, each time in a fresh process: one that does
-not show each time is *flaky*, and says so. Then those that workers skip because they are known to kill: what else such an
+not show each time is *flaky*, and says so. Each gets its next run before any gets two, and when the campaign is over they have some
+time more, on all cores. Then those that workers skip because they are known to kill: what else such an
 input shows must not stay hidden behind the first defect. Else, now and then, a new member of the corpus: what only shows in a
 fresh process, or over many runs, no worker sees; it is asked every oracle there is, the one for leaks included.
 
-The child may die as often as it likes; it runs in a thread, one input at a time, at low priority, and never holds the campaign up.
+The child may die as often as it likes; a thread waits for it, and runs one input at a time, at low priority, so that it never holds the
+campaign up.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Self
 
@@ -31,8 +33,9 @@ GUARDED = "guarded"
 SAMPLE_EVERY = 20.0
 #: How often a new finding runs again.
 REPLAYS = 10
-#: Seconds that replays still have when the campaign is over: a tenth of what it took, within these bounds.
-FINISH_S = (3.0, 30.0)
+#: Seconds that replays still have when the campaign is over: half of what it took, within these bounds.
+FINISH_S = (3.0, 60.0)
+_SAID_EVERY = 0.5
 # Beside busy workers, a quarter of what they get.
 _NICE = 5
 # A replay has as much more time than a run in a worker.
@@ -42,26 +45,28 @@ _PATIENCE = 4
 class Isolated:
     """Runs inputs of a campaign's workers. Use as a context manager.
 
-    ``sample`` also takes members of the corpus, by the clock: not where a run must repeat.
+    ``workers`` is how many run at a time once the campaign is over; one does beside it. ``sample`` also takes members of the
+    corpus, by the clock: not where a run must repeat.
     """
 
-    def __init__(self, campaign: Path, *, sample: bool = True) -> None:
+    def __init__(self, campaign: Path, *, workers: int = 1, sample: bool = True) -> None:
         self._campaign = campaign
+        self._workers = workers
         self._sample = sample
         self._began = self._sampled = time.monotonic()
         self._found: deque[dict[str, Any]] = deque()
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="guarded", initializer=_low_priority)
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="guarded", initializer=_low_priority)
         self._running: Future[None] | None = None
         self._asked: set[str] = set()
         self._waiting: deque[str] = deque()
+        #: Of those that ran again, how often they did, and how often they held.
+        self._runs: dict[str, tuple[int, int]] = {}
         self._replayed: deque[tuple[str, dict[str, Any]]] = deque()
-        self._over = threading.Event()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def offer(self, worker: WorkerProcess) -> None:
@@ -97,41 +102,58 @@ class Isolated:
         """Ids of what was run again since the last call, with the fields to add: ``replays`` and ``flaky``."""
         return [self._replayed.popleft() for _ in range(len(self._replayed))]
 
-    def finish(self, *, hurry: bool = False) -> None:
-        """Do what waits still, for a bounded time, the shortest in a ``hurry``: what is not reached has no or few ``replays``."""
+    def finish(self, *, hurry: Callable[[], bool] = lambda: False, say: Callable[[str], None] = lambda _: None) -> None:
+        """Do what waits still, for a bounded time, the shortest in a ``hurry``: what is not reached has no or few ``replays``.
+
+        ``say`` is told how far it is, twice a second, in words.
+        """
         least, most = FINISH_S
-        now = time.monotonic()
-        deadline = now + (least if hurry else min(max(0.1 * (now - self._began), least), most))
-        while (self._busy() or self._waiting) and time.monotonic() < deadline:
-            if not self._busy():
-                self._running = self._pool.submit(self._replay, self._waiting.popleft())
-            time.sleep(0.05)
-        self._over.set()
-        if self._running is not None:
-            wait([self._running])
+        began = time.monotonic()
+        whole = min(max(0.5 * (began - self._began), least), most)
+        running = {self._running} if self._running is not None else set()
+        said = 0.0
+        while (self._waiting or running) and time.monotonic() - began < (least if hurry() else whole):
+            while self._waiting and len(running) < self._workers:
+                running.add(self._pool.submit(self._replay, self._waiting.popleft()))
+            if time.monotonic() - said >= _SAID_EVERY:
+                said = time.monotonic()
+                say(self._how_far())
+            running = wait(running, timeout=_SAID_EVERY, return_when=FIRST_COMPLETED).not_done
+        wait(running)
+        say("")
         while self._waiting:
-            self._keep(store.finding_at(self._campaign / "findings" / self._waiting.popleft()), 0, 0)
+            name = self._waiting.popleft()
+            self._keep(store.finding_at(self._campaign / "findings" / name), *self._runs.get(name, (0, 0)))
+
+    def _how_far(self) -> str:
+        done = sum(runs for runs, _ in self._runs.values())
+        whole = REPLAYS * len(self._asked)
+        return f"replays: {done} of {whole} runs" if whole else ""
 
     def _replay(self, name: str) -> None:
-        """Run a finding again in fresh processes."""
+        """Run a finding once more in a fresh process; one that has not run often enough waits again, behind the others."""
         stored = store.finding_at(self._campaign / "findings" / name)
         earlier = stored.about.get("replays", {})
         if earlier.get("runs", 0) >= REPLAYS:
+            self._runs[name] = earlier["runs"], earlier["held"]
             self._replayed.append((name, {"replays": earlier, "flaky": bool(stored.about.get("flaky"))}))
             return
         target = targets.get(stored.target)
         parser = registry.find(stored.parser) if target.uses_parser else None
-        data, runs, held = stored.data(), 0, 0
-        while runs < REPLAYS and not self._over.is_set():
-            # A slow machine must not make a hang of what is none.
-            slow = targets.timeout_s(target) * (1 if stored.kind in ("hang", "time") else _PATIENCE)
-            try:
-                result = replay.once(parser, target.name, data, slow)
-            except HarnessError:
-                break  # it says nothing about the finding
-            runs += 1
-            held += stored.signature in result.signatures
-        self._keep(stored, runs, held)
+        runs, held = self._runs.get(name, (0, 0))
+        # A slow machine must not make a hang of what is none.
+        slow = targets.timeout_s(target) * (1 if stored.kind in ("hang", "time") else _PATIENCE)
+        try:
+            result = replay.once(parser, target.name, stored.data(), slow)
+        except HarnessError:
+            self._keep(stored, runs, held)
+            return  # it says nothing about the finding
+        runs, held = runs + 1, held + (stored.signature in result.signatures)
+        self._runs[name] = runs, held
+        if runs < REPLAYS:
+            self._waiting.append(name)
+        else:
+            self._keep(stored, runs, held)
 
     def _keep(self, stored: store.Stored, runs: int, held: int) -> None:
         """Note it, unless an earlier campaign knows more."""

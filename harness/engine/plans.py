@@ -14,6 +14,15 @@ from harness.engine.unit import Result, Unit
 Make = Callable[[str, int, float], Unit]
 
 
+#: Seconds that the shortest campaign may take beyond its time: a framework is loaded in ten.
+OVERTIME_S = 15.0
+
+
+def overtime_s(seconds: float) -> float:
+    """Seconds that a campaign of ``seconds`` may take beyond them: half as many, and :data:`OVERTIME_S` at least."""
+    return max(OVERTIME_S, 0.5 * seconds)
+
+
 class Plan(Protocol):
     """Asked for a unit whenever a worker is free, told of each result."""
 
@@ -25,6 +34,9 @@ class Plan(Protocol):
 
     def drop(self, target: str) -> None:
         """The target cannot be driven."""
+
+    def over(self) -> bool:
+        """Whether what runs still is to finish now, however far it is."""
 
 
 class Listed:
@@ -46,19 +58,30 @@ class Listed:
         """Leave its units out."""
         self._units = [unit for unit in self._units if unit.target != target]
 
+    def over(self) -> bool:
+        """Executions are counted, not seconds."""
+        return False
+
 
 class Shared:
-    """Slices of time by yield, until the time is over (:mod:`harness.engine.scheduling`)."""
+    """Slices of time by yield, until the time is over (:mod:`harness.engine.scheduling`).
+
+    Past its end a campaign goes on for a while where slow targets are getting past their seeds, or have had no turn
+    yet: at most :func:`overtime_s`.
+    """
 
     def __init__(self, targets: tuple[str, ...], workers: int, seconds: float, make: Make) -> None:
         self._shares = Shares(targets, workers, seconds)
         self._make = make
         self._number = 0
         self._deadline = time.monotonic() + seconds
+        self._last = self._deadline + overtime_s(seconds)
         self._edges: Counter[str] = Counter()
 
     def next(self) -> Unit | None:
         """The next slice."""
+        if self.over():
+            return None
         chosen = self._shares.next(self._deadline - time.monotonic())
         if chosen is None:
             return None
@@ -78,3 +101,7 @@ class Shared:
     def drop(self, target: str) -> None:
         """The others share its time."""
         self._shares.drop(target)
+
+    def over(self) -> bool:
+        """Whether the overtime is over, too."""
+        return time.monotonic() >= self._last

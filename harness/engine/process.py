@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.engine import memory, slot
+from harness.engine.keeping import Kept, Mirror
 from harness.engine.opening import is_open
-from harness.engine.pulse import Pulse
+from harness.engine.pulse import EDGES, Pulse
 from harness.engine.settings import WorkerSettings
 from harness.errors import EngineError, HarnessError
 from harness.parsers import registry, runtime
@@ -30,7 +31,8 @@ REPLACED = "replaced.txt"
 class WorkerProcess:
     """Starts one worker, reads its status, keeps its corpus in step, and says how it ended."""
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(self, settings: WorkerSettings, kept: Kept | None = None) -> None:
+        """Start it. ``kept`` is its target's corpus in the campaign's folder."""
         self.settings = settings
         self.target = targets.get(settings.target)
         self.started = time.monotonic()
@@ -41,7 +43,11 @@ class WorkerProcess:
         self.seeded = self._pulse.seeded
         self._status_at = 0
         self._alive = self.started
-        self.mirror = memory.Mirror(settings.memory, self._corpus, settings.campaign / "log" / REPLACED)
+        self._status_file = str(settings.memory / "status.json")
+        self._open = False
+        self._edges = 0
+        kept = kept or Kept(self._corpus)
+        self.mirror = Mirror(settings.memory, kept, settings.campaign / "log" / REPLACED)
         self._newest = ""
         path = settings.memory / "settings.json"
         settings.save(path)
@@ -68,11 +74,11 @@ class WorkerProcess:
     def poll(self) -> int | None:
         """The exit status once it ended; refreshes status and engine figures either way."""
         code = self._process.poll()
-        path = self.settings.memory / "status.json"
         with contextlib.suppress(OSError, ValueError):
-            written = path.stat().st_mtime_ns
+            written = os.stat(self._status_file).st_mtime_ns
             if written != self._status_at:
-                self.status = json.loads(path.read_text())
+                with open(self._status_file, "rb") as file:
+                    self.status = json.loads(file.read())
                 self._status_at, self._alive = written, time.monotonic()
                 self._pulse.read()
         if code is not None:
@@ -81,9 +87,13 @@ class WorkerProcess:
 
     def sync(self, *, ended: bool = False) -> dict[str, bytes]:
         """Copy new corpus members to the campaign's folder; they are returned. ``ended``: it finished as it should."""
-        fresh = self.mirror.sync()
+        moments = self.status.get("moments")
+        if moments and not self._edges:
+            self.mirror.knows(moments[0][EDGES])
+        self._edges = moments[-1][EDGES] if moments else 0
+        fresh = self.mirror.sync(self._edges, self._status_at, last=self._process.returncode is not None)
         if ended:
-            self.mirror.sync()
+            self.mirror.sync(self._edges, self._status_at)
         self._newest = max(fresh, default=self._newest)
         return fresh
 
@@ -131,15 +141,18 @@ class WorkerProcess:
 
     def late(self) -> bool:
         """Whether it should have opened its target by now and has not."""
-        if is_open(self.settings.memory):
-            return False
-        return time.monotonic() - self.started > targets.start_s(self.target)
+        return not self.opened() and time.monotonic() - self.started > targets.start_s(self.target)
 
     def silent_s(self) -> float:
         """Seconds since it opened its target or last showed a sign of life; 0 before."""
-        if not is_open(self.settings.memory):
+        if not self.opened():
             self._alive = time.monotonic()
         return time.monotonic() - self._alive
+
+    def opened(self) -> bool:
+        """Whether it has opened its target."""
+        self._open = self._open or is_open(self.settings.memory)
+        return self._open
 
     def bloat_mb(self) -> int:
         """Resident memory in MB beyond the bound: half of what its target allows over what it held at first."""

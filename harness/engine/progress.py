@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.engine.discovery import Discovery
+from harness.engine.drawing import duration
 from harness.engine.process import WorkerProcess
 from harness.triage import verdicts
 
@@ -35,6 +36,8 @@ class TargetProgress:
     rss_mb: int = 0
     ns: dict[str, int] = field(default_factory=dict)
     median_size: int = 0
+    #: Whether it got past its seeds.
+    fuzzed: bool = False
 
     def add(self, worker: WorkerProcess) -> None:
         """Take in one worker's latest status."""
@@ -59,6 +62,7 @@ class TargetProgress:
         self.rss_mb = max(self.rss_mb, status.get("rss_mb", 0))
         self.ns = status.get("ns", self.ns)
         self.median_size = status.get("median_size", self.median_size)
+        self.fuzzed = self.fuzzed or bool(status.get("mutating"))
 
     def rate(self) -> float:
         """Executions per second of worker time."""
@@ -104,12 +108,18 @@ class Progress:
         self.began = time.monotonic()
         self.last_find = 0.0
         self.warning = ""
+        #: What goes on once the workers are done.
+        self.note = ""
         self.workers = 0
         self.findings: dict[str, dict[str, Any]] = {}
         self.targets: dict[str, TargetProgress] = {}
         # What ended workers did: a night has hundreds of them.
         self._done: dict[str, TargetProgress] = {name: TargetProgress() for name in names}
         self._done_findings: dict[str, dict[str, Any]] = {}
+        # Of targets that nothing was added to, the ledger's entries are those of the last look.
+        self._entries: dict[str, dict[str, Any]] = {}
+        self._stale: set[str] = set()
+        self._found_on: set[str] = set()
         #: The workers that run now.
         self.active: list[WorkerProcess] = []
         self._discovery = Discovery(names, self.began)
@@ -119,15 +129,24 @@ class Progress:
         """Seconds since the campaign began."""
         return time.monotonic() - self.began
 
+    def left(self) -> str:
+        """What is still to come, in words: of a time, how much of it; "" of so many executions."""
+        if self.note or self.runs:
+            return self.note
+        left = self.seconds - self.elapsed
+        return f"{duration(left)} left" if left > 0 else "finishing"
+
     def started(self, worker: WorkerProcess) -> None:
         """A worker was started."""
         self.workers += 1
+        self._stale.add(worker.settings.target)
 
     def ended(self, worker: WorkerProcess) -> None:
         """A worker ended; its last status counts on."""
         self._done.setdefault(worker.settings.target, TargetProgress()).add(worker)
         _count_findings(self._done_findings, worker)
         self._discovery.ended(worker)
+        self._stale.add(worker.settings.target)
 
     def died(self, found: dict[str, Any]) -> None:
         """A worker's death was recorded as a finding; its ``count`` is this one."""
@@ -150,7 +169,9 @@ class Progress:
         self.active = list(active)
         figures = {name: self._done[name] for name in self.names}
         # Copying is what costs: only what a running worker adds to is copied.
-        for name in {worker.settings.target for worker in active}:
+        running = {worker.settings.target for worker in active}
+        self._stale |= running
+        for name in running:
             figures[name] = copy.deepcopy(self._done[name])
         findings = {name: dict(entry) for name, entry in self._done_findings.items()}
         for worker in active:
@@ -160,11 +181,14 @@ class Progress:
         for name, entry in findings.items():
             self._merge_finding(name, entry)
         self._discovery.update(self.findings.values(), active)
+        self._stale |= self._found_on
+        self._found_on.clear()
 
     def _merge_finding(self, name: str, entry: dict[str, Any]) -> None:
         if name not in self.findings:
             self.last_find = self.elapsed
             self.findings[name] = {"first_seconds": round(self.elapsed, 2)}
+            self._found_on.add(str(entry.get("target", "")))
         self.findings[name] = self.findings[name] | entry
 
     def new(self) -> list[str]:
@@ -190,17 +214,20 @@ class Progress:
         return sum(int(target.sums["executions"]) for target in self.targets.values())
 
     def summary(self) -> dict[str, Any]:
-        """The session's entry of the ledger."""
+        """The session's entry of the ledger; what it says of a target stays one object while nothing is added to it."""
+        for name, target in self.targets.items():
+            if name in self._stale or name not in self._entries:
+                self._entries[name] = target.summary() | self._discovery.summary(name)
+        self._stale.clear()
         return {
             "seconds": round(self.elapsed, 2),
             "cpu_seconds": round(sum(target.sums["cpu_seconds"] for target in self.targets.values()), 2),
             "executions": self.executions(),
             "workers_started": self.workers,
             "last_find_seconds": round(self.last_find, 2),
-            "per_target": {
-                name: target.summary() | self._discovery.summary(name) for name, target in self.targets.items()
-            },
+            "per_target": {name: self._entries[name] for name in self.targets},
             "findings": self.findings,
             "new": self.new(),
+            "not_fuzzed": [name for name, target in self.targets.items() if not target.fuzzed],
             "too_wide": [{"rule": rule, "share": round(share, 4)} for rule, share in self.too_wide()],
         }

@@ -28,23 +28,36 @@ class Pulse:
         """Read what is new, of much of it the end, and give the figures."""
         try:
             with self._log.open("rb") as log:
-                log.seek(max(self._read, self._log.stat().st_size - _TAIL))
+                start = max(self._read, self._log.stat().st_size - _TAIL)
+                log.seek(start)
                 text = log.read()
-                self._read = log.tell()
         except OSError:
             return self.figures
-        lines = [line for line in text.split(b"\n") if all(name.encode() + b":" in line for name in _NAMES)]
+        # A line is written in several goes.
+        whole = text[: text.rfind(b"\n") + 1]
+        self._read = start + len(whole)
+        lines = whole.split(b"\n")
         if not self.seeded:
-            self.seeded |= next((_figures(line) for line in lines if b"INITED" in line), {})
-        if lines:
-            self.figures |= _figures(lines[-1])
+            # Where nothing ran that gained an edge, it holds no figures.
+            self.seeded |= next(
+                (dict.fromkeys(_NAMES, 0) | _figures(line) for line in lines if b"\tINITED" in line), {}
+            )
+        if found := next(filter(None, map(_figures, reversed(lines))), {}):
+            self.figures |= found
         return self.figures
 
 
 def _figures(line: bytes) -> dict[str, int]:
+    """What a line says of all three; nothing where it does not."""
+    if not all(name.encode() + b":" in line for name in _NAMES):
+        return {}
     words = line.split()
     found = {name: words[words.index(name.encode() + b":") + 1].split(b"/")[0] for name in _NAMES}
     return {name: int(value) for name, value in found.items() if value.isdigit()}
+
+
+#: Where a moment has the parser's edges.
+EDGES = 3
 
 
 class Moments:

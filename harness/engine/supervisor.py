@@ -16,6 +16,7 @@ from pathlib import Path
 
 from harness.engine import deaths
 from harness.engine.guarded import Isolated
+from harness.engine.keeping import ROOM, Kept, Room
 from harness.engine.plans import Plan
 from harness.engine.process import WorkerProcess
 from harness.engine.progress import Progress, TargetProgress
@@ -65,8 +66,9 @@ class Stop:
 class _Job:
     """A unit that runs, in one worker at a time."""
 
-    def __init__(self, unit: Unit, folder: Path, seen: set[str]) -> None:
+    def __init__(self, unit: Unit, folder: Path, seen: set[str], kept: Kept) -> None:
         self.unit = unit
+        self._kept = kept
         self.began = time.monotonic()
         self.figures = TargetProgress()
         self.names: set[str] = set()
@@ -88,7 +90,7 @@ class _Job:
     def _start(self, **changed: object) -> WorkerProcess:
         self.workers += 1
         self.replaced = ""
-        return WorkerProcess(self.unit.settings(self._folder, **changed))
+        return WorkerProcess(self.unit.settings(self._folder, **changed), self._kept)
 
     def left(self) -> float:
         """Seconds or executions of the unit that are still to be run."""
@@ -161,6 +163,7 @@ class Supervisor:
         view: Callable[[Progress], None] = lambda _: None,
         save: Callable[[], object] = lambda: None,
         patience: float = 0.0,
+        room: Room = ROOM,
     ) -> None:
         self._folder = folder
         self._plan = plan
@@ -171,8 +174,11 @@ class Supervisor:
         self._view = view
         self._save = save
         self._patience = patience
+        self._room = room
         self._jobs: list[_Job] = []
+        self._kept: dict[str, Kept] = {}
         self._stillborn: Counter[str] = Counter()
+        self._ended_at: float | None = None
         self._seen = {path.name for path in folder.glob("findings/*")}
         #: Targets that did not open or that die before they run anything, with the reason: the others go on.
         self.left_out: dict[str, HarnessError] = {}
@@ -189,6 +195,10 @@ class Supervisor:
                 job.worker.kill()
             raise
 
+    def passed_over(self) -> dict[str, int]:
+        """By target, how many inputs were not stored, as its corpus had no room and they brought no new edge."""
+        return {name: kept.passed_over for name, kept in self._kept.items() if kept.passed_over}
+
     def _drive(self) -> None:
         shown = synced = time.monotonic()
         while self._start() or self._jobs:
@@ -196,32 +206,44 @@ class Supervisor:
             for job in list(self._jobs):
                 self._look(job)
             now = time.monotonic()
-            if now - synced >= _SYNC_EVERY:
-                self._keep()
-                synced = now
             if now - shown >= _SHOW_EVERY:
                 self._show()
                 shown = now
+            if now - synced >= _SYNC_EVERY:
+                self._keep()
+                synced = now
         self._show()
         self._isolated.confirm(self._progress.findings)
-        self._isolated.finish(hurry=self._stop.asked)
+        self._isolated.finish(hurry=lambda: self._stop.asked, say=self._say)
         self._apart()
 
     def _start(self) -> bool:
         """Fill the free places; whether anything was started."""
         started = False
-        while not self._stop.asked and len(self._jobs) < self._workers and (unit := self._plan.next()) is not None:
-            job = _Job(unit, self._folder, self._seen)
+        while not self._ending() and len(self._jobs) < self._workers and (unit := self._plan.next()) is not None:
+            if unit.target not in self._kept:
+                self._kept[unit.target] = Kept(self._folder / "corpus" / unit.target, self._room)
+            job = _Job(unit, self._folder, self._seen, self._kept[unit.target])
             self._jobs.append(job)
             self._progress.started(job.worker)
             started = True
-        if self._stop.asked:
+        if self._ending():
             for job in self._jobs:
                 job.worker.ask_to_stop()
         return started
 
+    def _ending(self) -> bool:
+        """Whether workers are to finish: somebody asked for the end, or there is no time left at all."""
+        if self._ended_at is None and (self._stop.asked or self._plan.over()):
+            self._ended_at = time.monotonic()
+        return self._ended_at is not None
+
     def _show(self) -> None:
         self._progress.update([job.worker for job in self._jobs])
+        self._view(self._progress)
+
+    def _say(self, note: str) -> None:
+        self._progress.note = note
         self._view(self._progress)
 
     def _keep(self) -> None:
@@ -229,7 +251,6 @@ class Supervisor:
         for job in self._jobs:
             self._sync(job)
             self._isolated.offer(job.worker)
-        self._progress.update([job.worker for job in self._jobs])
         self._isolated.confirm(self._progress.findings)
         self._apart()
         self._save()
@@ -260,6 +281,9 @@ class Supervisor:
                 seconds = targets.start_s(worker.target)
                 self._leave_out(job, HarnessError(f"target {job.unit.target} did not open within {seconds:.0f} s",
                                                   hint=f"its log: {worker.settings.log}"))  # fmt: skip
+            elif not worker.opened() and self._ended_at and time.monotonic() - self._ended_at > _FINISH_S:
+                worker.kill()
+                code = 0
             elif worker.silent_s() > self._limit(job):
                 job.replaced = "hung"
                 worker.kill()
@@ -274,7 +298,7 @@ class Supervisor:
     def _limit(self, job: _Job) -> float:
         """Seconds that its worker may be silent."""
         limit = self._patience or hung_s(job.worker.target)
-        return min(limit, _FINISH_S) if self._stop.asked else limit
+        return min(limit, _FINISH_S) if self._ending() else limit
 
     def _ended(self, job: _Job, code: int) -> None:
         """A worker has ended: keep what it had, find out why, and go on with the unit if there is something left of it."""
@@ -286,7 +310,7 @@ class Supervisor:
         self._progress.ended(worker)
         worker.clear()
         wanted = code or job.replaced
-        if not wanted or job.problem or self._stop.asked or job.left() <= 0:
+        if not wanted or job.problem or self._ending() or job.left() <= 0:
             self._jobs.remove(job)
             self._seen |= job.findings.keys()
             self._plan.finished(job.unit, job.result())
@@ -305,7 +329,7 @@ class Supervisor:
     def _why(self, job: _Job, code: int) -> None:
         """It ended otherwise than by its own decision."""
         worker, target = job.worker, job.unit.target
-        if self._stop.asked and code == -signal.SIGTERM:
+        if self._ending() and code == -signal.SIGTERM:
             return  # it was asked to finish before it could listen
         failure = worker.failure(code)
         if failure is not None:

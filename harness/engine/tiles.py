@@ -72,10 +72,10 @@ class Picture:
         done, targets = progress.executions(), progress.targets.values()
         if progress.runs:
             whole = progress.runs * max(len(progress.names), 1)
-            share, left = done / whole, f"{count(done)} of {count(whole)} executions"
+            share, left = done / whole, progress.left() or f"{count(done)} of {count(whole)} executions"
         else:
             share = progress.elapsed / progress.seconds if progress.seconds else 1.0
-            left = f"{duration(progress.seconds - progress.elapsed)} left"
+            left = progress.left()
         head = row(["safetensors-harness", duration(progress.elapsed), (left, "bold"), ("Ctrl-C ends it cleanly", "dim")],
                    width - 12, "   ")  # fmt: skip
         head.append("   ")

@@ -29,8 +29,7 @@ def in_ci(environment: Mapping[str, str]) -> bool:
 
 def line(progress: Progress) -> str:
     """One line for logs and pipes."""
-    left = f"{duration(progress.seconds - progress.elapsed)} left" if not progress.runs else ""
-    parts = [", ".join(filter(None, (duration(progress.elapsed), left)))]
+    parts = [", ".join(filter(None, (duration(progress.elapsed), progress.left())))]
     parts.append(f"{count(progress.executions())} executions")
     targets = [target for target in progress.targets.values() if target.sums["executions"]]
     # Most of one target's edges are another one's too: they are edges of the same parser.

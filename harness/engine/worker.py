@@ -26,7 +26,7 @@ from harness.engine.checks import check_log, check_native
 from harness.engine.guarded import GUARDED
 from harness.engine.loading import load
 from harness.engine.native import NativeCounters
-from harness.engine.opening import collect_seldom, open_target, opened
+from harness.engine.opening import collect_seldom, is_open, open_target, opened
 from harness.engine.own_mutator import OwnMutator
 from harness.engine.pulse import Moments, Pulse
 from harness.engine.semantics import SIZE, SemanticCounters
@@ -48,7 +48,7 @@ _STATUS_EVERY = 0.5
 # A smaller input of a known signature is worth a write to disk only now and then.
 _SMALLER_EVERY = 5.0
 _GUARDED_SAMPLE = 1024
-# What a slice may take beyond its time to get past its seeds.
+# What a slice may take beyond its time to get past its seeds; the campaign's plan says what all of them may.
 _GRACE_S = 15.0
 _ENGINE_FAILED = 3
 
@@ -222,10 +222,10 @@ class Worker:
         self._checked = True
         self._ready_seconds = round(time.time() - process_start(), 3)
         self._write_status()  # the curve of discovery begins here, with what the seeds know
-        problem = check_log(
-            self.settings.log, native=self.target.uses_parser, semantic=SIZE if self.settings.semantics else 0
-        )
-        rewarded = self.settings.semantics and self.settings.oracles and self.session.tally.seeds
+        seeds = self.session.tally.seeds
+        semantic = SIZE if self.settings.semantics else 0
+        problem = check_log(self.settings.log, native=self.target.uses_parser, semantic=semantic, seeds=seeds)
+        rewarded = self.settings.semantics and self.settings.oracles and seeds
         if not problem and rewarded and not self.counters.index:
             problem = "no semantic feature was gained on the seeds"
         if problem:
@@ -237,6 +237,9 @@ class Worker:
 
     def _ask_to_stop(self, *_: object) -> None:
         self._stop = True
+        if not is_open(self.settings.memory):
+            # It has nothing that could be lost, and loading a framework takes longer than anybody waits.
+            os._exit(0)
 
     def _tick(self) -> None:
         now = time.monotonic()

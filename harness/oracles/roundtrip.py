@@ -17,7 +17,7 @@ from harness.observation import ACCEPT, REJECT, Event, Observation, Trace
 from harness.oracles.base import Finding, normalise
 from harness.programs.arrays import NUMPY_NAMES
 from harness.programs.made import format_dtype
-from harness.programs.writers import ODD_PATHS, PATHS, WRITES, Call, Content, Died, Program
+from harness.programs.writers import ODD_PATHS, PATHS, WRITES, Call, Content, Died
 
 _KNOWN = 1 << 13
 
@@ -28,21 +28,23 @@ def check(data: bytes, observation: Observation) -> list[Finding]:
     if not isinstance(trace, Trace):
         return []
     found: list[Finding] = []
-    right = False
+    #: What the file written last holds; None where it is wrong, or there is none.
+    right: Content | None = None
     for event in trace.events:
         call: Call = event.about.call
         if event.call in WRITES:
-            more = _written(trace.program, event, call)
+            content = trace.program.content(call)
+            more = _written(content, event, call)
             # A mode is no matter of what the file holds.
-            right = event.outcome == ACCEPT and not any(one.rule == "roundtrip.written" for one in more)
+            right = content if event.outcome == ACCEPT and not (more and more[0].rule == "roundtrip.written") else None
             found += more
         elif event.call == "left_over":
             found.append(_finding("left-over", call.kind, f"{event.value} files are left behind that nobody asked for"))
         elif event.call in _SAME:
             # Of a wrong file nothing need come back.
-            if right:
+            if right is not None:
                 found += _same(event)
-        elif right:
+        elif right is not None and not (event.outcome == ACCEPT and _comes_back(right, event)):
             found += _read(event)
     return found
 
@@ -54,8 +56,7 @@ def _finding(rule: str, aspect: str, summary: str) -> Finding:
 # Writing.
 
 
-def _written(program: Program, event: Event, call: Call) -> list[Finding]:
-    content = program.content(call)
+def _written(content: Content, event: Event, call: Call) -> list[Finding]:
     if isinstance(event.value, Died):
         words = f"{call.kind} of an empty tensor at address 0 ends the process"
         return [Finding("isolation", "crash", "crash", f"{event.value.signal}/null-pointer", words)]
@@ -72,11 +73,13 @@ def _written(program: Program, event: Event, call: Call) -> list[Finding]:
                 "written", f"{_writer(call)}: nothing", f"{call.kind} says that it wrote a file, and none is there"
             )
         ]
-    wrong = _wrong(content, event.value)
-    if wrong is None:
-        found = []
-    else:
-        found = [_finding("written", f"{_writer(call)}: {wrong[0]}", f"{call.kind}: {wrong[1]}")]
+    found = []
+    if event.value != content.right:
+        wrong = _wrong(content, event.value)
+        if wrong is None:
+            content.right = event.value
+        else:
+            found.append(_finding("written", f"{_writer(call)}: {wrong[0]}", f"{call.kind}: {wrong[1]}"))
     mode = event.about.mode
     if mode is not None and mode[0] != mode[1]:
         kind = "existing" if call.path in ("existing", "symlink", "read-only") else "new"
@@ -126,6 +129,35 @@ def _wrong(content: Content, raw: bytes) -> tuple[str, str] | None:
 
 
 # Reading back.
+
+
+def _comes_back(content: Content, event: Event) -> bool:
+    """Whether what was read is all of what the file holds; of everything else :func:`_read` says what is wrong."""
+    value, tensors = event.value, content.tensors
+    if event.call == "deserialize":
+        if len({name for name, _ in value}) != len(tensors):
+            return False
+        for name, one in value:
+            entry = tensors.get(name)
+            if entry is None or (one["dtype"], tuple(one["shape"]), one["data"]) != entry[:3]:
+                return False
+        return True
+    if event.call == "safe_open":
+        value, metadata, names = value
+        if (metadata or {}) != (content.metadata.value or {}) or len(names) != len(tensors):
+            return False
+    if len(value) != len(tensors):
+        return False
+    for name, array in value.items():
+        entry = tensors.get(name)
+        if entry is None or type(array) is not numpy.ndarray or array.dtype is not _NATIVE.get(entry[0]):
+            return False
+        if array.shape != entry[1] or array.tobytes() != entry[2]:
+            return False
+    return True
+
+
+_NATIVE = {code: numpy.dtype(name) for code, name in NUMPY_NAMES.items()}
 
 
 def _read(event: Event) -> list[Finding]:

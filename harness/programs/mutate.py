@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
 from harness.mutate.rng import Rng
 from harness.mutate.schedule import OperatorStats
@@ -12,6 +12,22 @@ from harness.programs.steps import STEP, Vocabulary
 _MADE: Final = 1 << 16
 _BANK: Final = 512
 _STOCK: Final = 1024
+# Members of the corpus that are kept taken apart. There are rarely more; they are few bytes each.
+_BASES: Final = 1 << 12
+#: How many edits follow the first one.
+_MORE: Final = (0, 0, 0, 0, 1, 1, 2, 2)
+
+
+class _Base(NamedTuple):
+    """A program to be changed, taken apart: its steps, and those that are not wild.
+
+    ``odd`` are the arguments that are not calm, in order: a place in ``calm``, that of the argument in the step, and the
+    values of which it becomes one.
+    """
+
+    steps: list[bytes]
+    calm: list[bytes]
+    odd: list[tuple[int, int, Sequence[int]]]
 
 
 class StepMutator:
@@ -22,14 +38,19 @@ class StepMutator:
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        self._kinds = vocabulary.kinds
+        kinds = vocabulary.kinds
+        self._kinds = kinds
         self._limit = vocabulary.max_steps
         self._long = vocabulary.max_steps // 2
         self._rng = rng = Rng(1)
-        numbers = [number for number, kind in enumerate(vocabulary.kinds) for _ in range(kind.weight)]
+        # By a step's first byte, since a kind past the last counts round.
+        self._usual = [kinds[byte % len(kinds)].usual for byte in range(256)]
+        self._rare = [kinds[byte % len(kinds)].rare for byte in range(256)]
+        numbers = [number for number, kind in enumerate(kinds) for _ in range(kind.weight)]
         #: New steps are drawn from a stock: making one costs more than the rest of an edit.
         self._stock = [self._new(rng.choice(numbers)) for _ in range(_STOCK)]
-        self._calm = [tuple((frozenset(values), values) for values in kind.calm or kind.usual) for kind in self._kinds]
+        self._calm = [tuple((frozenset(values), values) for values in kind.calm or kind.usual) for kind in kinds]
+        self._bases: dict[bytes, _Base] = {}
         self._bank: list[list[bytes]] = []
         self._next = 0
         self._seen: set[int] = set()
@@ -44,17 +65,13 @@ class StepMutator:
 
     def __call__(self, data: bytes, max_size: int, seed: int) -> bytes:
         """Another program of at most ``max_size`` bytes, one to three edits away. All that is random comes from ``seed``."""
-        key = hash(data)
-        if key not in self._seen:
-            self._learn(data, key)
+        base = self._bases.get(data) or self._met(data)
         rng = self._rng
         rng.reset(seed)
-        steps = [data[at : at + STEP].ljust(STEP, b"\0") for at in range(0, len(data), STEP)]
-        if rng.below(4):
-            steps = self._calmed(steps)
+        steps = self._calmed(base) if rng.below(4) else base.steps.copy()
         first = rng.below(len(EDITS))
         EDITS[first][1](self, steps)
-        for _ in range((0, 0, 0, 0, 1, 1, 2, 2)[rng.below(8)]):
+        for _ in range(_MORE[rng.below(8)]):
             rng.choice(EDITS)[1](self, steps)
         made = b"".join(steps[: min(self._limit, max_size // STEP)])
         self._uses[first] += 1
@@ -63,33 +80,48 @@ class StepMutator:
         self._made[hash(made)] = first
         return made
 
-    def _calmed(self, steps: list[bytes]) -> list[bytes]:
+    def _calmed(self, base: _Base) -> list[bytes]:
         """The program with what is wild in it left out and odd arguments made usual: else what is refused breeds refusals.
 
         Long programs lose calls, too: many short ones find more than a few long ones.
         """
-        rng = self._rng
-        calm = []
-        for step in steps:
-            number = step[0] % len(self._kinds)
-            if self._kinds[number].wild:
-                continue
-            quiet = step
-            for place, (calm_ones, values) in enumerate(self._calm[number]):
-                if step[place + 1] not in calm_ones:
-                    value = rng.choice(values)
-                    quiet = quiet[: place + 1] + bytes((value,)) + quiet[place + 2 :]
-            calm.append(quiet)
+        calm = base.calm.copy()
+        for at, place, values in base.odd:
+            step = calm[at]
+            calm[at] = step[: place + 1] + bytes((self._rng.choice(values),)) + step[place + 2 :]
         while len(calm) > self._long:
-            del calm[rng.below(len(calm))]
+            del calm[self._rng.below(len(calm))]
         return calm
 
     def _at(self, steps: list[bytes]) -> int:
         """The place of a step to change: of a rare kind less often."""
         at = self._rng.below(len(steps))
-        if self._kinds[steps[at][0] % len(self._kinds)].rare and self._rng.below(4):
+        if self._rare[steps[at][0]] and self._rng.below(4):
             at = self._rng.below(len(steps))
         return at
+
+    def _met(self, data: bytes) -> _Base:
+        """A base that is not at hand: learn from it the first time, and take it apart."""
+        key = hash(data)
+        if key not in self._seen:
+            self._learn(data, key)
+        steps = [data[at : at + STEP].ljust(STEP, b"\0") for at in range(0, len(data), STEP)]
+        calm: list[bytes] = []
+        odd: list[tuple[int, int, Sequence[int]]] = []
+        for step in steps:
+            number = step[0] % len(self._kinds)
+            if self._kinds[number].wild:
+                continue
+            odd += [
+                (len(calm), place, values)
+                for place, (calm_ones, values) in enumerate(self._calm[number])
+                if step[place + 1] not in calm_ones
+            ]
+            calm.append(step)
+        if len(self._bases) >= _BASES:
+            self._bases.clear()
+        base = self._bases[data] = _Base(steps, calm, odd)
+        return base
 
     def _learn(self, data: bytes, key: int) -> None:
         self._seen.add(key)
@@ -150,18 +182,16 @@ class StepMutator:
             return
         rng = self._rng
         at = self._at(steps)
-        step = bytearray(steps[at])
-        usual = self._kinds[step[0] % len(self._kinds)].usual
+        step = steps[at]
+        usual = self._usual[step[0]]
         place = rng.below(len(usual)) if usual else 0
         draw = rng.below(8)
         if draw < 6 and usual:
-            step[place + 1] = rng.choice(usual[place])
-        elif draw == 6:
-            # Tables have the simple values first and the odd ones behind them.
-            step[place + 1] = rng.below(32)
+            value = rng.choice(usual[place])
         else:
-            step[place + 1] = rng.below(256)
-        steps[at] = bytes(step)
+            # Tables have the simple values first and the odd ones behind them.
+            value = rng.below(32 if draw == 6 else 256)
+        steps[at] = step[: place + 1] + bytes((value,)) + step[place + 2 :]
 
     def cross(self, steps: list[bytes]) -> None:
         """The rest comes from another program of the corpus."""

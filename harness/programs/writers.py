@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
+
+import numpy
 
 from harness.programs import specs
 from harness.programs.arrays import NUMPY_NAMES, SHAPES, WRITER_DTYPES
 from harness.programs.holders import ARRAYS, DENSE, LAYOUTS, TYPES
+from harness.programs.lazy import Lazy
 from harness.programs.made import CONVENTION, DTYPES, ODD_DTYPES, Made, make
 from harness.programs.specs import FAULTS, SOUND_FAULTS, Spec
-from harness.programs.steps import Kind, Step, Vocabulary
+from harness.programs.steps import STEP, Kind, Vocabulary
 
 #: Tensors of one dictionary.
 MOST_TENSORS = 4
@@ -113,7 +116,8 @@ class Content:
 
     ``odd`` says what in it no file can hold, "" where nothing is. ``fair`` are the errors that are documented for it beside
     SafetensorError; where it is ``sound``, that is not right either. One is equal to itself alone, and programs that make
-    the same share it: what is known of it need be worked out once.
+    the same share it: what is known of it need be worked out once. ``right`` is the file of it that the oracle found right
+    last, so that the same bytes need not be read again.
     """
 
     tensors: dict[str, tuple[str, tuple[int, ...], bytes, str]]
@@ -121,13 +125,27 @@ class Content:
     odd: str
     sound: bool
     fair: tuple[type[BaseException], ...]
+    right: bytes | None = None
 
-    @cached_property
+    @Lazy
     def features(self) -> tuple[tuple[Any, ...], ...]:
         """What it is made of, in words that a fuzzer can be paid for."""
         kinds = {(dtype, min(len(shape), 4), 0 in shape, word) for dtype, shape, _, word in self.tensors.values()}
         entries = len(self.metadata.value or ()) if self.metadata.sound else -1
         return ((self.odd, len(self.tensors), entries), *kinds)
+
+    @Lazy
+    def numpy_has(self) -> bool:
+        """Whether numpy has all of its dtypes."""
+        return all(dtype in NUMPY_NAMES for dtype, *_ in self.tensors.values())
+
+    @Lazy
+    def equal_arrays(self) -> dict[str, Any]:
+        """Equal arrays that lie in C order and little-endian, named in the opposite order, of dtypes that numpy has."""
+        return {
+            name: numpy.frombuffer(data, NUMPY_NAMES[dtype]).reshape(shape)
+            for name, (dtype, shape, data, _) in reversed(self.tensors.items())
+        }
 
 
 Numbers = tuple[int, ...]
@@ -142,29 +160,34 @@ class Things:
     nothing: bool
     metadata: Metadata
 
-    @cached_property
+    @Lazy
     def arrays(self) -> tuple[tuple[str, Made], ...]:
         """Arrays, each with the source of its name. Of two equal names the last counts, as in any dictionary."""
         row = _arrays(self.tensors)
         return row if row or self.nothing else (_DEFAULT_ARRAY,)
 
-    @cached_property
+    @Lazy
     def specs(self) -> tuple[tuple[str, Spec], ...]:
         """The same for specs."""
         row = _specs(self.by_hand)
         return row if row or self.nothing else (_DEFAULT_SPEC,)
 
-    @cached_property
+    @Lazy
     def named_arrays(self) -> dict[Any, Any]:
         """The arrays as they are handed over."""
         return {name(source): made.value for source, made in self.arrays}
 
-    @cached_property
+    @Lazy
+    def null(self) -> bool:
+        """Whether one of the specs is of memory at address 0."""
+        return any(spec.arguments["data_ptr"] == 0 for _, spec in self.specs)
+
+    @Lazy
     def array_content(self) -> Content:
         """What a file of the arrays should hold."""
         return _content(self.arrays, self.metadata)
 
-    @cached_property
+    @Lazy
     def spec_content(self) -> Content:
         """What a file of the specs should hold."""
         return _content(self.specs, self.metadata)
@@ -193,53 +216,91 @@ _DEFAULT_ARRAY = (NAMES[0], make(0, 0, 0, 0, 0))
 _DEFAULT_SPEC = (NAMES[0], specs.spec(0, 0, 0, 0))
 
 
-def decode(program: bytes) -> Program:
-    """What a program says; never fails. A program that makes nothing writes one array, and one spec."""
-    makers: list[Step] = []
-    calls: list[Call] = []
-    files = reads = 0
-    for step in VOCABULARY.decode(program):
-        call = _decoded(step)
-        if call is None:
-            makers.append(step)
-            continue
-        if call.kind in TO_FILE:
-            files += 1
-            if files > MOST_TO_FILE:
-                continue
-        elif call.kind in FROM_FILE:
-            reads += 1
-            if reads > MOST_FROM_FILE:
-                continue
-        if call.kind not in WRITES:
-            if not calls:
-                calls.append(_SAVE)
-            call = _reading(call, calls[-1].arrays)
-        calls.append(call)
-    return Program(_things(tuple(makers)), tuple(calls))
+class _Said(NamedTuple):
+    """What a step says: the step that makes something, as bytes, or a call, about arrays and about specs.
+
+    ``made`` has 0 where an argument means nothing and counts round where a table ends, so that what makes the same is the
+    same. ``writes`` tells whether the call is one; ``most`` is how often a program may make it or its like, 0 without limit.
+    """
+
+    made: bytes
+    call: Call | None = None
+    of_specs: Call | None = None
+    writes: bool = False
+    most: int = 0
 
 
 _SAVE = Call("save")
+_MAX_LEN = VOCABULARY.max_len
+# Steps read once and kept: programs are made of few different ones.
+_KNOWN_STEPS = 1 << 16
+_said: dict[bytes, _Said] = {}
 
 
-@lru_cache(1 << 10)
-def _decoded(step: Step) -> Call | None:
-    """The call of a step; None of one that makes something."""
-    kind = VOCABULARY.kinds[step[0]].name
+def decode(program: bytes) -> Program:
+    """What a program says; never fails. A program that makes nothing writes one array, and one spec."""
+    made = b""
+    calls: list[Call] = []
+    arrays = True
+    files = reads = 0
+    for at in range(0, min(len(program), _MAX_LEN), STEP):
+        raw = program[at : at + STEP]
+        step, call, of_specs, writes, most = _said.get(raw) or _say(raw)
+        if call is None or of_specs is None:
+            made += step
+            continue
+        if writes:
+            if most:
+                files += 1
+                if files > most:
+                    continue
+            arrays = call.arrays
+            calls.append(call)
+            continue
+        if most:
+            reads += 1
+            if reads > most:
+                continue
+        if not calls:
+            calls.append(_SAVE)
+        calls.append(call if arrays else of_specs)
+    return Program(_things(made), tuple(calls))
+
+
+def _say(raw: bytes) -> _Said:
+    """What a step of these bytes says."""
+    (step,) = VOCABULARY.decode(raw)
+    number, a, b, c = step
+    kind = VOCABULARY.kinds[number].name
     if kind in WRITES:
-        return Call(kind, WRITES[kind], PATHS[step[1] % len(PATHS)] if kind in TO_FILE else "")
-    if step[0] < _FIRST_CALL or step[0] == _NOTHING:
-        return None
-    return Call(kind, backend=BACKENDS[step[1] & 1], whole=not step[2] & 1)
+        call = Call(kind, WRITES[kind], PATHS[a % len(PATHS)] if kind in TO_FILE else "")
+        said = _Said(b"", call, call, True, MOST_TO_FILE if kind in TO_FILE else 0)
+    elif number >= _FIRST_CALL and number != _NOTHING:
+        call = Call(kind)
+        if kind in FROM_FILE:
+            call = Call(kind, backend=BACKENDS[a & 1], whole=kind != "safe_open" or not b & 1)
+        said = _Said(b"", call, call._replace(arrays=False), False, MOST_FROM_FILE if kind in FROM_FILE else 0)
+    else:
+        sizes = _SIZES.get(number, (1, 1, 1))
+        said = _Said(bytes((number, a % sizes[0], b % sizes[1], c % sizes[2])))
+    if len(_said) < _KNOWN_STEPS:
+        _said[raw] = said
+    return said
 
 
-@lru_cache(1 << 10)
-def _reading(call: Call, arrays: bool) -> Call:
-    return call if call.arrays is arrays else call._replace(arrays=arrays)
+#: By the number of a kind that makes something, how many values each argument has.
+_SIZES = {
+    _TENSOR: (len(DTYPES), len(SHAPES), len(LAYOUTS)),
+    _SPEC: (len(specs.DTYPES), len(SHAPES), len(FAULTS)),
+    _NAME: (len(NAMES), 1, 1),
+    _TYPE: (len(TYPES), 1, 1),
+    _ENTRY: (len(KEYS), len(VALUES), 1),
+    _METADATA: (len(METADATA), 1, 1),
+}
 
 
 @lru_cache(1 << 14)
-def _things(steps: tuple[Step, ...]) -> Things:
+def _things(steps: bytes) -> Things:
     """What steps make. A name or a type belongs to the tensor or spec before it, and is the last of its kind."""
     tensors: list[list[int]] = []
     by_hand: list[list[int]] = []
@@ -247,21 +308,22 @@ def _things(steps: tuple[Step, ...]) -> Things:
     form = 0
     nothing = False
     last: list[int] = []
-    for kind, a, b, c in steps:
+    for at in range(0, len(steps), STEP):
+        kind, a, b, c = steps[at : at + STEP]
         if kind == _TENSOR:
-            last = [a % len(DTYPES), b % len(SHAPES), c % len(LAYOUTS), 0, len(tensors)]
+            last = [a, b, c, 0, len(tensors)]
             tensors.append(last)
         elif kind == _SPEC:
-            last = [a % len(specs.DTYPES), b % len(SHAPES), c % len(FAULTS), 0, len(by_hand)]
+            last = [a, b, c, 0, len(by_hand)]
             by_hand.append(last)
         elif kind == _NAME and last:
-            last[4] = a % len(NAMES)
+            last[4] = a
         elif kind == _TYPE and last:
-            last[3] = a % len(TYPES)
+            last[3] = a
         elif kind == _ENTRY:
-            entries.append((a % len(KEYS), b % len(VALUES)))
+            entries.append((a, b))
         elif kind == _METADATA:
-            form = a % len(METADATA)
+            form = a
         elif kind == _NOTHING:
             nothing = True
     return Things(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
-import tempfile
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
+
+from harness.targets import scratch
 
 #: What an existing file holds before it is written over, and its permissions.
 OLD, OLD_MODE = b"something else", 0o640
@@ -35,73 +35,73 @@ class Destination(NamedTuple):
     fair: tuple[type[BaseException], ...]
     wanted: int
 
-    def read(self) -> bytes | None:
-        """What was written; None where nothing is there."""
+    def read(self) -> tuple[bytes | None, tuple[int, int] | None]:
+        """What was written, and its permissions beside those it should have; None where nothing is there, or to be read."""
         try:
-            with open(self.place, "rb") as file:
-                return file.read()
+            descriptor = os.open(self.place, os.O_RDONLY)
         except OSError:
-            return None
-
-    def mode(self) -> tuple[int, int] | None:
-        """Its permissions, and those it should have; None where nothing is there."""
+            return None, None
         try:
-            return stat.S_IMODE(os.stat(self.place).st_mode), self.wanted
-        except OSError:
-            return None
+            about = os.fstat(descriptor)
+            return os.read(descriptor, about.st_size), (stat.S_IMODE(about.st_mode), self.wanted)
+        except OSError:  # it is a folder
+            return None, None
+        finally:
+            os.close(descriptor)
 
 
 class Files:
-    """The files of one run. Use as a context manager around each; what is not asked for costs nothing."""
+    """The files of one run. :meth:`clear` them after each that ``used`` some; what is not asked for costs nothing.
+
+    The folder, and the memory files that are read, are kept from run to run: to make new ones takes as long as to write.
+    """
 
     def __init__(self) -> None:
-        shared = Path("/dev/shm")  # noqa: S108 - a memory file system; the folder is private to its user
-        root = shared if os.access(shared, os.W_OK) else Path(tempfile.gettempdir())
-        self._folder = str(root / f"safetensors-writers-{os.getpid()}")
-        self._made = False
+        self.used = False
+        self._folder = str(scratch.folder("writers"))
         self._known: set[str] = set()
         self._count = 0
-        self._descriptors: list[int] = []
+        self._memory: list[int] = []
+        self._memory_used = 0
         umask = os.umask(0o022)
         os.umask(umask)
         self._new_mode = 0o666 & ~umask
 
-    def __enter__(self) -> Self:
-        self._count = 0
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for descriptor in self._descriptors:
+    def __del__(self) -> None:
+        for descriptor in self._memory:
             os.close(descriptor)
-        self._descriptors.clear()
-        if self._made:
-            self._made = False
+
+    def clear(self) -> int:
+        """Remove the files of a run: how many there were that nobody asked for."""
+        self.used = False
+        self._memory_used = 0
+        left = 0
+        if self._count:
+            self._count = 0
             for name in os.listdir(self._folder):
+                left += name not in self._known
                 path = f"{self._folder}/{name}"
-                if os.path.isdir(path) and not os.path.islink(path):
-                    os.rmdir(path)
-                else:
+                try:
                     os.unlink(path)
-            os.rmdir(self._folder)
+                except OSError:
+                    os.rmdir(path)
             self._known.clear()
+        return left
 
     def memory(self, content: bytes) -> str:
-        """The path of a memory file of that content."""
-        descriptor = os.memfd_create("writers-input")
-        self._descriptors.append(descriptor)
+        """The path of a memory file of that content, no other's in this run."""
+        self.used = True
+        if self._memory_used == len(self._memory):
+            self._memory.append(os.memfd_create("writers-input"))
+        descriptor = self._memory[self._memory_used]
+        self._memory_used += 1
+        os.ftruncate(descriptor, len(content))
         os.pwrite(descriptor, content, 0)
         return f"/proc/self/fd/{descriptor}"
 
-    def left_over(self) -> int:
-        """How many files the writers left behind that nobody asked for."""
-        return sum(name not in self._known for name in os.listdir(self._folder)) if self._made else 0
-
     def path(self, kind: str) -> Destination:
         """A new path of that kind (:data:`harness.programs.writers.PATHS`)."""
-        if not self._made:
-            with contextlib.suppress(FileExistsError):  # of a process of this number that was killed
-                os.mkdir(self._folder, 0o700)
-            self._made = True
+        self.used = True
         self._count += 1
         name = f"{self._count}.safetensors"
         if kind in ("unicode", "undecodable", "surrogate", "nul", "too-long"):
@@ -125,9 +125,10 @@ class Files:
 
     @staticmethod
     def _put(place: str, mode: int) -> None:
-        with open(place, "wb") as file:
-            file.write(OLD)
-        os.chmod(place, mode)
+        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        os.write(descriptor, OLD)
+        os.fchmod(descriptor, mode)  # whatever the umask is
+        os.close(descriptor)
 
 
 _ODD_NAMES = {

@@ -9,14 +9,11 @@ from collections.abc import Callable, Hashable, Iterable
 from types import ModuleType
 from typing import Any, NamedTuple
 
-import numpy
-
-from harness.observation import ACCEPT, REJECT, Event, Observation, Run, Trace, attempt, observe
+from harness.observation import ACCEPT, REJECT, Event, Observation, Run, Trace, attempt, failure, observe
 from harness.programs import writer_sources as sources
 from harness.programs import writers
-from harness.programs.arrays import NUMPY_NAMES
 from harness.programs.steps import Step
-from harness.programs.writers import TO_FILE, VOCABULARY, WRITES, Call, Died, Program, decode
+from harness.programs.writers import VOCABULARY, WRITES, Call, Died, Program, decode
 from harness.targets.program import ProgramTarget
 from harness.targets.writer_files import Files
 
@@ -116,44 +113,69 @@ class _Runner:
             "load": self._load, "deserialize": self._deserialize,
             "load_file": self._load_file, "safe_open": self._safe_open,
         }  # fmt: skip
+        self._calls: dict[str, Callable[[_State, Call], Event | None]] = {
+            "save": self._save, "serialize": self._serialize, "save_file": self._write, "serialize_file": self._write,
+            "again": self._once_more, "equal": self._otherwise, "resave": self._otherwise,
+            **dict.fromkeys(self._readers, self._read),
+        }  # fmt: skip
         self._null: Died | bool | None = False
 
     def run(self, data: bytes) -> Observation:
         program = decode(data)
-        events: list[Event] = []
         state = _State(program)
-        with self._files:
+        events: list[Event] = []
+        files, calls = self._files, self._calls
+        try:
             for call in program.calls:
-                if call.kind in WRITES:
-                    events.append(self._write(state, call))
-                elif state.file is not None:
-                    event = self._read(state, call)
-                    if event is not None:
-                        events.append(event)
-            left = self._files.left_over()
+                event = calls[call.kind](state, call)
+                if event is None:
+                    continue
+                events.append(event)
+                if event.outcome is not ACCEPT and isinstance(event.value, BaseException):
+                    # Its frames hold this one, and so the error itself: only the collector would ever let go of them.
+                    event.value.__traceback__ = None
+        finally:
+            left = files.clear() if files.used else 0
         if left:
             events.append(Event("left_over", ACCEPT, "", left, Did(program.calls[-1])))
         return observe(Trace(program, events))
 
     # Writing.
 
+    def _save(self, state: _State, call: Call) -> Event:
+        things = state.program.things
+        state.file = state.path = None
+        try:
+            file = self._numpy.save(things.named_arrays, things.metadata.value)
+        except BaseException as error:
+            return failure("save", error, self._documented + things.array_content.fair, Did(call))
+        state.file, state.writer = file, call
+        return Event("save", ACCEPT, "", file, Did(call))
+
+    def _serialize(self, state: _State, call: Call) -> Event:
+        things = state.program.things
+        state.file = state.path = None
+        if things.null and (died := self._null_pointer()):
+            return Event("serialize", REJECT, f"the process died: {died.signal}", died, Did(call))
+        try:
+            file = self._core.serialize(self._specs(state.program), things.metadata.value)
+        except BaseException as error:
+            return failure("serialize", error, self._documented + things.spec_content.fair, Did(call))
+        state.file, state.writer = file, call
+        return Event("serialize", ACCEPT, "", file, Did(call))
+
     def _write(self, state: _State, call: Call) -> Event:
         program = state.program
         state.file = state.path = None
-        fair = self._documented + program.content(call).fair
-        if not call.arrays and (died := self._null_pointer(program)):
+        if not call.arrays and program.things.null and (died := self._null_pointer()):
             return Event(call.kind, REJECT, f"the process died: {died.signal}", died, Did(call))
-        if call.kind not in TO_FILE:
-            event = attempt(call.kind, lambda: self._bytes(program, call.arrays), fair, Did(call))
-            if event.outcome == ACCEPT:
-                state.file, state.writer = event.value, call
-            return event
         path = self._files.path(call.path)
-        event = attempt(call.kind, lambda: self._to_file(program, call.arrays, path.value), fair + path.fair, Did(call))
+        fair = self._documented + program.content(call).fair + path.fair
+        event = attempt(call.kind, lambda: self._to_file(program, call.arrays, path.value), fair, Did(call))
         if event.outcome == ACCEPT:
-            event.value = state.file = path.read()
+            state.file, mode = path.read()
+            event.value, event.about = state.file, Did(call, None, mode)
             state.path, state.writer = path.value, call
-            event.about = Did(call, None, path.mode())
         return event
 
     def _bytes(self, program: Program, arrays: bool) -> Any:
@@ -183,9 +205,9 @@ class _Runner:
             for name, spec in program.things.specs
         }
 
-    def _null_pointer(self, program: Program) -> Died | None:
+    def _null_pointer(self) -> Died | None:
         """How an empty tensor at address 0, where frameworks put them, ends a process: tried once, in a child of its own."""
-        if self._spec is None or not any(spec.arguments["data_ptr"] == 0 for _, spec in program.things.specs):
+        if self._spec is None:
             return None
         if isinstance(self._null, bool):
             self._null = _in_a_child(
@@ -195,29 +217,37 @@ class _Runner:
             )
         return self._null
 
-    # Reading back.
+    # Reading back. What reads is left out where nothing was written.
 
     def _read(self, state: _State, call: Call) -> Event | None:
-        file, program = state.file, state.program
-        assert file is not None
-        assert state.writer is not None
-        did = Did(call, file)
-        if call.kind == "again":
-            chance = len(program.things.metadata.value or ()) > 1
-            return attempt("again", lambda: self._again(program, state.writer, file, chance), (), did)
-        if call.kind in ("equal", "resave"):
-            content = program.content(state.writer)
-            if content.odd or any(dtype not in NUMPY_NAMES for dtype, *_ in content.tensors.values()):
-                return None
-            if call.kind == "equal":
-                return attempt("equal", lambda: self._equal(program, state.writer), (), did)
-            return attempt(
-                "resave",
-                lambda: self._numpy.save(self._numpy.load(file), program.things.metadata.value),
-                self._documented,
-                did,
-            )
-        return attempt(call.kind, lambda: self._readers[call.kind](state, call), self._documented, did)
+        file = state.file
+        if file is None:
+            return None
+        try:
+            return Event(call.kind, ACCEPT, "", self._readers[call.kind](state, call), Did(call, file))
+        except BaseException as error:
+            return failure(call.kind, error, self._documented, Did(call, file))
+
+    def _once_more(self, state: _State, call: Call) -> Event | None:
+        file, program, writer = state.file, state.program, state.writer
+        if file is None or writer is None:
+            return None
+        chance = len(program.things.metadata.value or ()) > 1
+        return attempt("again", lambda: self._again(program, writer, file, chance), (), Did(call, file))
+
+    def _otherwise(self, state: _State, call: Call) -> Event | None:
+        file, program, writer = state.file, state.program, state.writer
+        if file is None or writer is None:
+            return None
+        content = program.content(writer)
+        if content.odd or not content.numpy_has:
+            return None
+        metadata = program.things.metadata.value
+        if call.kind == "equal":
+            return attempt("equal", lambda: self._numpy.save(content.equal_arrays, metadata), (), Did(call, file))
+        return attempt(
+            "resave", lambda: self._numpy.save(self._numpy.load(file), metadata), self._documented, Did(call, file)
+        )
 
     def _again(self, program: Program, writer: Any, file: bytes, chance: bool) -> bytes:
         """What the same call gives once more: the first that differs, of a few where chance decides."""
@@ -226,15 +256,6 @@ class _Runner:
             if other != file:
                 break
         return other
-
-    def _equal(self, program: Program, writer: Any) -> Any:
-        """What equal arrays give that lie in C order and little-endian, named in the opposite order."""
-        tensors = program.content(writer).tensors
-        arrays = {
-            name: numpy.frombuffer(data, NUMPY_NAMES[dtype]).reshape(shape)
-            for name, (dtype, shape, data, _) in reversed(tensors.items())
-        }
-        return self._numpy.save(arrays, program.things.metadata.value)
 
     def _load(self, state: _State, call: Call) -> Any:
         return self._numpy.load(state.file)

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,27 @@ class Replay:
         return tuple(judged.signature for judged in self.findings)
 
 
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_counting = threading.Lock()
+_spent: list[float] = []
+
+
+def cpu_seconds() -> float:
+    """CPU time of the replay processes that have ended since this process began, in seconds."""
+    with _counting:
+        _spent[:] = [sum(_spent)]
+        return _spent[0]
+
+
+def _cpu_seconds(pid: int) -> float:
+    """The same of a child that has not been waited for, with that of its own children, to a tick of the clock."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return sum(map(int, fields[11:15])) / _TICKS_PER_S
+    except (OSError, IndexError):
+        return 0.0
+
+
 def _python_path() -> str:
     """Where the child finds this very harness, and whatever the parent was given besides."""
     own = str(Path(harness.__file__).parents[1])
@@ -102,6 +124,7 @@ class Replayer:
         self._cell: mmap.mmap | None = None
         self._scratch: str | None = None
         self._seen = 0
+        self._cpu_seconds = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -115,6 +138,9 @@ class Replayer:
         """End the child."""
         child, self._child = self._child, None
         if child is not None:
+            self._look(child)
+            with _counting:
+                _spent.append(self._cpu_seconds)
             child.kill()
             child.wait()
             for pipe in (child.stdin, child.stdout):
@@ -128,8 +154,14 @@ class Replayer:
             shutil.rmtree(self._scratch, ignore_errors=True)
             self._scratch = None
 
+    def _look(self, child: subprocess.Popen[bytes]) -> None:
+        """At what it has spent: that cannot be seen any more once it has been waited for."""
+        if child.returncode is None:
+            self._cpu_seconds = _cpu_seconds(child.pid)
+
     def _start(self) -> subprocess.Popen[bytes]:
         self.close()
+        self._cpu_seconds = 0.0
         self._stderr = tempfile.TemporaryFile(prefix="harness-replay-")  # noqa: SIM115 - lives as long as the child
         self._seen = 0
         environment = {**os.environ, "RUST_BACKTRACE": "0", "PYTHONPATH": _python_path()}
@@ -240,6 +272,7 @@ class Replayer:
         """The child died or hangs."""
         call = self._call()
         status: int | None
+        self._look(child)
         try:
             # A closed pipe comes a moment before the exit status; a sanitizer's report takes its time before that.
             status = child.wait(0.5)

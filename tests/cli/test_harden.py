@@ -69,6 +69,8 @@ def test_what_slices_found_again_is_said_once(capsys: pytest.CaptureFixture[str]
         return totals | {
             "targets": ["a"], "per_target": {"a": spent}, "findings": found, "left_out": {"b": "b: no such package"},
             "replaced": {"hang": 1}, "skipped": ["b.bin is no seed"], "too_wide": [{"rule": "r", "share": 0.02}],
+            # In the first one alone there was no time for a.
+            "not_fuzzed": ["a", "b", "slow"] if seconds == 4 else ["b", "slow"], "passed_over": {"a": 2},
         }  # fmt: skip
 
     here = {"target": "a", "count": 2, "size": 30}
@@ -93,6 +95,11 @@ def test_what_slices_found_again_is_said_once(capsys: pytest.CaptureFixture[str]
     ]
     assert said.err.splitlines() == [
         "left out: b: no such package",
+        "had no turn, or did not get past their seeds: slow",
+        (
+            "the corpus of a is full: 6 inputs that brought no new edge were not kept; to make room: "
+            f"harness corpus minimize --target a --corpus {tmp_path / 'corpus'}"
+        ),
         "workers that were replaced: 3 hang",
         "b.bin is no seed",
         "verdict rule r covers 2.0 % of executions: too wide",
@@ -121,5 +128,5 @@ def test_it_stops_when_the_next_hour_is_expected_to_buy_too_little(project: Path
     assert set(said["new"]) == set(said["findings"])
     # The time is a limit, whatever the forecast says; sessions of earlier runs are no slices of this one.
     done = harden("--until-edges-per-hour", "0.000001", "--slice", "2s", "--max-time", "1s")
-    assert "stopped after 1 slices: the time is up" in done.stdout, done.stderr
+    assert "stopped after 1 slice: the time is up" in done.stdout, done.stderr
     assert done.stdout.count("findings: ") == 1

@@ -80,6 +80,15 @@ def test_every_target_runs_with_everything_live(fuzz: Fuzz, target: str) -> None
     assert figures["defects"] == 0
 
 
+def test_programs_are_found_from_nothing(fuzz: Fuzz) -> None:
+    done = fuzz("--target", "lifecycle", "--runs", "60", "--empty-corpus")
+    assert done.returncode in (0, 1), done.stderr
+    figures = fuzz.session()["per_target"]["lifecycle"]
+    assert figures["executions"] == 60
+    # Those of the first call of a program: an empty one reaches none.
+    assert figures["edges"] > 100
+
+
 def test_a_run_that_loaded_no_seeds_says_so_and_fails(fuzz: Fuzz) -> None:
     done = fuzz("--target", "deadly", "--runs", "100")
     assert done.returncode == 2

@@ -14,7 +14,7 @@ from harness.engine import guarded
 from harness.engine.guarded import Isolated
 from harness.finding import Finding
 from harness.parsers.registry import Parser
-from harness.triage import store
+from harness.triage import replay, store
 
 TWICE_IN_METADATA = b"\x24\0\0\0\0\0\0\0" + b'{"__metadata__":{"a":"1","a":"2"}}  '
 SHOWS = Finding("differential", "differential", "header.duplicate-key", "accepted/metadata-key", "it shows")
@@ -25,7 +25,7 @@ def confirm(campaign: Path, *names: str, hurry: bool = False) -> dict[str, dict[
     with Isolated(campaign, sample=False) as isolated:
         for _ in range(2):  # asked for at each look, done once
             isolated.confirm({name: {"known": ""} for name in names} | {"filed": {"known": "filed"}})
-        isolated.finish(hurry=hurry)
+        isolated.finish(hurry=lambda: hurry)
         return dict(isolated.replayed())
 
 
@@ -38,7 +38,9 @@ def test_what_shows_each_time_holds_and_what_does_not_is_flaky(
         store.add(tmp_path, "deserialize", finding, TWICE_IN_METADATA, parser=sancov_parser.name, seed=1)
         for finding in (SHOWS, SHOWS_NOT)
     )
+    before = replay.cpu_seconds()
     found = confirm(tmp_path, held, lost)
+    assert replay.cpu_seconds() > before
     assert found == {
         held: {"replays": {"runs": 2, "held": 2}, "flaky": False},
         lost: {"replays": {"runs": 2, "held": 0}, "flaky": True},
@@ -65,3 +67,26 @@ def test_what_is_not_reached_in_time_is_said_to_be_not_replayed(
     (stored,) = store.findings(tmp_path)
     store.update(stored, **seen)
     assert confirm(tmp_path, name, hurry=True) == {name: seen}
+
+
+def test_each_runs_once_before_any_runs_twice_when_the_campaign_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sancov_parser: Parser
+) -> None:
+    monkeypatch.setattr(guarded, "FINISH_S", (0.0, 300.0))
+    names = [
+        store.add(tmp_path, "deserialize", finding, TWICE_IN_METADATA, parser=sancov_parser.name, seed=1)
+        for finding in (SHOWS, SHOWS_NOT)
+    ]
+    said: list[str] = []
+    with Isolated(tmp_path, sample=False) as isolated:
+        monkeypatch.setattr(isolated, "_began", float("-inf"))
+        isolated.confirm({name: {} for name in names})
+        done = "replays: {} of 20 runs".format
+        isolated.finish(hurry=lambda: bool(said) and said[-1] >= done(2), say=said.append)
+        found = dict(isolated.replayed())
+    assert said[0] == done(0)
+    assert said[-1] == ""
+    first, second = (found[name]["replays"]["runs"] for name in names)
+    assert min(first, second) >= 1
+    assert abs(first - second) <= 1
+    assert {name: fields["flaky"] for name, fields in found.items()} == dict(zip(names, (False, True), strict=True))

@@ -13,6 +13,7 @@ import pytest
 
 from harness.engine import folder, memory, recording
 from harness.engine.checks import check_log
+from harness.engine.keeping import Kept, Mirror
 from harness.engine.native import NativeCounters
 from harness.engine.progress import Progress, TargetProgress
 from harness.engine.semantics import SIZE, SemanticCounters
@@ -85,9 +86,16 @@ def test_semantic_features_are_numbered_in_the_order_they_show_and_never_run_ove
 def test_the_start_up_check_names_the_part_that_is_not_live(tmp_path: Path, broken: bytes, missing: str) -> None:
     log = tmp_path / "log"
     log.write_bytes(LOG)
-    assert check_log(log, native=True, semantic=4096) == ""
+    assert check_log(log, native=True, semantic=4096, seeds=40) == ""
     log.write_bytes(broken)
-    assert missing in check_log(log, native=True, semantic=4096)
+    assert missing in check_log(log, native=True, semantic=4096, seeds=40)
+
+
+def test_a_run_without_seeds_may_start_without_an_edge(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(LOG.replace(b"#40\tINITED cov: 503 ft: 1197 corp: 39/9398b exec/s: 0", b"#2\tINITED exec/s: 0"))
+    assert check_log(log, native=True, semantic=4096, seeds=0) == ""
+    assert "edge" in check_log(log, native=True, semantic=4096, seeds=2)
 
 
 def test_a_module_without_counters_is_said_to_have_none() -> None:
@@ -158,7 +166,7 @@ def test_what_a_killed_campaign_left_in_memory_is_taken_over(tmp_path: Path) -> 
     campaign = tmp_path / "campaign"
     campaign.mkdir()
     left = left_behind(campaign)
-    assert list(memory.Mirror(left, campaign / "corpus" / "deserialize").sync().values()) == [b"kept"]
+    assert list(Mirror(left, Kept(campaign / "corpus" / "deserialize")).sync().values()) == [b"kept"]
     assert [path.read_bytes() for path in (campaign / "corpus" / "deserialize").iterdir()] == [b"kept"]
     memory.remove(left)
     assert memory.abandoned(campaign) == []

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
-import pytest
-
 from harness import corpus_store, paths
 from harness.engine import memory
-from harness.engine.memory import Mirror
+from harness.engine.keeping import Kept, Mirror
 from harness.engine.process import WorkerProcess
 from harness.engine.unit import Unit
 from harness.parsers.registry import Parser
 
 
-@pytest.fixture
-def mirror(tmp_path: Path) -> Mirror:
+def mirrored(tmp_path: Path) -> Mirror:
     (tmp_path / "memory" / "corpus").mkdir(parents=True)
-    return Mirror(tmp_path / "memory", tmp_path / "corpus", tmp_path / "replaced.txt")
+    return Mirror(tmp_path / "memory", Kept(tmp_path / "corpus"), tmp_path / "replaced.txt")
 
 
 def kept(tmp_path: Path) -> set[bytes]:
     return {path.read_bytes() for path in (tmp_path / "corpus").iterdir()}
 
 
-def test_what_was_replaced_leaves_once_it_has_been_missing_twice(tmp_path: Path, mirror: Mirror) -> None:
+def test_what_was_replaced_leaves_once_it_has_been_missing_twice(tmp_path: Path) -> None:
+    mirror = mirrored(tmp_path)
     large = corpus_store.add(tmp_path / "memory" / "corpus", b"large one")
     assert list(mirror.sync().values()) == [b"large one"]
     large.unlink()
@@ -39,8 +38,9 @@ def test_what_was_replaced_leaves_once_it_has_been_missing_twice(tmp_path: Path,
     assert mirror.brought == {corpus_store.sha1(b"small")}
 
 
-def test_a_worker_deletes_nothing_that_it_did_not_bring(tmp_path: Path, mirror: Mirror) -> None:
+def test_a_worker_deletes_nothing_that_it_did_not_bring(tmp_path: Path) -> None:
     corpus_store.add(tmp_path / "corpus", b"there before")
+    mirror = mirrored(tmp_path)
     again = corpus_store.add(tmp_path / "memory" / "corpus", b"there before")
     mirror.give(corpus_store.sha1(b"given"), b"given")
     assert mirror.sync() == {}
@@ -51,6 +51,38 @@ def test_a_worker_deletes_nothing_that_it_did_not_bring(tmp_path: Path, mirror: 
         mirror.sync()
     assert kept(tmp_path) == {b"there before", b"given"}
     assert not mirror.brought
+
+
+def test_a_file_that_was_half_written_at_one_look_is_there_at_the_next(tmp_path: Path) -> None:
+    mirror = mirrored(tmp_path)
+    path = tmp_path / "memory" / "corpus" / corpus_store.sha1(b"the whole")
+    path.write_bytes(b"the")
+    past = time.time() - 60
+    os.utime(path.parent, (past, past))
+    assert mirror.sync() == {}
+    # That changes the file and not its folder.
+    path.write_bytes(b"the whole")
+    assert mirror.sync() == {path.name: b"the whole"}
+    assert kept(tmp_path) == {b"the whole"}
+
+
+def test_what_comes_in_the_same_tick_as_a_look_is_not_passed_over(tmp_path: Path) -> None:
+    mirror = mirrored(tmp_path)
+    corpus = tmp_path / "memory" / "corpus"
+    for number in range(200):
+        corpus_store.add(corpus, b"%d" % number)
+        assert list(mirror.sync().values()) == [b"%d" % number]
+    assert len(kept(tmp_path)) == 200
+
+
+def test_what_a_power_cut_spoilt_is_written_again_by_who_has_it(tmp_path: Path) -> None:
+    name = corpus_store.sha1(b"spoilt")
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / name).touch()
+    mirror = mirrored(tmp_path)
+    corpus_store.add(tmp_path / "memory" / "corpus", b"spoilt")
+    assert mirror.sync() == {name: b"spoilt"}
+    assert kept(tmp_path) == {b"spoilt"}
 
 
 def test_a_running_worker_takes_up_what_another_one_kept(tmp_path: Path, sancov_parser: Parser) -> None:

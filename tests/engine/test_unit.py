@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness import paths
+from harness.engine import memory
 from harness.engine.unit import RELOAD, Result, Unit
 from harness.errors import HarnessError
 from harness.parsers.registry import Parser
@@ -41,6 +42,7 @@ def test_a_unit_and_a_result_come_back_as_they_were_saved(tmp_path: Path) -> Non
 def test_a_worker_is_told_what_its_unit_says(tmp_path: Path, shared: bool) -> None:
     unit = Unit(**{**vars(UNIT), "shared": shared})
     settings = unit.settings(tmp_path, runs=9)
+    memory.remove(settings.memory)
     assert (settings.target, settings.seed, settings.seconds, settings.runs) == ("deserialize", 7, 1.5, 9)
     assert settings.oracles is False
     assert settings.options == (("-use_cmp=0", RELOAD) if shared else ("-use_cmp=0",))

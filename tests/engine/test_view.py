@@ -196,6 +196,15 @@ def test_the_line_for_logs():
     )
 
 
+@pytest.mark.usefixtures("still")
+@pytest.mark.parametrize("runs", [0, 1_000_000])
+def test_what_goes_on_when_the_workers_are_done_is_said_in_place_of_the_time(runs):
+    progress, trail = campaign(1, runs=runs)
+    progress.note = "replays: 3 of 20 runs"
+    assert line(progress).startswith(f"38 s, {progress.note}; ")
+    assert progress.note in draw(progress, trail, 80, 24)[0]
+
+
 @pytest.mark.parametrize(("environment", "every"), [({}, 10), ({"CI": "true"}, 60), ({"GITHUB_ACTIONS": "true"}, 60)])
 def test_lines_come_at_once_then_seldom_and_at_the_end(monkeypatch, environment, every):
     now = 1000.0

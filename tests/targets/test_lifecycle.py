@@ -15,6 +15,7 @@ from harness.programs import lifecycle_kit as kit
 from harness.programs import progress
 from harness.programs.lifecycle import VOCABULARY, decode
 from harness.programs.steps import Step
+from harness.targets import scratch
 from harness.targets.lifecycle import Lifecycle
 from harness.triage.judging import judge_observation
 
@@ -80,7 +81,7 @@ def test_a_file_cut_under_a_mapping_is_a_hazard_and_under_pread_a_refusal(run: R
     assert decode(half).calls[-1].end == "refused"
 
 
-def test_the_hazard_is_real(safetensors: ModuleType) -> None:
+def test_the_hazard_is_real(safetensors: ModuleType, tmp_path: Path) -> None:
     """The model says SIGBUS; the process dies of it."""
     data = VOCABULARY.encode([step("open"), step("cut"), step("get_tensor")])
     script = (
@@ -88,9 +89,8 @@ def test_the_hazard_is_real(safetensors: ModuleType) -> None:
         "run = Lifecycle().open(safetensors)\nrun(bytes.fromhex(sys.argv[1]))\n"
     )
     path = os.pathsep.join([str(Path(str(safetensors.__file__)).parents[1]), str(Path(__file__).parents[2])])
-    done = subprocess.run(
-        [sys.executable, "-c", script, data.hex()], env=os.environ | {"PYTHONPATH": path}, capture_output=True, check=False
-    )  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": path, scratch.VARIABLE: str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", script, data.hex()], env=environment, capture_output=True, check=False)
     assert done.returncode == -7, done.stderr
 
 

@@ -13,6 +13,7 @@ from harness.programs import made, specs, strategies
 from harness.programs.arrays import NUMPY_NAMES
 from harness.programs.writers import NAMES, PATHS, VOCABULARY, Died, decode
 from harness.targets import base, writers
+from harness.targets.writer_files import Files
 from harness.triage.judging import judge_observation
 from harness.triage.signature import signature
 
@@ -148,9 +149,29 @@ def test_a_program_is_explained_as_python():
 
 def test_nothing_is_left_behind(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
+    folder = Path(run.__self__._files._folder)  # type: ignore[attr-defined]
+    # The memory files that are read are kept.
+    run(VOCABULARY.encode([S("save"), S("load_file"), S("safe_open", 1)]))
     descriptors = len(os.listdir("/proc/self/fd"))
     for path in range(len(PATHS)):
         run(VOCABULARY.encode([S("save_file", path), S("load_file"), S("save"), S("safe_open", 1)]))
+        assert list(folder.iterdir()) == []
     assert list(tmp_path.iterdir()) == []
-    assert not Path(f"/dev/shm/safetensors-writers-{os.getpid()}").exists()  # others' campaigns have theirs
     assert len(os.listdir("/proc/self/fd")) == descriptors
+
+
+def test_files_of_one_run_are_apart_and_gone_after_it():
+    files = Files()
+    first, second = files.memory(b"first"), files.memory(b"2nd")
+    assert (Path(first).read_bytes(), Path(second).read_bytes()) == (b"first", b"2nd")
+    new, old = files.path("str"), files.path("existing")
+    Path(new.place).write_bytes(b"new")
+    os.chmod(new.place, 0o600)
+    assert new.read() == (b"new", (0o600, new.wanted))
+    assert old.read() == (b"something else", (0o640, 0o640))
+    assert files.path("missing-folder").read() == files.path("directory").read() == (None, None)
+    Path(f"{new.place}.tmp").touch()
+    assert files.clear() == 1
+    assert files.clear() == 0
+    assert files.memory(b"shorter") == first
+    assert Path(first).read_bytes() == b"shorter"

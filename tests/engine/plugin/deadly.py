@@ -63,6 +63,13 @@ class Hanging(Deserialize):
         raise AssertionError
 
 
+class Slow(Hanging):
+    """Loads for ever, and is let."""
+
+    name = "slow"
+    start_s = 3600
+
+
 class Nonsense(Deserialize):
     """Gives something that is no observation."""
 
@@ -82,7 +89,7 @@ class Stillborn(Deserialize):
 
 
 deadly = Deadly()
-unopened, hanging, nonsense, stillborn = Unopened(), Hanging(), Nonsense(), Stillborn()
+unopened, hanging, slow, nonsense, stillborn = Unopened(), Hanging(), Slow(), Nonsense(), Stillborn()
 broken = Broken()
 
 

@@ -1,0 +1,126 @@
+"""A campaign's own corpus: nobody else changes it while it runs, and it does not grow for ever."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from harness import corpus_store
+from harness.cli.main import group
+from harness.engine.keeping import Kept, Mirror, Room
+from harness.errors import HarnessError
+
+from .conftest import Fuzz
+
+
+def full(tmp_path: Path) -> Mirror:
+    """Of a worker whose target has two inputs in the campaign's folder already, and room for no more."""
+    for data in (b"one", b"two"):
+        corpus_store.add(tmp_path / "corpus", data)
+    (tmp_path / "memory" / "corpus").mkdir(parents=True)
+    return Mirror(tmp_path / "memory", Kept(tmp_path / "corpus", Room(files=2)))
+
+
+def kept(tmp_path: Path) -> set[bytes]:
+    return {path.read_bytes() for path in (tmp_path / "corpus").iterdir()}
+
+
+def ago(seconds: float) -> int:
+    """A time of a worker's status, in nanoseconds."""
+    return time.time_ns() - int(1e9 * seconds)
+
+
+def test_what_comes_with_no_new_edge_finds_no_room(tmp_path: Path) -> None:
+    mirror = full(tmp_path)
+    mirror.knows(7)
+    corpus_store.add(tmp_path / "memory" / "corpus", b"three")
+    assert mirror.sync(7, ago(0)) == {}
+    assert mirror.sync(7, ago(-1)) == {}
+    # Once is enough.
+    assert mirror.sync(8, ago(-2)) == {}
+    assert kept(tmp_path) == {b"one", b"two"}
+
+
+@pytest.mark.parametrize("then", [7, 8])
+def test_what_comes_with_new_edges_is_stored_once_they_are_known(tmp_path: Path, then: int) -> None:
+    mirror = full(tmp_path)
+    mirror.knows(7)
+    corpus_store.add(tmp_path / "memory" / "corpus", b"three")
+    # The status is older than the input, or may be.
+    assert mirror.sync(then, ago(1)) == {}
+    assert mirror.sync(then, ago(1)) == {}
+    assert list(mirror.sync(8, ago(-1)).values()) == [b"three"]
+    assert kept(tmp_path) == {b"one", b"two", b"three"}
+
+
+@pytest.mark.parametrize(("edges", "at", "stored"), [(3, -1, set()), (4, -1, {b"three"}), (3, 1, {b"three"})])
+def test_the_last_inputs_of_a_worker_do_not_wait(tmp_path: Path, edges: int, at: int, stored: set[bytes]) -> None:
+    mirror = full(tmp_path)
+    mirror.knows(3)
+    corpus_store.add(tmp_path / "memory" / "corpus", b"three")
+    assert set(mirror.sync(edges, ago(at), last=True).values()) == stored
+    assert kept(tmp_path) == {b"one", b"two"} | stored
+
+
+def test_an_input_that_left_makes_room(tmp_path: Path) -> None:
+    (tmp_path / "memory" / "corpus").mkdir(parents=True)
+    store = Kept(tmp_path / "corpus", Room(size=8, files=9))
+    mirror = Mirror(tmp_path / "memory", store)
+    large = corpus_store.add(tmp_path / "memory" / "corpus", b"large one")
+    mirror.sync()
+    assert store.full()
+    large.unlink()
+    mirror.sync()
+    mirror.sync()
+    assert not store.full()
+    corpus_store.add(tmp_path / "memory" / "corpus", b"small")
+    mirror.sync()
+    assert kept(tmp_path) == {b"small"}
+
+
+def test_a_campaign_says_that_it_is_full_and_lets_nobody_change_its_corpus(fuzz: Fuzz) -> None:
+    command = fuzz.command("--target", "parallel", "--time", "10m", "--workers", "1", "--max-files", "1")
+    process = subprocess.Popen(
+        command, env=fuzz.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    minimize = ["corpus", "minimize", "--target", "parallel", "--corpus", str(fuzz.campaign / "corpus")]
+    deadline = time.monotonic() + 120
+    try:
+        # Until a second without a new edge.
+        while not (fuzz.campaign / "campaign.json").exists() or not fuzz.session()["passed_over"]:
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.1)
+        with pytest.raises(HarnessError, match="another process is changing the seeds"):
+            group.main(minimize, standalone_mode=False)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    passed_over = fuzz.session()["passed_over"]["parallel"]
+    assert f"the corpus of parallel is full: {passed_over} inputs that brought no new edge were not kept" in errors
+    assert f"{' '.join(minimize)}\n" in errors
+    # What came with new edges is there.
+    assert len(list((fuzz.campaign / "corpus" / "parallel").iterdir())) > 1
+
+
+def test_a_campaign_and_who_changes_a_target_of_its_corpus_keep_each_other_out(tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus"
+    with (
+        corpus_store.locked_whole(corpus),
+        pytest.raises(HarnessError, match="another process is changing the seeds in .*/corpus$"),
+        corpus_store.locked(corpus / "model"),
+    ):
+        pass
+    # Two targets may be changed at a time.
+    with (
+        corpus_store.locked(corpus / "model"),
+        corpus_store.locked(corpus / "huge"),
+        pytest.raises(HarnessError, match="another process is changing the seeds in .*/corpus$"),
+        corpus_store.locked_whole(corpus),
+    ):
+        pass
