@@ -38,9 +38,10 @@ def _campaigns(count: int) -> str:
 def listed(rule: Rule, found: Matches, source: str) -> Iterator[str]:
     """A rule with all that is to be said of it, in lines."""
     yield f"{rule_line(rule)}  ({source})"
-    if found.nothing:
-        driven = "" if drove(rule, found) else ", none of which drove its target"
-        yield f"  STALE: it matches nothing in crashes/ and in {_campaigns(len(found.met))}{driven}"
+    if stale(rule, found):
+        yield f"  STALE: it matches nothing in crashes/ and in {_campaigns(len(found.met))}"
+    elif found.nothing:
+        yield "  not tried: it matches nothing in crashes/, and no campaign looked at drove its target"
     else:
         yield from match_lines(found)
     if bugs := contradicted(rule, found):
@@ -57,6 +58,14 @@ def contradicted(rule: Rule, found: Matches) -> list[str]:
 def drove(rule: Rule, found: Matches) -> bool:
     """Whether one of the campaigns drove a target that the rule is for."""
     return any(fnmatchcase(target, rule.target) for one in found.met for target in one.targets)
+
+
+def stale(rule: Rule, found: Matches) -> bool:
+    """Whether a rule matches nothing, though something was there that it could have matched.
+
+    Of a target that was not driven, as its framework is not installed here, nobody knows.
+    """
+    return found.nothing and drove(rule, found)
 
 
 def as_json(rule: Rule, found: Matches, source: Path | str) -> dict[str, Any]:
@@ -76,7 +85,7 @@ def as_json(rule: Rule, found: Matches, source: Path | str) -> dict[str, Any]:
             for one in found.met
         ],
         "matched": len(found.filed) + len({name for one in found.met for name in one.ids}),
-        "stale": found.nothing,
+        "stale": stale(rule, found),
         "driven": drove(rule, found),
         "bugs": contradicted(rule, found),
         "too_wide": found.too_wide() is not None,

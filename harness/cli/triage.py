@@ -199,19 +199,20 @@ def _decide(crash: Crash, status: str, why: str, severity: str | None) -> None:
 
 @command.command(name="rules", epilog="Example: harness triage rules --campaign build/campaigns/main --strict")
 @_campaigns("Where to count matches")
-@click.option("--strict", is_flag=True, help="End with 1 when a rule matches nothing.")
+@click.option("--strict", is_flag=True, help="End with 1 when a rule is stale.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def list_rules(folders: tuple[Path, ...], strict: bool, as_json: bool) -> int:
     """List the verdict rules with what each of them matches in crashes/ and in campaigns.
 
-    A rule that matches nothing any more is said to be stale: what it was for is mended, or is called otherwise now.
+    A rule that matches nothing any more, though a campaign drove its target, is said to be stale: what it was for is
+    mended, or is called otherwise now.
     """
     campaigns = _chosen(folders)
     own, packaged = verdicts.own_rules(), verdicts.packaged_rules()
     chosen = own + packaged
     found = learning.matches(chosen, campaigns)
     sources = [str(verdicts.place())] * len(own) + ["harness/triage/verdicts.toml"] * len(packaged)
-    stale = any(one.nothing for one in found)
+    stale = any(_verdict.stale(rule, one) for rule, one in zip(chosen, found, strict=True))
     if as_json:
         rows = [_verdict.as_json(rule, one, source) for rule, one, source in zip(chosen, found, sources, strict=True)]
         click.echo(json.dumps(rows, indent=1))

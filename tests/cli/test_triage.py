@@ -29,7 +29,7 @@ def campaign(project: Path) -> Path:
             folder, id=finding_id(sig), target=found.target, oracle="differential", kind=found.kind, rule=found.rule,
             aspect=found.aspect, signature=sig, summary="as found", data=data, parser="0.8.0", seed=1, execution=1, seconds=0.0,
         )  # fmt: skip
-    (folder / "campaign.json").write_text(json.dumps({"format": 1, "sessions": []}))
+    (folder / "campaign.json").write_text(json.dumps({"format": 1, "sessions": [{"targets": ["deserialize"]}]}))
     return folder
 
 
@@ -158,7 +158,10 @@ def test_a_decision_becomes_a_rule_that_is_listed(campaign: Path, project: Path)
     status, text = run("triage", "rules")
     assert status == 0
     assert f"holes: wont-fix, *|differential|layout.hole|accepted/start  ({project / 'verdicts.toml'})" in text
-    assert "STALE: it matches nothing in crashes/ and in 1 campaign" in text  # the package's own: nothing here shows it
+    assert (
+        "not tried: it matches nothing in crashes/, and no campaign looked at drove its target" in text
+    )  # the package's own
+    assert run("triage", "rules", "--strict")[0] == 0
     rows = {row["name"]: row for row in json.loads(run("triage", "rules", "--json")[1])}
     assert (rows["holes"]["matched"], rows["holes"]["stale"]) == (1, False)
 
@@ -167,7 +170,8 @@ def test_a_decision_becomes_a_rule_that_is_listed(campaign: Path, project: Path)
         path.unlink()
     status, text = run("triage", "rules", "--campaign", campaign)
     assert status == 0
-    assert text.count("STALE") == 1 + len(verdicts.packaged_rules())
+    assert "STALE: it matches nothing in crashes/ and in 1 campaign" in text
+    assert (text.count("STALE"), text.count("not tried")) == (1, len(verdicts.packaged_rules()))
     assert run("triage", "rules", "--strict")[0] == 1
 
 
