@@ -42,7 +42,15 @@ _SLICES = 2
     metavar="N",
     help="Stop when one more hour is expected to reach fewer new edges than this, over all targets.",
 )
-@click.option("--max-time", "limit", type=Duration(), default="2h", show_default=True, help="Stop then at the latest.")
+@click.option(
+    "--max-time",
+    "limit",
+    type=Duration(),
+    default="2h",
+    show_default=True,
+    help="Begin no slice after this. The last one may take longer: half its time or 15 s where targets had no turn yet, up to 15 s to "
+    "finish, and half of what it took, a minute at most, for replays of new findings.",
+)
 @click.option(
     "--slice", "span", type=Duration(), default="5m", show_default=True, help="Look at the forecast that often."
 )
