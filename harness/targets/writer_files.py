@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -72,20 +73,22 @@ class Files:
             os.close(descriptor)
 
     def clear(self) -> int:
-        """Remove the files of a run: how many there were that nobody asked for."""
+        """Remove the files of a run: how many there were that nobody asked for, a folder with all that it holds as one."""
         self.used = False
         self._memory_used = 0
         left = 0
         if self._count:
             self._count = 0
-            for name in os.listdir(self._folder):
-                left += name not in self._known
-                path = f"{self._folder}/{name}"
-                try:
-                    os.unlink(path)
-                except OSError:
-                    os.rmdir(path)
-            self._known.clear()
+            try:
+                for name in os.listdir(self._folder):
+                    left += name not in self._known
+                    path = f"{self._folder}/{name}"
+                    try:
+                        os.unlink(path)
+                    except IsADirectoryError:
+                        shutil.rmtree(path)
+            finally:
+                self._known.clear()
         return left
 
     def memory(self, content: bytes) -> str:

@@ -175,3 +175,14 @@ def test_files_of_one_run_are_apart_and_gone_after_it():
     assert files.clear() == 0
     assert files.memory(b"shorter") == first
     assert Path(first).read_bytes() == b"shorter"
+
+
+def test_a_folder_that_a_writer_made_goes_with_what_it_holds():
+    files = Files()
+    for _ in range(2):
+        made = files.path("missing-folder")
+        assert not Path(made.place).parent.exists()
+        Path(made.place).parent.mkdir()
+        Path(made.place).write_bytes(b"new")
+        assert made.read()[0] == b"new"
+        assert files.clear() == 1
