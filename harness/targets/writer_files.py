@@ -55,11 +55,14 @@ class Files:
     """The files of one run. :meth:`clear` them after each that ``used`` some; what is not asked for costs nothing.
 
     The folder, and the memory files that are read, are kept from run to run: to make new ones takes as long as to write.
+    Each process has a folder of its own: a fork that died in the middle of a run leaves files that no other may meet.
     """
 
     def __init__(self) -> None:
         self.used = False
-        self._folder = str(scratch.folder("writers"))
+        self._shared = str(scratch.folder("writers"))
+        self._folder = ""
+        self._pid = 0
         self._known: set[str] = set()
         self._count = 0
         self._memory: list[int] = []
@@ -104,6 +107,8 @@ class Files:
 
     def path(self, kind: str) -> Destination:
         """A new path of that kind (:data:`harness.programs.writers.PATHS`)."""
+        if os.getpid() != self._pid:
+            self._settle()
         self.used = True
         self._count += 1
         name = f"{self._count}.safetensors"
@@ -125,6 +130,16 @@ class Files:
         elif kind == "missing-folder":
             place = f"{self._folder}/missing/{name}"
         return Destination(_HANDED.get(kind, _same)(place), place, _FAIR.get(kind, ()), wanted)
+
+    def _settle(self) -> None:
+        """Make the folder of this process, and remove those of processes that are no more."""
+        pid = os.getpid()
+        own = f"{pid:07}"  # the width of the largest that Linux gives: all paths are of one length
+        for name in os.listdir(self._shared):
+            if name == own or not os.path.exists(f"/proc/{int(name)}"):
+                shutil.rmtree(f"{self._shared}/{name}", ignore_errors=True)
+        os.mkdir(f"{self._shared}/{own}")
+        self._folder, self._pid = f"{self._shared}/{own}", pid
 
     @staticmethod
     def _put(place: str, mode: int) -> None:
