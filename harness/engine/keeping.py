@@ -22,6 +22,8 @@ _TEMPORARY = ".tmp-kept"
 _BLOCK = 1 << 16
 # The times of files are those of the kernel's last tick: a folder that changed less than this ago may change unseen.
 _TICKS_NS = 50_000_000
+# How often a worker has to say that an input brought no edge.
+_TIMES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +107,22 @@ def _read(path: str) -> bytes:
     return data
 
 
+@dataclass(slots=True)
+class _Waiting:
+    """An input without room: edges that its worker had reached before it came, when it spoke last since then, and how often."""
+
+    known: int
+    at: int = 0
+    told: int = 0
+
+
 class Mirror:
     """Keeps a campaign's corpus in step with what one worker keeps in memory.
 
     libFuzzer replaces its own inputs by smaller ones that show the same; what it replaced leaves the corpus too, if this
     worker brought it there. It deletes the old one before it writes the new one, so that an input must be missing twice
-    in a row: a worker killed in between takes nothing with it.
+    in a row: a worker killed in between takes nothing with it. Where there is no room nothing is deleted: what took its place brings
+    no edge, and is passed over.
     """
 
     def __init__(self, memory: Path, kept: Kept, replaced: Path | None = None) -> None:
@@ -123,8 +135,8 @@ class Mirror:
         self._seen: set[str] = set()
         self._own: set[str] = set()
         self._missing: set[str] = set()
-        #: What waits for room, and how many edges the worker had reached before it came.
-        self._waiting: dict[str, int] = {}
+        #: What waits for room.
+        self._waiting: dict[str, _Waiting] = {}
         self._edges = 0
         #: When the folder in memory had changed last, where all that it held then is in step.
         self._settled = 0
@@ -142,8 +154,10 @@ class Mirror:
         """Copy what the worker kept since the last call, which is returned; drop what it has replaced.
 
         ``edges`` of the parser were those of the worker at the time ``at`` (in ns), ``last``: it has ended. Where there is no room, what is
-        new waits until the worker has said how many edges it reaches with that: then it is stored if they are more than
+        new waits until the worker has said twice how many edges it reaches with that: it is stored if they are more than
         before it came, whichever input they were of. What a worker that died had not said is stored.
+
+        Twice, as a worker that speaks in the middle of an input has counted its semantic features, and not yet its edges.
         """
         before, self._edges = self._edges, edges
         try:
@@ -162,15 +176,22 @@ class Mirror:
             elif not self._kept.full():
                 whole &= self._copy(name, fresh)
             else:
-                known, told = waited.get(name, before), self._older(name, at)
-                if not told and not last:
-                    self._waiting[name] = known
-                elif told and edges <= known:
+                found = waited.get(name) or _Waiting(before)
+                if at > found.at and self._older(name, at):
+                    found.at, found.told = at, found.told + 1
+                more = edges > found.known
+                if not last and (not found.told or (found.told < _TIMES and not more)):
+                    self._waiting[name] = found
+                elif found.told and not more:
                     self._seen.add(name)
                     self._kept.passed_over += 1
                 else:
                     whole &= self._copy(name, fresh)
-        self._drop((self._own & self._missing) - present)
+        replaced = (self._own & self._missing) - present
+        if self._kept.full():
+            self._own -= replaced
+        else:
+            self._drop(replaced)
         self._missing = self._own - present
         still = whole and not self._missing and not self._waiting and now > changed + _TICKS_NS
         self._settled = changed if still else 0

@@ -119,7 +119,8 @@ class Progress:
         # Of targets that nothing was added to, the ledger's entries are those of the last look.
         self._entries: dict[str, dict[str, Any]] = {}
         self._stale: set[str] = set()
-        self._found_on: set[str] = set()
+        # What the next ``update`` has to sum up anew: until then the entries would be written from old figures.
+        self._changed: set[str] = set()
         #: The workers that run now.
         self.active: list[WorkerProcess] = []
         self._discovery = Discovery(names, self.began)
@@ -139,14 +140,14 @@ class Progress:
     def started(self, worker: WorkerProcess) -> None:
         """A worker was started."""
         self.workers += 1
-        self._stale.add(worker.settings.target)
+        self._changed.add(worker.settings.target)
 
     def ended(self, worker: WorkerProcess) -> None:
         """A worker ended; its last status counts on."""
         self._done.setdefault(worker.settings.target, TargetProgress()).add(worker)
         _count_findings(self._done_findings, worker)
         self._discovery.ended(worker)
-        self._stale.add(worker.settings.target)
+        self._changed.add(worker.settings.target)
 
     def died(self, found: dict[str, Any]) -> None:
         """A worker's death was recorded as a finding; its ``count`` is this one."""
@@ -181,14 +182,14 @@ class Progress:
         for name, entry in findings.items():
             self._merge_finding(name, entry)
         self._discovery.update(self.findings.values(), active)
-        self._stale |= self._found_on
-        self._found_on.clear()
+        self._stale |= self._changed
+        self._changed.clear()
 
     def _merge_finding(self, name: str, entry: dict[str, Any]) -> None:
         if name not in self.findings:
             self.last_find = self.elapsed
             self.findings[name] = {"first_seconds": round(self.elapsed, 2)}
-            self._found_on.add(str(entry.get("target", "")))
+            self._changed.add(str(entry.get("target", "")))
         self.findings[name] = self.findings[name] | entry
 
     def new(self) -> list[str]:

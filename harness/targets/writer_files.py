@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,11 +55,14 @@ class Files:
     """The files of one run. :meth:`clear` them after each that ``used`` some; what is not asked for costs nothing.
 
     The folder, and the memory files that are read, are kept from run to run: to make new ones takes as long as to write.
+    Each process has a folder of its own: a fork that died in the middle of a run leaves files that no other may meet.
     """
 
     def __init__(self) -> None:
         self.used = False
-        self._folder = str(scratch.folder("writers"))
+        self._shared = str(scratch.folder("writers"))
+        self._folder = ""
+        self._pid = 0
         self._known: set[str] = set()
         self._count = 0
         self._memory: list[int] = []
@@ -72,20 +76,22 @@ class Files:
             os.close(descriptor)
 
     def clear(self) -> int:
-        """Remove the files of a run: how many there were that nobody asked for."""
+        """Remove the files of a run: how many there were that nobody asked for, a folder with all that it holds as one."""
         self.used = False
         self._memory_used = 0
         left = 0
         if self._count:
             self._count = 0
-            for name in os.listdir(self._folder):
-                left += name not in self._known
-                path = f"{self._folder}/{name}"
-                try:
-                    os.unlink(path)
-                except OSError:
-                    os.rmdir(path)
-            self._known.clear()
+            try:
+                for name in os.listdir(self._folder):
+                    left += name not in self._known
+                    path = f"{self._folder}/{name}"
+                    try:
+                        os.unlink(path)
+                    except IsADirectoryError:
+                        shutil.rmtree(path)
+            finally:
+                self._known.clear()
         return left
 
     def memory(self, content: bytes) -> str:
@@ -101,6 +107,8 @@ class Files:
 
     def path(self, kind: str) -> Destination:
         """A new path of that kind (:data:`harness.programs.writers.PATHS`)."""
+        if os.getpid() != self._pid:
+            self._settle()
         self.used = True
         self._count += 1
         name = f"{self._count}.safetensors"
@@ -122,6 +130,16 @@ class Files:
         elif kind == "missing-folder":
             place = f"{self._folder}/missing/{name}"
         return Destination(_HANDED.get(kind, _same)(place), place, _FAIR.get(kind, ()), wanted)
+
+    def _settle(self) -> None:
+        """Make the folder of this process, and remove those of processes that are no more."""
+        pid = os.getpid()
+        own = f"{pid:07}"  # the width of the largest that Linux gives: all paths are of one length
+        for name in os.listdir(self._shared):
+            if name == own or not os.path.exists(f"/proc/{int(name)}"):
+                shutil.rmtree(f"{self._shared}/{name}", ignore_errors=True)
+        os.mkdir(f"{self._shared}/{own}")
+        self._folder, self._pid = f"{self._shared}/{own}", pid
 
     @staticmethod
     def _put(place: str, mode: int) -> None:

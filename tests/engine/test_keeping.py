@@ -40,9 +40,37 @@ def test_what_comes_with_no_new_edge_finds_no_room(tmp_path: Path) -> None:
     corpus_store.add(tmp_path / "memory" / "corpus", b"three")
     assert mirror.sync(7, ago(0)) == {}
     assert mirror.sync(7, ago(-1)) == {}
-    # Once is enough.
-    assert mirror.sync(8, ago(-2)) == {}
+    assert mirror.sync(7, ago(-2)) == {}
+    # Twice is enough.
+    assert mirror.sync(8, ago(-3)) == {}
     assert kept(tmp_path) == {b"one", b"two"}
+
+
+def test_one_word_of_a_worker_in_the_middle_of_an_input_passes_over_nothing(tmp_path: Path) -> None:
+    mirror = full(tmp_path)
+    mirror.knows(7)
+    corpus_store.add(tmp_path / "memory" / "corpus", b"three")
+    early = ago(-1)
+    assert mirror.sync(6, early) == {}
+    assert mirror.sync(6, early) == {}  # the same word again
+    assert list(mirror.sync(8, ago(-2)).values()) == [b"three"]
+
+
+def test_an_input_whose_smaller_double_finds_no_room_stays(tmp_path: Path) -> None:
+    worker = tmp_path / "memory" / "corpus"
+    worker.mkdir(parents=True)
+    store = Kept(tmp_path / "corpus", Room(files=1))
+    mirror = Mirror(tmp_path / "memory", store)
+    mirror.knows(7)
+    larger = corpus_store.add(worker, b"larger")
+    mirror.sync(8, ago(0))
+    # As libFuzzer does it: the old one goes first.
+    larger.unlink()
+    corpus_store.add(worker, b"less")
+    for second in range(1, 5):
+        mirror.sync(8, ago(-second))
+        assert kept(tmp_path) == {b"larger"}
+    assert store.passed_over == 1
 
 
 @pytest.mark.parametrize("then", [7, 8])
@@ -66,20 +94,17 @@ def test_the_last_inputs_of_a_worker_do_not_wait(tmp_path: Path, edges: int, at:
     assert kept(tmp_path) == {b"one", b"two"} | stored
 
 
-def test_an_input_that_left_makes_room(tmp_path: Path) -> None:
-    (tmp_path / "memory" / "corpus").mkdir(parents=True)
-    store = Kept(tmp_path / "corpus", Room(size=8, files=9))
-    mirror = Mirror(tmp_path / "memory", store)
-    large = corpus_store.add(tmp_path / "memory" / "corpus", b"large one")
+def test_an_input_that_was_replaced_leaves_while_there_is_room(tmp_path: Path) -> None:
+    worker = tmp_path / "memory" / "corpus"
+    worker.mkdir(parents=True)
+    mirror = Mirror(tmp_path / "memory", Kept(tmp_path / "corpus", Room(size=16, files=9)))
+    larger = corpus_store.add(worker, b"larger")
     mirror.sync()
-    assert store.full()
-    large.unlink()
+    larger.unlink()
+    corpus_store.add(worker, b"less")
     mirror.sync()
     mirror.sync()
-    assert not store.full()
-    corpus_store.add(tmp_path / "memory" / "corpus", b"small")
-    mirror.sync()
-    assert kept(tmp_path) == {b"small"}
+    assert kept(tmp_path) == {b"less"}
 
 
 def test_a_campaign_says_that_it_is_full_and_lets_nobody_change_its_corpus(fuzz: Fuzz) -> None:

@@ -8,6 +8,8 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -200,6 +202,25 @@ def test_each_death_of_one_signature_counts() -> None:
         progress.died({"id": "a", "known": "", "signature": "a", "count": 1, "size": size, "target": "deserialize"})
     progress.update([])
     assert (progress.findings["a"]["count"], progress.findings["a"]["size"]) == (3, 5)
+
+
+class Worker(SimpleNamespace):
+    """What is read of a worker that has ended; each is another one."""
+
+    __hash__ = object.__hash__
+
+
+def test_the_ledgers_entry_waits_for_the_figures_of_a_worker_that_ended() -> None:
+    """A look at the ledger between a worker's end and the next sum must not keep what was there before, for good."""
+    progress = Progress(("deserialize",), 60.0, 0)
+    progress.update([])
+    assert progress.summary()["per_target"]["deserialize"]["executions"] == 0
+    engine = {"cov": 3, "ft": 3, "corp": 1}
+    worker: Any = Worker(settings=SimpleNamespace(target="deserialize"), engine=engine, status={"executions": 5})
+    progress.ended(worker)
+    assert progress.summary()["per_target"]["deserialize"]["executions"] == 0
+    progress.update([])
+    assert progress.summary()["per_target"]["deserialize"]["executions"] == 5
 
 
 def test_a_running_campaigns_memory_is_left_alone(tmp_path: Path) -> None:

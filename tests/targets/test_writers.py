@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -149,13 +153,13 @@ def test_a_program_is_explained_as_python():
 
 def test_nothing_is_left_behind(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
-    folder = Path(run.__self__._files._folder)  # type: ignore[attr-defined]
+    shared = Path(run.__self__._files._shared)  # type: ignore[attr-defined]
     # The memory files that are read are kept.
     run(VOCABULARY.encode([S("save"), S("load_file"), S("safe_open", 1)]))
     descriptors = len(os.listdir("/proc/self/fd"))
     for path in range(len(PATHS)):
         run(VOCABULARY.encode([S("save_file", path), S("load_file"), S("save"), S("safe_open", 1)]))
-        assert list(folder.iterdir()) == []
+        assert list(shared.rglob("*")) == [shared / f"{os.getpid():07}"]
     assert list(tmp_path.iterdir()) == []
     assert len(os.listdir("/proc/self/fd")) == descriptors
 
@@ -175,3 +179,56 @@ def test_files_of_one_run_are_apart_and_gone_after_it():
     assert files.clear() == 0
     assert files.memory(b"shorter") == first
     assert Path(first).read_bytes() == b"shorter"
+
+
+def test_a_folder_that_a_writer_made_goes_with_what_it_holds():
+    files = Files()
+    for _ in range(2):
+        made = files.path("missing-folder")
+        assert not Path(made.place).parent.exists()
+        Path(made.place).parent.mkdir()
+        Path(made.place).write_bytes(b"new")
+        assert made.read()[0] == b"new"
+        assert files.clear() == 1
+
+
+def in_a_fork(call: Callable[[], bool]) -> int:
+    """How a fork ends that makes ``call``, as :mod:`subprocess` tells it: 0 where it gave True."""
+    child = os.fork()
+    if child == 0:
+        good = False
+        try:
+            good = call()
+        finally:
+            os._exit(0 if good else 1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.parametrize("writer", ["save_file", "serialize_file"])
+def test_what_a_fork_left_that_died_of_a_writer_is_seen_by_no_other(safetensors: ModuleType, writer: str):
+    run = base.get("writers").open(safetensors)
+    shared = Path(run.__self__._files._shared)  # type: ignore[attr-defined]
+    content = S("tensor" if writer == "save_file" else "spec", 0, 3)
+
+    def written(path: str) -> Observation:
+        return run(VOCABULARY.encode([content, S(writer, PATHS.index(path))]))
+
+    def dies(path: str) -> bool:
+        # The kernel ends it where the file grows past what an existing one holds here.
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (32, 32))
+        return written(path)[0] == ACCEPT
+
+    def lives(path: str) -> bool:
+        outcome, _, value = written(path)
+        assert isinstance(value, Trace)
+        return outcome == ACCEPT and [event.call for event in value.events] == [writer]
+
+    for path in ("existing", "read-only", "symlink"):
+        assert in_a_fork(partial(dies, path)) == -signal.SIGXFSZ
+        (folder,) = shared.iterdir()
+        assert any(folder.iterdir())
+        assert in_a_fork(partial(lives, path)) == 0
+        assert not folder.exists()
+    assert written("existing")[0] == ACCEPT
+    assert [one.name for one in shared.iterdir()] == [f"{os.getpid():07}"]
