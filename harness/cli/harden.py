@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,15 @@ _SLICES = 2
     metavar="N",
     help="Stop when one more hour is expected to reach fewer new edges than this, over all targets.",
 )
-@click.option("--max-time", "limit", type=Duration(), default="2h", show_default=True, help="Stop then at the latest.")
+@click.option(
+    "--max-time",
+    "limit",
+    type=Duration(),
+    default="2h",
+    show_default=True,
+    help="Begin no slice after this. The last one may take longer: half its time or 15 s where targets had no turn yet, up to 15 s to "
+    "finish, and half of what it took, a minute at most, for replays of new findings.",
+)
 @click.option(
     "--slice", "span", type=Duration(), default="5m", show_default=True, help="Look at the forecast that often."
 )
@@ -88,7 +96,7 @@ def command(
         fuzz.complain(outcome, names)
         sessions.append(outcome.session)
         own = _records(sessions, campaign, ledger or records.folder())
-        outlook = _outlook(own, settings.workers)
+        outlook = _outlook(own, settings.workers, outcome.session["left_out"])
         click.echo(_words(outlook, own, fuzz.findings(sessions)), err=True)
         if outcome.session["interrupted"]:
             reason = "interrupted"
@@ -103,7 +111,8 @@ def command(
     }[reason]
     found = fuzz.findings(sessions)
     if as_json:
-        click.echo(json.dumps(_as_json(reason, threshold, own, outlook, campaign) | _found(found), indent=1))
+        left_out = {"left_out": outcome.session["left_out"]}
+        click.echo(json.dumps(_as_json(reason, threshold, own, outlook, campaign) | left_out | _found(found), indent=1))
     else:
         fuzz.report(sessions, campaign)
         click.echo(f"harden: stopped after {_slices(own)}: {said}")
@@ -130,9 +139,13 @@ def _found(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {"new": _new(found), "findings": found}
 
 
-def _outlook(own: Sequence[Record], processes: int) -> Outlook:
-    """For an hour of the clock, shared by the targets as the time was."""
-    driven = sorted(own[-1].targets)
+def _outlook(own: Sequence[Record], processes: int, left_out: Container[str] = ()) -> Outlook:
+    """For an hour of the clock, shared by the targets as the time was.
+
+    Not of those that the last slice has ``left_out``: it could not drive them, and the next hour brings nothing of them. One that
+    had no turn yet gets it in a later slice, and is unknown until then.
+    """
+    driven = sorted(name for name in own[-1].targets if name not in left_out)
     spent = {name: sum(one.targets[name].cpu_seconds for one in own if name in one.targets) for name in driven}
     whole = sum(spent.values())
     found: Outlook = {}

@@ -57,6 +57,7 @@ class Isolated:
         self._found: deque[dict[str, Any]] = deque()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="guarded", initializer=_low_priority)
         self._running: Future[None] | None = None
+        self._submitted: list[Future[None]] = []
         self._asked: set[str] = set()
         self._waiting: deque[str] = deque()
         #: Of those that ran again, how often they did, and how often they held.
@@ -74,7 +75,7 @@ class Isolated:
         if self._busy():
             return
         if self._waiting:
-            self._running = self._pool.submit(self._replay, self._waiting.popleft())
+            self._running = self._submit(self._replay, self._waiting.popleft())
             return
         path = worker.settings.memory / GUARDED
         data: bytes | None = None
@@ -86,10 +87,25 @@ class Isolated:
             if data is not None:
                 self._sampled = time.monotonic()
         if data is not None:
-            self._running = self._pool.submit(self._run, worker.settings, data)
+            self._running = self._submit(self._run, worker.settings, data)
 
     def _busy(self) -> bool:
         return self._running is not None and not self._running.done()
+
+    def _submit(self, work: Callable[..., None], *arguments: Any) -> Future[None]:
+        future = self._pool.submit(work, *arguments)
+        self._submitted.append(future)
+        return future
+
+    def failed(self) -> list[str]:
+        """Of runs that ended since the last call, what kept their results from being stored (a full disk), in words."""
+        ended = [future for future in self._submitted if future.done()]
+        self._submitted = [future for future in self._submitted if future not in ended]
+        errors = [error for future in ended if (error := future.exception()) is not None]
+        return [
+            f"a replay's result is not stored: {error if isinstance(error, OSError | HarnessError) else repr(error)}"
+            for error in errors
+        ]
 
     def confirm(self, findings: Mapping[str, Mapping[str, Any]]) -> None:
         """Have those of ``findings``, by id, run again that are new and have not been."""
@@ -114,7 +130,7 @@ class Isolated:
         said = 0.0
         while (self._waiting or running) and time.monotonic() - began < (least if hurry() else whole):
             while self._waiting and len(running) < self._workers:
-                running.add(self._pool.submit(self._replay, self._waiting.popleft()))
+                running.add(self._submit(self._replay, self._waiting.popleft()))
             if time.monotonic() - said >= _SAID_EVERY:
                 said = time.monotonic()
                 say(self._how_far())
@@ -161,8 +177,9 @@ class Isolated:
         if earlier.get("runs", 0) > runs:
             runs, held = earlier["runs"], earlier["held"]
         fields = {"replays": {"runs": runs, "held": held}, "flaky": held < runs}
-        store.update(stored, **fields)
+        # The ledger has it even where the finding's folder has no room for it.
         self._replayed.append((stored.id, fields))
+        store.update(stored, **fields)
 
     def found(self) -> list[dict[str, Any]]:
         """What was found since the last call, as the progress display takes it."""

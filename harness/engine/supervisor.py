@@ -217,6 +217,7 @@ class Supervisor:
         self._isolated.finish(hurry=lambda: self._stop.asked, say=self._say)
         self._apart()
         self._progress.update([])
+        self._view(self._progress)
 
     def _start(self) -> bool:
         """Fill the free places; whether anything was started."""
@@ -262,6 +263,8 @@ class Supervisor:
             self._progress.found_apart(found)
         for name, fields in self._isolated.replayed():
             self._progress.replayed(name, fields)
+        for problem in self._isolated.failed():
+            self._progress.warning = problem
 
     def _sync(self, job: _Job, *, ended: bool = False) -> None:
         """Bring the campaign's corpus, and the other workers on the same target, in step."""

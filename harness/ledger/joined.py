@@ -11,6 +11,12 @@ from harness.ledger.forecast import Forecast, of_curve
 from harness.ledger.records import Point, Record
 
 
+def alike(records: Iterable[Record], target: str) -> list[Record]:
+    """Those of ``records`` that a forecast of ``target`` stands on: they ran it, on the parser that it ran on last."""
+    mine = [record for record in records if target in record.targets]
+    return [record for record in mine if record.parser == mine[-1].parser]
+
+
 def curve(records: Sequence[Record], target: str) -> tuple[Point, ...]:
     """The points of ``target`` in ``records``, in their order; of the parser that it ran on last, as another's edges are others.
 
@@ -71,10 +77,9 @@ def together(curves: Iterable[Sequence[Point]]) -> list[tuple[float, int]]:
 
 def forecast(records: Sequence[Record], target: str) -> Forecast | None:
     """The forecast of ``target`` from all of ``records``; None where they tell too little."""
-    mine = [record for record in records if target in record.targets]
-    alike = [record for record in mine if record.parser == mine[-1].parser]
-    if not alike:
+    mine = alike(records, target)
+    if not mine:
         return None
     # Frequencies are of one session's sample.
-    species = alike[0].targets[target].species if len(alike) == 1 else None
-    return of_curve(target, alike[0].parser, curve(records, target), species)
+    species = mine[0].targets[target].species if len(mine) == 1 else None
+    return of_curve(target, mine[0].parser, curve(records, target), species)

@@ -35,7 +35,7 @@ class Line:
 class Outlook:
     """``tables`` by kind; ``sentence`` for the head of the page; ``attacker`` says the same seen from the other side.
 
-    ``cpu_seconds`` is what all targets took, those of which too little is known for a forecast too.
+    ``cpu_seconds`` is what all targets took on the parsers of the forecasts, those of which too little is known for one too.
     """
 
     sentence: str
@@ -67,11 +67,14 @@ _STEPS = (1.25, 1.6, 2, 3, 5, 10)
 
 
 def outlook(runs: Iterable[Sequence[Record]]) -> Outlook | None:
-    """What the sessions of campaigns let expect, of each target from the campaign that executed it most; None where none tells enough."""
+    """What the sessions of campaigns let expect, of each target from the campaign that executed it most; None where none tells enough.
+
+    Of a campaign that ran a target on several parsers, the sessions on the last one count: the forecast is of that.
+    """
     most: dict[str, tuple[int, float, Sequence[Record]]] = {}
     for run in runs:
         for name in dict.fromkeys(name for record in run for name in record.targets):
-            mine = [record.targets[name] for record in run if name in record.targets]
+            mine = [record.targets[name] for record in joined.alike(run, name)]
             done = sum(figures.executions for figures in mine)
             if name not in most or done > most[name][0]:
                 most[name] = done, sum(figures.cpu_seconds for figures in mine), run

@@ -14,6 +14,7 @@ import pytest
 from harness import paths
 from harness.cli import fuzz
 from harness.cli.harden import _outlook as outlook
+from harness.cli.harden import _total as total
 from harness.ledger import joined, records
 from harness.ledger.forecast import together
 
@@ -49,6 +50,21 @@ def test_an_hour_is_shared_as_the_time_was(tmp_path: Path) -> None:
         "a": expected["a"].hours(1.8),
         "b": expected["b"].hours(0.2),
     }
+
+
+def test_what_was_left_out_is_not_waited_for_and_what_had_no_turn_is(tmp_path: Path) -> None:
+    curve = [{"seconds": step, "cpu_seconds": step, "executions": 100 * step, "edges": 100 + step} for step in range(1, 11)]  # fmt: skip
+    none = {"executions": 0, "cpu_seconds": 0.0}
+    driven = {"executions": 1000, "cpu_seconds": 10.0, "edges": 110, "curve": curve}
+    targets = {"driven": driven, "broken": none, "late": none}
+    session = {"started": "2026-01-01T00:00:00+00:00", "targets": list(targets), "per_target": targets}
+    (record,) = records.entries(records.keep(session, tmp_path, tmp_path / "ledger").parent)
+    waiting = outlook([record], 1, {"broken": "no such package"})
+    assert {name: known is None for name, known in waiting.items()} == {"driven": False, "late": True}
+    assert total(waiting) is None
+    told = outlook([record], 1, {"broken": "no such package", "late": "it does not open"})
+    assert list(told) == ["driven"]
+    assert total(told) is not None
 
 
 def test_many_targets_that_bring_little_bring_something_together(tmp_path: Path) -> None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner
 
 from harness.cli.main import group
-from harness.engine import guarded
-from harness.engine.guarded import Isolated
+from harness.engine import guarded, memory
+from harness.engine.guarded import GUARDED, Isolated
+from harness.engine.plans import Listed
+from harness.engine.process import WorkerProcess, new_settings
+from harness.engine.progress import Progress
+from harness.engine.supervisor import Stop, Supervisor
 from harness.finding import Finding
 from harness.parsers.registry import Parser
 from harness.triage import replay, store
@@ -90,3 +95,43 @@ def test_each_runs_once_before_any_runs_twice_when_the_campaign_is_over(
     assert min(first, second) >= 1
     assert abs(first - second) <= 1
     assert {name: fields["flaky"] for name, fields in found.items()} == dict(zip(names, (False, True), strict=True))
+
+
+def test_a_replay_whose_result_cannot_be_stored_is_said_and_the_ledger_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sancov_parser: Parser
+) -> None:
+    monkeypatch.setattr(guarded, "REPLAYS", 1)
+    monkeypatch.setattr(guarded, "FINISH_S", (300.0, 300.0))
+    name = store.add(tmp_path, "deserialize", SHOWS, TWICE_IN_METADATA, parser=sancov_parser.name, seed=1)
+    lock = tmp_path / "findings" / ".lock"
+    lock.unlink()
+    lock.mkdir()
+    progress = Progress(("deserialize",), 0.0, 1)
+    progress.findings[name] = {"known": ""}
+    shown: list[str] = []
+    with Isolated(tmp_path, sample=False) as isolated:
+        plan, stop = Listed([]), Stop()
+        Supervisor(tmp_path, plan, 1, progress, isolated, stop, view=lambda seen: shown.append(seen.warning)).run()
+    assert progress.warning.startswith("a replay's result is not stored: ")
+    assert str(lock) in progress.warning
+    assert shown[-1] == progress.warning
+    assert progress.findings[name]["replays"] == {"runs": 1, "held": 1}
+    assert isolated.failed() == []
+
+
+def test_a_finding_of_an_input_that_ran_apart_and_cannot_be_stored_is_said(
+    tmp_path: Path, sancov_parser: Parser
+) -> None:
+    settings = new_settings(target="deserialize", parser=sancov_parser.name, seed=1, campaign=tmp_path)
+    try:
+        (settings.memory / GUARDED).write_bytes(TWICE_IN_METADATA)
+        (tmp_path / "findings").write_text("")
+        with Isolated(tmp_path, sample=False) as isolated:
+            isolated.offer(cast("WorkerProcess", SimpleNamespace(settings=settings)))
+            isolated.finish()
+            (said,) = isolated.failed()
+        assert said.startswith("a replay's result is not stored: ")
+        assert str(tmp_path / "findings") in said
+        assert isolated.found() == []
+    finally:
+        memory.remove(settings.memory)

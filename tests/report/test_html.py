@@ -265,6 +265,25 @@ def test_a_target_of_which_too_little_is_known_took_its_time(tmp_path: Path):
     assert "for another 1k executions" in told.attacker
 
 
+def test_sessions_on_another_parser_are_not_what_a_forecast_says_again(tmp_path: Path):
+    def steps(executions: int) -> dict[str, Any]:
+        curve = (point(n, executions * n // 10, n.bit_length(), 100 + 9 * n.bit_length()) for n in range(1, 11))
+        return spent(executions, *curve)
+
+    before, now = entry(1, "abcd", slices=steps(100_000)), entry(2, "abcd", slices=steps(10_000))
+    alone, both = (
+        outlook.outlook(sessions.kept([gather.campaign(ledger(tmp_path / name, *entries))])[0])
+        for name, entries in (
+            ("alone", [now | {"parser": "b"}]),
+            ("both", [before | {"parser": "a"}, now | {"parser": "b"}]),
+        )
+    )
+    assert alone is not None
+    assert both is not None
+    assert alone.sentence.startswith("As much time again (100 s of CPU), shared alike, would bring ")
+    assert (both.sentence, both.attacker, both.cpu_seconds) == (alone.sentence, alone.attacker, 100)
+
+
 def test_what_a_campaign_forgot_of_an_old_session_is_in_the_ledger(
     night: Campaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
