@@ -86,7 +86,9 @@ class Campaign:
         parser = registry.find(settings.parser)
         chosen = [targets.get(name) for name in settings.targets]
         with folder.locked(settings.folder):
-            recovered = folder.prepare(settings.folder, fresh=settings.fresh)
+            # Twice: --fresh puts another folder in this one's place.
+            with corpus_store.locked_whole(settings.folder / "corpus"):
+                recovered = folder.prepare(settings.folder, fresh=settings.fresh)
             seeds, skipped = {}, []
             for target in chosen:
                 seeds[target.name], lines = folder.seeds(

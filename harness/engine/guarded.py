@@ -12,11 +12,12 @@ campaign up.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Self
@@ -63,12 +64,32 @@ class Isolated:
         #: Of those that ran again, how often they did, and how often they held.
         self._runs: dict[str, tuple[int, int]] = {}
         self._replayed: deque[tuple[str, dict[str, Any]]] = deque()
+        # The processes that run now. Once it is over, none of them is waited for, and what they say counts for nothing.
+        self._live: set[replay.Replayer] = set()
+        self._over = threading.Event()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._end()
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _end(self) -> None:
+        """Kill what runs still."""
+        self._over.set()
+        for replayer in list(self._live):
+            replayer.kill()
+
+    @contextlib.contextmanager
+    def _alive(self, replayer: replay.Replayer) -> Iterator[None]:
+        self._live.add(replayer)
+        if self._over.is_set():
+            replayer.kill()
+        try:
+            yield
+        finally:
+            self._live.discard(replayer)
 
     def offer(self, worker: WorkerProcess) -> None:
         """Take the input that ``worker`` left, or a member when it is time, unless one is running still."""
@@ -135,7 +156,9 @@ class Isolated:
                 said = time.monotonic()
                 say(self._how_far())
             running = wait(running, timeout=_SAID_EVERY, return_when=FIRST_COMPLETED).not_done
-        wait(running)
+        if running:
+            self._end()
+            wait(running)
         say("")
         while self._waiting:
             name = self._waiting.popleft()
@@ -160,10 +183,13 @@ class Isolated:
         # A slow machine must not make a hang of what is none.
         slow = targets.timeout_s(target) * (1 if stored.kind in ("hang", "time") else _PATIENCE)
         try:
-            result = replay.once(parser, target.name, stored.data(), slow)
+            result = replay.once(parser, target.name, stored.data(), slow, live=self._alive)
         except HarnessError:
             self._keep(stored, runs, held)
             return  # it says nothing about the finding
+        if self._over.is_set():
+            self._keep(stored, runs, held)
+            return
         runs, held = runs + 1, held + (stored.signature in result.signatures)
         self._runs[name] = runs, held
         if runs < REPLAYS:
@@ -188,7 +214,9 @@ class Isolated:
     def _run(self, settings: WorkerSettings, data: bytes) -> None:
         target = targets.get(settings.target)
         parser = registry.find(settings.parser) if target.uses_parser else None
-        result = replay.once(parser, target.name, data)
+        result = replay.once(parser, target.name, data, live=self._alive)
+        if self._over.is_set():
+            return
         for judged in result.findings:
             name = store.add(
                 self._campaign,

@@ -28,7 +28,8 @@ class Pulse:
         """Read what is new, of much of it the end, and give the figures."""
         try:
             with self._log.open("rb") as log:
-                start = max(self._read, self._log.stat().st_size - _TAIL)
+                # The line that says so when the seeds had run may be far back, if the supervisor was kept from looking.
+                start = max(self._read, self._log.stat().st_size - _TAIL) if self.seeded else self._read
                 log.seek(start)
                 text = log.read()
         except OSError:

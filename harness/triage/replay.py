@@ -17,6 +17,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -125,6 +127,7 @@ class Replayer:
         self._scratch: str | None = None
         self._seen = 0
         self._cpu_seconds = 0.0
+        self._killed = False
 
     def __enter__(self) -> Self:
         return self
@@ -153,6 +156,13 @@ class Replayer:
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
             self._scratch = None
+
+    def kill(self) -> None:
+        """End the child from another thread, for good: whoever waits for a run gets what a child that dies gives, and at once."""
+        self._killed = True
+        child = self._child
+        if child is not None:
+            child.kill()
 
     def _look(self, child: subprocess.Popen[bytes]) -> None:
         """At what it has spent: that cannot be seen any more once it has been waited for."""
@@ -197,6 +207,8 @@ class Replayer:
             pass_fds=(shared,),
         )
         os.close(shared)
+        if self._killed:
+            child.kill()
         if self._reply(child, base.start_s(self.target)) is None:
             said = self._said().decode(errors="replace").strip()
             self.close()
@@ -286,12 +298,20 @@ class Replayer:
         return Replay(end.outcome, end.words, self._judged(end.finding), end.place, end.report)
 
 
-def once(parser: Parser | None, target: str, data: bytes, timeout_s: float | None = None) -> Replay:
+def once(
+    parser: Parser | None,
+    target: str,
+    data: bytes,
+    timeout_s: float | None = None,
+    *,
+    live: Callable[[Replayer], AbstractContextManager[object]] = contextlib.nullcontext,
+) -> Replay:
     """One run in a process of its own, and every oracle's word on it.
 
     Where the many runs of the costly oracles end another implementation that the target drives, what one run alone shows.
+    ``live`` is entered for as long as each of its processes may run, with what can kill that from another thread.
     """
-    with Replayer(parser, target) as replayer:
+    with Replayer(parser, target) as replayer, live(replayer):
         result = replayer.run(data, timeout_s)
         if not any(
             base.about_another(replayer.target, judged.signature)
@@ -299,5 +319,5 @@ def once(parser: Parser | None, target: str, data: bytes, timeout_s: float | Non
             if judged.finding.oracle == "isolation"
         ):
             return result
-    with Replayer(parser, target, relations=False) as replayer:
+    with Replayer(parser, target, relations=False) as replayer, live(replayer):
         return replayer.run(data, timeout_s)

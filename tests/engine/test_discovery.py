@@ -122,3 +122,12 @@ def test_a_pulse_is_the_last_whole_line_of_the_log_and_few_moments_are_kept(tmp_
         kept.add(second, second / 2, 10 * second, pulse.figures, 4, 1)
     assert len(kept.all()) == 64
     assert kept.all()[-1] == [999, 499.5, 9990, 26, 41, 4, 7, 1]
+
+
+def test_what_the_seeds_reached_is_found_however_late_one_looks(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    new = "#90\tNEW    cov: 30 ft: 41 corp: 7/19b lim: 4 exec/s: 0\n"
+    log.write_text("#2\tINITED cov: 22 ft: 25 corp: 1/2b exec/s: 0 rss: 80Mb\n" + new * 2000)
+    pulse = Pulse(log)
+    assert pulse.read() == {"cov": 30, "ft": 41, "corp": 7}
+    assert pulse.seeded == {"cov": 22, "ft": 25, "corp": 1}

@@ -74,6 +74,25 @@ def test_what_is_not_reached_in_time_is_said_to_be_not_replayed(
     assert confirm(tmp_path, name, hurry=True) == {name: seen}
 
 
+def test_a_run_that_is_not_done_in_time_is_ended_and_counts_for_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sancov_parser: Parser
+) -> None:
+    monkeypatch.setattr(guarded, "FINISH_S", (0.1, 0.1))  # a process cannot even load the parser in that
+    monkeypatch.setattr(guarded, "_SAID_EVERY", 0.01)
+    started = []
+    really = replay.Replayer._start
+
+    def start(self: replay.Replayer) -> Any:
+        started.append(self)
+        return really(self)
+
+    monkeypatch.setattr(replay.Replayer, "_start", start)
+    name = store.add(tmp_path, "deserialize", SHOWS, TWICE_IN_METADATA, parser=sancov_parser.name, seed=1)
+    assert confirm(tmp_path, name) == {name: {"replays": {"runs": 0, "held": 0}, "flaky": False}}
+    assert started
+    assert [one._child for one in started] == [None] * len(started)
+
+
 def test_each_runs_once_before_any_runs_twice_when_the_campaign_is_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sancov_parser: Parser
 ) -> None:

@@ -133,6 +133,21 @@ def test_a_campaign_says_that_it_is_full_and_lets_nobody_change_its_corpus(fuzz:
     assert len(list((fuzz.campaign / "corpus" / "parallel").iterdir())) > 1
 
 
+@pytest.mark.parametrize("how", [(), ("--fresh",)])
+def test_a_campaign_takes_nothing_over_and_sets_nothing_aside_while_another_changes_its_corpus(
+    fuzz: Fuzz, how: tuple[str, ...]
+) -> None:
+    seed = corpus_store.add(fuzz.campaign / "corpus" / "model", b"seed")
+    with corpus_store.locked(seed.parent):
+        done = subprocess.run(
+            fuzz.command("--target", "model", "--time", "1s", *how),
+            env=fuzz.environment(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "another process is changing the seeds in" in done.stderr
+    assert seed.is_file()
+
+
 def test_a_campaign_and_who_changes_a_target_of_its_corpus_keep_each_other_out(tmp_path: Path) -> None:
     corpus = tmp_path / "corpus"
     with (

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -204,10 +204,12 @@ def test_each_death_of_one_signature_counts() -> None:
     assert (progress.findings["a"]["count"], progress.findings["a"]["size"]) == (3, 5)
 
 
-class Worker(SimpleNamespace):
-    """What is read of a worker that has ended; each is another one."""
+class Ended:
+    """What is read of a worker that has ended."""
 
-    __hash__ = object.__hash__
+    settings = SimpleNamespace(target="deserialize")
+    engine: ClassVar = {"cov": 3, "ft": 3, "corp": 1}
+    status: ClassVar = {"executions": 5}
 
 
 def test_the_ledgers_entry_waits_for_the_figures_of_a_worker_that_ended() -> None:
@@ -215,9 +217,7 @@ def test_the_ledgers_entry_waits_for_the_figures_of_a_worker_that_ended() -> Non
     progress = Progress(("deserialize",), 60.0, 0)
     progress.update([])
     assert progress.summary()["per_target"]["deserialize"]["executions"] == 0
-    engine = {"cov": 3, "ft": 3, "corp": 1}
-    worker: Any = Worker(settings=SimpleNamespace(target="deserialize"), engine=engine, status={"executions": 5})
-    progress.ended(worker)
+    progress.ended(cast(Any, Ended()))
     assert progress.summary()["per_target"]["deserialize"]["executions"] == 0
     progress.update([])
     assert progress.summary()["per_target"]["deserialize"]["executions"] == 5
