@@ -214,7 +214,12 @@ class Isolated:
     def _run(self, settings: WorkerSettings, data: bytes) -> None:
         target = targets.get(settings.target)
         parser = registry.find(settings.parser) if target.uses_parser else None
-        result = replay.once(parser, target.name, data, live=self._alive)
+        try:
+            result = replay.once(parser, target.name, data, live=self._alive)
+        except HarnessError:
+            if not self._over.is_set():
+                raise
+            return  # its process was ended before it had started
         if self._over.is_set():
             return
         for judged in result.findings:

@@ -154,3 +154,18 @@ def test_a_finding_of_an_input_that_ran_apart_and_cannot_be_stored_is_said(
         assert isolated.found() == []
     finally:
         memory.remove(settings.memory)
+
+
+def test_an_input_that_ran_apart_until_the_time_was_over_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sancov_parser: Parser
+) -> None:
+    monkeypatch.setattr(guarded, "FINISH_S", (0.0, 0.0))
+    settings = new_settings(target="deserialize", parser=sancov_parser.name, seed=1, campaign=tmp_path)
+    try:
+        (settings.memory / GUARDED).write_bytes(TWICE_IN_METADATA)
+        with Isolated(tmp_path, sample=False) as isolated:
+            isolated.offer(cast("WorkerProcess", SimpleNamespace(settings=settings)))
+            isolated.finish()
+            assert (isolated.failed(), isolated.found()) == ([], [])
+    finally:
+        memory.remove(settings.memory)
