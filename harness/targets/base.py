@@ -38,6 +38,7 @@ __all__ = [
     "PANIC",
     "RAISE",
     "REJECT",
+    "UNCAUGHT",
     "Observation",
     "Reading",
     "Run",
@@ -68,6 +69,8 @@ __all__ = [
 ]
 
 ENTRY_POINTS = "safetensors_harness.targets"
+#: How a process ended that aborted over an exception of C++ which nobody caught, as it said itself.
+UNCAUGHT = "SIGABRT in C++"
 
 
 class Target(Protocol):

@@ -14,6 +14,10 @@ from harness.triage.judging import isolated
 _PLACE = re.compile(rb"panicked at ([^\n]{1,300}?):(\d+):\d+:?$", re.MULTILINE)
 _REFUSED_ALLOCATION = b"memory allocation of "
 _OVERFLOWED = b"has overflowed its stack"
+# What the run-time of C++ prints of an exception that nobody caught, and Rust's own words before it aborts. A framework's
+# report on the signal tells nothing: it is printed whoever aborted.
+_UNCAUGHT = re.compile(rb"^terminate called (?:after throwing|without an active|recursively)", re.MULTILINE)
+_RUST_ABORTS = re.compile(rb"fatal runtime error: |panic\. aborting\.|aborting due to panic")
 _REPORT = re.compile(rb"(?:==\d+==)?\s*ERROR: AddressSanitizer: ([\w-]+)[^\n]*\n")
 # The sanitizer's words for signals, so that a defect has one name in every build; and for memory that was not given.
 _SIGNALS = {"SEGV": "SIGSEGV", "BUS": "SIGBUS", "ABRT": "SIGABRT", "FPE": "SIGFPE", "ILL": "SIGILL"}
@@ -115,4 +119,6 @@ def ending(target: Target, data: bytes, status: int | None, said: bytes, call: i
         sign = _SIGNALS.get(name, name)
     else:
         sign = "stack-overflow" if _OVERFLOWED in said else died_of(status)
+        if status == -signal.SIGABRT and _UNCAUGHT.search(said) and not _RUST_ABORTS.search(said):
+            sign = base.UNCAUGHT
     return Ending("crash", sign, isolated(target, data, "crash", sign, at), place, report)

@@ -7,7 +7,7 @@ import pytest
 from harness.parsers import registry
 from harness.programs.lifecycle import VOCABULARY
 from harness.targets import base
-from harness.triage import ending, replay
+from harness.triage import ending, replay, store
 
 step = VOCABULARY.step
 TARGET = base.get("lifecycle")
@@ -63,6 +63,38 @@ def test_a_panic_before_a_death_tells_its_place() -> None:
         TARGET, PROGRAM, -6, b"\nthread '<unnamed>' panicked at safetensors/src/tensor.rs:12:5:\nboom\n", 0
     )
     assert (end.place, end.finding.aspect) == ("safetensors/src/tensor.rs:12", "SIGABRT")
+
+
+UNCAUGHT = (
+    b"terminate called after throwing an instance of 'common::enforce::EnforceNotMet'\n  what():  (InvalidArgument)\n"
+)
+# What a framework's own handler adds, whoever aborted.
+HANDLER = (
+    b"C++ Traceback (most recent call last):\nFatalError: `Process abort signal` is detected by the operating system.\n"
+)
+
+
+@pytest.mark.parametrize("name", ["paddle", "flax"])
+@pytest.mark.parametrize(
+    ("said", "aspect"),
+    [
+        (UNCAUGHT + HANDLER, base.UNCAUGHT),
+        (b"", "SIGABRT/framing.length"),
+        (HANDLER, "SIGABRT/framing.length"),
+        (b"double free or corruption (out)\n" + HANDLER, "SIGABRT/framing.length"),
+        (b"unsafe precondition(s) violated: slice::from_raw_parts requires the pointer to be aligned and non-null\n"
+         b"thread caused non-unwinding panic. aborting.\n" + HANDLER, "SIGABRT/framing.length"),
+        (b"tensor `terminate called after throwing` is odd\n", "SIGABRT/framing.length"),
+        (UNCAUGHT + b"fatal runtime error: Rust cannot catch foreign exceptions, aborting\n", "SIGABRT/framing.length"),
+    ],
+)  # fmt: skip
+def test_an_abort_is_a_framework_s_only_where_the_process_said_so(name: str, said: bytes, aspect: str) -> None:
+    target = base.get(name)
+    end = ending.ending(target, b"", -signal.SIGABRT, said)
+    assert end.finding.aspect == aspect
+    assert bool(base.about_another(target, f"{name}|crash|crash|{aspect}")) == (aspect == base.UNCAUGHT)
+    rule = store.verdict(f"paddle|crash|crash|{aspect}")
+    assert (rule is not None) == (aspect == base.UNCAUGHT)
 
 
 @pytest.mark.skipif(
