@@ -96,6 +96,11 @@ def call_at(target: Target, data: bytes, number: int) -> str:
     return kinds[number - 1] if kinds and number <= len(kinds) else ""
 
 
+def sign_at(target: Target, data: bytes, number: int, sign: str) -> str:
+    """``sign``, with a word more where the target knows what such an end comes of, and nothing of it was there."""
+    return f"{sign} unforeseen" if base.unforeseen(target, data, number, sign) else sign
+
+
 def ending(target: Target, data: bytes, status: int | None, said: bytes, call: int = 0) -> Ending:
     """How a run of ``data`` ended: ``status`` as :meth:`subprocess.Popen.wait` gives it, None where it had to be killed.
 
@@ -121,4 +126,5 @@ def ending(target: Target, data: bytes, status: int | None, said: bytes, call: i
         sign = "stack-overflow" if _OVERFLOWED in said else died_of(status)
         if status == -signal.SIGABRT and _UNCAUGHT.search(said) and not _RUST_ABORTS.search(said):
             sign = base.UNCAUGHT
+    sign = sign_at(target, data, call, sign)
     return Ending("crash", sign, isolated(target, data, "crash", sign, at), place, report)

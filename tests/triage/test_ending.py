@@ -6,6 +6,7 @@ import pytest
 
 from harness.parsers import registry
 from harness.programs.lifecycle import VOCABULARY
+from harness.programs.steps import Step
 from harness.targets import base
 from harness.triage import ending, replay, store
 
@@ -63,6 +64,29 @@ def test_a_panic_before_a_death_tells_its_place() -> None:
         TARGET, PROGRAM, -6, b"\nthread '<unnamed>' panicked at safetensors/src/tensor.rs:12:5:\nboom\n", 0
     )
     assert (end.place, end.finding.aspect) == ("safetensors/src/tensor.rs:12", "SIGABRT")
+
+
+@pytest.mark.parametrize(
+    ("steps", "number", "aspect"),
+    [
+        ([step("open"), step("cut"), step("get_tensor")], 3, "SIGBUS/get_tensor"),
+        ([step("open"), step("get_slice"), step("cut"), step("read")], 4, "SIGBUS/read"),
+        ([step("open"), step("cut"), step("get_tensors")], 3, "SIGBUS/get_tensors"),
+        ([step("open"), step("cut"), step("get_tensor")], 1, "SIGBUS unforeseen/open"),
+        ([step("open"), step("cut"), step("get_tensor")], 0, "SIGBUS unforeseen"),
+        ([step("open"), step("get_tensor")], 2, "SIGBUS unforeseen/get_tensor"),
+        ([step("open", 0, 0, 1), step("cut"), step("get_tensor")], 3, "SIGBUS unforeseen/get_tensor"),
+        ([step("open"), step("cut", 1), step("get_tensor")], 3, "SIGBUS unforeseen/get_tensor"),
+    ],
+)
+def test_a_sigbus_is_by_design_only_where_the_model_foresees_it(steps: list[Step], number: int, aspect: str) -> None:
+    program = VOCABULARY.encode(steps)
+    for status, said in ((-signal.SIGBUS, b""), (77, REPORT.replace(b"heap-use-after-free", b"BUS"))):
+        assert ending.ending(TARGET, program, status, said, number).finding.aspect == aspect
+    rule = store.verdict(f"lifecycle|crash|crash|{aspect}")
+    assert (rule is not None and rule.verdict == "by-design") == ("unforeseen" not in aspect)
+    # Of any other signal there is nothing to foresee.
+    assert "unforeseen" not in ending.ending(TARGET, program, -signal.SIGSEGV, b"", number).finding.aspect
 
 
 UNCAUGHT = (
