@@ -17,7 +17,7 @@ from harness.engine.slot import read_slot
 from harness.parsers import registry
 from harness.targets import base as targets
 from harness.triage import replay, store
-from harness.triage.ending import call_at
+from harness.triage.ending import call_at, sign_at
 from harness.triage.judging import isolated
 from harness.triage.signature import signature
 
@@ -55,7 +55,7 @@ def record(
     if repeats:
         finding = again.findings[0].finding
     else:
-        finding = isolated(target, data, kind, words, call_at(target, data, call))
+        finding = isolated(target, data, kind, sign_at(target, data, call, words), call_at(target, data, call))
         finding = replace(finding, summary=f"{finding.summary} (it did not repeat in a fresh process)")
     name = store.add(
         campaign,

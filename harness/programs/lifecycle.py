@@ -72,10 +72,11 @@ _ODD = (
 _EXITS = ("None, None, None", "ValueError, ValueError('words'), None")
 _INDICES = ("...", ":1", "::2")
 #: What is done to objects that they may well refuse, with TypeError or AttributeError.
+_LIST = "list({})"
 _MISUSES = (
     "pickle.dumps({})", "copy.copy({})", "copy.deepcopy({})", "repr({})", "hash({}) == hash({})", "{} == {}", "weakref.ref({})",
     "vars({})", "setattr({}, 'extra', 1)", "type({}).__new__(type({}))", "object.__new__(type({}))", "type('Own', (type({}),), dict())",
-    "{}.__reduce__()", "{}.__reduce_ex__(2)", "{}.__init__()", "dir({}) and None", "len({})", "list({})", "bool({})", "{}()",
+    "{}.__reduce__()", "{}.__reduce_ex__(2)", "{}.__init__()", "dir({}) and None", "len({})", _LIST, "bool({})", "{}()",
     "{}.__sizeof__() and None", "setattr({}, '__class__', object)", "{} < {}", "next({})", "str({})", "format({}, '>8')",
     "{}.__getstate__() and None", "{}.__setstate__(dict())", "{}.__exit__()", "{}.get_tensor()", "{}.get_tensor(None)", "{}[None]",
 )  # fmt: skip
@@ -316,12 +317,12 @@ def _again(model: Model, step: Step) -> None:
 
 
 def _misuse(model: Model, step: Step) -> None:
-    name = (
-        model.pick("hs"[step.b % 2], step.c)
-        or "safetensors.TensorSpec(dtype='uint8', shape=[0], data_ptr=1, data_len=0)"
-    )
+    held = model.pick("hs"[step.b % 2], step.c)
+    name = held or "safetensors.TensorSpec(dtype='uint8', shape=[0], data_ptr=1, data_len=0)"
     form = _MISUSES[step.a % len(_MISUSES)]
-    model.call("misuse", form.replace("{}", name), TYPE, state=form.replace("{}", "_"))
+    # A list of a slice reads it row by row.
+    hazard = form == _LIST and held[:1] == "s" and model.deadly(model.views[held], [model.views[held].tensor])
+    model.call("misuse", form.replace("{}", name), TYPE, state=form.replace("{}", "_"), hazard=hazard)
 
 
 def _load_file(model: Model, step: Step) -> None:

@@ -206,6 +206,9 @@ class Model:
             return "unknown"
         if inode.valid and not self._moved_on(view):
             return "whole"
+        if inode.valid and not inode.laid_out:
+            # Nobody cut it, whatever its length.
+            return "changed"
         if not view.laid_out or inode.size < 0:
             return "unknown"
         begin = 8 + int.from_bytes(FILES[view.content][:8], "little")
@@ -218,6 +221,10 @@ class Model:
             return "changed" if self._moved_on(view) else "whole"
         last = -(-inode.size // mmap.PAGESIZE) * mmap.PAGESIZE
         return "gone" if last < end else "changed" if self._moved_on(view) else "zeroed"
+
+    def deadly(self, view: View, tensors: list[int]) -> bool:
+        """Whether a read of these tensors may well be one of a mapping past the end of its file."""
+        return view.backend == "mmap" and self.reach(view, tensors) in ("gone", "unknown")
 
     def whole(self, view: View) -> bool:
         """Whether all that a handle can give is known, beyond doubt."""
@@ -271,7 +278,7 @@ class Model:
             # What is gone from the file cannot be given.
             self.call(kind, source, REFUSED, state=state)
         else:
-            self.call(kind, source, ANY, state=state, hazard=mapped and where in ("gone", "unknown"))
+            self.call(kind, source, ANY, state=state, hazard=self.deadly(view, tensors))
 
     def keep_slice(self, number: int, tensor: int, bind: str) -> None:
         """Keep a slice object."""

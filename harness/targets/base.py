@@ -38,6 +38,7 @@ __all__ = [
     "PANIC",
     "RAISE",
     "REJECT",
+    "UNCAUGHT",
     "Observation",
     "Reading",
     "Run",
@@ -63,11 +64,14 @@ __all__ = [
     "start_s",
     "targets",
     "timeout_s",
+    "unforeseen",
     "unit",
     "vocabulary",
 ]
 
 ENTRY_POINTS = "safetensors_harness.targets"
+#: How a process ended that aborted over an exception of C++ which nobody caught, as it said itself.
+UNCAUGHT = "SIGABRT in C++"
 
 
 class Target(Protocol):
@@ -278,6 +282,15 @@ def hazard(target: Target) -> Callable[[bytes], str] | None:
     """
     own: Callable[[bytes], str] | None = getattr(target, "hazard", None)
     return own
+
+
+def unforeseen(target: Target, data: bytes, number: int, sign: str) -> bool:
+    """Whether a program ended at its call ``number`` (0: before any) with a signal that the target foresees, but not there.
+
+    From its method ``unforeseen``; false where it has none.
+    """
+    own: Callable[[bytes, int, str], bool] | None = getattr(target, "unforeseen", None)
+    return own is not None and own(data, number, sign)
 
 
 def script(target: Target, data: bytes) -> str:

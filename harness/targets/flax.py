@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from harness.targets.base import UNCAUGHT
 from harness.targets.loaders import DTYPE_OF_WORD, Loader
 
 
@@ -20,8 +21,8 @@ class Flax(Loader):
     core = ("safe_open", "numpy")
     # It compiles for each shape that it meets and keeps what it compiled, and some shapes end the process.
     isolated = True
-    # What ends it so is a C++ exception or assertion, and the parser has none: it is Rust. Nor does it compile anything.
-    others: ClassVar[dict[str, tuple[str, ...]]] = {"jax": ("SIGABRT", "hang")}
+    # What ends it so is an exception of C++, and the parser has none: it is Rust. Nor does it compile anything.
+    others: ClassVar[dict[str, tuple[str, ...]]] = {"jax": (UNCAUGHT, "hang")}
     # Not with AddressSanitizer: the framework is not built with it, and takes minutes to load.
     flavours = ("sancov", "wheel")
     needs = ("jax", "flax")

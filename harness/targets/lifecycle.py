@@ -30,7 +30,7 @@ from harness.observation import (
 from harness.programs import lifecycle_kit as kit
 from harness.programs import lifecycle_sources, progress
 from harness.programs.lifecycle import PATHS, VOCABULARY, decode
-from harness.programs.lifecycle_model import ANY, REFUSED, TYPE, UNKNOWN, VALUE, Call, value
+from harness.programs.lifecycle_model import ANY, BUS, REFUSED, TYPE, UNKNOWN, VALUE, Call, value
 from harness.programs.steps import Step
 from harness.targets import scratch
 from harness.targets.program import ProgramTarget
@@ -52,6 +52,11 @@ class Lifecycle(ProgramTarget):
     def hazard(self, data: bytes) -> str:
         """The signal, and the call, that a program may well die of by the model; "" for none."""
         return decode(data).hazard
+
+    def unforeseen(self, data: bytes, number: int, sign: str) -> bool:
+        """Whether SIGBUS is the end of a call that by the model reads no mapping of a file that was cut."""
+        calls = decode(data).calls
+        return sign == BUS and not (0 < number <= len(calls) and calls[number - 1].hazard)
 
     def call_names(self, data: bytes) -> list[str]:
         """The kinds of the calls of a program, in order."""

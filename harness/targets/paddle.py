@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from harness.targets.base import UNCAUGHT
 from harness.targets.loaders import Loader
 
 
@@ -17,8 +18,8 @@ class Paddle(Loader):
     module = "safetensors.paddle"
     # A tensor of paddle's may end the process where it is let go, long after the call that made it.
     isolated = True
-    # What ends it so is a C++ exception or assertion, and the parser has none: it is Rust.
-    others: ClassVar[dict[str, str]] = {"paddle": "SIGABRT"}
+    # What ends it so is an exception of C++, and the parser has none: it is Rust. Any other abort may be the parser's.
+    others: ClassVar[dict[str, str]] = {"paddle": UNCAUGHT}
     # Not with AddressSanitizer: the framework is not built with it, and takes minutes to load.
     flavours = ("sancov", "wheel")
     needs = ("paddle",)

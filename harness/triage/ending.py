@@ -14,6 +14,10 @@ from harness.triage.judging import isolated
 _PLACE = re.compile(rb"panicked at ([^\n]{1,300}?):(\d+):\d+:?$", re.MULTILINE)
 _REFUSED_ALLOCATION = b"memory allocation of "
 _OVERFLOWED = b"has overflowed its stack"
+# What the run-time of C++ prints of an exception that nobody caught, and Rust's own words before it aborts. A framework's
+# report on the signal tells nothing: it is printed whoever aborted.
+_UNCAUGHT = re.compile(rb"^terminate called (?:after throwing|without an active|recursively)", re.MULTILINE)
+_RUST_ABORTS = re.compile(rb"fatal runtime error: |panic\. aborting\.|aborting due to panic")
 _REPORT = re.compile(rb"(?:==\d+==)?\s*ERROR: AddressSanitizer: ([\w-]+)[^\n]*\n")
 # The sanitizer's words for signals, so that a defect has one name in every build; and for memory that was not given.
 _SIGNALS = {"SEGV": "SIGSEGV", "BUS": "SIGBUS", "ABRT": "SIGABRT", "FPE": "SIGFPE", "ILL": "SIGILL"}
@@ -92,6 +96,11 @@ def call_at(target: Target, data: bytes, number: int) -> str:
     return kinds[number - 1] if kinds and number <= len(kinds) else ""
 
 
+def sign_at(target: Target, data: bytes, number: int, sign: str) -> str:
+    """``sign``, with a word more where the target knows what such an end comes of, and nothing of it was there."""
+    return f"{sign} unforeseen" if base.unforeseen(target, data, number, sign) else sign
+
+
 def ending(target: Target, data: bytes, status: int | None, said: bytes, call: int = 0) -> Ending:
     """How a run of ``data`` ended: ``status`` as :meth:`subprocess.Popen.wait` gives it, None where it had to be killed.
 
@@ -115,4 +124,7 @@ def ending(target: Target, data: bytes, status: int | None, said: bytes, call: i
         sign = _SIGNALS.get(name, name)
     else:
         sign = "stack-overflow" if _OVERFLOWED in said else died_of(status)
+        if status == -signal.SIGABRT and _UNCAUGHT.search(said) and not _RUST_ABORTS.search(said):
+            sign = base.UNCAUGHT
+    sign = sign_at(target, data, call, sign)
     return Ending("crash", sign, isolated(target, data, "crash", sign, at), place, report)

@@ -41,6 +41,27 @@ def test_only_reads_past_the_last_page_of_a_mapping_are_hazards() -> None:
     assert decode(VOCABULARY.encode([long, step("open"), step("cut", 0, 2), step("get_tensors")])).hazard == ""
 
 
+def test_a_list_of_a_slice_reads_the_file_as_any_read_does() -> None:
+    lists = step("misuse", 17, 1)
+    for backend, hazard in ((0, "SIGBUS/misuse"), (1, "")):
+        kept = [step("open", 0, 0, backend), step("get_slice")]
+        assert decode(VOCABULARY.encode([*kept, step("cut"), lists])).hazard == hazard
+        assert decode(VOCABULARY.encode([*kept, lists, step("cut")])).hazard == ""
+    # Of a handle there is no list, and what else is done to a slice here reads nothing.
+    for other in (step("misuse", 17, 0), step("misuse", 3, 1), step("misuse", 31, 1)):
+        assert decode(VOCABULARY.encode([step("open"), step("get_slice"), step("cut"), other])).hazard == ""
+
+
+def test_a_file_of_the_parser_s_own_is_no_hazard_until_it_is_cut() -> None:
+    saved = [step("save", 0, 3), step("open")]
+    for change, hazard in (
+        (step("poke"), ""),
+        (step("cut"), "SIGBUS/get_tensor"),
+        (step("rewrite"), "SIGBUS/get_tensor"),
+    ):
+        assert decode(VOCABULARY.encode([*saved, change, step("get_tensor")])).hazard == hazard
+
+
 def test_the_files_are_what_they_are_said_to_be() -> None:
     for number, raw in enumerate(kit.FILES):
         begin = 8 + int.from_bytes(raw[:8], "little")

@@ -81,9 +81,11 @@ def test_a_file_cut_under_a_mapping_is_a_hazard_and_under_pread_a_refusal(run: R
     assert decode(half).calls[-1].end == "refused"
 
 
-def test_the_hazard_is_real(safetensors: ModuleType, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "last"), [("get_tensor", step("get_tensor")), ("misuse", step("misuse", 17, 1))])
+def test_the_hazard_is_real(safetensors: ModuleType, tmp_path: Path, kind: str, last: Step) -> None:
     """The model says SIGBUS; the process dies of it."""
-    data = VOCABULARY.encode([step("open"), step("cut"), step("get_tensor")])
+    data = VOCABULARY.encode([step("open"), step("get_slice"), step("cut"), last])
+    assert TARGET.hazard(data) == f"SIGBUS/{kind}"
     script = (
         "import sys, safetensors\nfrom harness.targets.lifecycle import Lifecycle\n"
         "run = Lifecycle().open(safetensors)\nrun(bytes.fromhex(sys.argv[1]))\n"

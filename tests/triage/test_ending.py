@@ -6,8 +6,9 @@ import pytest
 
 from harness.parsers import registry
 from harness.programs.lifecycle import VOCABULARY
+from harness.programs.steps import Step
 from harness.targets import base
-from harness.triage import ending, replay
+from harness.triage import ending, replay, store
 
 step = VOCABULARY.step
 TARGET = base.get("lifecycle")
@@ -63,6 +64,61 @@ def test_a_panic_before_a_death_tells_its_place() -> None:
         TARGET, PROGRAM, -6, b"\nthread '<unnamed>' panicked at safetensors/src/tensor.rs:12:5:\nboom\n", 0
     )
     assert (end.place, end.finding.aspect) == ("safetensors/src/tensor.rs:12", "SIGABRT")
+
+
+@pytest.mark.parametrize(
+    ("steps", "number", "aspect"),
+    [
+        ([step("open"), step("cut"), step("get_tensor")], 3, "SIGBUS/get_tensor"),
+        ([step("open"), step("get_slice"), step("cut"), step("read")], 4, "SIGBUS/read"),
+        ([step("open"), step("cut"), step("get_tensors")], 3, "SIGBUS/get_tensors"),
+        ([step("open"), step("cut"), step("get_tensor")], 1, "SIGBUS unforeseen/open"),
+        ([step("open"), step("cut"), step("get_tensor")], 0, "SIGBUS unforeseen"),
+        ([step("open"), step("get_tensor")], 2, "SIGBUS unforeseen/get_tensor"),
+        ([step("open", 0, 0, 1), step("cut"), step("get_tensor")], 3, "SIGBUS unforeseen/get_tensor"),
+        ([step("open"), step("cut", 1), step("get_tensor")], 3, "SIGBUS unforeseen/get_tensor"),
+    ],
+)
+def test_a_sigbus_is_by_design_only_where_the_model_foresees_it(steps: list[Step], number: int, aspect: str) -> None:
+    program = VOCABULARY.encode(steps)
+    for status, said in ((-signal.SIGBUS, b""), (77, REPORT.replace(b"heap-use-after-free", b"BUS"))):
+        assert ending.ending(TARGET, program, status, said, number).finding.aspect == aspect
+    rule = store.verdict(f"lifecycle|crash|crash|{aspect}")
+    assert (rule is not None and rule.verdict == "by-design") == ("unforeseen" not in aspect)
+    # Of any other signal there is nothing to foresee.
+    assert "unforeseen" not in ending.ending(TARGET, program, -signal.SIGSEGV, b"", number).finding.aspect
+
+
+UNCAUGHT = (
+    b"terminate called after throwing an instance of 'common::enforce::EnforceNotMet'\n  what():  (InvalidArgument)\n"
+)
+# What a framework's own handler adds, whoever aborted.
+HANDLER = (
+    b"C++ Traceback (most recent call last):\nFatalError: `Process abort signal` is detected by the operating system.\n"
+)
+
+
+@pytest.mark.parametrize("name", ["paddle", "flax"])
+@pytest.mark.parametrize(
+    ("said", "aspect"),
+    [
+        (UNCAUGHT + HANDLER, base.UNCAUGHT),
+        (b"", "SIGABRT/framing.length"),
+        (HANDLER, "SIGABRT/framing.length"),
+        (b"double free or corruption (out)\n" + HANDLER, "SIGABRT/framing.length"),
+        (b"unsafe precondition(s) violated: slice::from_raw_parts requires the pointer to be aligned and non-null\n"
+         b"thread caused non-unwinding panic. aborting.\n" + HANDLER, "SIGABRT/framing.length"),
+        (b"tensor `terminate called after throwing` is odd\n", "SIGABRT/framing.length"),
+        (UNCAUGHT + b"fatal runtime error: Rust cannot catch foreign exceptions, aborting\n", "SIGABRT/framing.length"),
+    ],
+)  # fmt: skip
+def test_an_abort_is_a_framework_s_only_where_the_process_said_so(name: str, said: bytes, aspect: str) -> None:
+    target = base.get(name)
+    end = ending.ending(target, b"", -signal.SIGABRT, said)
+    assert end.finding.aspect == aspect
+    assert bool(base.about_another(target, f"{name}|crash|crash|{aspect}")) == (aspect == base.UNCAUGHT)
+    rule = store.verdict(f"paddle|crash|crash|{aspect}")
+    assert (rule is not None) == (aspect == base.UNCAUGHT)
 
 
 @pytest.mark.skipif(

@@ -75,8 +75,9 @@ def test_a_death_is_told_apart_by_what_is_wrong_with_the_input():
 
 def test_a_death_that_is_another_implementations_has_one_name_whatever_the_input():
     target = base.get("paddle")
-    ends = [isolated(target, data, "crash", "SIGABRT").aspect for data in (b"", pack([], None), bytes(8))]
-    assert ends == ["SIGABRT"] * 3
+    ends = [isolated(target, data, "crash", base.UNCAUGHT).aspect for data in (b"", pack([], None), bytes(8))]
+    assert ends == [base.UNCAUGHT] * 3
+    assert isolated(target, b"", "crash", "SIGABRT").aspect == "SIGABRT/framing.length"
     assert isolated(target, b"", "crash", "SIGSEGV").aspect == "SIGSEGV/framing.length"
     assert isolated(target, b"", "memory", "allocation").aspect == "allocation/framing.length"
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HarnessError
+from harness.finding import normalise
 from harness.triage import store, verdicts
 from harness.triage.verdicts import parse
 
@@ -42,6 +43,45 @@ def test_the_package_s_own_rules_are_sound():
     for rule in parse(text, "verdicts.toml"):
         assert len(rule.why) > 20
         assert rule.sentence
+
+
+CAPACITY = (
+    "ValueError: (InvalidArgument) The 'shape' in ReshapeOp is invalid. The input tensor X'size must be equal to the capacity of "
+    "'shape'. But received X's shape = [4], X's size = 4, 'shape' is [3], the capacity of 'shape' is 3."
+)
+DIVISIBLE = (
+    "ValueError: (InvalidArgument) The 'shape' attribute in ReshapeOp is invalid. The input tensor X'size must be divisible by "
+    "known capacity of 'shape'. But received X's shape = [0], 'shape' is [-1, 0, 2]."
+)
+DIMENSIONS = (
+    "OSError: Unimplemented error. Invalid dimension to be accessed. Now only supports access to dimension 0 to 9, but received "
+    "dimension is 36. \n  [/paddle/paddle/common/ddim.h:61]"
+)
+NEGATIVE = (
+    "ValueError: (InvalidArgument) Each value of attribute 'shape' is expected to be no less than 0. But received: shape[0] = -1; "
+    "shape = [-1, 0, 2].\n  [Hint: Expected data[i] >= 0, but received data[i]:-1 < 0:0.] (at /paddle/paddle/phi/infermeta/nullary.cc:165)"
+)
+
+
+@pytest.mark.parametrize(
+    ("call", "words", "known"),
+    [
+        ("load", DIMENSIONS, True),
+        ("load_file", DIMENSIONS, True),
+        ("save", DIMENSIONS, False),
+        ("load", NEGATIVE, True),
+        ("mmap.get_tensor", NEGATIVE, False),
+        ("mmap.get_tensor", DIVISIBLE, True),
+        ("load", DIVISIBLE, False),
+        ("mmap.get_tensor", CAPACITY, False),
+        ("mmap.get_slice", "ValueError: (InvalidArgument) The 'shape' in ReshapeOp is invalid", False),
+        ("save", "RuntimeError: (PreconditionNotMet) the tensor has no dims", False),
+    ],
+)
+def test_what_paddle_says_is_known_by_its_whole_message_and_by_the_call(call: str, words: str, known: bool):
+    """A shape that the binding itself gets wrong is refused in words much like those for one that paddle cannot hold."""
+    rule = store.verdict(f"paddle|contract|raise|{call}: {normalise(words)}")
+    assert (rule is not None and rule.verdict == "duplicate") == known
 
 
 @pytest.mark.parametrize(
