@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -11,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from harness.parsers import registry, runtime
 from harness.parsers.registry import Parser
+from harness.targets import scratch
 
 # A busy machine is slow: no test here says how fast anything is.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -22,6 +26,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items if not os.environ.get("HARNESS_LONG") else ():
         if item.get_closest_marker("long"):
             item.add_marker(pytest.mark.skip(reason="long: HARNESS_LONG=1 runs it, as the nightly workflow does"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _memory() -> Iterator[None]:
+    """What targets keep in memory goes with the session: a worker of pytest-xdist ends without leave of its own to tidy up."""
+    folder = tempfile.mkdtemp(prefix="harness-tests-", dir=scratch.root())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(scratch.VARIABLE, folder)
+        yield
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
