@@ -32,6 +32,7 @@ from harness.observation import (
     classify,
     describe,
 )
+from harness.targets import scratch
 
 #: What frameworks call the format's dtypes; all of them use the same words, and each has some of them.
 DTYPE_OF_WORD = {
@@ -138,8 +139,6 @@ class _Runner:
         self._words: dict[Any, str] = {}
         self._input = os.memfd_create(f"{target.name}-input")
         self._path = f"/proc/self/fd/{self._input}"
-        shared = "/dev/shm"  # noqa: S108 - a memory file system; the folder is private to its user
-        self._memory = shared if os.access(shared, os.W_OK) else None
         # Releases up to 0.7.0 know no other way of reading than mmap, and read tensors one by one.
         self._backends = hasattr(safetensors.safe_open, "get_tensors")
         self._loaded: dict[str, Any] | None = None
@@ -232,7 +231,7 @@ class _Runner:
     def _save_file(self, data: bytes) -> Observation:
         def save(tensors: dict[str, Any]) -> bytes:
             # A folder for each call: the saver makes a file of its own beside the one it is to write.
-            with tempfile.TemporaryDirectory(prefix="harness-saved-", dir=self._memory) as folder:
+            with tempfile.TemporaryDirectory(prefix="harness-saved-", dir=scratch.place()) as folder:
                 path = Path(folder, "model.safetensors")
                 self._own.save_file(tensors, str(path), metadata=self._metadata)
                 return path.read_bytes()

@@ -23,11 +23,15 @@ def root() -> str:
     return shared if os.access(shared, os.W_OK) else tempfile.gettempdir()
 
 
+def place() -> str:
+    """Where a target's folders go: below that of whoever supervises this process, else where :func:`root` says."""
+    return os.environ.get(VARIABLE) or root()
+
+
 def folder(name: str) -> Path:
     """A new private folder for a target."""
-    given = os.environ.get(VARIABLE)
-    made = Path(tempfile.mkdtemp(prefix=f"safetensors-harness-{name}-", dir=given or root()))
-    if not given:
+    made = Path(tempfile.mkdtemp(prefix=f"safetensors-harness-{name}-", dir=place()))
+    if VARIABLE not in os.environ:
         atexit.register(shutil.rmtree, made, ignore_errors=True)
     return made
 
