@@ -185,11 +185,10 @@ class Isolated:
         try:
             result = replay.once(parser, target.name, stored.data(), slow, live=self._alive)
         except HarnessError:
+            result = None
+        if result is None or self._over.is_set():
             self._keep(stored, runs, held)
             return  # it says nothing about the finding
-        if self._over.is_set():
-            self._keep(stored, runs, held)
-            return
         runs, held = runs + 1, held + (stored.signature in result.signatures)
         self._runs[name] = runs, held
         if runs < REPLAYS:

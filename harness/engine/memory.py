@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from harness.engine import usage
+from harness.targets import scratch
 
 TAKEN_OVER = "free some disk and start it again: what was kept lies in memory, and the next campaign here takes it over"
 """What to do when a campaign's folder cannot be written."""
@@ -28,8 +29,7 @@ _FINISH_S = 10.0
 
 def root() -> Path:
     """Where the folders lie: a memory file system where there is one."""
-    shared = Path("/dev/shm")  # noqa: S108 - a memory file system, each folder is private to its user
-    return shared if os.access(shared, os.W_OK) else Path(tempfile.gettempdir())
+    return Path(scratch.root())
 
 
 def create(campaign: Path, target: str) -> Path:

@@ -216,8 +216,7 @@ class Supervisor:
         self._isolated.confirm(self._progress.findings)
         self._isolated.finish(hurry=lambda: self._stop.asked, say=self._say)
         self._apart()
-        self._progress.update([])
-        self._view(self._progress)
+        self._show()
 
     def _start(self) -> bool:
         """Fill the free places; whether anything was started."""
