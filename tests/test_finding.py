@@ -4,10 +4,10 @@ from types import ModuleType
 
 import pytest
 
-from harness.finding import normalise
+from harness.findings.finding import normalise
 from harness.format import encode
 from harness.format.encode import pack
-from harness.format.model import Tensor
+from harness.format.header import Tensor
 
 PREFIX = "Error while deserializing: "
 JSON = PREFIX + "invalid JSON in header: "

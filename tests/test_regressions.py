@@ -15,13 +15,14 @@ from collections.abc import Iterator
 import pytest
 
 from harness import corpus_store, paths
+from harness.findings import crashes
+from harness.findings.crashes import BY_DESIGN, FIXED, OPEN, Crash
 from harness.parsers import registry
+from harness.replay import replay
+from harness.replay.replay import Replayer
 from harness.targets import base
-from harness.triage import crashes, replay
-from harness.triage.crashes import BY_DESIGN, FIXED, OPEN, Crash
-from harness.triage.openfile import target_named
-from harness.triage.replay import Replayer
-from harness.triage.store import known
+from harness.targets.files.on_disk import target_named
+from harness.targets.known_findings import known
 
 FILED = crashes.crashes()
 

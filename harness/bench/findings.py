@@ -12,8 +12,9 @@ from typing import Any
 
 from harness.bench import runner
 from harness.errors import EngineError
-from harness.triage import crashes, filing, store
-from harness.triage.crashes import Crash
+from harness.findings import crashes, store
+from harness.findings.crashes import Crash
+from harness.triage import filing
 
 Say = Callable[[str], None]
 

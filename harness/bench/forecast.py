@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from harness.engine.campaign import Campaign, CampaignSettings
+from harness.engine.campaign.main import Campaign, CampaignSettings
 from harness.ledger import records
 from harness.ledger.forecast import of_curve
 from harness.ledger.records import KINDS, Point

@@ -19,13 +19,13 @@ from typing import Any
 
 from harness.bench import runner
 from harness.corpus_store import list_seeds
-from harness.engine.opening import collect_seldom
+from harness.engine.worker.opening import collect_seldom
 from harness.errors import EngineError
 from harness.observation import ACCEPT, REJECT
 from harness.oracles import contract
 from harness.parsers import registry, runtime
+from harness.replay.judge import own_check
 from harness.targets import base
-from harness.triage.judging import own_check
 
 #: Other targets of programs run what may kill the process in a child, which is another measure.
 TARGETS = ("writers",)

@@ -13,8 +13,8 @@ from typing import Any
 
 from harness import corpus_store
 from harness.bench import native, runner
+from harness.coverage.counts import Region
 from harness.coverage.measure import Reach, measure
-from harness.coverage.model import Region
 from harness.parsers.registry import Parser
 
 Say = Callable[[str], None]

@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.finding import Finding
+from harness.findings import store
+from harness.findings.finding import Finding
 from harness.mutate.growth import FAMILIES
-from harness.oracles.resources import BYTES, exponent, judge
 from harness.parsers.registry import Parser
-from harness.targets.calls import CALLS
-from harness.triage import store
-from harness.triage.metering import Measured, measure
-from harness.triage.resources import TARGET, program
+from harness.targets.resources.calls import CALLS
+from harness.targets.resources.meter import Measured, measure
+from harness.targets.resources.oracle import BYTES, exponent, judge
+from harness.targets.resources.target import TARGET, program
 
 #: Calls that share a process: starting one under valgrind takes as long as counting two of them.
 _TOGETHER = 4

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import paths
-from harness.engine.process import WorkerProcess, new_settings
+from harness.engine.campaign.process import WorkerProcess, new_settings
 from harness.errors import EngineError
 
 _POLL = 0.05

@@ -21,10 +21,10 @@ from typing import Any
 
 from harness import corpus_store
 from harness.bench import runner
-from harness.engine import memory
-from harness.engine.process import REPLACED
+from harness.engine.campaign.process import REPLACED
+from harness.engine.worker import memory
 from harness.errors import EngineError, HarnessError
-from harness.triage import store
+from harness.findings import store
 
 Say = Callable[[str], None]
 
@@ -184,7 +184,7 @@ def _descendants(pid: int) -> dict[int, str]:
             command = Path(f"/proc/{child}/cmdline").read_text().split("\0")
         except OSError:
             continue
-        found[child] = "worker" if "harness.engine.worker" in command else "replay"
+        found[child] = "worker" if "harness.engine.worker.main" in command else "replay"
         found |= dict.fromkeys(_children(child), "isolated child")
     return found
 

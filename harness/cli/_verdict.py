@@ -8,9 +8,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from harness.triage import crashes
-from harness.triage.learning import Matches
-from harness.triage.verdicts import Rule
+from harness.findings import crashes
+from harness.findings.verdicts import Rule
+from harness.triage.verdict_proposals import Matches
 
 
 def rule_line(rule: Rule) -> str:

@@ -47,7 +47,7 @@ def speed(
     as_json: bool,
 ) -> int:
     """Depth, speed at that depth, reach, start-up, memory. Takes about half an hour; writes build/bench/speed.json."""
-    from harness.bench import isolation, kills, programs, reach, workers
+    from harness.bench import fork_server, kills, programs, reach, workers
     from harness.bench import speed as measures
 
     def say(text: str) -> None:
@@ -72,7 +72,7 @@ def speed(
         result["kills"] = kills.guarded(name, seeds, runs // 4, say)
     if "isolation" in chosen:
         say("every input in a forked child under limits, beside the same run in process:")
-        result["isolation"] = isolation.cost(name, seeds, max(runs // 20, 1000), say)
+        result["isolation"] = fork_server.cost(name, seeds, max(runs // 20, 1000), say)
     if "workers" in chosen:
         say(f"two workers beside one, {seconds:.0f} s each:")
         result["workers"] = workers.two(name, seeds, seconds, say)
@@ -216,13 +216,13 @@ def resources(
     writes build/bench/resources.json. Ends with 1 when a cost grows that is not known to, else with 0.
     """
     from harness.bench import resources as measures
+    from harness.findings.signature import finding_id, signature
     from harness.mutate.growth import FAMILIES
-    from harness.oracles.resources import COSTS
-    from harness.targets.calls import CALLS
-    from harness.triage.metering import valgrind
-    from harness.triage.resources import TARGET
-    from harness.triage.signature import finding_id, signature
-    from harness.triage.store import known
+    from harness.targets.known_findings import known
+    from harness.targets.resources.calls import CALLS
+    from harness.targets.resources.meter import valgrind
+    from harness.targets.resources.oracle import COSTS
+    from harness.targets.resources.target import TARGET
 
     for asked, there in ((calls, list(CALLS)), (families, list(FAMILIES))):
         if strange := sorted(set(asked) - set(there)):

@@ -13,9 +13,9 @@ from harness.errors import HarnessError
 from harness.format.judge import Judgement, judge
 from harness.parsers import registry
 from harness.parsers.registry import Parser
+from harness.replay.replay import Replay, Replayer
+from harness.targets.files.on_disk import OpenFile, judge_file
 from harness.triage import filing, inputs
-from harness.triage.openfile import OpenFile, judge_file
-from harness.triage.replay import Replay, Replayer
 
 #: Files up to this many bytes are read as a whole by every parser; of larger ones the header is read.
 WHOLE = 16 << 20

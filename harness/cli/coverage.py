@@ -14,7 +14,7 @@ from harness import corpus_store, paths
 from harness.coverage import baseline as reference
 from harness.coverage import outputs
 from harness.coverage.collect import Coverage, collect
-from harness.coverage.model import Tally
+from harness.coverage.counts import Tally
 from harness.errors import HarnessError
 from harness.files import write_named
 from harness.parsers import build, registry

@@ -11,9 +11,9 @@ import click
 from harness.errors import HarnessError
 from harness.format.judge import RULES, UNSPECIFIED, Judgement, judge
 from harness.targets import base
+from harness.targets.files.on_disk import judge_file, target_named
 from harness.triage import inputs, show
 from harness.triage.inputs import Named, resolve
-from harness.triage.openfile import judge_file, target_named
 
 
 @click.command(epilog="Example: harness explain model.safetensors   (or the id of a finding)")

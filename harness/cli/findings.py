@@ -11,14 +11,17 @@ from typing import Any
 import click
 
 from harness.errors import HarnessError
+from harness.findings import store
+from harness.findings.store import Stored
 from harness.parsers import registry
-from harness.triage import against, store
-from harness.triage.store import Stored, known
+from harness.targets import known_findings
+from harness.targets.known_findings import known
+from harness.triage import compare_builds
 
 _WORDS = {
-    against.ONLY_HERE: "does not show on {}: new against it",
-    against.THERE_TOO: "shows on {} too: not new against it",
-    against.NOT_AGAIN: "shows neither on {} nor, again, where it was found: not counted",
+    compare_builds.ONLY_HERE: "does not show on {}: new against it",
+    compare_builds.THERE_TOO: "shows on {} too: not new against it",
+    compare_builds.NOT_AGAIN: "shows neither on {} nor, again, where it was found: not counted",
 }
 
 
@@ -43,15 +46,15 @@ def command(campaign: Path | None, as_json: bool, strict: bool, other: str | Non
     found = [replace(stored, count=store.count(stored, ledger)) for stored in store.findings(folder)]
     rows = sorted(((stored, known(stored.signature)) for stored in found), key=lambda row: row[1] is not None)
     unknown = [stored for stored, name in rows if name is None]
-    states = {} if base is None else {stored.id: state for stored, state in against.compare(unknown, base)}
+    states = {} if base is None else {stored.id: state for stored, state in compare_builds.compare(unknown, base)}
     if as_json:
         click.echo(json.dumps([_as_json(stored, name, other, states) for stored, name in rows], indent=1))
     else:
         _print(folder, rows, other, states)
     if base is not None:
-        return int(against.ONLY_HERE in states.values())
+        return int(compare_builds.ONLY_HERE in states.values())
     new = bool(unknown)
-    return int(new or (strict and any(store.is_open(stored.signature) for stored, _ in rows)))
+    return int(new or (strict and any(known_findings.is_open(stored.signature) for stored, _ in rows)))
 
 
 def _as_json(stored: Stored, name: str | None, other: str | None, states: dict[str, str]) -> dict[str, Any]:

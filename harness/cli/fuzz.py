@@ -17,15 +17,15 @@ from harness import paths
 from harness.cli._size import Size
 from harness.cli.findings import replays as again
 from harness.cli.findings import seen
-from harness.engine.campaign import Campaign, CampaignSettings, Outcome
-from harness.engine.keeping import Room
-from harness.engine.view import View
+from harness.engine.campaign.campaign_corpus import Room
+from harness.engine.campaign.main import Campaign, CampaignSettings, Outcome
+from harness.engine.ui.view import View
 from harness.errors import HarnessError
 from harness.ledger import records
 from harness.parsers import registry
 from harness.report.drives import drives
 from harness.targets import base as targets
-from harness.triage import store
+from harness.targets import known_findings
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -106,7 +106,7 @@ def command(
         report([outcome.session], settings.folder)
     complain(outcome, names)
     found = outcome.session["findings"]
-    still_open = strict and any(store.is_open(found[name]["signature"]) for name in outcome.known)
+    still_open = strict and any(known_findings.is_open(found[name]["signature"]) for name in outcome.known)
     return 1 if outcome.new or still_open else 0
 
 

@@ -15,11 +15,11 @@ import click
 from harness import paths
 from harness.cli import fuzz
 from harness.cli.fuzz import Duration
-from harness.engine.campaign import CampaignSettings
+from harness.engine.campaign.main import CampaignSettings
 from harness.errors import HarnessError
 from harness.ledger import joined, records
 from harness.ledger.forecast import KindForecast, together
-from harness.ledger.model import Interval
+from harness.ledger.growth_curve import Interval
 from harness.ledger.records import Record
 from harness.parsers import registry
 

@@ -10,7 +10,7 @@ import click
 
 from harness.ledger import joined, records, spend
 from harness.ledger.forecast import Forecast
-from harness.ledger.model import money
+from harness.ledger.growth_curve import money
 from harness.ledger.records import KINDS, Ledger
 
 

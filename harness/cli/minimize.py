@@ -10,10 +10,12 @@ import click
 from harness.cli._progress import shrinking
 from harness.errors import HarnessError
 from harness.files import write_atomic
+from harness.findings import crashes, store
 from harness.parsers import registry
-from harness.triage import crashes, filing, replay, store
+from harness.replay import replay
+from harness.targets.files.on_disk import target_named
+from harness.triage import filing
 from harness.triage.inputs import Named, resolve
-from harness.triage.openfile import target_named
 
 
 @click.command(epilog="Example: harness minimize crash.safetensors --target safe_open --output small.safetensors")

@@ -11,10 +11,10 @@ import click
 from harness import paths
 from harness.errors import HarnessError
 from harness.files import write_named
+from harness.findings import store
 from harness.parsers import registry
 from harness.report import defects, gather, html, issues, junit, sarif, summary
 from harness.report.gather import Campaign, Row
-from harness.triage import store
 
 _file = click.Path(dir_okay=False, path_type=Path)
 

@@ -10,10 +10,11 @@ import click
 
 from harness.parsers import registry
 from harness.parsers.registry import Parser
-from harness.triage import filing, replay
+from harness.replay import replay
+from harness.replay.replay import Replay
+from harness.targets.files.on_disk import target_named
+from harness.triage import filing
 from harness.triage.inputs import Named, resolve
-from harness.triage.openfile import target_named
-from harness.triage.replay import Replay
 
 
 def parsers_for(name: str | None, target: str) -> list[Parser | None]:

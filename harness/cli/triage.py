@@ -14,10 +14,11 @@ from harness import paths
 from harness.cli import _verdict
 from harness.cli._progress import shrinking
 from harness.errors import HarnessError
-from harness.triage import crashes, filing, learning, store, verdicts
-from harness.triage.crashes import Crash
-from harness.triage.severity import SEVERITIES
-from harness.triage.store import known
+from harness.findings import crashes, store, verdicts
+from harness.findings.crashes import Crash
+from harness.findings.severity import SEVERITIES
+from harness.targets.known_findings import known
+from harness.triage import filing, verdict_proposals
 
 # Of these the last two are for rules: a folder is open until it is mended, or as it should be.
 _VERDICTS = tuple(dict.fromkeys((*crashes.STATUSES, *verdicts.VERDICTS)))
@@ -162,19 +163,19 @@ def verdict(
     if status not in verdicts.VERDICTS:
         raise HarnessError(f"no rule says {status}", hint=f"a rule says {', '.join(verdicts.VERDICTS)}")
     campaigns = _chosen(folders)
-    found = learning.at_hand(name, campaigns)
-    rule = learning.draft(found, status, why, name=rule_name, sentence=sentence, globs=globs)
-    (matches,) = learning.matches([rule], campaigns)
+    found = verdict_proposals.at_hand(name, campaigns)
+    rule = verdict_proposals.draft(found, status, why, name=rule_name, sentence=sentence, globs=globs)
+    (matches,) = verdict_proposals.matches([rule], campaigns)
     if not as_json:
         click.echo(_verdict.rule_line(rule))
         for line in _verdict.match_lines(matches):
             click.echo(line)
-    learning.refuse_too_wide(rule, matches, found.id)
+    verdict_proposals.refuse_too_wide(rule, matches, found.id)
     was = found.crash.status if found.crash else "new"
     if not dry_run:
         if found.crash is not None and (status in crashes.STATUSES or severity):
             _decide(found.crash, status if status in crashes.STATUSES else was, why, severity)
-        learning.append(rule)
+        verdict_proposals.append(rule)
     now = status if found.crash is None or status in crashes.STATUSES else was
     if as_json:
         told = {"id": name, "was": was, "status": now, "written": not dry_run}
@@ -210,8 +211,8 @@ def list_rules(folders: tuple[Path, ...], strict: bool, as_json: bool) -> int:
     campaigns = _chosen(folders)
     own, packaged = verdicts.own_rules(), verdicts.packaged_rules()
     chosen = own + packaged
-    found = learning.matches(chosen, campaigns)
-    sources = [str(verdicts.place())] * len(own) + ["harness/triage/verdicts.toml"] * len(packaged)
+    found = verdict_proposals.matches(chosen, campaigns)
+    sources = [str(verdicts.place())] * len(own) + ["harness/findings/verdicts.toml"] * len(packaged)
     stale = any(_verdict.stale(rule, one) for rule, one in zip(chosen, found, strict=True))
     if as_json:
         rows = [_verdict.as_json(rule, one, source) for rule, one, source in zip(chosen, found, sources, strict=True)]

@@ -24,7 +24,7 @@ from typing import Any
 
 import harness
 from harness.errors import EngineError
-from harness.triage.ending import died_of
+from harness.replay.exit_reason import died_of
 
 #: Seconds one input may take in a child before it is killed.
 TIMEOUT_S = 20.0

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from harness.coverage import batches, exclusions
 from harness.coverage.batches import Replayed
+from harness.coverage.counts import PythonFile, RustFile, Tally
 from harness.coverage.llvm import rust_coverage
-from harness.coverage.model import PythonFile, RustFile, Tally
 from harness.coverage.python_files import lines_run, python_coverage
 from harness.errors import HarnessError
 from harness.parsers.registry import Parser

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.coverage.model import RustFile
+from harness.coverage.counts import RustFile
 from harness.errors import HarnessError
 
 FILE = Path(__file__).with_name("unreachable.toml")

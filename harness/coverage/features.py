@@ -23,14 +23,14 @@ import harness.format
 from harness.coverage import batches
 from harness.coverage.batches import Replayed
 from harness.coverage.reached import Reached, Writer
-from harness.engine.native import NativeCounters, load_address, section
+from harness.engine.worker.native import NativeCounters, load_address, section
+from harness.findings.finding import normalise
 from harness.format.judge import judge
-from harness.oracles.base import normalise
 from harness.parsers import registry, runtime
 from harness.parsers.registry import Parser
+from harness.replay.child import limit_memory
 from harness.targets import base
 from harness.targets.base import Observation
-from harness.triage.child import limit_memory
 
 # A process starts in half a second, with a framework in five: few of them, but some for each core.
 _BATCH = (250, 2500)

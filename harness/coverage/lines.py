@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.coverage.model import PythonFile, RustFile, Segment
+from harness.coverage.counts import PythonFile, RustFile, Segment
 
 # Pieces, and whole lines: ran, no input reached it, no call leads here, no code. A line can also be "partial".
 HIT, MISS, EXCLUDED, PLAIN, PARTIAL = "hit", "miss", "excluded", "plain", "partial"

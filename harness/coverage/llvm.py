@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.coverage.model import Region, RustFile, Segment
+from harness.coverage.counts import Region, RustFile, Segment
 from harness.coverage.rust_source import Source
 from harness.errors import HarnessError
 from harness.parsers import toolchain

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.coverage.counts import Region
 from harness.coverage.llvm import rust_coverage
-from harness.coverage.model import Region
 from harness.coverage.profiles import profiles
 from harness.errors import HarnessError
 from harness.parsers.registry import Parser

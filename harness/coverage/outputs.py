@@ -10,8 +10,8 @@ from typing import Any
 import jinja2
 
 from harness.coverage.collect import Coverage
+from harness.coverage.counts import PythonFile, RustFile, Tally
 from harness.coverage.lines import folded, python_lines, rust_lines
-from harness.coverage.model import PythonFile, RustFile, Tally
 from harness.files import write_atomic
 
 JSON_FORMAT = 1

@@ -12,7 +12,7 @@ from pathlib import Path
 import coverage
 from coverage.exceptions import CoverageException
 
-from harness.coverage.model import PythonFile
+from harness.coverage.counts import PythonFile
 from harness.errors import HarnessError
 from harness.parsers.registry import Parser
 

@@ -12,9 +12,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.coverage.counts import Region
 from harness.coverage.features import features_of
 from harness.coverage.llvm import reached_regions
-from harness.coverage.model import Region
 from harness.coverage.profiles import profiles, written
 from harness.coverage.reached import Reached
 from harness.errors import HarnessError

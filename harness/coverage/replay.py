@@ -15,8 +15,8 @@ from typing import Any
 from harness.coverage import batches
 from harness.parsers import registry, runtime
 from harness.parsers.registry import Parser
+from harness.replay.child import limit_memory
 from harness.targets import base
-from harness.triage.child import limit_memory
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """One unit of work: what a worker is to do, as a value, and what came of it, as another.
 
 Both go through plain JSON. A campaign runs its units in processes of this machine
-(:mod:`harness.engine.supervisor`); whoever spreads them over machines hands each of them a unit and a folder, and
+(:mod:`harness.engine.campaign.supervisor`); whoever spreads them over machines hands each of them a unit and a folder, and
 takes back the result, the inputs that it names and the findings:
 
     python -m harness.engine.unit UNIT.json RESULT.json [FOLDER]
@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.engine.process import new_settings
-from harness.engine.settings import WorkerSettings
+from harness.engine.campaign.process import new_settings
+from harness.engine.worker.settings import WorkerSettings
 from harness.errors import HarnessError
 from harness.files import write_atomic
 
@@ -129,7 +129,7 @@ def _needed(one: dataclasses.Field[Any]) -> bool:
 
 def main(arguments: list[str]) -> int:
     """Run the unit named first; its result goes to the file named next. Returns the exit status."""
-    from harness.engine.campaign import run_unit
+    from harness.engine.campaign.main import run_unit
 
     if len(arguments) not in (2, 3):
         print("usage: python -m harness.engine.unit UNIT.json RESULT.json [FOLDER]", file=sys.stderr)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 
-from harness.format.model import Tensor
+from harness.format.header import Tensor
 
 ALIGNMENT = 8
 """The header is padded so that the buffer starts at a multiple of this many bytes, as upstream's writer does."""

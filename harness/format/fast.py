@@ -15,9 +15,9 @@ from functools import partial
 from typing import Any, NoReturn
 
 from harness.format.dtypes import DTYPE_BITS
+from harness.format.header import METADATA, Header, Tensor
 from harness.format.judgement import SOUND, Explanation, Judgement
 from harness.format.layout import check_layout
-from harness.format.model import METADATA, Header, Tensor
 from harness.format.plain import (
     CLEAN,
     Pairs,

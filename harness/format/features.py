@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from harness.format.dtypes import DTYPE_BITS
+from harness.format.header import METADATA, Header, Tensor
 from harness.format.jsontext import Reader
 from harness.format.jsontoken import STRING
 from harness.format.judgement import Judgement
-from harness.format.model import METADATA, Header, Tensor
 from harness.format.rules import U64_MAX
 
 FEATURES: dict[str, str] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from harness.format.model import Header
+from harness.format.header import Header
 
 Verdict = Literal["accept", "reject", "unspecified"]
 

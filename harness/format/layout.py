@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from operator import itemgetter
 from typing import NamedTuple
 
-from harness.format.model import Tensor
+from harness.format.header import Tensor
 
 _PLACE = itemgetter(Tensor._fields.index("begin"), Tensor._fields.index("end"), Tensor._fields.index("name"))
 

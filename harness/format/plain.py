@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.format.dtypes import DTYPE_BITS
-from harness.format.model import METADATA, Tensor
+from harness.format.header import METADATA, Tensor
 from harness.format.rules import ORDER, U64_MAX
 
 CLEAN = len(ORDER)

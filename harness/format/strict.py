@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from harness.format.dtypes import DTYPE_BITS
 from harness.format.framing import check_framing
+from harness.format.header import METADATA, Header, Tensor
 from harness.format.jsontext import Object, Opaque, Reader, Value, field_span, key_span, value_span
 from harness.format.jsontoken import JsonError, Odd
 from harness.format.judgement import SOUND, Explanation, Judgement
 from harness.format.layout import check_layout
-from harness.format.model import METADATA, Header, Tensor
 from harness.format.rules import ORDER, U64_MAX
 
 _FIELDS = ("dtype", "shape", "data_offsets")

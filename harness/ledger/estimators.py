@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from statistics import NormalDist
 
-from harness.ledger.model import LEVEL, Interval
+from harness.ledger.growth_curve import LEVEL, Interval
 from harness.ledger.records import Frequencies
 
 _Z = NormalDist().inv_cdf(0.5 + LEVEL / 2)

@@ -1,7 +1,7 @@
 """What more fuzzing of a target would buy, and what it would buy an attacker: from its curve, in numbers and in words.
 
 Assumptions, said wherever a number is shown: whoever goes on draws inputs as this fuzzer does (same mutators, feedback and corpus);
-the rate of discovery goes on falling as it has (:mod:`harness.ledger.model`); edges are those of this parser build.
+the rate of discovery goes on falling as it has (:mod:`harness.ledger.growth_curve`); edges are those of this parser build.
 Someone who draws inputs in another way, by hand or by reading the source, is not bounded by any of this.
 """
 
@@ -15,7 +15,7 @@ import numpy
 from numpy.typing import NDArray
 
 from harness.ledger.estimators import chao1, good_turing, still_rising
-from harness.ledger.model import LEVEL, Interval, Model, Shape
+from harness.ledger.growth_curve import LEVEL, Interval, Model, Shape
 from harness.ledger.records import KINDS, Frequencies, Point
 
 TIMES = (2, 10, 100)

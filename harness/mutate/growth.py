@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.format.encode import ALIGNMENT, encode
-from harness.format.model import Tensor
+from harness.format.header import Tensor
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from harness.findings.finding import Finding, normalise
 from harness.observation import PANIC, RAISE, Event, Observation, Reading, Readings, Trace
-from harness.oracles.base import Finding, normalise
 
 
 def check(observation: Observation) -> list[Finding]:

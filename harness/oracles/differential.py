@@ -6,10 +6,10 @@ Three defects can show: *accepted* although the format forbids it, *refused* alt
 
 from __future__ import annotations
 
+from harness.findings.finding import Finding, normalise
+from harness.format.header import Header
 from harness.format.judge import Judgement, features
-from harness.format.model import Header
 from harness.observation import ACCEPT, NOT_READ, REJECT, Observation, Reading
-from harness.oracles.base import Finding, normalise
 
 
 def accepted(data: bytes, judgement: Judgement, reading: Reading) -> list[Finding]:

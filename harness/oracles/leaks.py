@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cache
 
-from harness.finding import Finding
+from harness.findings.finding import Finding
 from harness.observation import Run
 
 WINDOWS = 3

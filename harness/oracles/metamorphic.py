@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
+from harness.findings.finding import Finding, normalise
 from harness.format import encode
+from harness.format.header import Header, Tensor
 from harness.format.judgement import Judgement
-from harness.format.model import Header, Tensor
 from harness.observation import ACCEPT, NOT_READ, PANIC, RAISE, REJECT, Observation, Reading, Run
-from harness.oracles import rewrite
-from harness.oracles.base import Finding, normalise
-from harness.oracles.spell import FIELDS, Spelling, escaped, white_space, write
+from harness.oracles import reserialize
+from harness.oracles.header_writer import FIELDS, Spelling, escaped, white_space, write
 
 
 class Reader(Protocol):
@@ -283,7 +283,7 @@ def _round_trips(before: Content, header: Header, eyes: _Eyes) -> list[Contradic
     assert metadata is None or isinstance(metadata, dict)
     expected = replace(before, order=None)
     found = eyes.compare("encoded-again", expected, encode.pack(parts, metadata), kind="roundtrip")
-    written = rewrite.serialize(parts, metadata)
+    written = reserialize.serialize(parts, metadata)
     if isinstance(written, bytes):
         found += eyes.compare("serialized-again", expected, written, kind="roundtrip")
     elif written is not None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.format.rules import RULES
-from harness.triage.severity import (
+from harness.findings.severity import (
     DENIAL,
     LENIENCY,
     MEMORY_SAFETY,
@@ -15,6 +14,7 @@ from harness.triage.severity import (
     WRONG_EXCEPTION,
     severity,
 )
+from harness.format.rules import RULES
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from harness.findings import crashes
+from harness.findings.crashes import Crash
+from harness.findings.severity import SEVERITIES
 from harness.parsers import registry
 from harness.report.text import cell
-from harness.triage import crashes, filing
-from harness.triage.crashes import Crash
-from harness.triage.severity import SEVERITIES
+from harness.triage import filing
 
 _HEAD = """\
 # What is wrong with safetensors {release} today

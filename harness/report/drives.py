@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.engine.tally import STAGES
+from harness.engine.worker.tally import STAGES
 from harness.report.words import number, table
 
 _SUMS = ("executions", "accepted", "deep", "judged", "defects", "cpu_seconds", "seconds")

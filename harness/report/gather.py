@@ -7,23 +7,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.finding import Finding
+from harness.findings import crashes, store
+from harness.findings.crashes import Crash
+from harness.findings.finding import Finding
+from harness.findings.severity import SEVERITIES, severity
+from harness.findings.signature import Parts, parts
+from harness.findings.store import Stored
+from harness.findings.verdicts import Rule
 from harness.parsers.registry import Parser
 from harness.report.drives import Drive, drives
 from harness.report.words import number, table
-from harness.triage import against, crashes, store
+from harness.targets import known_findings
+from harness.triage import compare_builds
 from harness.triage.account import account
-from harness.triage.crashes import Crash
-from harness.triage.severity import SEVERITIES, severity
-from harness.triage.signature import Parts, parts
-from harness.triage.store import Stored
-from harness.triage.verdicts import Rule
 
 NEW = "new"
 #: Covered by a verdict rule; all other states are those of a filed finding.
 RULED = "ruled"
 #: Of what nothing covers, as it was compared with another build: it shows there too, or neither there nor again.
-ELSEWHERE = (against.THERE_TOO, against.NOT_AGAIN)
+ELSEWHERE = (compare_builds.THERE_TOO, compare_builds.NOT_AGAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +77,15 @@ class Row:
     @property
     def against(self) -> dict[str, str]:
         """The build that it was compared with and what came of it, as `harness findings --against` says it; empty where it was not."""
-        shows = against.ONLY_HERE if self.state == NEW else self.state
+        shows = compare_builds.ONLY_HERE if self.state == NEW else self.state
         return {"parser": self.base, "shows": shows} if self.base else {}
 
     @property
     def elsewhere(self) -> str:
         """Why it does not count as new, in words; "" where it does, or where it is covered."""
         words = {
-            against.THERE_TOO: f"shows on {self.base} too",
-            against.NOT_AGAIN: f"shows neither on {self.base} nor, again, where it was found",
+            compare_builds.THERE_TOO: f"shows on {self.base} too",
+            compare_builds.NOT_AGAIN: f"shows neither on {self.base} nor, again, where it was found",
         }
         return words.get(self.state, "")
 
@@ -137,17 +139,17 @@ def rows(found: Iterable[Campaign], base: Parser | None = None) -> list[Row]:
     """Everything that is filed, and what campaigns found beside it: new ones first, then by severity.
 
     What a campaign found and a folder in crashes/ covers is that folder's row. With a ``base``, what nothing covers runs on that build too
-    (:func:`harness.triage.against.compare`, with its errors).
+    (:func:`harness.triage.compare_builds.compare`, with its errors).
     """
     filed = {crash.id: crash for crash in crashes.crashes()}
     seen: dict[str, list[Seen]] = {}
     others: dict[str, tuple[Stored, Rule | None]] = {}
     for one in found:
         for stored in one.findings:
-            crash = store.filed(stored.signature)
+            crash = known_findings.filed(stored.signature)
             seen.setdefault(crash.id if crash else stored.id, []).append(_seen(one, stored))
             if crash is None and stored.id not in others:
-                others[stored.id] = stored, store.verdict(stored.signature)
+                others[stored.id] = stored, known_findings.verdict(stored.signature)
     every = [_filed(crash, seen.get(name, [])) for name, crash in filed.items()]
     every += [_found(stored, rule, seen[name]) for name, (stored, rule) in others.items()]
     if base is not None:
@@ -158,9 +160,9 @@ def rows(found: Iterable[Campaign], base: Parser | None = None) -> list[Row]:
 
 def _compared(every: list[Row], base: Parser) -> list[Row]:
     asked = [row.stored for row in every if row.state == NEW]
-    states = {stored.id: state for stored, state in against.compare(asked, base)}
+    states = {stored.id: state for stored, state in compare_builds.compare(asked, base)}
     return [
-        replace(row, base=base.name, state=NEW if states[row.id] == against.ONLY_HERE else states[row.id])
+        replace(row, base=base.name, state=NEW if states[row.id] == compare_builds.ONLY_HERE else states[row.id])
         if row.id in states
         else row
         for row in every

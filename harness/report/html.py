@@ -22,11 +22,12 @@ import jinja2
 from markupsafe import Markup
 
 from harness import paths
-from harness.engine.tally import STAGES
+from harness.engine.worker.tally import STAGES
 from harness.errors import HarnessError
+from harness.findings.severity import SEVERITIES
 from harness.ledger import joined
 from harness.ledger.forecast import TIMES
-from harness.ledger.model import Interval, money
+from harness.ledger.growth_curve import Interval, money
 from harness.ledger.records import Record
 from harness.parsers import registry
 from harness.report import figures, gather, outlook, rows, sessions, words
@@ -35,7 +36,6 @@ from harness.report.figures import Growth
 from harness.report.gather import Campaign
 from harness.report.outlook import Outlook
 from harness.report.words import number, table
-from harness.triage.severity import SEVERITIES
 
 _HERE = Path(__file__).parent
 #: So many lines of a file are linked that no input reached.

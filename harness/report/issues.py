@@ -10,15 +10,16 @@ from typing import Any
 
 from harness.errors import HarnessError
 from harness.files import write_atomic
+from harness.findings import crashes
+from harness.findings.crashes import Crash
+from harness.findings.severity import SEVERITIES
+from harness.findings.store import Stored
 from harness.format.judge import judge
 from harness.report.gather import NEW, Campaign, Row
 from harness.report.text import code, fenced, inert, plain
 from harness.targets import base
-from harness.triage import crashes, reproducer, show
-from harness.triage.crashes import Crash
-from harness.triage.openfile import target_named
-from harness.triage.severity import SEVERITIES
-from harness.triage.store import Stored
+from harness.targets.files.on_disk import target_named
+from harness.triage import reproducer, show
 
 #: Longest issue that GitHub takes, in characters, and the largest input that is put into one, in bytes.
 MOST_TEXT = 65_536

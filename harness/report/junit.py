@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from xml.etree import ElementTree as ET
 
+from harness.findings import crashes
 from harness.report.drives import Drive
 from harness.report.gather import NEW, Campaign, Row
 from harness.report.text import plain
-from harness.triage import crashes
 
 MOST_TEXT = 4000
 

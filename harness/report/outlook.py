@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from harness.ledger import joined
 from harness.ledger.forecast import TIMES, Forecast, KindForecast, together
-from harness.ledger.model import LEVEL, Interval
+from harness.ledger.growth_curve import LEVEL, Interval
 from harness.ledger.records import Record
 from harness.report import words
 from harness.report.figures import Ahead

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from harness.findings import crashes, store
+from harness.findings.severity import SEVERITIES
 from harness.report import gather
 from harness.report.gather import Campaign
 from harness.report.words import number, table
-from harness.triage import crashes, filing, store
-from harness.triage.severity import SEVERITIES
+from harness.triage import filing
 
 NEW, OPEN, DECIDED, ELSEWHERE = gather.NEW, crashes.OPEN, "decided", "elsewhere"
 #: What a finding can be, with what each means.

@@ -12,12 +12,13 @@ from importlib.metadata import version
 from typing import Any
 from urllib.parse import quote
 
+from harness.findings import crashes
+from harness.findings.signature import finding_id
 from harness.report import catalogue
 from harness.report.catalogue import Entry
 from harness.report.gather import NEW, RULED, Campaign, Row
 from harness.report.text import plain
-from harness.triage import against, crashes
-from harness.triage.signature import finding_id
+from harness.triage import compare_builds
 
 #: GitHub's limits on one upload, which all of ours stay below; what goes past is cut off, the worst first.
 MOST_RESULTS = 25_000
@@ -26,7 +27,7 @@ SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 #: Bases of relative places: the repository with crashes/, the folder of campaigns, the source of the parser.
 ROOT, CAMPAIGNS, PARSER = "%SRCROOT%", "CAMPAIGNS", "PARSERSOURCE"
 # Against what is filed, or against another build; all other states say that it was there before.
-_BASELINE = {NEW: "new", against.NOT_AGAIN: "absent"}
+_BASELINE = {NEW: "new", compare_builds.NOT_AGAIN: "absent"}
 
 
 def sarif(rows: Iterable[Row], campaigns: Iterable[Campaign] = ()) -> dict[str, Any]:

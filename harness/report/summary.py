@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from harness.findings import crashes
+from harness.findings.severity import SEVERITIES
 from harness.ledger import joined
 from harness.ledger.records import Point, Record
 from harness.report import sessions
 from harness.report.drives import Drive
 from harness.report.gather import NEW, Campaign, Row
 from harness.report.text import code, inert
-from harness.triage import crashes
-from harness.triage.severity import SEVERITIES
 
 #: GitHub cuts a job's page at 1 MiB, and shows none that is longer.
 MOST_BYTES = 1 << 20

@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from harness.errors import HarnessError
+from harness.findings.finding import Finding
 from harness.observation import (
     ACCEPT,
     NOT_READ,
@@ -74,6 +75,10 @@ ENTRY_POINTS = "safetensors_harness.targets"
 UNCAUGHT = "SIGABRT in C++"
 
 
+#: Judges one run of an input: everything that is wrong with it.
+Oracle = Callable[[bytes, Observation], list[Finding]]
+
+
 class Target(Protocol):
     """One entry point under test."""
 
@@ -96,25 +101,25 @@ class Target(Protocol):
 
 #: Our own targets, each in a module of its own that is imported when the target is asked for: a framework is slow to load.
 _BUILTIN = {
-    "deserialize": "harness.targets.deserialize:Deserialize",
-    "safe_open": "harness.targets.safe_open:SafeOpen",
-    "model": "harness.targets.model:Model",
-    "huge": "harness.targets.huge:Huge",
-    "slices": "harness.targets.slices:Slices",
-    "backends": "harness.targets.backends:Backends",
-    "numpy": "harness.targets.numpy:Numpy",
-    "torch": "harness.targets.torch:Torch",
-    "parallel": "harness.targets.parallel:Parallel",
-    "quantized": "harness.targets.quantized:Quantized",
-    "shards": "harness.targets.shards:Shards",
-    "writers": "harness.targets.writers:Writers",
-    "torch_writers": "harness.targets.torch_writers:TorchWriters",
-    "lifecycle": "harness.targets.lifecycle:Lifecycle",
-    "flax": "harness.targets.flax:Flax",
-    "tensorflow": "harness.targets.tensorflow:Tensorflow",
-    "paddle": "harness.targets.paddle:Paddle",
-    "mlx": "harness.targets.mlx:Mlx",
-    "device": "harness.targets.device:Device",
+    "deserialize": "harness.targets.files.deserialize:Deserialize",
+    "safe_open": "harness.targets.files.safe_open:SafeOpen",
+    "model": "harness.targets.files.model:Model",
+    "huge": "harness.targets.huge.target:Huge",
+    "slices": "harness.targets.slices.target:Slices",
+    "backends": "harness.targets.loaders.backends:Backends",
+    "numpy": "harness.targets.loaders.numpy:Numpy",
+    "torch": "harness.targets.loaders.torch:Torch",
+    "parallel": "harness.targets.parallel.target:Parallel",
+    "quantized": "harness.targets.quantized.target:Quantized",
+    "shards": "harness.targets.shards.target:Shards",
+    "writers": "harness.targets.writers.target:Writers",
+    "torch_writers": "harness.targets.torch_writers.target:TorchWriters",
+    "lifecycle": "harness.targets.lifecycle.target:Lifecycle",
+    "flax": "harness.targets.loaders.flax:Flax",
+    "tensorflow": "harness.targets.loaders.tensorflow:Tensorflow",
+    "paddle": "harness.targets.loaders.paddle:Paddle",
+    "mlx": "harness.targets.loaders.mlx:Mlx",
+    "device": "harness.targets.device.target:Device",
 }
 
 
@@ -230,8 +235,8 @@ def start_s(target: Target) -> float:
     return float(getattr(target, "start_s", 120.0))
 
 
-def oracles(target: Target) -> tuple[str, ...]:
-    """Names of the oracles (:mod:`harness.oracles.programs`) that judge its runs, from its attribute ``oracles``."""
+def oracles(target: Target) -> tuple[Oracle, ...]:
+    """The oracles that judge its runs, from its attribute ``oracles``."""
     return tuple(getattr(target, "oracles", ()))
 
 
@@ -294,7 +299,7 @@ def unforeseen(target: Target, data: bytes, number: int, sign: str) -> bool:
 
 
 def script(target: Target, data: bytes) -> str:
-    """Source of a generator ``calls()`` for a reproducer (:mod:`harness.programs.sources`); from its method ``script``.
+    """Source of a generator ``calls()`` for a reproducer (:mod:`harness.programs.scripts`); from its method ``script``.
 
     "" for targets whose inputs are files.
     """

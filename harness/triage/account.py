@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.finding import Finding
+from harness.findings.finding import Finding
 from harness.format.rules import RULES
 
 _ERRORS = "Custom Python Exception for Safetensor errors."

@@ -8,18 +8,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.errors import HarnessError
+from harness.findings import crashes, store
+from harness.findings.crashes import Crash
+from harness.findings.signature import finding_id, parts
+from harness.findings.store import Stored
 from harness.parsers import registry
 from harness.parsers.registry import Parser
 from harness.programs import strategies
-from harness.targets import base
-from harness.triage import crashes, replay, reproducer, store
+from harness.replay import replay
+from harness.replay.replay import Judged, Replay, Replayer
+from harness.targets import base, known_findings
+from harness.targets.files.on_disk import target_named
+from harness.triage import reproducer
 from harness.triage.account import account
-from harness.triage.crashes import Crash
 from harness.triage.minimize import Keep, Progress, minimize
-from harness.triage.openfile import target_named
-from harness.triage.replay import Judged, Replay, Replayer
-from harness.triage.signature import finding_id, parts
-from harness.triage.store import Stored
 
 #: Builds that a finding is tried on: what is fuzzed, and what users have.
 FLAVOURS = ("sancov", "wheel", "address")
@@ -192,7 +194,7 @@ def _on_the_wheel(stored: Stored, data: bytes, shown: list[Shown], campaign: Pat
     result = replay.once(wheel, stored.target, data)
     seen = {other.signature for other in store.findings(campaign)}
     for judged in result.findings:
-        if judged.signature not in seen and store.known(judged.signature) is None:
+        if judged.signature not in seen and known_findings.known(judged.signature) is None:
             store.add(campaign, stored.target, judged.finding, data, parser=wheel.name, seed=stored.seed)
     return f"{wheel.name}: {result.outcome}{': ' + result.error[:200] if result.error else ''}"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import HarnessError
-from harness.triage import crashes, store
+from harness.findings import crashes, store
 
 #: Largest file that is read as a whole, in bytes: a header at its limit and as much again.
 MAX_WHOLE = 256 << 20

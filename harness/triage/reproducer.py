@@ -17,17 +17,18 @@ from typing import Any
 
 import jinja2
 
+from harness.findings.crashes import INPUT, Crash
 from harness.format.dtypes import DTYPE_BITS
 from harness.format.judge import judge
 from harness.observation import ACCEPT, PANIC, RAISE, REJECT
 from harness.programs.arrays import WRITER_DTYPES
-from harness.targets import base, loaders
-from harness.targets.huge_layout import Layout, build
-from harness.targets.huge_program import decode, halved
-from harness.triage import measured
-from harness.triage.crashes import INPUT, Crash
-from harness.triage.openfile import target_named
-from harness.triage.resources import TARGET
+from harness.targets import base
+from harness.targets.files.on_disk import target_named
+from harness.targets.huge.layout import Layout, build
+from harness.targets.huge.program import decode, halved
+from harness.targets.loaders import loader as loaders
+from harness.targets.resources import script as measured
+from harness.targets.resources.target import TARGET
 
 _SHOULD = {
     "refused": "the file is read: the format allows it",

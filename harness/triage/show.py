@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.format.dtypes import DTYPE_BITS
-from harness.format.model import Header
+from harness.format.header import Header
 from harness.format.rules import HEADER_LIMIT
 
 Span = tuple[int, int]

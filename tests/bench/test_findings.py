@@ -10,7 +10,7 @@ import pytest
 
 from harness import paths
 from harness.bench import findings
-from harness.triage import crashes
+from harness.findings import crashes
 
 ROOT = Path(__file__).parents[2]
 ID = "header.padding-362800e8"

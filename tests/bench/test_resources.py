@@ -11,11 +11,11 @@ from click.testing import CliRunner
 from harness.bench import resources
 from harness.cli.main import group
 from harness.errors import HarnessError
+from harness.findings import store
 from harness.mutate.growth import FAMILIES
-from harness.oracles.resources import BYTES, INSTRUCTIONS, Point
-from harness.targets.calls import CALLS
-from harness.triage import store
-from harness.triage.metering import Measured
+from harness.targets.resources.calls import CALLS
+from harness.targets.resources.meter import Measured
+from harness.targets.resources.oracle import BYTES, INSTRUCTIONS, Point
 
 
 def series(call: str, family: str, cost: str, power: int, ends: str = "ok") -> Measured:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.bench import kills, runner, speed
-from harness.engine import recording
+from harness.engine.worker import recording
 from harness.errors import EngineError
 from harness.parsers.registry import Parser
 

@@ -9,10 +9,10 @@ import pytest
 
 from harness import corpus_store
 from harness.bench.survival import look, lost
-from harness.engine.process import REPLACED
+from harness.engine.campaign.process import REPLACED
 from harness.errors import HarnessError
-from harness.finding import Finding
-from harness.triage import store
+from harness.findings import store
+from harness.findings.finding import Finding
 
 
 @pytest.fixture

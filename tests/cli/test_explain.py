@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HarnessError
+from harness.findings import crashes
+from harness.findings.crashes import Crash
+from harness.findings.signature import finding_id
 from harness.format.encode import pack
 from harness.format.judge import RULES
-from harness.targets.huge_program import Step, encode
-from harness.triage import crashes
-from harness.triage.crashes import Crash
-from harness.triage.signature import finding_id
+from harness.targets.huge.program import Step, encode
 from tests.cli import running
 
 run = functools.partial(running.run, "explain")

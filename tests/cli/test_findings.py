@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from harness.cli.main import group
 from harness.errors import HarnessError
-from harness.triage import store
+from harness.findings import store
 
 
 def test_no_campaign_says_how_to_run_one(project: Path):

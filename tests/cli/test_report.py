@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from harness.errors import HarnessError
-from harness.triage import crashes, store
+from harness.findings import crashes, store
 from tests.cli.running import run
 
 SIGNATURE = "deserialize|differential|layout.hole|accepted/start"

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HarnessError
+from harness.findings import crashes
+from harness.findings.crashes import Crash
+from harness.findings.signature import finding_id
 from harness.format.encode import pack
-from harness.triage import crashes
-from harness.triage.crashes import Crash
-from harness.triage.signature import finding_id
 from tests.cli import running
 
 SIGNATURE = "deserialize|differential|header.padding|accepted/newline"

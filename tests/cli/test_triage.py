@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HarnessError
-from harness.triage import crashes, store, verdicts
-from harness.triage.crashes import Crash
-from harness.triage.signature import finding_id, parts
+from harness.findings import crashes, store, verdicts
+from harness.findings.crashes import Crash
+from harness.findings.signature import finding_id, parts
+from harness.targets import known_findings
 from tests.cli.running import run
 
 DUPLICATE = "deserialize|differential|header.duplicate-key|accepted/metadata-key"
@@ -192,7 +193,7 @@ def test_a_rule_that_hides_a_filed_bug_is_refused_and_nothing_is_written(campaig
     assert f"{name}: open -> by-design; the rule is in {project / 'verdicts.toml'}\n" in text
     assert crashes.load(project / "crashes" / name).status == "by-design"
     assert (
-        store.known(DUPLICATE.replace("deserialize", "safe_open"))
+        known_findings.known(DUPLICATE.replace("deserialize", "safe_open"))
         == "verdict:header.duplicate-key-accepted-metadata-key"
     )
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.coverage.counts import RustFile
 from harness.coverage.llvm import rust_coverage
-from harness.coverage.model import RustFile
 from harness.parsers import build, registry
 from harness.parsers.registry import Parser
 

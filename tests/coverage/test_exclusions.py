@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness.coverage import exclusions
+from harness.coverage.counts import Region, RustFile
 from harness.coverage.exclusions import Exclusion
-from harness.coverage.model import Region, RustFile
 from harness.coverage.rust_source import Source
 from harness.errors import HarnessError
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from harness.coverage.counts import PythonFile, Region, RustFile, Segment
 from harness.coverage.lines import Fold, Line, folded, python_lines, rust_lines
-from harness.coverage.model import PythonFile, Region, RustFile, Segment
 from harness.coverage.rust_source import Source
 
 TEXT = """\

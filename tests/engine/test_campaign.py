@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from harness import corpus_store
+from harness.findings import store
 from harness.ledger import records
-from harness.programs.lifecycle import VOCABULARY
-from harness.triage import store
+from harness.targets.lifecycle.program import VOCABULARY
 
 from .conftest import Fuzz
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy
 import pytest
 
-from harness.engine import species
-from harness.engine.discovery import Discovery
-from harness.engine.pulse import Moments, Pulse
-from harness.engine.semantics import SemanticCounters
+from harness.engine.campaign.discovery import Discovery
+from harness.engine.worker import species
+from harness.engine.worker.libfuzzer_log import Moments, Pulse
+from harness.engine.worker.semantics import SemanticCounters
 
 
 class Seen:

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.engine import deaths, memory
-from harness.engine.process import new_settings
-from harness.engine.slot import Slot
+from harness.engine.campaign import deaths
+from harness.engine.campaign.process import new_settings
+from harness.engine.worker import memory
+from harness.engine.worker.slot import Slot
+from harness.findings import store
 from harness.parsers.registry import Parser
-from harness.triage import store
 
 from .conftest import Fuzz
 

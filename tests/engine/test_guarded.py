@@ -11,15 +11,17 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli.main import group
-from harness.engine import guarded, memory
-from harness.engine.guarded import GUARDED, Isolated
-from harness.engine.plans import Listed
-from harness.engine.process import WorkerProcess, new_settings
-from harness.engine.progress import Progress
-from harness.engine.supervisor import Stop, Supervisor
-from harness.finding import Finding
+from harness.engine.campaign import replay_pool
+from harness.engine.campaign.plans import Listed
+from harness.engine.campaign.process import WorkerProcess, new_settings
+from harness.engine.campaign.progress import Progress
+from harness.engine.campaign.replay_pool import GUARDED, Isolated
+from harness.engine.campaign.supervisor import Stop, Supervisor
+from harness.engine.worker import memory
+from harness.findings import store
+from harness.findings.finding import Finding
 from harness.parsers.registry import Parser
-from harness.triage import replay, store
+from harness.replay import replay
 
 TWICE_IN_METADATA = b"\x24\0\0\0\0\0\0\0" + b'{"__metadata__":{"a":"1","a":"2"}}  '
 SHOWS = Finding("differential", "differential", "header.duplicate-key", "accepted/metadata-key", "it shows")
@@ -37,8 +39,8 @@ def confirm(campaign: Path, *names: str, hurry: bool = False) -> dict[str, dict[
 def test_what_shows_each_time_holds_and_what_does_not_is_flaky(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sancov_parser: Parser
 ) -> None:
-    monkeypatch.setattr(guarded, "REPLAYS", 2)
-    monkeypatch.setattr(guarded, "FINISH_S", (300.0, 300.0))
+    monkeypatch.setattr(replay_pool, "REPLAYS", 2)
+    monkeypatch.setattr(replay_pool, "FINISH_S", (300.0, 300.0))
     held, lost = (
         store.add(tmp_path, "deserialize", finding, TWICE_IN_METADATA, parser=sancov_parser.name, seed=1)
         for finding in (SHOWS, SHOWS_NOT)
@@ -53,7 +55,7 @@ def test_what_shows_each_time_holds_and_what_does_not_is_flaky(
     stored = {one.id: {name: one.about[name] for name in ("replays", "flaky")} for one in store.findings(tmp_path)}
     assert stored == found
     # Once is enough, whoever asks.
-    monkeypatch.setattr(guarded, "FINISH_S", (0.5, 0.5))
+    monkeypatch.setattr(replay_pool, "FINISH_S", (0.5, 0.5))
     assert confirm(tmp_path, held) == {held: found[held]}
     printed = CliRunner().invoke(group, ["findings", "--campaign", str(tmp_path)], standalone_mode=False).output
     assert "FLAKY: shows 0 of 2 times" in printed
@@ -64,7 +66,7 @@ def test_what_shows_each_time_holds_and_what_does_not_is_flaky(
 def test_what_is_not_reached_in_time_is_said_to_be_not_replayed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sancov_parser: Parser
 ) -> None:
-    monkeypatch.setattr(guarded, "FINISH_S", (0.0, 0.0))
+    monkeypatch.setattr(replay_pool, "FINISH_S", (0.0, 0.0))
     name = store.add(tmp_path, "deserialize", SHOWS, TWICE_IN_METADATA, parser=sancov_parser.name, seed=1)
     assert confirm(tmp_path, name, hurry=True) == {name: {"replays": {"runs": 0, "held": 0}, "flaky": False}}
     # What an earlier campaign saw of it stays.
@@ -77,8 +79,8 @@ def test_what_is_not_reached_in_time_is_said_to_be_not_replayed(
 def test_a_run_that_is_not_done_in_time_is_ended_and_counts_for_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sancov_parser: Parser
 ) -> None:
-    monkeypatch.setattr(guarded, "FINISH_S", (0.1, 0.1))  # a process cannot even load the parser in that
-    monkeypatch.setattr(guarded, "_SAID_EVERY", 0.01)
+    monkeypatch.setattr(replay_pool, "FINISH_S", (0.1, 0.1))  # a process cannot even load the parser in that
+    monkeypatch.setattr(replay_pool, "_SAID_EVERY", 0.01)
     started = []
     really = replay.Replayer._start
 
@@ -96,7 +98,7 @@ def test_a_run_that_is_not_done_in_time_is_ended_and_counts_for_nothing(
 def test_each_runs_once_before_any_runs_twice_when_the_campaign_is_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sancov_parser: Parser
 ) -> None:
-    monkeypatch.setattr(guarded, "FINISH_S", (0.0, 300.0))
+    monkeypatch.setattr(replay_pool, "FINISH_S", (0.0, 300.0))
     names = [
         store.add(tmp_path, "deserialize", finding, TWICE_IN_METADATA, parser=sancov_parser.name, seed=1)
         for finding in (SHOWS, SHOWS_NOT)
@@ -119,8 +121,8 @@ def test_each_runs_once_before_any_runs_twice_when_the_campaign_is_over(
 def test_a_replay_whose_result_cannot_be_stored_is_said_and_the_ledger_has_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sancov_parser: Parser
 ) -> None:
-    monkeypatch.setattr(guarded, "REPLAYS", 1)
-    monkeypatch.setattr(guarded, "FINISH_S", (300.0, 300.0))
+    monkeypatch.setattr(replay_pool, "REPLAYS", 1)
+    monkeypatch.setattr(replay_pool, "FINISH_S", (300.0, 300.0))
     name = store.add(tmp_path, "deserialize", SHOWS, TWICE_IN_METADATA, parser=sancov_parser.name, seed=1)
     lock = tmp_path / "findings" / ".lock"
     lock.unlink()
@@ -159,7 +161,7 @@ def test_a_finding_of_an_input_that_ran_apart_and_cannot_be_stored_is_said(
 def test_an_input_that_ran_apart_until_the_time_was_over_is_no_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sancov_parser: Parser
 ) -> None:
-    monkeypatch.setattr(guarded, "FINISH_S", (0.0, 0.0))
+    monkeypatch.setattr(replay_pool, "FINISH_S", (0.0, 0.0))
     settings = new_settings(target="deserialize", parser=sancov_parser.name, seed=1, campaign=tmp_path)
     try:
         (settings.memory / GUARDED).write_bytes(TWICE_IN_METADATA)

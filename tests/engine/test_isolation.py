@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from harness.engine.isolation import Isolation, Remote, chooser
-from harness.engine.slot import Slot, read
-from harness.finding import Finding
+from harness.engine.worker.fork_server import Isolation, Remote, chooser
+from harness.engine.worker.slot import Slot, read
+from harness.findings.finding import Finding
 from harness.observation import ACCEPT, NOT_READ, Observation, Reading, Run, classify
 from harness.programs import progress
-from harness.programs.lifecycle import VOCABULARY
 from harness.targets.base import Target
-from harness.targets.lifecycle import Lifecycle
+from harness.targets.lifecycle.program import VOCABULARY
+from harness.targets.lifecycle.target import Lifecycle
 
 
 class Deadly:
@@ -172,8 +172,8 @@ import os, signal, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from test_isolation import Deadly
-from harness.engine.isolation import Isolation
-from harness.engine.slot import Slot
+from harness.engine.worker.fork_server import Isolation
+from harness.engine.worker.slot import Slot
 from harness.programs import progress
 folder = Path(sys.argv[1])
 slot = Slot(folder / "slot", 256)
@@ -220,9 +220,9 @@ def test_lifecycle_runs_apart_only_what_its_model_fears() -> None:
 COUNTED = """
 import json, sys
 from pathlib import Path
-from harness.engine.isolation import Isolation
-from harness.engine.native import NativeCounters
-from harness.engine.slot import Slot
+from harness.engine.worker.fork_server import Isolation
+from harness.engine.worker.native import NativeCounters
+from harness.engine.worker.slot import Slot
 from harness.parsers import registry, runtime
 from harness.programs import progress
 from harness.targets import base

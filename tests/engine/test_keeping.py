@@ -11,7 +11,7 @@ import pytest
 
 from harness import corpus_store
 from harness.cli.main import group
-from harness.engine.keeping import Kept, Mirror, Room
+from harness.engine.campaign.campaign_corpus import Kept, Mirror, Room
 from harness.errors import HarnessError
 
 from .conftest import Fuzz

@@ -13,15 +13,16 @@ from typing import Any, ClassVar, cast
 
 import pytest
 
-from harness.engine import folder, memory, recording
-from harness.engine.checks import check_log
-from harness.engine.keeping import Kept, Mirror
-from harness.engine.native import NativeCounters
-from harness.engine.progress import Progress, TargetProgress
-from harness.engine.semantics import SIZE, SemanticCounters
-from harness.engine.settings import WorkerSettings
-from harness.engine.slot import Slot, read_slot
-from harness.engine.tally import ACCEPTED, deep, refusal_key, stage
+from harness.engine.campaign import folder
+from harness.engine.campaign.campaign_corpus import Kept, Mirror
+from harness.engine.campaign.progress import Progress, TargetProgress
+from harness.engine.worker import memory, recording
+from harness.engine.worker.checks import check_log
+from harness.engine.worker.native import NativeCounters
+from harness.engine.worker.semantics import SIZE, SemanticCounters
+from harness.engine.worker.settings import WorkerSettings
+from harness.engine.worker.slot import Slot, read_slot
+from harness.engine.worker.tally import ACCEPTED, deep, refusal_key, stage
 from harness.errors import EngineError
 
 LOG = b"""\
@@ -33,7 +34,7 @@ INFO: Loaded 2 modules   (12375 inline 8-bit counters): 8279 [0x1, 0x2), 4096 [0
 
 def test_the_input_of_a_killed_process_is_left_in_its_slot(tmp_path: Path) -> None:
     script = (
-        "import os, signal, sys\nfrom pathlib import Path\nfrom harness.engine.slot import Slot\n"
+        "import os, signal, sys\nfrom pathlib import Path\nfrom harness.engine.worker.slot import Slot\n"
         "slot = Slot(Path(sys.argv[1]), 64)\nslot.put(b'the one before, longer')\nslot.put(b'the one')\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -50,7 +51,7 @@ def test_a_slot_that_was_never_filled_or_is_not_there_holds_nothing(tmp_path: Pa
 
 def test_the_collector_passes_over_what_was_there_and_still_ends_cycles() -> None:
     script = (
-        "import gc, weakref\nfrom harness.engine.opening import collect_seldom\n"
+        "import gc, weakref\nfrom harness.engine.worker.opening import collect_seldom\n"
         "class Ring: pass\n"
         "collect_seldom()\n"
         "before, rings = len(gc.get_objects()), []\n"

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from harness.triage import store
+from harness.findings import store
 
 from .conftest import Fuzz
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.engine.scheduling import FLOOR, START_UP, Shares, Yield
+from harness.engine.campaign.scheduling import FLOOR, START_UP, Shares, Yield
 
 TARGETS = tuple("abcdefghijklmno")
 

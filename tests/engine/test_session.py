@@ -8,11 +8,11 @@ from types import ModuleType
 
 import pytest
 
-from harness.engine.isolation import Remote
-from harness.engine.semantics import SemanticCounters
-from harness.engine.session import Session
-from harness.engine.slot import Slot, read_slot
-from harness.finding import Finding
+from harness.engine.worker.fork_server import Remote
+from harness.engine.worker.semantics import SemanticCounters
+from harness.engine.worker.session import Session
+from harness.engine.worker.slot import Slot, read_slot
+from harness.findings.finding import Finding
 from harness.mutate import Rng, generate
 from harness.targets import base as targets
 

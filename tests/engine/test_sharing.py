@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 from harness import corpus_store, paths
-from harness.engine import memory
-from harness.engine.keeping import Kept, Mirror
-from harness.engine.process import WorkerProcess
+from harness.engine.campaign.campaign_corpus import Kept, Mirror
+from harness.engine.campaign.process import WorkerProcess
 from harness.engine.unit import Unit
+from harness.engine.worker import memory
 from harness.parsers.registry import Parser
 
 

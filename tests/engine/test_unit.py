@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from harness import paths
-from harness.engine import memory
 from harness.engine.unit import RELOAD, Result, Unit
+from harness.engine.worker import memory
 from harness.errors import HarnessError
+from harness.findings import store
 from harness.parsers.registry import Parser
-from harness.triage import store
 
 from .conftest import Fuzz
 

@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from harness.engine import drawing
-from harness.engine.progress import Progress
-from harness.engine.tiles import Picture
-from harness.engine.trail import Trail
-from harness.engine.view import View, in_ci, line
+from harness.engine.campaign.progress import Progress
+from harness.engine.ui import drawing
+from harness.engine.ui.dashboard import Picture
+from harness.engine.ui.trail import Trail
+from harness.engine.ui.view import View, in_ci, line
 
 RECORDED = json.loads((Path(__file__).parent / "statuses.json").read_text())
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from harness.format.dtypes import DTYPE_BITS
 from harness.format.encode import encode, encode_header, pack
 from harness.format.features import FEATURES, features
+from harness.format.header import Tensor
 from harness.format.judge import judge
-from harness.format.model import Tensor
 
 Part = tuple[str, str, tuple[int, ...], bytes]
 METADATA = st.none() | st.dictionaries(st.text(), st.text(), max_size=3)

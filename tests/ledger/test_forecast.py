@@ -12,7 +12,7 @@ import pytest
 from harness.ledger import joined
 from harness.ledger.estimators import chao1, garwood, good_turing, still_rising
 from harness.ledger.forecast import of_curve
-from harness.ledger.model import Model, Shape
+from harness.ledger.growth_curve import Model, Shape
 from harness.ledger.records import Frequencies, Point, Record, TargetRecord
 
 # Of independent draws from one distribution, whatever it is.

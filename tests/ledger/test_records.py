@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.engine.discovery import Curve, forget
+from harness.engine.campaign.discovery import Curve, forget
 from harness.errors import HarnessError
 from harness.ledger import joined, records, spend
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from harness.format.dtypes import DTYPE_BITS
+from harness.format.header import Header
 from harness.format.judge import judge
-from harness.format.model import Header
 from harness.mutate import Rng, generate
 
 

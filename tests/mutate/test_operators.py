@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.format.header import Header
 from harness.format.judge import judge
-from harness.format.model import Header
 from harness.format.tree import DEEP, Doc
 from harness.mutate import OPERATORS, Rng, generate
 from harness.mutate.bank import Bank

@@ -10,9 +10,10 @@ import pytest
 
 from harness.format.encode import pack
 from harness.observation import ACCEPT, RAISE, REJECT, Event, Observation, Reading, Readings
-from harness.oracles import agreement, contract
-from harness.targets.backends import Backends
-from harness.targets.numpy import Numpy
+from harness.oracles import contract
+from harness.targets.loaders import agreement
+from harness.targets.loaders.backends import Backends
+from harness.targets.loaders.numpy import Numpy
 
 PARTS = [("second", "F32", (2, 1), bytes(range(8))), ("first", "U8", (3,), b"abc"), ("empty", "I64", (2, 0), b"")]
 FILE = pack(PARTS[:2], {"a": "b"})

@@ -7,7 +7,7 @@ import pytest
 from harness.format.encode import pack
 from harness.observation import ACCEPT, PANIC, RAISE, REJECT, classify
 from harness.oracles import contract
-from harness.targets.deserialize import Deserialize
+from harness.targets.files.deserialize import Deserialize
 
 
 def test_documented_ends_are_no_findings(safetensors: ModuleType):

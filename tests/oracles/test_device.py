@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from harness.observation import ACCEPT, REJECT, Event, Trace
-from harness.oracles import device as oracle
 from harness.programs import arrays
-from harness.programs.device import FILE, INDICES, TYPES, VOCABULARY, Call, decode
-from harness.targets.device import Device
+from harness.targets.device import oracle
+from harness.targets.device.program import FILE, INDICES, TYPES, VOCABULARY, Call, decode
+from harness.targets.device.target import Device
 
 CONTENT = {name: arrays.content(dtype, shape, salt) for name, dtype, shape, salt in FILE}
 

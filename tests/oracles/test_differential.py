@@ -10,11 +10,11 @@ import pytest
 
 from harness.format import judge
 from harness.format.encode import encode, pack
-from harness.format.model import Tensor
+from harness.format.header import Tensor
 from harness.observation import ACCEPT, RAISE, Reading
 from harness.oracles import differential
-from harness.targets.deserialize import Deserialize
-from harness.targets.safe_open import SafeOpen
+from harness.targets.files.deserialize import Deserialize
+from harness.targets.files.safe_open import SafeOpen
 
 PARTS = [("second", "F32", (2, 1), bytes(range(8))), ("first", "U8", (3,), b"abc"), ("empty", "I64", (0, 2), b"")]
 METADATA = {"a": "b", "c": "d"}

@@ -18,8 +18,8 @@ from harness.oracles import leaks
 from harness.oracles.leaks import Counts
 from harness.targets import base
 from harness.targets.base import Target
-from harness.targets.deserialize import Deserialize
-from harness.targets.safe_open import SafeOpen
+from harness.targets.files.deserialize import Deserialize
+from harness.targets.files.safe_open import SafeOpen
 
 FILE = pack([("a", "F32", (2,), bytes(8)), ("b", "U8", (0,), b"")], {"k": "v"})
 REFUSED = b"\x02\0\0\0\0\0\0\0[]"

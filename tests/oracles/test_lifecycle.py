@@ -10,10 +10,10 @@ import numpy
 import pytest
 
 from harness.observation import Observation
-from harness.oracles.lifecycle import check
-from harness.programs.lifecycle import VOCABULARY
 from harness.programs.steps import Step
-from harness.targets.lifecycle import Lifecycle
+from harness.targets.lifecycle.oracle import check
+from harness.targets.lifecycle.program import VOCABULARY
+from harness.targets.lifecycle.target import Lifecycle
 
 step = VOCABULARY.step
 

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
+from harness.findings.finding import Finding
 from harness.format import judge
 from harness.format.encode import encode, pack
-from harness.format.model import Tensor
+from harness.format.header import Tensor
 from harness.mutate import Rng, generate
 from harness.observation import ACCEPT, PANIC, RAISE, REJECT, Observation, Reading, Run
 from harness.oracles import metamorphic
-from harness.oracles.base import Finding
-from harness.oracles.spell import Spelling, write
+from harness.oracles.header_writer import Spelling, write
 from harness.targets.base import Target
-from harness.targets.deserialize import Deserialize
-from harness.targets.safe_open import SafeOpen
+from harness.targets.files.deserialize import Deserialize
+from harness.targets.files.safe_open import SafeOpen
 
 PARTS = [
     ("model.weight/\U0001f600", "F32", (2, 1, 3), bytes(range(24))),

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from harness.observation import ACCEPT
-from harness.oracles import numpy as oracle
-from harness.programs.slices import VOCABULARY, decode
-from harness.targets.slices import Slices
+from harness.targets.slices import oracle
+from harness.targets.slices.program import VOCABULARY, decode
+from harness.targets.slices.target import Slices
 
 S = VOCABULARY.step
 FILE = [S("tensor", 2, 3), S("tensor", 1, 16)]

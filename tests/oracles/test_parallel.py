@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from harness.oracles import parallel as oracle
 from harness.programs import arrays
-from harness.programs.parallel import VOCABULARY, decode
-from harness.targets.parallel import Parallel
+from harness.targets.parallel import oracle
+from harness.targets.parallel.program import VOCABULARY, decode
+from harness.targets.parallel.target import Parallel
 
 S = VOCABULARY.step
 FILE = [S("tensor", 2, arrays.SHAPES.index((8, 8))), S("tensor", 1, arrays.SHAPES.index((7, 5)))]

@@ -8,10 +8,10 @@ from typing import Any
 import numpy
 import pytest
 
-from harness.oracles import quantized as oracle
 from harness.programs.arrays import NUMPY_NAMES
-from harness.programs.quantized import AWRY, VOCABULARY, Held, cut, decode, stored_shape
-from harness.targets.quantized import Quantized
+from harness.targets.quantized import oracle
+from harness.targets.quantized.program import AWRY, VOCABULARY, Held, cut, decode, stored_shape
+from harness.targets.quantized.target import Quantized
 
 S = VOCABULARY.step
 READS = [

@@ -9,8 +9,8 @@ import pytest
 
 from harness.format.encode import pack
 from harness.observation import REJECT, Event, Observation, Reading, Written
-from harness.oracles import resaved
-from harness.targets.numpy import Numpy
+from harness.targets.loaders import resaved
+from harness.targets.loaders.numpy import Numpy
 
 PARTS = [("second", "F32", (2, 1), bytes(range(8))), ("first", "U8", (3,), b"abc"), ("empty", "I64", (2, 0), b"")]
 FILE = pack(PARTS, {"a": "b"})

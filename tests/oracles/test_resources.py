@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.oracles.resources import BYTES, INSTRUCTIONS, Point, exponent, judge
+from harness.targets.resources.oracle import BYTES, INSTRUCTIONS, Point, exponent, judge
 
 SIZES = (32, 64, 128, 256, 512)
 

@@ -15,11 +15,11 @@ import pytest
 from harness.format.encode import pack
 from harness.format.judge import judge
 from harness.observation import ACCEPT
-from harness.oracles import roundtrip as oracle
-from harness.programs import arrays, made
-from harness.programs.holders import LAYOUTS
-from harness.programs.writers import NAMES, PATHS, VOCABULARY
-from harness.targets.writers import Writers
+from harness.programs import array_values, arrays
+from harness.programs.array_layouts import LAYOUTS
+from harness.targets.writers import oracle
+from harness.targets.writers.program import NAMES, PATHS, VOCABULARY
+from harness.targets.writers.target import Writers
 
 S = VOCABULARY.step
 FILE = [S("tensor", 2, 3), S("tensor", 2, 3), S("entry"), S("entry", 1)]
@@ -39,7 +39,10 @@ class Honest:
 
     def save(self, tensors: dict[str, Any], metadata: Any = None) -> bytes:
         return pack(
-            [(name, made.format_dtype(x.dtype), x.shape, made.little(x)) for name, x in sorted(tensors.items())],
+            [
+                (name, array_values.format_dtype(x.dtype), x.shape, array_values.little(x))
+                for name, x in sorted(tensors.items())
+            ],
             metadata,
         )
 
@@ -62,7 +65,7 @@ class Honest:
 
     def deserialize(self, raw: bytes) -> list[tuple[str, dict[str, Any]]]:
         return [
-            (name, {"dtype": made.format_dtype(x.dtype), "shape": list(x.shape), "data": x.tobytes()})
+            (name, {"dtype": array_values.format_dtype(x.dtype), "shape": list(x.shape), "data": x.tobytes()})
             for name, x in self.load(raw).items()
         ]
 
@@ -146,7 +149,7 @@ def test_the_honest_library_passes(program: bytes):
 
 @pytest.mark.parametrize("layout", range(len(LAYOUTS)), ids=[name or "plain" for name in LAYOUTS])
 def test_it_passes_however_arrays_lie_in_memory(layout: int):
-    steps = [S("tensor", dtype, 17, layout) for dtype in (0, made.DTYPES.index("'>i4'"), 6)]
+    steps = [S("tensor", dtype, 17, layout) for dtype in (0, array_values.DTYPES.index("'>i4'"), 6)]
     assert found(Honest, VOCABULARY.encode([*steps, S("save"), S("load"), S("equal"), S("resave")])) == []
 
 
@@ -207,7 +210,7 @@ def test_a_writer_of_what_no_file_can_hold_is_found():
         ("'M8[s]'", "time"),
         ("[('a', '<f4'), ('b', '>i2')]", "structured"),
     ):
-        program = VOCABULARY.encode([S("tensor", made.DTYPES.index(dtype)), S("save")])
+        program = VOCABULARY.encode([S("tensor", array_values.DTYPES.index(dtype)), S("save")])
         assert found(Honest, program) == [("roundtrip.written", f"numpy: accepted/dtype/{word}")]
 
 
@@ -219,7 +222,7 @@ def test_a_refusal_of_what_a_file_can_hold_is_found_and_of_what_is_not_dense_is_
     lazy = lying(save=refuse)
     assert found(lazy, fails=True) == [("roundtrip.refused", "numpy: Refused: no such luck: N")]
     assert found(lazy, VOCABULARY.encode([S("tensor", 0, 3, LAYOUTS.index("fortran")), S("save")]), fails=True) == []
-    assert found(lazy, VOCABULARY.encode([S("tensor", made.ODD_DTYPES), S("save")]), fails=True) == []
+    assert found(lazy, VOCABULARY.encode([S("tensor", array_values.ODD_DTYPES), S("save")]), fails=True) == []
 
 
 def test_a_refusal_of_a_path_is_documented_where_no_file_can_be():
@@ -270,7 +273,9 @@ def shuffled(self: Honest, tensors: dict[str, Any], metadata: Any = None) -> byt
 
 def unsorted(self: Honest, tensors: dict[str, Any], metadata: Any = None) -> bytes:
     """Tensors in the order in which they are given."""
-    return pack([(n, made.format_dtype(x.dtype), x.shape, made.little(x)) for n, x in tensors.items()], metadata)
+    return pack(
+        [(n, array_values.format_dtype(x.dtype), x.shape, array_values.little(x)) for n, x in tensors.items()], metadata
+    )
 
 
 def test_files_that_differ_from_call_to_call_are_found():

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from harness.observation import ACCEPT, REJECT, Event, Observation, Trace
-from harness.oracles import shards as oracle
 from harness.programs import arrays
-from harness.programs.shards import OUTSIDE_TENSORS, VOCABULARY, Program, decode
+from harness.targets.shards import oracle
+from harness.targets.shards.program import OUTSIDE_TENSORS, VOCABULARY, Program, decode
 
 S = VOCABULARY.step
 TWO = [S("tensor"), S("tensor", 1, 1, 3)]

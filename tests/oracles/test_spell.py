@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.format.header import Tensor
 from harness.format.judge import judge
-from harness.format.model import Tensor
-from harness.oracles.spell import FIELDS, Spelling, escaped, plain, white_space, write
+from harness.oracles.header_writer import FIELDS, Spelling, escaped, plain, white_space, write
 
 TENSORS = (Tensor("a/\U0001f600", "F32", (1, 2), 0, 8), Tensor('"\\\n', "U8", (), 8, 9), Tensor("", "I64", (0,), 9, 9))
 METADATA = {"k\u00e9y": "va\tlue", "": ""}

@@ -13,12 +13,12 @@ import pytest
 
 from harness.format.encode import pack
 from harness.format.judge import judge
-from harness.oracles import torch_roundtrip as oracle
 from harness.programs.arrays import WRITER_DTYPES
-from harness.programs.torch_made import DTYPES, LAYOUTS, VIEWS
-from harness.programs.torch_writers import VOCABULARY
-from harness.programs.writers import NAMES
-from harness.targets.torch_writers import TorchWriters
+from harness.targets.torch_writers import oracle
+from harness.targets.torch_writers.program import VOCABULARY
+from harness.targets.torch_writers.target import TorchWriters
+from harness.targets.torch_writers.tensors import DTYPES, LAYOUTS, VIEWS
+from harness.targets.writers.program import NAMES
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
 S = VOCABULARY.step
@@ -40,7 +40,7 @@ class Honest:
 
     def __init__(self) -> None:
         self.torch: Any = importlib.import_module("torch")
-        self.kit: Any = importlib.import_module("harness.programs.torch_kit")
+        self.kit: Any = importlib.import_module("harness.targets.torch_writers.kit")
 
     def save(self, tensors: Any, metadata: Any = None) -> bytes:
         rows = sorted(self.kit.held(tensors).items())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, given, settings
 
-from harness.programs import lifecycle_kit as kit
-from harness.programs import lifecycle_sources as sources
-from harness.programs.lifecycle import VOCABULARY, decode
 from harness.programs.steps import Step
 from harness.programs.strategies import programs
+from harness.targets.lifecycle import kit
+from harness.targets.lifecycle import script as sources
+from harness.targets.lifecycle.program import VOCABULARY, decode
 
 step = VOCABULARY.step
 

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.format.judge import judge
-from harness.programs import arrays, parallel_source, strategies
-from harness.programs.parallel import ARITHMETIC, VOCABULARY, WITHIN, WORLDS, Call, decode
+from harness.programs import arrays, strategies
+from harness.targets.parallel import script as parallel_source
+from harness.targets.parallel.program import ARITHMETIC, VOCABULARY, WITHIN, WORLDS, Call, decode
 
 S = VOCABULARY.step
 WORLD = {world: WORLDS.index(world) for world in WORLDS}

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from harness.format.dtypes import DTYPE_BITS
 from harness.format.judge import judge
-from harness.programs import quantized_source, strategies
-from harness.programs.quantized import AWRY, VOCABULARY, Held, cut, decode, file, stored_shape
+from harness.programs import strategies
+from harness.targets.quantized import script as quantized_source
+from harness.targets.quantized.program import AWRY, VOCABULARY, Held, cut, decode, file, stored_shape
 
 S = VOCABULARY.step
 

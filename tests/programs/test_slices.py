@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.format.judge import judge
-from harness.programs import arrays, sources, strategies
-from harness.programs.slices import VOCABULARY, decode
+from harness.programs import arrays, strategies
+from harness.targets.slices import script
+from harness.targets.slices.program import VOCABULARY, decode
 
 S = VOCABULARY.step
 
@@ -67,8 +68,8 @@ def test_every_program_has_a_valid_file_and_is_python(data: bytes):
     assert judgement.verdict == "accept"
     assert judgement.header is not None
     assert [(t.name, t.dtype, t.shape) for t in judgement.header.tensors] == [t[:3] for t in program.tensors]
-    ast.parse(sources.slices(program))
-    ast.parse(sources.slices_calls(program))
+    ast.parse(script.explain(program))
+    ast.parse(script.calls(program))
 
 
 @given(st.binary(max_size=120))

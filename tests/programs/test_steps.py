@@ -7,9 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.mutate.schedule import OperatorStats
-from harness.programs import device, quantized, shards, strategies, torch_writers
+from harness.programs import strategies
 from harness.programs.mutate import EDITS, StepMutator
 from harness.programs.steps import STEP, Kind, Step, Vocabulary
+from harness.targets.device import program as device
+from harness.targets.quantized import program as quantized
+from harness.targets.shards import program as shards
+from harness.targets.torch_writers import program as torch_writers
 
 WORDS = Vocabulary(
     [Kind("read", 4, (range(3), range(5))), Kind("write", 2, ((7,),)), Kind("burn", 1, wild=True), Kind("open", 1, rare=True)],

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from harness.programs import strategies, torch_made, torch_source
+from harness.programs import strategies
 from harness.programs.arrays import SHAPES
-from harness.programs.torch_made import DTYPES, LAYOUTS, ODD_DTYPES, VIEWS, Made
-from harness.programs.torch_writers import HOLDERS, MODELS, VOCABULARY, Things, decode, whole
-from harness.programs.writers import NAMES
+from harness.targets.torch_writers import script as torch_source
+from harness.targets.torch_writers import tensors as torch_made
+from harness.targets.torch_writers.program import HOLDERS, MODELS, VOCABULARY, Things, decode, whole
+from harness.targets.torch_writers.tensors import DTYPES, LAYOUTS, ODD_DTYPES, VIEWS, Made
+from harness.targets.writers.program import NAMES
 
 S = VOCABULARY.step
 L = {laid.word: number for number, laid in enumerate(LAYOUTS)}
@@ -119,7 +121,7 @@ def everything() -> Iterable[tuple[str, Made]]:
 @pytest.mark.filterwarnings("ignore:ComplexHalf support", "ignore:Sparse")
 def test_torch_makes_what_the_program_says_of_it():
     """Dtype, shape, bytes, whether it is contiguous, and where it lies: every dtype, layout and view."""
-    kit = importlib.import_module("harness.programs.torch_kit")
+    kit = importlib.import_module("harness.targets.torch_writers.kit")
     for said, made in everything():
         names = dict(vars(kit))
         source = made.source.format("m") or "m"

@@ -10,9 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.programs import contents, holders, made, specs, strategies, writer_sources, writers
+from harness.programs import array_layouts, array_values, contents, strategies
 from harness.programs.arrays import SHAPES, WRITER_DTYPES
-from harness.programs.writers import METADATA, NAMES, ODD_NAMES, VOCABULARY, decode
+from harness.targets.writers import program as writers
+from harness.targets.writers import script as writer_sources
+from harness.targets.writers import specs
+from harness.targets.writers.program import METADATA, NAMES, ODD_NAMES, VOCABULARY, decode
 
 S = VOCABULARY.step
 
@@ -22,7 +25,7 @@ def program(*steps):
 
 
 def evaluated(source: str):
-    return eval(source, dict(holders.NAMES))
+    return eval(source, dict(array_layouts.NAMES))
 
 
 @given(st.binary(max_size=VOCABULARY.max_len + 8))
@@ -68,40 +71,40 @@ def test_files_are_few():
     assert [call.kind for call in program(*steps).calls] == ["save_file", "load_file", "safe_open", "save"]
 
 
-@pytest.mark.parametrize("dtype", range(made.ODD_DTYPES), ids=made.DTYPES[: made.ODD_DTYPES])
+@pytest.mark.parametrize("dtype", range(array_values.ODD_DTYPES), ids=array_values.DTYPES[: array_values.ODD_DTYPES])
 def test_the_source_of_an_array_makes_that_array_in_every_layout(dtype: int):
-    for layout in range(len(holders.LAYOUTS)):
+    for layout in range(len(array_layouts.LAYOUTS)):
         for shape in range(len(SHAPES)):
-            one = made.make(dtype, shape, layout, 0, 1)
+            one = array_values.make(dtype, shape, layout, 0, 1)
             again = evaluated(one.source)
             assert (again.dtype, again.shape, again.strides) == (one.value.dtype, one.value.shape, one.value.strides)
-            assert made.little(again) == made.little(one.value) == one.entry[2]
+            assert array_values.little(again) == array_values.little(one.value) == one.entry[2]
 
 
 def test_the_source_of_a_value_makes_one_of_that_type():
-    for kind in range(len(holders.TYPES)):
-        one = made.make(0, 3, 0, kind, 0)
+    for kind in range(len(array_layouts.TYPES)):
+        one = array_values.make(0, 3, 0, kind, 0)
         assert type(evaluated(one.source)) is type(one.value)
-        assert (one.odd == "value") == (kind >= holders.ARRAYS)
+        assert (one.odd == "value") == (kind >= array_layouts.ARRAYS)
 
 
 def test_layouts_keep_the_values_and_only_some_the_order_in_memory():
-    for number, layout in enumerate(holders.LAYOUTS):
-        one = made.make(4, 17, number, 0, 0)
-        assert one.value.flags.c_contiguous == (number < holders.DENSE)
-        assert (one.entry[3] == "plain") == one.sound == (number < holders.DENSE)
+    for number, layout in enumerate(array_layouts.LAYOUTS):
+        one = array_values.make(4, 17, number, 0, 0)
+        assert one.value.flags.c_contiguous == (number < array_layouts.DENSE)
+        assert (one.entry[3] == "plain") == one.sound == (number < array_layouts.DENSE)
         if layout != "broadcast":
-            assert one.entry[2] == made.make(4, 17, 0, 0, 0).entry[2]
+            assert one.entry[2] == array_values.make(4, 17, 0, 0, 0).entry[2]
 
 
-@pytest.mark.parametrize("layout", holders.LAYOUTS[1:])
+@pytest.mark.parametrize("layout", array_layouts.LAYOUTS[1:])
 def test_what_a_writer_takes_that_ignores_strides_is_memory_of_the_array_s_own(layout: str):
     """From the first element on, ``nbytes`` bytes: else a campaign would die of what it is looking for."""
     for dtype in ("int32", ">f8", "uint8"):
         for shape in SHAPES:
             if shape == () and layout in ("strided", "cropped", "backwards", "broadcast", "part", "transposed"):
                 continue  # there is no such view, and programs make it plain
-            array = getattr(holders, layout)(numpy.ones(shape, dtype))
+            array = getattr(array_layouts, layout)(numpy.ones(shape, dtype))
             assert array.shape == shape
             first, last = numpy.lib.array_utils.byte_bounds(_owner(array))
             address = array.__array_interface__["data"][0]
@@ -115,9 +118,17 @@ def _owner(array):
 
 
 def test_content_is_little_endian_and_what_the_dtypes_of_a_file_are_called():
-    assert made.make(made.DTYPES.index("'>f4'"), 2, 0, 0, 0).entry == ("F32", (1,), b"\0\0\x80?", "plain")
-    assert made.make(0, 2, 0, 2, 0).entry[2] == b"\0\0\x80?"  # masked: the data, not what fills them
-    odd = {made.make(number, 3, 0, 0, 0).odd for number in range(made.ODD_DTYPES, len(made.DTYPES) - 11)}
+    assert array_values.make(array_values.DTYPES.index("'>f4'"), 2, 0, 0, 0).entry == (
+        "F32",
+        (1,),
+        b"\0\0\x80?",
+        "plain",
+    )
+    assert array_values.make(0, 2, 0, 2, 0).entry[2] == b"\0\0\x80?"  # masked: the data, not what fills them
+    odd = {
+        array_values.make(number, 3, 0, 0, 0).odd
+        for number in range(array_values.ODD_DTYPES, len(array_values.DTYPES) - 11)
+    }
     assert odd == {f"dtype/{word}" for word in ("complex", "extended", "time", "text", "raw", "structured", "object")}
 
 
@@ -161,9 +172,9 @@ def test_contents_are_what_numpy_says_of_the_arrays(data: bytes):
     for name, (dtype, shape, raw, _) in things.array_content.tensors.items():
         value = things.named_arrays[name]
         if dtype:
-            assert raw == made.little(value)
+            assert raw == array_values.little(value)
             assert shape == value.shape
-            assert dtype == made.format_dtype(value.dtype)
+            assert dtype == array_values.format_dtype(value.dtype)
 
 
 def test_a_file_is_read_by_the_words_of_the_format():

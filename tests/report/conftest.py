@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.findings import crashes, store
+from harness.findings.signature import finding_id
 from harness.parsers.registry import Parser
 from harness.report import gather, html
 from harness.report.gather import Campaign
-from harness.triage import crashes, store
-from harness.triage.signature import finding_id
 
 #: What a summary can hold of an input: markup of every kind, control characters, half of a surrogate pair.
 HOSTILE = "a|b `c` </script><script>alert(1)</script>\n\r| x |\n\n# no\x00\x1b[31m\x85\u2028\ud800\ufffe\u202e @all #1 ]]> --> ``` $x$"

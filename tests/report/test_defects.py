@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli.report import command
+from harness.findings import crashes
+from harness.findings.severity import SEVERITIES, severity
 from harness.report import defects
-from harness.triage import crashes
-from harness.triage.severity import SEVERITIES, severity
 
 ROOT = Path(__file__).parents[2]
 FILED = crashes.crashes()

@@ -14,8 +14,11 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli.main import group
-from harness.engine.tally import STAGES
+from harness.engine.worker.tally import STAGES
 from harness.errors import HarnessError
+from harness.findings import crashes, store
+from harness.findings.crashes import Crash
+from harness.findings.severity import SEVERITIES
 from harness.ledger import joined, records
 from harness.report import figures, gather, html, outlook, rows, sessions, words
 from harness.report.figures import Ahead, Growth
@@ -24,9 +27,6 @@ from harness.report.junit import junit
 from harness.report.sarif import sarif
 from harness.report.summary import figures as summarised
 from harness.report.summary import summary
-from harness.triage import crashes, store
-from harness.triage.crashes import Crash
-from harness.triage.severity import SEVERITIES
 from tests.report.conftest import HOSTILE_ID, SCRIPTED
 
 

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
+from harness.findings import crashes
 from harness.report import gather
 from harness.report.gather import Campaign
 from harness.report.junit import junit
-from harness.triage import crashes
 
 
 def counts(element: ET.Element) -> tuple[int, int, int, int]:

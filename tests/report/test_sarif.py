@@ -10,6 +10,9 @@ import pydantic
 import pytest
 from pydantic_sarif.model import StaticAnalysisResultsFormatSarifVersion210JsonSchema as Log  # type: ignore[import-untyped]
 
+from harness.findings import crashes
+from harness.findings.crashes import Crash
+from harness.findings.severity import SEVERITIES
 from harness.format.rules import RULES
 from harness.parsers.registry import Parser
 from harness.report import catalogue, gather, html, issues
@@ -17,9 +20,7 @@ from harness.report.gather import Campaign
 from harness.report.junit import junit
 from harness.report.sarif import sarif
 from harness.report.summary import summary
-from harness.triage import against, crashes
-from harness.triage.crashes import Crash
-from harness.triage.severity import SEVERITIES
+from harness.triage import compare_builds
 
 
 def validate(log: dict[str, Any]) -> None:
@@ -156,7 +157,7 @@ def test_against_another_build_what_shows_there_is_unchanged(campaign: Campaign,
 def test_what_shows_on_neither_build_is_absent_and_new_in_no_form(
     hostile: Campaign, sancov_parser: Parser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(against, "TRIES", 1)  # it never shows, however often it is asked
+    monkeypatch.setattr(compare_builds, "TRIES", 1)  # it never shows, however often it is asked
     rows = gather.rows([hostile], sancov_parser)
     log = sarif(rows, [hostile])
     validate(log)

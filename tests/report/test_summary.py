@@ -4,12 +4,12 @@ import json
 import re
 from dataclasses import replace
 
+from harness.findings import crashes
 from harness.ledger import joined, records
 from harness.report import gather
 from harness.report.gather import Campaign
 from harness.report.summary import MOST_BYTES, sparkline, summary
 from harness.report.text import inert
-from harness.triage import crashes
 
 
 def tables(text: str) -> list[list[str]]:

@@ -6,9 +6,9 @@ import pytest
 
 from harness.errors import HarnessError
 from harness.observation import PANIC, RAISE, REJECT, classify
+from harness.replay.judge import own_check
 from harness.targets import base
-from harness.targets.model import Model
-from harness.triage.judging import own_check
+from harness.targets.files.model import Model
 
 
 def test_the_four_targets_are_there_and_complete():

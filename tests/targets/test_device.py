@@ -8,11 +8,11 @@ from types import ModuleType
 import pytest
 
 from harness.observation import ACCEPT, REJECT, Trace
-from harness.oracles import device as oracle
 from harness.programs import arrays
-from harness.programs.device import FILE, VOCABULARY, decode
 from harness.targets import base
-from harness.targets.device import Device
+from harness.targets.device import oracle
+from harness.targets.device.program import FILE, VOCABULARY, decode
+from harness.targets.device.target import Device
 
 step = VOCABULARY.step
 CONTENT = {name: arrays.content(dtype, shape, salt) for name, dtype, shape, salt in FILE}

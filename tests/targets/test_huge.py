@@ -10,9 +10,9 @@ import pytest
 
 from harness.format.judge import judge
 from harness.observation import ACCEPT, REJECT
-from harness.targets.huge import Huge, describe, materialise
-from harness.targets.huge_check import DESERIALIZE, KEYS, OPEN, READ, Measured
-from harness.targets.huge_program import Step, encode, seeds
+from harness.targets.huge.oracle import DESERIALIZE, KEYS, OPEN, READ, Measured
+from harness.targets.huge.program import Step, encode, seeds
+from harness.targets.huge.target import Huge, describe, materialise
 
 LIMIT = 100_000_000
 

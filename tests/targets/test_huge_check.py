@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from harness.observation import ACCEPT, REJECT
-from harness.targets.huge import Huge
-from harness.targets.huge_check import KEYS, OPEN, Measured, check
-from harness.targets.huge_layout import build
-from harness.targets.huge_program import Step, encode
+from harness.targets.huge.layout import build
+from harness.targets.huge.oracle import KEYS, OPEN, Measured, check
+from harness.targets.huge.program import Step, encode
+from harness.targets.huge.target import Huge
 
 STEPS = (Step("tensors", 12), Step("metadata", 2), Step("empties", 3), Step("tensors", 2, 1))
 

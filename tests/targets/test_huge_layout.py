@@ -10,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from harness.format.judge import judge
-from harness.targets.huge_layout import HEADER_LIMIT, Layout, build, pattern, write
-from harness.targets.huge_program import KINDS, REPEATED, Step, decode, seeds
+from harness.targets.huge.layout import HEADER_LIMIT, Layout, build, pattern, write
+from harness.targets.huge.program import KINDS, REPEATED, Step, decode, seeds
 
 SMALL = 1 << 18
 

@@ -5,9 +5,9 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.targets.huge_layout import build
-from harness.targets.huge_mutate import mutate
-from harness.targets.huge_program import KINDS, REPEATED, STEP, Step, decode, encode
+from harness.targets.huge.layout import build
+from harness.targets.huge.mutator import mutate
+from harness.targets.huge.program import KINDS, REPEATED, STEP, Step, decode, encode
 
 
 @given(st.binary(max_size=300), st.integers(0, 300), st.integers(0, 2**31))

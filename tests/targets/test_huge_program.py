@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.targets.huge_program import KINDS, MAX_STEPS, REPEATED, STEP, Step, decode, encode, halved, seeds
+from harness.targets.huge.program import KINDS, MAX_STEPS, REPEATED, STEP, Step, decode, encode, halved, seeds
 
 
 @given(st.binary(max_size=600))

@@ -13,7 +13,7 @@ import pytest
 from harness.format.encode import pack
 from harness.parsers.registry import Parser
 from harness.targets import base
-from harness.targets.huge_program import Step, encode
+from harness.targets.huge.program import Step, encode
 
 SCRIPT = """
 import json, sys

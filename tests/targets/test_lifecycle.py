@@ -10,14 +10,13 @@ from types import ModuleType
 import pytest
 
 from harness.observation import ACCEPT, REJECT, Event, Run, Trace
-from harness.oracles import lifecycle as oracle
-from harness.programs import lifecycle_kit as kit
 from harness.programs import progress
-from harness.programs.lifecycle import VOCABULARY, decode
 from harness.programs.steps import Step
+from harness.replay.judge import judge_observation
 from harness.targets import scratch
-from harness.targets.lifecycle import Lifecycle
-from harness.triage.judging import judge_observation
+from harness.targets.lifecycle import kit, oracle
+from harness.targets.lifecycle.program import VOCABULARY, decode
+from harness.targets.lifecycle.target import Lifecycle
 
 step = VOCABULARY.step
 TARGET = Lifecycle()
@@ -87,7 +86,7 @@ def test_the_hazard_is_real(safetensors: ModuleType, tmp_path: Path, kind: str, 
     data = VOCABULARY.encode([step("open"), step("get_slice"), step("cut"), last])
     assert TARGET.hazard(data) == f"SIGBUS/{kind}"
     script = (
-        "import sys, safetensors\nfrom harness.targets.lifecycle import Lifecycle\n"
+        "import sys, safetensors\nfrom harness.targets.lifecycle.target import Lifecycle\n"
         "run = Lifecycle().open(safetensors)\nrun(bytes.fromhex(sys.argv[1]))\n"
     )
     path = os.pathsep.join([str(Path(str(safetensors.__file__)).parents[1]), str(Path(__file__).parents[2])])

@@ -15,9 +15,9 @@ from harness.format.dtypes import DTYPE_BITS
 from harness.format.encode import pack
 from harness.observation import ACCEPT, RAISE, REJECT, Event, Reading, Readings, Trace, Written
 from harness.targets import base
-from harness.targets.backends import Backends
-from harness.targets.loaders import BACKEND_CALLS, FRAMEWORK_CALLS, Loader
-from harness.targets.numpy import OWN, Numpy
+from harness.targets.loaders.backends import Backends
+from harness.targets.loaders.loader import BACKEND_CALLS, FRAMEWORK_CALLS, Loader
+from harness.targets.loaders.numpy import OWN, Numpy
 
 PARTS = [("second", "F32", (2, 1), bytes(range(8))), ("first", "U8", (3,), b"abc"), ("", "I64", (), b"12345678")]
 METADATA = {"a": "b", "ü": "\U0001f600"}

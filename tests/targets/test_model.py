@@ -5,7 +5,7 @@ import pytest
 from harness.format import judge
 from harness.format.encode import pack
 from harness.observation import ACCEPT, RAISE, REJECT
-from harness.targets.model import Model
+from harness.targets.files.model import Model
 
 
 def test_the_judge_s_verdict_is_the_outcome():

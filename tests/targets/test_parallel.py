@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 
 from harness.observation import ACCEPT, REJECT, Run, Trace
 from harness.programs import arrays, strategies
-from harness.programs.parallel import VOCABULARY
+from harness.replay.judge import judge_observation
 from harness.targets import base
-from harness.targets.parallel import Parallel
-from harness.triage.judging import judge_observation
+from harness.targets.parallel.program import VOCABULARY
+from harness.targets.parallel.target import Parallel
 
 S = VOCABULARY.step
 SEEDS = Parallel().seeds()

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 
 from harness.observation import ACCEPT, RAISE, REJECT, Run, Trace
 from harness.programs import strategies
-from harness.programs.quantized import LENT, VOCABULARY
+from harness.replay.judge import judge_observation
 from harness.targets import base
-from harness.targets.quantized import Quantized, lent
-from harness.triage.judging import judge_observation
+from harness.targets.quantized.program import LENT, VOCABULARY
+from harness.targets.quantized.target import Quantized, lent
 
 S = VOCABULARY.step
 SEEDS = Quantized().seeds()

@@ -11,8 +11,8 @@ from harness.format.dtypes import DTYPE_BITS
 from harness.format.encode import pack
 from harness.observation import ACCEPT, NOT_READ, RAISE, REJECT, Reading, Run
 from harness.targets.base import Target
-from harness.targets.deserialize import Deserialize
-from harness.targets.safe_open import SafeOpen
+from harness.targets.files.deserialize import Deserialize
+from harness.targets.files.safe_open import SafeOpen
 
 NUMPY = [d for d in DTYPE_BITS if not d.startswith(("F4", "F6", "F8", "BF"))]
 PARTS = [("second", "F32", (2, 1), bytes(range(8))), ("first", "U8", (3,), b"abc"), ("", "I64", (), b"12345678")]

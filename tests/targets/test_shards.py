@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 
 from harness.observation import ACCEPT, REJECT, Run, Trace
 from harness.programs import strategies
-from harness.programs.shards import VOCABULARY, decode
+from harness.replay.judge import judge_observation
 from harness.targets import base
-from harness.targets.shards import Shards
-from harness.triage.judging import judge_observation
+from harness.targets.shards.program import VOCABULARY, decode
+from harness.targets.shards.target import Shards
 
 S = VOCABULARY.step
 SEEDS = Shards().seeds()

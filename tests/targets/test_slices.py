@@ -8,12 +8,12 @@ from types import ModuleType
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from harness.findings.signature import signature
 from harness.observation import ACCEPT, RAISE, REJECT, Observation, Run, Trace
 from harness.programs import strategies
-from harness.programs.slices import VOCABULARY
+from harness.replay.judge import judge_observation
 from harness.targets import base
-from harness.triage.judging import judge_observation
-from harness.triage.signature import signature
+from harness.targets.slices.program import VOCABULARY
 
 S = VOCABULARY.step
 

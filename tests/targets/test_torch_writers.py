@@ -9,14 +9,14 @@ from types import ModuleType
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from harness.findings.signature import signature
 from harness.observation import ACCEPT, RAISE, REJECT, Observation, Run, Trace
 from harness.programs import strategies
-from harness.programs.torch_made import DTYPES, FORMS, LAYOUTS, ODD_DTYPES, VIEWS
-from harness.programs.torch_writers import VOCABULARY, decode
-from harness.programs.writers import NAMES
+from harness.replay.judge import judge_observation
 from harness.targets import base
-from harness.triage.judging import judge_observation
-from harness.triage.signature import signature
+from harness.targets.torch_writers.program import VOCABULARY, decode
+from harness.targets.torch_writers.tensors import DTYPES, FORMS, LAYOUTS, ODD_DTYPES, VIEWS
+from harness.targets.writers.program import NAMES
 
 S = VOCABULARY.step
 L = {laid.word: number for number, laid in enumerate(LAYOUTS)}

@@ -12,14 +12,16 @@ from types import ModuleType
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from harness.findings.signature import signature
 from harness.observation import ACCEPT, RAISE, REJECT, Observation, Run, Trace
-from harness.programs import made, specs, strategies
+from harness.programs import array_values, strategies
 from harness.programs.arrays import NUMPY_NAMES
-from harness.programs.writers import NAMES, PATHS, VOCABULARY, Died, decode
-from harness.targets import base, writers
-from harness.targets.writer_files import Files
-from harness.triage.judging import judge_observation
-from harness.triage.signature import signature
+from harness.replay.judge import judge_observation
+from harness.targets import base
+from harness.targets.writers import specs
+from harness.targets.writers import target as writers
+from harness.targets.writers.output_files import Files
+from harness.targets.writers.program import NAMES, PATHS, VOCABULARY, Died, decode
 
 S = VOCABULARY.step
 
@@ -54,7 +56,7 @@ def test_a_program_runs_all_its_calls_whatever_happens_to_one(run: Run):
 
 
 def test_what_reads_is_left_out_where_nothing_was_written(run: Run):
-    steps = [S("tensor", made.ODD_DTYPES), S("save"), S("load"), S("again")]
+    steps = [S("tensor", array_values.ODD_DTYPES), S("save"), S("load"), S("again")]
     assert [event.call for event in trace(run(VOCABULARY.encode(steps))).events] == ["save"]
 
 
@@ -184,11 +186,11 @@ def test_files_of_one_run_are_apart_and_gone_after_it():
 def test_a_folder_that_a_writer_made_goes_with_what_it_holds():
     files = Files()
     for _ in range(2):
-        made = files.path("missing-folder")
-        assert not Path(made.place).parent.exists()
-        Path(made.place).parent.mkdir()
-        Path(made.place).write_bytes(b"new")
-        assert made.read()[0] == b"new"
+        array_values = files.path("missing-folder")
+        assert not Path(array_values.place).parent.exists()
+        Path(array_values.place).parent.mkdir()
+        Path(array_values.place).write_bytes(b"new")
+        assert array_values.read()[0] == b"new"
         assert files.clear() == 1
 
 

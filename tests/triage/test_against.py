@@ -12,11 +12,12 @@ from click.testing import CliRunner, Result
 from harness import corpus_store
 from harness.cli.findings import command
 from harness.errors import HarnessError
-from harness.finding import Finding
+from harness.findings import crashes, store
+from harness.findings.finding import Finding
 from harness.parsers import registry
 from harness.parsers.registry import Parser
-from harness.triage import against, crashes, store
-from harness.triage.replay import Replayer
+from harness.replay.replay import Replayer
+from harness.triage import compare_builds
 
 CORPUS = Path(__file__).parents[2] / "corpus"
 
@@ -54,12 +55,12 @@ def test_only_what_shows_here_and_not_there_is_new(campaign: Path, planted: Pars
     result = findings("--campaign", campaign, "--against", "0.8.0", "--json")
     assert result.return_value == 1
     states = {row["signature"]: row["against"]["shows"] for row in json.loads(result.stdout)}
-    assert states.pop("numpy|contract|raise|load: KeyError: never") == against.NOT_AGAIN
-    assert states.pop("model|contract|raise|load: KeyError: never") == against.THERE_TOO
-    assert list(states.values()) == [against.ONLY_HERE]
+    assert states.pop("numpy|contract|raise|load: KeyError: never") == compare_builds.NOT_AGAIN
+    assert states.pop("model|contract|raise|load: KeyError: never") == compare_builds.THERE_TOO
+    assert list(states.values()) == [compare_builds.ONLY_HERE]
     # Against itself nothing is new.
     real = [one for one in store.findings(campaign) if one.signature in states]
-    assert [state for _, state in against.compare(real, planted)] == [against.THERE_TOO]
+    assert [state for _, state in compare_builds.compare(real, planted)] == [compare_builds.THERE_TOO]
 
 
 def test_what_shows_on_both_does_not_fail_and_what_is_known_is_not_compared(campaign: Path, project: Path) -> None:

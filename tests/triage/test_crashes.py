@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import HarnessError
-from harness.triage import crashes, store, toml
-from harness.triage.crashes import BY_DESIGN, OPEN, Crash
-from harness.triage.signature import finding_id
+from harness.findings import crashes, toml
+from harness.findings.crashes import BY_DESIGN, OPEN, Crash
+from harness.findings.signature import finding_id
+from harness.targets import known_findings
 
 SIGNATURE = "deserialize|differential|header.padding|accepted/newline"
 CRASH = Crash(
@@ -51,13 +52,13 @@ def test_a_sanitizers_report_is_kept_beside_it_until_there_is_another(project: P
 
 
 def test_a_filed_signature_is_known(project: Path):
-    assert store.known(SIGNATURE) is None
+    assert known_findings.known(SIGNATURE) is None
     folder = crashes.file(CRASH, b"input", "")
-    assert store.known(SIGNATURE) == CRASH.id
-    assert store.is_open(SIGNATURE)
+    assert known_findings.known(SIGNATURE) == CRASH.id
+    assert known_findings.is_open(SIGNATURE)
     crashes.write_about(replace(CRASH, status=BY_DESIGN, verdict="so it is"), folder)
-    assert store.known(SIGNATURE) == CRASH.id
-    assert not store.is_open(SIGNATURE)
+    assert known_findings.known(SIGNATURE) == CRASH.id
+    assert not known_findings.is_open(SIGNATURE)
     assert crashes.load(folder).verdict == "so it is"
 
 

@@ -5,10 +5,10 @@ import signal
 import pytest
 
 from harness.parsers import registry
-from harness.programs.lifecycle import VOCABULARY
 from harness.programs.steps import Step
-from harness.targets import base
-from harness.triage import ending, replay, store
+from harness.replay import exit_reason, replay
+from harness.targets import base, known_findings
+from harness.targets.lifecycle.program import VOCABULARY
 
 step = VOCABULARY.step
 TARGET = base.get("lifecycle")
@@ -43,12 +43,12 @@ SUMMARY: AddressSanitizer: heap-use-after-free bindings/python/src/lib.rs:901:21
     ],
 )  # fmt: skip
 def test_an_end_has_the_same_name_in_every_build(status: int | None, said: bytes, outcome: str, aspect: str) -> None:
-    end = ending.ending(TARGET, PROGRAM, status, said, 3)
+    end = exit_reason.ending(TARGET, PROGRAM, status, said, 3)
     assert (end.outcome, end.finding.kind, end.finding.aspect) == (outcome, outcome, aspect)
 
 
 def test_a_report_is_cut_out_and_holds_nothing_of_the_machine() -> None:
-    end = ending.ending(TARGET, PROGRAM, 1, REPORT, 3)
+    end = exit_reason.ending(TARGET, PROGRAM, 1, REPORT, 3)
     assert end.place == "bindings/python/src/lib.rs:901"
     lines = end.report.splitlines()
     assert lines[0].startswith("ERROR: AddressSanitizer: heap-use-after-free")
@@ -60,7 +60,7 @@ def test_a_report_is_cut_out_and_holds_nothing_of_the_machine() -> None:
 
 
 def test_a_panic_before_a_death_tells_its_place() -> None:
-    end = ending.ending(
+    end = exit_reason.ending(
         TARGET, PROGRAM, -6, b"\nthread '<unnamed>' panicked at safetensors/src/tensor.rs:12:5:\nboom\n", 0
     )
     assert (end.place, end.finding.aspect) == ("safetensors/src/tensor.rs:12", "SIGABRT")
@@ -82,11 +82,11 @@ def test_a_panic_before_a_death_tells_its_place() -> None:
 def test_a_sigbus_is_by_design_only_where_the_model_foresees_it(steps: list[Step], number: int, aspect: str) -> None:
     program = VOCABULARY.encode(steps)
     for status, said in ((-signal.SIGBUS, b""), (77, REPORT.replace(b"heap-use-after-free", b"BUS"))):
-        assert ending.ending(TARGET, program, status, said, number).finding.aspect == aspect
-    rule = store.verdict(f"lifecycle|crash|crash|{aspect}")
+        assert exit_reason.ending(TARGET, program, status, said, number).finding.aspect == aspect
+    rule = known_findings.verdict(f"lifecycle|crash|crash|{aspect}")
     assert (rule is not None and rule.verdict == "by-design") == ("unforeseen" not in aspect)
     # Of any other signal there is nothing to foresee.
-    assert "unforeseen" not in ending.ending(TARGET, program, -signal.SIGSEGV, b"", number).finding.aspect
+    assert "unforeseen" not in exit_reason.ending(TARGET, program, -signal.SIGSEGV, b"", number).finding.aspect
 
 
 UNCAUGHT = (
@@ -114,10 +114,10 @@ HANDLER = (
 )  # fmt: skip
 def test_an_abort_is_a_framework_s_only_where_the_process_said_so(name: str, said: bytes, aspect: str) -> None:
     target = base.get(name)
-    end = ending.ending(target, b"", -signal.SIGABRT, said)
+    end = exit_reason.ending(target, b"", -signal.SIGABRT, said)
     assert end.finding.aspect == aspect
     assert bool(base.about_another(target, f"{name}|crash|crash|{aspect}")) == (aspect == base.UNCAUGHT)
-    rule = store.verdict(f"paddle|crash|crash|{aspect}")
+    rule = known_findings.verdict(f"paddle|crash|crash|{aspect}")
     assert (rule is not None) == (aspect == base.UNCAUGHT)
 
 

@@ -12,15 +12,16 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HarnessError
-from harness.finding import Finding
+from harness.findings import crashes, store
+from harness.findings.crashes import Crash
+from harness.findings.finding import Finding
+from harness.findings.signature import finding_id, parts
 from harness.format.encode import pack
 from harness.parsers.registry import Parser
-from harness.targets import base
-from harness.targets.huge_layout import build
-from harness.targets.huge_program import Step, decode, encode
-from harness.triage import account, crashes, filing, reproducer, store
-from harness.triage.crashes import Crash
-from harness.triage.signature import finding_id, parts
+from harness.targets import base, known_findings
+from harness.targets.huge.layout import build
+from harness.targets.huge.program import Step, decode, encode
+from harness.triage import account, filing, reproducer
 
 TWICE = b"\x3a\0\0\0\0\0\0\0" + b'{"__metadata__":{"format":"pt","key":"one","key":"two"}}  '
 DUPLICATE = "deserialize|differential|header.duplicate-key|accepted/metadata-key"
@@ -69,7 +70,7 @@ def test_a_finding_is_repeated_minimised_and_filed(project: Path, tmp_path: Path
     assert (crash.found["minimised_from"], crash.found["campaign"]) == (len(TWICE), "campaign")
     assert crash.found["size"] == len(crash.data()) < len(TWICE)
     assert said == [f"{crash.id}: filed ({len(TWICE)} -> {len(crash.data())} bytes; 0.8.0, 0.8.0-wheel)"]
-    assert store.known(DUPLICATE) == crash.id
+    assert known_findings.known(DUPLICATE) == crash.id
     (after,) = store.findings(project / "campaign")
     assert after.data() == crash.data()
     assert after.about["reproduces"] == ["0.8.0", "0.8.0-wheel"]

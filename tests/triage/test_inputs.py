@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HarnessError
-from harness.triage import crashes, inputs, store
-from harness.triage.crashes import Crash
+from harness.findings import crashes, store
+from harness.findings.crashes import Crash
+from harness.findings.signature import finding_id, parts
+from harness.triage import inputs
 from harness.triage.inputs import resolve
-from harness.triage.signature import finding_id, parts
 
 NEWLINE = "deserialize|differential|header.padding|accepted/newline"
 TAB = "deserialize|differential|header.padding|accepted/tab"

@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 from types import ModuleType
 
+from harness.findings.signature import signature
 from harness.format.encode import pack
+from harness.replay.judge import isolated, judge_observation, judge_run, judgement_of
 from harness.targets import base
-from harness.triage.judging import isolated, judge_observation, judge_run, judgement_of
-from harness.triage.openfile import OpenFile, judge_file, target_named
-from harness.triage.signature import signature
+from harness.targets.files.on_disk import OpenFile, judge_file, target_named
 
 DEEP = [("a", "U8", (0, 8, 1 << 61), b"")]
 

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HarnessError
-from harness.triage import crashes, learning, store, verdicts
-from harness.triage.learning import generalised
-from harness.triage.signature import finding_id, parts
-from harness.triage.verdicts import Rule
+from harness.findings import crashes, store, verdicts
+from harness.findings.signature import finding_id, parts
+from harness.findings.verdicts import Rule
+from harness.targets import known_findings
+from harness.triage import verdict_proposals
+from harness.triage.verdict_proposals import generalised
 
 ROOT = Path(__file__).parents[2]
 FILED = crashes.crashes()
@@ -49,13 +51,13 @@ def campaign(project: Path, seen: dict[str, int], executions: int, name: str = "
 
 
 def draft(name: str, verdict: str = "by-design", campaigns: tuple[Path, ...] = (), **globs: str) -> Rule:
-    found = learning.at_hand(name, campaigns)
-    return learning.draft(found, verdict, "so it was decided", name="", sentence="as it says", globs=globs)
+    found = verdict_proposals.at_hand(name, campaigns)
+    return verdict_proposals.draft(found, verdict, "so it was decided", name="", sentence="as it says", globs=globs)
 
 
-def decide(rule: Rule, at_hand: str, *campaigns: Path) -> learning.Matches:
-    (found,) = learning.matches([rule], campaigns)
-    learning.refuse_too_wide(rule, found, at_hand)
+def decide(rule: Rule, at_hand: str, *campaigns: Path) -> verdict_proposals.Matches:
+    (found,) = verdict_proposals.matches([rule], campaigns)
+    verdict_proposals.refuse_too_wide(rule, found, at_hand)
     return found
 
 
@@ -130,13 +132,13 @@ def test_what_is_in_verdicts_toml_stays_as_it_is(project: Path):
     (project / "verdicts.toml").write_bytes(before.encode())
     folder = campaign(project, {NEW: 1}, 0)
     rule = draft(finding_id(NEW), campaigns=(folder,))
-    assert learning.append(rule) == project / "verdicts.toml"
+    assert verdict_proposals.append(rule) == project / "verdicts.toml"
     after = (project / "verdicts.toml").read_bytes()
     assert after.startswith(before.encode())
     assert [one.name for one in verdicts.own_rules()] == ["one", "layout.hole-accepted-start"]
     assert verdicts.own_rules()[1] == rule
-    assert store.known(NEW) == "verdict:layout.hole-accepted-start"
-    assert store.known(NEW.replace("deserialize", "safe_open")) == "verdict:layout.hole-accepted-start"
+    assert known_findings.known(NEW) == "verdict:layout.hole-accepted-start"
+    assert known_findings.known(NEW.replace("deserialize", "safe_open")) == "verdict:layout.hole-accepted-start"
     with pytest.raises(HarnessError, match="covers layout.hole-2cc0ad64 already"):
         draft(finding_id(NEW), campaigns=(folder,))
 
@@ -145,16 +147,16 @@ def test_a_damaged_file_is_not_added_to(project: Path):
     (project / "verdicts.toml").write_text("[[rule]]\nname = ")
     rule = Rule("x", "by-design", "w", "s", rule="layout.hole")
     with pytest.raises(HarnessError, match="is damaged"):
-        learning.append(rule)
+        verdict_proposals.append(rule)
     assert (project / "verdicts.toml").read_text() == "[[rule]]\nname = "
 
 
 def test_what_a_draft_needs(filed: Path):
-    found = learning.at_hand(TAB, ())
+    found = verdict_proposals.at_hand(TAB, ())
     with pytest.raises(HarnessError, match="would not match header.padding-362800e8 itself"):
-        learning.draft(found, "by-design", "w", name="", sentence="", globs={"target": "slices"})
+        verdict_proposals.draft(found, "by-design", "w", name="", sentence="", globs={"target": "slices"})
     with pytest.raises(HarnessError, match="covers everything"):
-        learning.draft(
+        verdict_proposals.draft(
             found,
             "by-design",
             "w",
@@ -163,13 +165,17 @@ def test_what_a_draft_needs(filed: Path):
             globs=dict.fromkeys(("target", "kind", "rule", "aspect"), "*"),
         )
     with pytest.raises(HarnessError, match="there is a rule called 'get-slice-panics-on-empty-tensors'"):
-        learning.draft(found, "by-design", "w", name="get-slice-panics-on-empty-tensors", sentence="", globs={})
+        verdict_proposals.draft(
+            found, "by-design", "w", name="get-slice-panics-on-empty-tensors", sentence="", globs={}
+        )
     with pytest.raises(HarnessError, match="quotes the sentence"):
-        learning.draft(learning.at_hand("refused-650ca934", ()), "by-design", "w", name="", sentence="", globs={})
+        verdict_proposals.draft(
+            verdict_proposals.at_hand("refused-650ca934", ()), "by-design", "w", name="", sentence="", globs={}
+        )
     with pytest.raises(HarnessError, match="no finding is called 'x'"):
-        learning.at_hand("x", ())
+        verdict_proposals.at_hand("x", ())
     # A rule of the format brings its sentence along.
-    assert "0x20" in learning.draft(found, "by-design", "w", name="", sentence="", globs={}).sentence
+    assert "0x20" in verdict_proposals.draft(found, "by-design", "w", name="", sentence="", globs={}).sentence
 
 
 def test_of_two_rules_the_first_is_counted(project: Path):
@@ -177,6 +183,6 @@ def test_of_two_rules_the_first_is_counted(project: Path):
     wide = Rule("wide", "by-design", "w", "s", rule="layout.hole")
     narrow = Rule("narrow", "by-design", "w", "s", rule="layout.hole", aspect="accepted/start")
     gone = Rule("gone", "by-design", "w", "s", rule="layout.overlap")
-    first, second, third = learning.matches([narrow, wide, gone], [folder])
+    first, second, third = verdict_proposals.matches([narrow, wide, gone], [folder])
     assert [(one.met[0].count, one.nothing) for one in (first, second, third)] == [(7, False), (5, False), (0, True)]
-    assert [one.nothing for one in learning.matches([wide, narrow], [folder])] == [False, True]
+    assert [one.nothing for one in verdict_proposals.matches([wide, narrow], [folder])] == [False, True]

@@ -11,8 +11,8 @@ import pytest
 from harness.errors import EngineError
 from harness.format.encode import pack
 from harness.parsers.registry import Parser
-from harness.triage import ending, replay
-from harness.triage.replay import Replayer
+from harness.replay import exit_reason, replay
+from harness.replay.replay import Replayer
 
 FILE = pack([("a", "U8", (2,), b"xy")], None)
 TWICE = b"\x0d\0\0\0\0\0\0\0" + b'{"a":0,"a":0}'
@@ -146,7 +146,7 @@ def test_a_parser_that_does_not_load_is_no_finding(sancov_parser: Parser, projec
 
 def test_what_a_killed_supervisor_left_in_memory_goes_with_the_next_one() -> None:
     code = (
-        "import time\nfrom harness.triage.replay import Replayer\n"
+        "import time\nfrom harness.replay.replay import Replayer\n"
         "one = Replayer(None, 'model')\none.run(b'')\nprint(one._scratch, flush=True)\ntime.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as killed:
@@ -166,9 +166,9 @@ def test_what_a_killed_supervisor_left_in_memory_goes_with_the_next_one() -> Non
 
 
 def test_how_a_process_ended_in_words():
-    assert ending.died_of(-11) == "SIGSEGV"
-    assert ending.died_of(3) == "exit status 3"
-    assert ending.died_of(-63) == "signal 63"
+    assert exit_reason.died_of(-11) == "SIGSEGV"
+    assert exit_reason.died_of(3) == "exit status 3"
+    assert exit_reason.died_of(-63) == "signal 63"
 
 
 @pytest.mark.parametrize(

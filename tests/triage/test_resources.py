@@ -13,16 +13,20 @@ from types import ModuleType
 import pytest
 
 from harness.errors import EngineError, HarnessError
-from harness.finding import Finding
+from harness.findings import crashes
+from harness.findings.crashes import Crash
+from harness.findings.finding import Finding
+from harness.findings.signature import finding_id, parts
 from harness.mutate.growth import FAMILIES
-from harness.oracles.resources import BYTES, INSTRUCTIONS, exponent, judge
 from harness.parsers.registry import Parser
-from harness.targets.calls import CALLS
-from harness.triage import crashes, filing, metered, metering, reproducer, resources
-from harness.triage.crashes import Crash
-from harness.triage.metering import Measured, measure
-from harness.triage.openfile import target_named
-from harness.triage.signature import finding_id, parts
+from harness.targets.files.on_disk import target_named
+from harness.targets.resources import meter as metering
+from harness.targets.resources import meter_child
+from harness.targets.resources import target as resources
+from harness.targets.resources.calls import CALLS
+from harness.targets.resources.meter import Measured, measure
+from harness.targets.resources.oracle import BYTES, INSTRUCTIONS, exponent, judge
+from harness.triage import filing, reproducer
 
 needs_valgrind = pytest.mark.skipif(shutil.which("valgrind") is None, reason="apt-get install valgrind")
 
@@ -80,7 +84,7 @@ def test_every_call_works_on_a_plain_file(safetensors: ModuleType, name: str, tm
     path = tmp_path / "file.safetensors"
     path.write_bytes(grown.data)
     job = {"setup": CALLS[name].setup, "code": CALLS[name].code, "path": str(path), "name": grown.name}
-    end, result = metered.make(metered.prepare(job))
+    end, result = meter_child.make(meter_child.prepare(job))
     assert end == "ok"
     assert bool(result) == ("result" in CALLS[name].data)
     parts = {"header", "names", "metadata", "entry", "tensor", "buffer", "result"}

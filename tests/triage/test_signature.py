@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.finding import Finding, normalise
-from harness.triage.signature import Parts, finding_id, parts, signature
+from harness.findings.finding import Finding, normalise
+from harness.findings.signature import Parts, finding_id, parts, signature
 
 
 def panic(message: str) -> Finding:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from harness.errors import HarnessError
-from harness.triage import crashes, store
-from harness.triage.signature import finding_id
+from harness.findings import crashes, store
+from harness.findings.signature import finding_id
+from harness.targets import known_findings
 
 SIGNATURE = "deserialize|differential|header.padding|accepted/newline"
 ID = finding_id(SIGNATURE)
@@ -135,8 +136,8 @@ def test_what_is_filed_of_a_reader_is_known_of_the_loaders_that_stand_on_it(monk
         "slices|contract|raise|get_slice: TypeError: no",
         "quantized|contract|raise|get_tensors: TypeError: no",
     ):
-        assert store.known(signature) == crash.id
-        assert store.is_open(signature)
+        assert known_findings.known(signature) == crash.id
+        assert known_findings.is_open(signature)
     for signature in (
         "deserialize|contract|raise|TypeError: no",
         "numpy|contract|raise|pread.get_slice: TypeError: no",
@@ -144,5 +145,5 @@ def test_what_is_filed_of_a_reader_is_known_of_the_loaders_that_stand_on_it(monk
         "slices|contract|raise|get_shape: TypeError: no",
         "nobody|contract|raise|TypeError: no",
     ):
-        assert store.known(signature) is None
-        assert not store.is_open(signature)
+        assert known_findings.known(signature) is None
+        assert not known_findings.is_open(signature)

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HarnessError
-from harness.finding import normalise
-from harness.triage import store, verdicts
-from harness.triage.verdicts import parse
+from harness.findings import verdicts
+from harness.findings.finding import normalise
+from harness.findings.verdicts import parse
+from harness.targets import known_findings
 
 RULE = """
 [[rule]]
@@ -32,10 +33,10 @@ def test_a_rule_matches_by_the_parts_of_a_signature():
 
 
 def test_a_project_s_own_rule_makes_a_finding_known(project: Path):
-    assert store.known(NEWLINE) is None
+    assert known_findings.known(NEWLINE) is None
     (project / "verdicts.toml").write_text(RULE)
-    assert store.known(NEWLINE) == "verdict:newline"
-    assert not store.is_open(NEWLINE)
+    assert known_findings.known(NEWLINE) == "verdict:newline"
+    assert not known_findings.is_open(NEWLINE)
 
 
 def test_the_package_s_own_rules_are_sound():
@@ -80,7 +81,7 @@ NEGATIVE = (
 )
 def test_what_paddle_says_is_known_by_its_whole_message_and_by_the_call(call: str, words: str, known: bool):
     """A shape that the binding itself gets wrong is refused in words much like those for one that paddle cannot hold."""
-    rule = store.verdict(f"paddle|contract|raise|{call}: {normalise(words)}")
+    rule = known_findings.verdict(f"paddle|contract|raise|{call}: {normalise(words)}")
     assert (rule is not None and rule.verdict == "duplicate") == known
 
 
@@ -114,6 +115,6 @@ def test_a_rule_that_covers_too_much_is_named():
 
 def test_a_rule_for_a_reader_covers_the_loaders_that_stand_on_it(project: Path):
     (project / "verdicts.toml").write_text(RULE.replace("kind =", 'target = "safe_open"\nkind ='))
-    assert store.known(NEWLINE) is None
-    assert store.known(NEWLINE.replace("deserialize", "safe_open")) == "verdict:newline"
-    assert store.known("numpy|differential|header.padding|load: accepted/newline") == "verdict:newline"
+    assert known_findings.known(NEWLINE) is None
+    assert known_findings.known(NEWLINE.replace("deserialize", "safe_open")) == "verdict:newline"
+    assert known_findings.known("numpy|differential|header.padding|load: accepted/newline") == "verdict:newline"

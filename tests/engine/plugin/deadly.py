@@ -7,9 +7,9 @@ import signal
 import time
 from types import ModuleType
 
-from harness.finding import Finding
+from harness.findings.finding import Finding
 from harness.observation import Observation, Run
-from harness.targets.deserialize import Deserialize
+from harness.targets.files.deserialize import Deserialize
 
 WORD = b"F8_E8M0"
 

@@ -1,0 +1,164 @@
+"""A campaign's folder: its lock, its ledger, its seeds, and what a killed campaign left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import platform
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from harness import corpus_store, paths
+from harness.engine.campaign import deaths
+from harness.engine.campaign.campaign_corpus import Kept, Mirror
+from harness.engine.campaign.discovery import forget
+from harness.engine.worker import memory
+from harness.errors import HarnessError
+from harness.files import write_atomic
+from harness.parsers.registry import Parser
+
+FORMAT = 1
+LEDGER = "campaign.json"
+_PARTS = ("corpus", "findings", "log")
+# A file that is written and renamed is there for milliseconds; older ones are a killed process's.
+_LEFT_S = 60.0
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """One campaign per folder at a time; makes the folder. Raises HarnessError where it cannot be used, or is in use."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except (OSError, ValueError) as error:
+        raise HarnessError(
+            f"cannot use {folder} as a campaign folder: {error}", hint="name another --campaign"
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise HarnessError(
+                f"another campaign is running in {folder}", hint="wait for it, or name another --campaign"
+            ) from error
+        yield
+
+
+def prepare(folder: Path, *, fresh: bool = False) -> int:
+    """Make the folder's parts and take over what killed campaigns left; how many inputs that were.
+
+    With ``fresh``, all of that moves to ``old-N`` inside the folder.
+    """
+    taken = _taken_over(folder)
+    if not fresh:
+        return taken
+    _set_aside(folder)
+    _parts(folder)
+    return 0
+
+
+def _parts(folder: Path) -> None:
+    for name in _PARTS:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+
+
+def _taken_over(folder: Path) -> int:
+    _parts(folder)
+    for path in (*folder.glob(".tmp-*"), *folder.glob("corpus/*/.tmp-*"), *folder.glob("findings/*/.tmp-*")):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > _LEFT_S:
+                path.unlink()
+    taken = 0
+    for left, target in memory.abandoned(folder):
+        memory.end_worker(left)
+        taken += len(Mirror(left, Kept(folder / "corpus" / target)).sync())
+        deaths.recover(left)
+        memory.remove(left)
+    return taken
+
+
+def _set_aside(folder: Path) -> None:
+    """Start afresh without losing anything."""
+    present = [path for path in folder.iterdir() if path.name in (*_PARTS, LEDGER)]
+    if not any(path.is_file() or any(path.iterdir()) for path in present):
+        return
+    number = 1 + max((int(p.name[4:]) for p in folder.glob("old-*") if p.name[4:].isdigit()), default=0)
+    target = folder / f"old-{number}"
+    target.mkdir()
+    for path in present:
+        path.rename(target / path.name)
+
+
+def seed_dirs(folder: Path, target: str, *, empty: bool = False) -> tuple[Path, ...]:
+    """Where a target's seeds lie: the committed ones unless ``empty``, and the campaign's own corpus."""
+    own = folder / "corpus" / target
+    return (own,) if empty else (paths.corpus_dir() / target, own)
+
+
+def seeds(folders: tuple[Path, ...], target: str, *, empty: bool = False) -> tuple[int, list[str]]:
+    """How many seeds the target has there, and what was skipped, a line each. None is an error unless it was asked for."""
+    listings = [(folder, corpus_store.list_seeds(folder)) for folder in folders]
+    count = sum(len(listing.seeds) for _, listing in listings)
+    if not count and not empty:
+        raise HarnessError(
+            f"no seeds for target {target}: looked in {', '.join(str(folder) for folder in folders)}",
+            hint="`harness corpus import FILE...` adds some; --empty-corpus starts from nothing on purpose",
+        )
+    return count, [f"{folder}: {listing.warning}" for folder, listing in listings if listing.warning]
+
+
+def versions(parser: Parser) -> dict[str, str]:
+    """Of everything that decides what a campaign does."""
+    return {
+        "harness": version("safetensors-harness"),
+        "python": platform.python_version(),
+        "atheris": version("atheris"),
+        "safetensors": parser.version,
+    }
+
+
+class Ledger:
+    """``campaign.json``: earlier sessions as they are, and the one that runs."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read it. Raises HarnessError when it is damaged."""
+        self.path = folder / LEDGER
+        try:
+            self._ledger = json.loads(self.path.read_text())
+            forget(self._ledger["sessions"])
+        except FileNotFoundError:
+            self._ledger = {"format": FORMAT, "sessions": []}
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            raise HarnessError(
+                f"{self.path} is no ledger: {error}",
+                hint="move it away, or start with --fresh (which keeps the old one aside)",
+            ) from error
+        self.session: dict[str, Any] = {}
+        # Written every second: what does not change is put into words once.
+        self._earlier = [json.dumps(session) for session in self._ledger["sessions"]]
+        self._head = json.dumps({name: value for name, value in self._ledger.items() if name != "sessions"})
+        self._targets: dict[str, tuple[Any, str]] = {}
+
+    def write(self) -> None:
+        """Write it, the running session last. Raises OSError, and then leaves what was there."""
+        sessions = ",\n".join([*self._earlier, self._running()])
+        write_atomic(self.path, f'{self._head[:-1]}, "sessions": [\n{sessions}\n]}}\n')
+
+    def _running(self) -> str:
+        """The running session in words; those of a target are kept while its figures are the same object."""
+        targets = {}
+        for name, figures in self.session.get("per_target", {}).items():
+            known, text = self._targets.get(name, (None, ""))
+            targets[name] = text if known is figures else json.dumps(figures)
+            self._targets[name] = figures, targets[name]
+        words = {name: json.dumps(value) for name, value in self.session.items() if name != "per_target"}
+        return _object(words | {"per_target": _object(targets)})
+
+
+def _object(words: dict[str, str]) -> str:
+    """A JSON object of values that are JSON already."""
+    return "{" + ", ".join(f"{json.dumps(name)}: {text}" for name, text in words.items()) + "}"

@@ -1,0 +1,212 @@
+"""A campaign: many worker processes over time, one folder with its corpus, findings and ledger.
+
+Nothing here runs the parser: workers do, so that a killed worker takes nothing down. The ledger in ``campaign.json``
+is rewritten (atomically) every second, so that a campaign that is killed still says what it spent.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from harness import corpus_store
+from harness.engine.campaign import deaths, folder
+from harness.engine.campaign.campaign_corpus import ROOM, Room
+from harness.engine.campaign.plans import Listed, Plan, Shared
+from harness.engine.campaign.progress import Progress
+from harness.engine.campaign.replay_pool import Isolated
+from harness.engine.campaign.supervisor import Stop, Supervisor
+from harness.engine.unit import Result, Unit
+from harness.engine.worker import memory, usage
+from harness.errors import HarnessError
+from harness.parsers import registry
+from harness.parsers.registry import Parser
+from harness.replay import replay
+from harness.targets import base as targets
+
+
+@dataclass(frozen=True)
+class CampaignSettings:
+    """What to run. ``seconds`` is for the whole campaign; with ``runs``, each target is executed that often instead.
+
+    ``patience``: seconds without a sign of life after which a worker is replaced; 0: what its target needs. ``room``: how much of
+    each target's corpus is kept.
+    """
+
+    folder: Path
+    targets: tuple[str, ...]
+    parser: str | None = None
+    seconds: float = 60.0
+    runs: int = 0
+    workers: int = 1
+    seed: int = 1
+    fresh: bool = False
+    empty: bool = False
+    disabled: tuple[str, ...] = ()
+    worker_options: dict[str, Any] = field(default_factory=dict)
+    patience: float = 0.0
+    room: Room = ROOM
+
+
+@dataclass
+class Outcome:
+    """How a campaign ended: new finding ids, the session's entry of the ledger, and the targets that could not be driven."""
+
+    new: list[str]
+    known: list[str]
+    session: dict[str, Any]
+    left_out: dict[str, HarnessError]
+
+
+class Campaign:
+    """Runs the settings' targets; use :meth:`run` once."""
+
+    def __init__(self, settings: CampaignSettings, view: Callable[[Progress], None]) -> None:
+        self.settings = settings
+        self._view = view
+        self._stop = Stop()
+        self._ended = ""
+
+    def run(self) -> Outcome:
+        """Run to the end of the time, or to Ctrl-C. Raises HarnessError (set-up, a full disk) and EngineError.
+
+        A target that cannot be driven is left out, and said so in the outcome; where none can, its error is raised.
+        """
+        try:
+            return self._run()
+        except OSError as error:
+            place = error.filename or f"in {self.settings.folder} or in memory, {memory.root()}"
+            raise HarnessError(f"cannot write {place}: {error.strerror}", hint=memory.TAKEN_OVER) from error
+
+    def _run(self) -> Outcome:
+        settings = self.settings
+        parser = registry.find(settings.parser)
+        chosen = [targets.get(name) for name in settings.targets]
+        with folder.locked(settings.folder):
+            # Twice: --fresh puts another folder in this one's place.
+            with corpus_store.locked_whole(settings.folder / "corpus"):
+                recovered = folder.prepare(settings.folder, fresh=settings.fresh)
+            seeds, skipped = {}, []
+            for target in chosen:
+                seeds[target.name], lines = folder.seeds(
+                    self._seed_dirs(target.name), target.name, empty=settings.empty
+                )
+                skipped += lines
+            self.progress = Progress(settings.targets, settings.seconds, settings.runs)
+            self._ledger = folder.Ledger(settings.folder)
+            self._describe(parser, seeds=seeds, recovered=recovered, skipped=skipped)
+            corpus = corpus_store.locked_whole(settings.folder / "corpus")
+            with corpus, self._stop.signals(), self._isolated() as isolated:
+                self._supervisor = supervisor = Supervisor(
+                    settings.folder,
+                    self._plan(),
+                    settings.workers,
+                    self.progress,
+                    isolated,
+                    self._stop,
+                    view=self._view,
+                    save=self._save,
+                    patience=settings.patience,
+                    room=settings.room,
+                )
+                unsaved: OSError | None = None
+                try:
+                    supervisor.run()
+                    self._ended = "interrupted" if self._stop.asked else "runs" if settings.runs else "time"
+                except BaseException:
+                    self._ended = "error"
+                    raise
+                finally:
+                    unsaved = self._save()
+        if unsaved:
+            raise unsaved
+        left_out = supervisor.left_out
+        if len(left_out) == len(set(settings.targets)):
+            raise next(iter(left_out.values()))
+        return Outcome(self.progress.new(), self.progress.known(), self._ledger.session, left_out)
+
+    def _describe(self, parser: Parser, **found: Any) -> None:
+        """What does not change while the session runs."""
+        settings = self.settings
+        self._cpu = usage.cpu_seconds(children=False)
+        self._replay_cpu = replay.cpu_seconds()
+        self._ledger.session |= {
+            "id": secrets.token_hex(4),
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seed": settings.seed,
+            "targets": list(settings.targets),
+            "parser": parser.name,
+            "versions": folder.versions(parser),
+            "workers": settings.workers,
+            **found,
+        }
+
+    def _isolated(self) -> Isolated:
+        settings = self.settings
+        return Isolated(settings.folder, workers=settings.workers, sample=not settings.runs)
+
+    def _seed_dirs(self, target: str) -> tuple[Path, ...]:
+        return folder.seed_dirs(self.settings.folder, target, empty=self.settings.empty)
+
+    def _plan(self) -> Plan:
+        settings = self.settings
+        if settings.runs:
+            return Listed([self._unit(name, number, 0.0) for number, name in enumerate(settings.targets)])
+        return Shared(settings.targets, settings.workers, settings.seconds, self._unit)
+
+    def _unit(self, target: str, number: int, seconds: float) -> Unit:
+        settings = self.settings
+        return Unit(
+            target=target,
+            parser=settings.parser,
+            seed=settings.seed + 1_000_003 * number,
+            seed_dirs=self._seed_dirs(target),
+            runs=settings.runs,
+            seconds=seconds,
+            # A run of so many executions repeats to the last byte: nothing may come in from outside.
+            shared=not settings.runs and settings.workers > 1,
+            disabled=settings.disabled,
+            guards=tuple(deaths.guards(settings.folder)),
+            options=settings.worker_options,
+        )
+
+    def _save(self) -> OSError | None:
+        """Write the ledger; what kept it from being written, if anything."""
+        session, supervisor = self._ledger.session, self._supervisor
+        session.update(
+            self.progress.summary(),
+            interrupted=self._stop.asked,
+            ended=self._ended,
+            supervisor_cpu_seconds=round(usage.cpu_seconds(children=False) - self._cpu, 3),
+            replay_cpu_seconds=round(replay.cpu_seconds() - self._replay_cpu, 3),
+            replaced=dict(supervisor.replaced),
+            left_out={name: str(error) for name, error in supervisor.left_out.items()},
+            passed_over=supervisor.passed_over(),
+        )
+        try:
+            self._ledger.write()
+        except OSError as error:
+            # The run goes on: what it finds lies in memory until there is room again.
+            self.progress.warning = f"cannot write the ledger: {error.strerror}"
+            return error
+        return None
+
+
+def run_unit(unit: Unit, place: Path) -> Result:
+    """One unit in a folder, by the supervisor of campaigns. Raises HarnessError where it cannot be set up."""
+    registry.find(unit.parser)
+    targets.get(unit.target)
+    with folder.locked(place):
+        folder.prepare(place)
+        folder.seeds(unit.seed_dirs, unit.target, empty=not unit.seed_dirs)
+        progress = Progress((unit.target,), unit.seconds, unit.runs)
+        plan, stop = Listed([unit]), Stop()
+        corpus = corpus_store.locked_whole(place / "corpus")
+        with corpus, stop.signals(), Isolated(place, sample=not unit.runs) as isolated:
+            Supervisor(place, plan, 1, progress, isolated, stop).run()
+    # It may have been asked to end before it began.
+    return plan.results[0] if plan.results else Result(unit.target)

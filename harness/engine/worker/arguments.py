@@ -1,0 +1,50 @@
+"""The seeds of one worker and the command line that libFuzzer gets."""
+
+from __future__ import annotations
+
+from harness import corpus_store
+from harness.engine.worker.settings import WorkerSettings
+from harness.targets import base as targets
+from harness.targets.base import Target
+
+
+def seeds(settings: WorkerSettings, target: Target) -> list[tuple[str, bytes]]:
+    """Every seed of every folder once, ordered by name so that a run repeats whatever order folders list in."""
+    found: dict[str, bytes] = {}
+    for folder in settings.seed_dirs:
+        found.update(corpus_store.list_seeds(folder).seeds)
+    return sorted((name, data) for name, data in found.items() if len(data) <= target.max_len)
+
+
+def arguments(settings: WorkerSettings, target: Target, chosen: list[tuple[str, bytes]]) -> list[str]:
+    """Lay the ``chosen`` seeds out in the worker's memory folder and say to libFuzzer what to do with them."""
+    memory = settings.memory
+    inputs = memory / "seeds"
+    inputs.mkdir(exist_ok=True)
+    corpus = memory / "corpus"
+    corpus.mkdir(exist_ok=True)
+    for name, data in chosen:
+        (inputs / name).write_bytes(data)
+    seed_list = memory / "seeds.list"
+    seed_list.write_text(",".join(str(inputs / name) for name, _ in chosen))
+    return [
+        "worker",
+        str(corpus),
+        *([f"-seed_inputs=@{seed_list}"] if chosen else []),
+        f"-seed={settings.seed % 2**31 or 1}",
+        f"-max_len={target.max_len}",
+        "-mutate_depth=1",
+        "-cross_over=0",
+        "-len_control=0",
+        "-detect_leaks=0",
+        "-handle_term=0",
+        "-handle_int=0",
+        # Compared values can be addresses, which differ from process to process: a run of N must not learn them.
+        *(["-use_cmp=0"] if settings.runs else []),
+        "-close_fd_mask=3",
+        f"-timeout={round(targets.timeout_s(target))}",
+        f"-rss_limit_mb={target.memory_mb}",
+        f"-artifact_prefix={memory}/",
+        "-reload=0",
+        *settings.options,
+    ]

@@ -1,0 +1,65 @@
+"""Proof, at start-up, that every part is live: the obvious set-ups drop one of them without a word.
+
+``LD_PRELOAD`` switches the mutator off, a module loaded before libFuzzer's symbols has counters nobody reads, a
+parser built without flags has none at all. A run that fails a check ends with status 3 and the advice to ask
+``harness doctor``.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from harness.engine.worker.native import NativeCounters
+from harness.errors import EngineError
+from harness.parsers.registry import Parser
+from harness.targets.base import Run, Target
+
+ADVICE = "run `harness doctor`: it says which part is missing and how to mend it"
+
+_LOADED = re.compile(rb"INFO: Loaded \d+ modules?\s+\(\d+ inline 8-bit counters\): ([^\n]*)")
+_TABLE = re.compile(rb"(\d+) \[0x")
+_INITED = re.compile(rb"#\d+\s+INITED cov: (\d+) ft: (\d+) corp: (\d+)")
+_MUTATOR = b"found LLVMFuzzerCustomMutator"
+
+# Two inputs that every parser of the format tells apart, however little it knows: no header at all, and the smallest.
+_NOTHING = b""
+_SMALLEST = b"\x02\0\0\0\0\0\0\0{}"
+
+
+def check_native(parser: Parser, target: Target, run: Run) -> int:
+    """Edges that a known input reaches and an empty one does not; raises EngineError where there are none."""
+    counters = NativeCounters(parser.module)
+    counters.clear()
+    run(_NOTHING)
+    before = counters.edges()
+    counters.clear()
+    run(_SMALLEST)
+    gained = counters.edges() - before
+    counters.clear()
+    # Two programs of a target that takes programs may well do the same.
+    if not gained and target.judged:
+        raise EngineError(f"parser {parser.name} counts no edges on {target.name}", hint=ADVICE)
+    return len(gained)
+
+
+def check_log(log: Path, *, native: bool, semantic: int, seeds: int) -> str:
+    """What libFuzzer's own log says is missing, or "".
+
+    ``native`` asks for the parser's table, ``semantic`` is the size of ours (0: not registered). Where there are no ``seeds``,
+    libFuzzer starts with nothing and a line feed: as programs those call nothing, and gain no edge.
+    """
+    text = log.read_bytes()
+    if _MUTATOR not in text:
+        return "libFuzzer did not find the mutator"
+    loaded = _LOADED.findall(text)
+    # libFuzzer prints the line again when Python's counters join; the last one is complete.
+    sizes = [int(size) for size in _TABLE.findall(loaded[-1])] if loaded else []
+    if semantic and semantic not in sizes:
+        return "libFuzzer did not load our semantic counters"
+    if native and len([size for size in sizes if size != semantic]) < 1:
+        return "libFuzzer did not load the parser's counters"
+    started = _INITED.search(text)
+    if seeds and (started is None or int(started[1]) == 0):
+        return "the seeds gained no edge"
+    return ""

@@ -1,0 +1,178 @@
+"""The filed findings: ``crashes/<id>/{input.safetensors,finding.toml,reproduce.py}``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import harness
+from harness import paths
+from harness.errors import HarnessError
+from harness.files import write_atomic
+from harness.findings import toml
+from harness.findings.severity import SEVERITIES, severity
+from harness.findings.signature import finding_id, parts
+
+INPUT = "input.safetensors"
+ABOUT = "finding.toml"
+REPRODUCER = "reproduce.py"
+#: The sanitizer's report, where the finding showed on a build with one.
+REPORT = "report.txt"
+
+OPEN = "open"
+FIXED = "fixed"
+BY_DESIGN = "by-design"
+STATUSES = (OPEN, FIXED, BY_DESIGN)
+
+_REQUIRED = ("id", "target", "oracle", "kind", "signature", "status", "summary", "why")
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """One filed finding. ``releases`` and ``builds`` are those it was seen on; ``found`` says how.
+
+    ``severity`` is one of :data:`harness.findings.severity.SEVERITIES`.
+    ``instead`` is what the release wheel does with the input where only checked builds show the finding.
+
+    ``why`` is why it is wrong, ``sentence`` the text of the format that says so.
+    """
+
+    id: str
+    target: str
+    oracle: str
+    kind: str
+    signature: str
+    status: str
+    summary: str
+    why: str
+    rule: str = ""
+    aspect: str = ""
+    sentence: str = ""
+    place: str = ""
+    releases: tuple[str, ...] = ()
+    builds: tuple[str, ...] = ()
+    verdict: str = ""
+    instead: str = ""
+    severity: str = ""
+    repeat: str = ""
+    found: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path = Path()
+
+    @property
+    def input(self) -> Path:
+        """The input's file."""
+        return self.folder / INPUT
+
+    def data(self) -> bytes:
+        """The input. Raises HarnessError when it is gone."""
+        try:
+            return self.input.read_bytes()
+        except OSError as error:
+            raise HarnessError(f"{self.input}: {error.strerror}", hint="restore it from version control") from error
+
+
+def roots() -> list[Path]:
+    """The folders that hold filed findings: the project's own, then those an installed package brings along."""
+    packaged = Path(harness.__file__).parent / "_data" / "crashes"
+    return list(dict.fromkeys(root for root in (paths.crashes_dir(), packaged) if root.is_dir()))
+
+
+def load(folder: Path) -> Crash:
+    """The finding filed in ``folder``. Raises HarnessError naming file and line when finding.toml is damaged."""
+    path = folder / ABOUT
+    hint = "restore it from version control; the input beside it is untouched"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise HarnessError(f"{path} cannot be read: {error}", hint=hint) from error
+    table = toml.loads(text, str(path), hint)
+    missing = [name for name in _REQUIRED if not isinstance(table.get(name), str)]
+    if missing:
+        raise HarnessError(
+            f"{path} ends at line {len(text.splitlines())} without the text field {missing[0]!r}", hint=hint
+        )
+    if table["status"] not in STATUSES:
+        raise HarnessError(
+            f"{path}: status {table['status']!r} is none of {', '.join(STATUSES)}", hint="correct the file"
+        )
+    try:
+        expected = finding_id(table["signature"])
+    except ValueError as error:
+        raise HarnessError(f"{path}: {error}", hint=hint) from error
+    if not table["id"] == expected == folder.name:
+        raise HarnessError(f"{path}: the signature belongs to {expected}, the file says {table['id']}, its folder is {folder.name}",
+                           hint="rename the folder and correct the id")  # fmt: skip
+    lists = {name: tuple(table.get(name, ())) for name in ("releases", "builds")}
+    plain = {name: value for name, value in table.items() if name in Crash.__slots__ and name not in (*lists, "folder")}
+    values: dict[str, Any] = {**plain, **lists}
+    split = parts(table["signature"])
+    values.setdefault("severity", severity(split.kind, split.rule, split.aspect))
+    if values["severity"] not in SEVERITIES:
+        raise HarnessError(
+            f"{path}: severity {values['severity']!r} is none of {', '.join(SEVERITIES)}", hint="correct the file"
+        )
+    return Crash(folder=folder, **values)
+
+
+def crashes() -> list[Crash]:
+    """Every filed finding by id; the project's own hides a packaged one of the same id."""
+    found: dict[str, Crash] = {}
+    for root in roots():
+        for path in sorted(root.glob(f"*/{ABOUT}")):
+            if path.parent.name not in found:
+                found[path.parent.name] = load(path.parent)
+    return [found[name] for name in sorted(found)]
+
+
+def find(sig: str) -> Crash | None:
+    """The filed finding of that signature."""
+    name = finding_id(sig)
+    for root in roots():
+        if (root / name / ABOUT).is_file():
+            return load(root / name)
+    return None
+
+
+def file(crash: Crash, data: bytes, reproducer: str, *, root: Path | None = None, report: str = "") -> Path:
+    """Write a finding's folder below ``root`` (default: the project's crashes/) and return it.
+
+    ``report`` is the sanitizer's; without one, a report that is there stays.
+
+    finding.toml comes last: a folder without it is not listed, so a kill half way leaves nothing broken.
+    """
+    folder = (root or paths.home() / "crashes") / crash.id
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(folder / INPUT, data)
+    write_atomic(folder / REPRODUCER, reproducer)
+    if report:
+        write_atomic(folder / REPORT, report)
+    write_about(crash, folder)
+    return folder
+
+
+def write_about(crash: Crash, folder: Path) -> None:
+    """Write finding.toml of ``crash`` into ``folder``."""
+    split = parts(crash.signature)
+    table: dict[str, Any] = {
+        "id": crash.id,
+        "target": crash.target,
+        "oracle": crash.oracle,
+        "kind": crash.kind,
+        "rule": crash.rule or split.rule,
+        "aspect": crash.aspect or split.aspect,
+        "signature": crash.signature,
+        "status": crash.status,
+        "releases": list(crash.releases),
+        "builds": list(crash.builds),
+        "severity": crash.severity or severity(crash.kind, split.rule, split.aspect),
+        "summary": crash.summary,
+        "why": crash.why,
+    }
+    for name in ("sentence", "place", "instead", "verdict"):
+        if getattr(crash, name):
+            table[name] = getattr(crash, name)
+    table["repeat"] = crash.repeat or f"harness repro {crash.id}"
+    table["found"] = dict(crash.found)
+    write_atomic(folder / ABOUT, toml.dumps(table))

@@ -1,0 +1,47 @@
+"""One name for one defect.
+
+A signature is ``target|kind|rule|aspect``. The oracles see to it that rule and aspect hold nothing of the input (no
+numbers, names or positions), so two inputs that trip over the same defect have the same signature.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from harness.findings.finding import Finding
+
+_NOT_SLUG = re.compile(r"[^a-z0-9.]+")
+
+
+def signature(target: str, finding: Finding) -> str:
+    """The signature of ``finding`` on ``target``, for example
+    ``deserialize|differential|header.duplicate-key|accepted/tensor-name``.
+    """
+    return "|".join((target, finding.kind, finding.rule or finding.kind, finding.aspect))
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A signature taken apart; ``aspect`` may itself hold a ``|``."""
+
+    target: str
+    kind: str
+    rule: str
+    aspect: str
+
+
+def parts(sig: str) -> Parts:
+    """The parts of ``sig``. Raises ValueError when it is not a signature."""
+    fields = sig.split("|", 3)
+    if len(fields) != 4:
+        raise ValueError(f"not a signature (target|kind|rule|aspect): {sig!r}")
+    return Parts(*fields)
+
+
+def finding_id(sig: str) -> str:
+    """The name of a finding's folder: what is broken, and eight hex digits of the signature's SHA-1."""
+    found = parts(sig)
+    slug = _NOT_SLUG.sub("-", (found.rule or found.kind).lower()).strip("-.")[:40] or "finding"
+    return f"{slug}-{hashlib.sha1(sig.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"

@@ -1,0 +1,98 @@
+"""The process that inputs are run again in: ``python -m harness.replay.child PARSER TARGET MEMORY_MB RELATIONS FORKS CELL``.
+
+It loads one parser, opens one target, and then runs what it is sent until its input ends. It may die of what it
+runs: that is what it is for. Its stderr belongs to the parent, which reads the place of a panic from it.
+"""
+
+from __future__ import annotations
+
+import base64
+import mmap
+import os
+import resource
+import signal
+import sys
+import traceback
+from typing import Any
+
+from harness.findings.finding import Finding
+from harness.observation import Run
+from harness.parsers import registry, runtime
+from harness.programs import progress
+from harness.replay import wire
+from harness.replay.judge import isolated, judge_observation
+from harness.targets.base import Target
+from harness.targets.files.on_disk import target_named
+
+
+def limit_memory(megabytes: int) -> None:
+    """Cap what this process may allocate on top of what it holds now (private writable pages; files that are
+    mapped to be read do not count). An allocation past it fails at once, the same way on every machine.
+    """
+    with open("/proc/self/status", encoding="ascii") as status:
+        held = next(int(line.split()[1]) for line in status if line.startswith("VmData:"))
+    limit = held * 1024 + (megabytes << 20)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+def answer(target: Target, run: Run, data: bytes, *, relations: bool) -> dict[str, Any]:
+    """Run one input and judge it."""
+    observation = run(data)
+    outcome, error, value = observation
+    variants: dict[Finding, bytes] = {}
+    if isinstance(value, MemoryError):
+        outcome, findings = "memory", [isolated(target, data, "memory", "allocation")]
+    else:
+        findings = judge_observation(
+            target, run, data, observation, relations=relations, leaks=relations, variants=variants
+        )
+    fields = [[f.oracle, f.kind, f.rule, f.aspect, f.summary] for f in findings]
+    other = [base64.b64encode(variants.get(finding, b"")).decode() for finding in findings]
+    return {"outcome": outcome, "error": error, "findings": fields, "variants": other}
+
+
+def main() -> None:
+    """Serve until stdin ends."""
+    parser_name, target_name, memory_mb, relations, forks, cell = sys.argv[1:7]
+    shared = mmap.mmap(int(cell), 1)
+    os.close(int(cell))
+    progress.use(memoryview(shared))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    # Whatever the parser or a library prints must not get between the frames.
+    replies = os.dup(1)
+    os.dup2(2, 1)
+    target = target_named(target_name)
+    module = runtime.load(registry.find(parser_name)) if target.uses_parser else None
+    run = target.open(module)
+    if not runtime.sanitized():
+        # The sanitizer reserves terabytes; it has limits of its own.
+        limit_memory(int(memory_mb))
+    wire.send(replies, {"ready": True})
+    while (head := wire.read_exactly(0, wire.REQUEST.size)) is not None:
+        size, seconds = wire.REQUEST.unpack(head)
+        data = wire.read_exactly(0, size)
+        if data is None:
+            return
+        shared[0] = 0
+        runner = os.fork() if forks == "1" else 0
+        if runner:
+            _, status = os.waitpid(runner, 0)
+            if status:
+                wire.send(replies, {"died": os.waitstatus_to_exitcode(status)})
+            continue
+        # The parent ends a run that takes too long; should the parent be gone, the kernel does.
+        signal.setitimer(signal.ITIMER_REAL, seconds + 5)
+        try:
+            message = answer(target, run, data, relations=relations == "1")
+        except Exception:
+            # Targets catch what the parser throws, so this is a defect of ours: never blamed on the parser.
+            message = {"defect": traceback.format_exc()}
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        wire.send(replies, message)
+        if forks == "1":
+            os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""A file on disk, of any size, through ``safe_open``: what ``harness check`` does where a file is too large to be sent.
+
+The input is the file's path. Nothing of the buffer is read: names, dtypes, shapes and metadata are compared with
+what the judge reads in the header.
+"""
+
+from __future__ import annotations
+
+import os
+from types import ModuleType
+from typing import Any
+
+from harness.findings.finding import Finding
+from harness.format.judge import Judgement, judge
+from harness.format.rules import HEADER_LIMIT
+from harness.observation import ACCEPT, NOT_READ, REJECT, Observation, Reading, Run, classify
+from harness.oracles import differential
+from harness.targets import base
+from harness.targets.base import Target
+from harness.targets.resources.target import Resources
+
+
+def judge_file(path: str) -> tuple[Judgement, bytes]:
+    """The judgement of a file of any size, of which no more than its header is read, and that. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        size = os.fstat(descriptor).st_size
+        length = int.from_bytes(os.pread(descriptor, 8, 0), "little")
+        wanted = 8 + min(length, HEADER_LIMIT + 1)
+        parts: list[bytes] = []
+        done = 0
+        while part := os.pread(descriptor, min(wanted - done, 1 << 24), done):
+            parts.append(part)
+            done += len(part)
+        head = b"".join(parts)
+        return judge(head, size), head
+    finally:
+        os.close(descriptor)
+
+
+class OpenFile:
+    """``safe_open`` on a path; listed nowhere, because its inputs cannot be fuzzed."""
+
+    name = "file"
+    description = "safe_open(path): keys, metadata, dtype and shape of every tensor, from a file on disk"
+    max_len = 4096
+    memory_mb = 2048
+    uses_parser = True
+    judged = False
+
+    def open(self, safetensors: ModuleType | None) -> Run:
+        """Prepare to open files."""
+        assert safetensors is not None
+        safe_open = safetensors.safe_open
+        refusal: type[Exception] = safetensors.SafetensorError
+
+        def run(path: bytes) -> Observation:
+            try:
+                with safe_open(os.fsdecode(path), framework="numpy") as file:
+                    slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+                    tensors = [
+                        (name, {"dtype": part.get_dtype(), "shape": part.get_shape(), "data": b""})
+                        for name, part in slices.items()
+                    ]
+                    return ACCEPT, "", Reading(tensors, file.metadata())
+            except BaseException as error:
+                return classify(error, (refusal,))
+
+        return run
+
+    def reading(self, value: Any) -> Reading:
+        """What was read; the bytes of every tensor are left out."""
+        return value if isinstance(value, Reading) else Reading(tensors=[], metadata=NOT_READ)
+
+    def check(self, data: bytes, observation: Observation) -> list[Finding]:
+        """The file against the judge, by header alone."""
+        judgement, head = judge_file(os.fsdecode(data))
+        outcome, error, value = observation
+        if outcome == REJECT:
+            return differential.refused(head, judgement, error)
+        if outcome != ACCEPT:
+            return []
+        if judgement.header is not None:
+            # No bytes were read, so none are compared: every tensor is taken as empty on both sides.
+            header = judgement.header
+            tensors = tuple(tensor._replace(begin=0, end=0) for tensor in header.tensors)
+            judgement = judgement._replace(header=header._replace(tensors=tensors))
+        return differential.accepted(b"", judgement, value)
+
+
+def target_named(name: str) -> Target:
+    """The target of that name, those that are listed nowhere included. Raises HarnessError naming the known ones."""
+    unlisted: dict[str, Target] = {OpenFile.name: OpenFile(), Resources.name: Resources()}
+    return unlisted.get(name) or base.get(name)

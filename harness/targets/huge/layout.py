@@ -1,0 +1,369 @@
+"""From the steps of a program to its file, and to what that file deserves by the way it was made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from harness.targets.huge.program import HEADER_CAP, Step
+
+HEADER_LIMIT = 100_000_000
+#: Tensors up to this many bytes are given a pattern and read back; the others stay sparse and unread.
+SAMPLE_BYTES = 4_096
+_SAMPLES = 8
+
+# Element sizes in bytes of the few dtypes used here: every framework has them, the rest is the other targets' business.
+_DTYPES = (("U8", 1), ("I16", 2), ("F32", 4), ("I64", 8))
+# How one character of a long string is spelt, and what it is when read.
+_SPELLINGS = (
+    (b"n", "n"),
+    ("é".encode(), "é"),
+    (b"\\u0061", "a"),
+    ("😀".encode(), "😀"),
+    (b"\\ud83d\\ude00", "😀"),
+    (b"\\n", "\n"),
+)
+_SPACES = b" \n\t\r"
+_PADS = b" \n\0\t"
+
+
+class Sample(NamedTuple):
+    """A tensor that is read back: its bytes are ``pattern(begin, end)``."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+@dataclass(slots=True)
+class Layout:
+    """A file to be: ``prefix``, then the header's ``pieces``, then ``buffer`` bytes, all cut to ``size`` bytes.
+
+    ``names`` are the tensors' in the order of the header, which is the order of their offsets; ``empty`` those of zero
+    bytes, which share their place with others. ``rule`` is "" when the
+    format allows the file, else a rule that it breaks (the names of the judge), and ``cause`` the kind of step that
+    breaks it. ``repeated`` is the kind of step that most of the header comes from.
+    """
+
+    pieces: list[bytes] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    empty: set[str] = field(default_factory=set)
+    samples: list[Sample] = field(default_factory=list)
+    metadata: dict[str, str] | None = None
+    prefix: int = 0
+    header_size: int = 0
+    data_size: int = 0
+    size: int = 0
+    rule: str = ""
+    cause: str = ""
+    repeated: str = "nothing"
+
+
+def pattern(begin: int, end: int) -> bytes:
+    """The bytes of a small tensor at ``begin`` to ``end``: each differs from its neighbours, none is a space."""
+    return bytes(0x80 | (at * 37 & 0x7F) for at in range(begin, end))
+
+
+class _Builder:
+    """Collects members of the header while the offsets run on."""
+
+    def __init__(self) -> None:
+        self.members: list[bytes] = []
+        self.meta: list[bytes] = []
+        self.metadata: dict[str, str] = {}
+        self.names: list[str] = []
+        self.empty: set[str] = set()
+        self.samples: list[Sample] = []
+        self.leading = b""
+        self.offset = 0
+        self.faults: list[tuple[str, str]] = []
+        self.weights: dict[str, int] = {}
+        self.total = 2
+
+    def room(self, size: int) -> bool:
+        return self.total + size <= HEADER_CAP
+
+    def add(self, kind: str, text: bytes, *, meta: bool = False) -> None:
+        (self.meta if meta else self.members).append(text)
+        self.weigh(kind, len(text))
+
+    def weigh(self, kind: str, size: int) -> None:
+        self.total += size + 1
+        self.weights[kind] = self.weights.get(kind, 0) + size
+
+    def tensor(self, kind: str, name: bytes, read: str, dtype: str, shape: tuple[int, ...], size: int) -> None:
+        """One tensor spelt ``name`` in the header, of ``size`` bytes."""
+        end = self.offset + size
+        dims = b",".join(b"%d" % dim for dim in shape)
+        self.add(
+            kind,
+            b'"%b":{"dtype":"%b","shape":[%b],"data_offsets":[%d,%d]}' % (name, dtype.encode(), dims, self.offset, end),
+        )
+        self.names.append(read)
+        if not size:
+            self.empty.add(read)
+        if size <= SAMPLE_BYTES and len(read) <= SAMPLE_BYTES and len(shape) <= 32:
+            self.samples.append(Sample(read, dtype, shape, self.offset, end))
+        self.offset = end
+
+
+def _tensors(build: _Builder, index: int, step: Step) -> None:
+    dtype, width = _DTYPES[step.variant % 4]
+    shape, dims = (("", ()), ("1", (1,)), ("2,1", (2, 1)), ("1,3", (1, 3)))[step.variant // 4 % 4]
+    size = width
+    for dim in dims:
+        size *= dim
+    if not build.room(step.amount * 90):
+        return
+    start = build.offset
+    ends = range(start + size, start + size * step.amount + 1, size)
+    text = ",".join(
+        f'"t{index}.{i:x}":{{"dtype":"{dtype}","shape":[{shape}],"data_offsets":[{end - size},{end}]}}'
+        for i, end in enumerate(ends)
+    )
+    if text:
+        build.add(step.kind, text.encode())
+    build.names += [f"t{index}.{i:x}" for i in range(step.amount)]
+    for i in sorted({*range(min(step.amount, _SAMPLES)), *range(max(0, step.amount - _SAMPLES), step.amount)}):
+        begin = start + size * i
+        build.samples.append(Sample(f"t{index}.{i:x}", dtype, dims, begin, begin + size))
+    build.offset = start + size * step.amount
+
+
+def _empties(build: _Builder, index: int, step: Step) -> None:
+    if not build.room(step.amount * 90):
+        return
+    shape = ("0", "0,3", "7,0", "2,0,2")[step.variant % 4]
+    at = build.offset
+    text = ",".join(
+        f'"e{index}.{i:x}":{{"dtype":"F32","shape":[{shape}],"data_offsets":[{at},{at}]}}' for i in range(step.amount)
+    )
+    if text:
+        build.add(step.kind, text.encode())
+    names = [f"e{index}.{i:x}" for i in range(step.amount)]
+    build.names += names
+    build.empty.update(names)
+
+
+def _name(build: _Builder, index: int, step: Step) -> None:
+    spelt, read = _SPELLINGS[step.variant % len(_SPELLINGS)]
+    if build.room(len(spelt) * step.amount + 80):
+        build.tensor(step.kind, b"n%d." % index + spelt * step.amount, f"n{index}." + read * step.amount, "U8", (1,), 1)
+
+
+def _metadata(build: _Builder, index: int, step: Step) -> None:
+    if not build.room(step.amount * 20):
+        return
+    for i in range(step.amount):
+        build.metadata[f"m{index}.{i:x}"] = "v"
+    text = ",".join(f'"m{index}.{i:x}":"v"' for i in range(step.amount))
+    if text:
+        build.add(step.kind, text.encode(), meta=True)
+
+
+def _value(build: _Builder, index: int, step: Step) -> None:
+    spelt, read = _SPELLINGS[step.variant % len(_SPELLINGS)]
+    if build.room(len(spelt) * step.amount + 20):
+        build.add(step.kind, b'"v%d":"%b"' % (index, spelt * step.amount), meta=True)
+        build.metadata[f"v{index}"] = read * step.amount
+
+
+def _rank(build: _Builder, index: int, step: Step) -> None:
+    """Ones, zeros, ones and a zero, or one two among ones: never more than two elements."""
+    if not build.room(2 * step.amount + 80):
+        return
+    shape: tuple[int, ...] = ((0,) if step.variant % 4 == 1 else (1,)) * step.amount
+    if step.variant % 4 >= 2 and shape:
+        shape = (*shape[:-1], 0) if step.variant % 4 == 2 else (2, *shape[1:])
+    size = 0 if 0 in shape else 2 if 2 in shape else 1
+    build.tensor(step.kind, b"r%d" % index, f"r{index}", "U8", shape, size)
+
+
+def _depth(build: _Builder, index: int, step: Step) -> None:
+    deep = max(1, step.amount)
+    if not build.room(deep * 6 + 80):
+        return
+    where = step.variant % 4
+    nest = b"[" * deep + b"]" * deep
+    if where == 0:
+        build.add(step.kind, b'"d%d":%b' % (index, nest))
+        build.faults.append(("tensor.fields", step.kind))
+    elif where == 1:
+        build.add(step.kind, b'"d%d":%b1%b' % (index, b'{"a":' * deep, b"}" * deep), meta=True)
+        build.faults.append(("metadata.strings", step.kind))
+    elif where == 2:
+        build.add(step.kind, b'"d%d":{"dtype":"U8","shape":[%b],"data_offsets":[0,0]}' % (index, nest))
+        build.faults.append(("tensor.shape", step.kind))
+    else:
+        build.add(step.kind, b'"d%d":%b' % (index, b"[" * deep))
+        build.faults.append(("header.json", step.kind))
+
+
+def _digits(build: _Builder, index: int, step: Step) -> None:
+    many = max(1, step.amount)
+    if not build.room(many + 80):
+        return
+    where = step.variant % 4
+    number = (b"9" * many, b"0" * many + b"1", b"-" + b"9" * many, b"9" * many)[where]
+    shape, end = (b"1", number) if where == 3 else (number, b"%d" % (build.offset + 1))
+    build.add(
+        step.kind, b'"d%d":{"dtype":"U8","shape":[%b],"data_offsets":[%d,%b]}' % (index, shape, build.offset, end)
+    )
+    build.faults.append((("tensor.size", "header.json", "tensor.shape", "tensor.size")[where], step.kind))
+    build.offset += 1
+
+
+def _duplicates(build: _Builder, index: int, step: Step) -> None:
+    if not build.room(step.amount * 90) or not step.amount:
+        return
+    at = build.offset
+    one = b'"d%d":{"dtype":"U8","shape":[1],"data_offsets":[%d,%d]}' % (index, at, at + 1)
+    build.add(step.kind, b",".join([one] * step.amount))
+    build.names.append(f"d{index}")
+    build.offset += 1
+    if step.amount > 1:
+        build.faults.append(("header.duplicate-key", step.kind))
+
+
+def _big(build: _Builder, index: int, step: Step) -> None:
+    build.tensor(step.kind, b"b%d" % index, f"b{index}", "U8", (step.amount,), step.amount)
+
+
+def _space(build: _Builder, index: int, step: Step) -> None:
+    if build.room(step.amount):
+        build.leading += _SPACES[step.variant % 4 : step.variant % 4 + 1] * step.amount
+        build.weigh(step.kind, step.amount)
+
+
+def _string(build: _Builder, index: int, step: Step) -> None:
+    """Never closed, with raw control characters, or not UTF-8."""
+    if not build.room(step.amount + 8):
+        return
+    fill = (b"x", b"\0", b"\xff")[step.variant % 3]
+    build.add(step.kind, b'"s' + fill * step.amount)
+    build.faults.append(("header.utf8" if fill == b"\xff" and step.amount else "header.json", step.kind))
+
+
+_MEMBERS: dict[str, Callable[[_Builder, int, Step], None]] = {
+    "tensors": _tensors, "empties": _empties, "name": _name, "metadata": _metadata, "value": _value, "rank": _rank,
+    "depth": _depth, "digits": _digits, "duplicates": _duplicates, "big": _big, "space": _space, "string": _string,
+}  # fmt: skip
+
+
+def build(steps: tuple[Step, ...]) -> Layout:
+    """The file that these steps describe. A piece that would take the header past HEADER_CAP is left out."""
+    made = _Builder()
+    for index, step in enumerate(steps):
+        member = _MEMBERS.get(step.kind)
+        if member is not None:
+            member(made, index, step)
+    members = list(made.members)
+    if made.meta:
+        members.insert(0, b'"__metadata__":{' + b",".join(made.meta) + b"}")
+    pieces = [b"{", made.leading]
+    for position, text in enumerate(members):
+        pieces += (b",", text) if position else (text,)
+    pieces.append(b"}")
+    json_size = sum(map(len, pieces))
+    pad = _padding(steps, json_size)
+    if pad:
+        pieces.append(pad)
+        made.weigh("pad", len(pad))
+    layout = Layout(
+        pieces=[piece for piece in pieces if piece],
+        names=made.names,
+        empty=made.empty,
+        samples=_choose(made.samples),
+        metadata=made.metadata if made.meta else None,
+        header_size=json_size + len(pad),
+        data_size=made.offset,
+        repeated=max(made.weights, key=made.weights.__getitem__) if made.weights else "nothing",
+    )
+    _frame(layout, steps)
+    layout.rule, layout.cause = _verdict(layout, made.faults, json_size, pad)
+    return layout
+
+
+def _padding(steps: tuple[Step, ...], json_size: int) -> bytes:
+    pad = b""
+    for step in steps:
+        fill = _PADS[step.variant % 4 : step.variant % 4 + 1]
+        room = HEADER_CAP - json_size
+        if step.kind == "pad":
+            pad = fill * min(step.amount, room)
+        elif step.kind == "pad-to":
+            pad = fill * max(0, min(step.amount - json_size, room))
+    return pad
+
+
+def _choose(samples: list[Sample]) -> list[Sample]:
+    return samples if len(samples) <= 2 * _SAMPLES else samples[:_SAMPLES] + samples[-_SAMPLES:]
+
+
+def _frame(layout: Layout, steps: tuple[Step, ...]) -> None:
+    """The length prefix and the size of the file; of several steps of a kind the last one holds."""
+    layout.prefix = layout.header_size
+    size = 8 + layout.header_size + layout.data_size
+    last = {step.kind: step for step in steps}
+    if "prefix-is" in last:
+        layout.prefix = last["prefix-is"].amount
+    elif "prefix" in last:
+        sign = -1 if last["prefix"].variant % 2 else 1
+        layout.prefix = (layout.header_size + sign * last["prefix"].amount) % (1 << 64)
+    if "buffer" in last:
+        sign = -1 if last["buffer"].variant % 2 else 1
+        size = max(8 + layout.header_size, size + sign * last["buffer"].amount)
+    if "cut" in last:
+        size = min(size, last["cut"].amount)
+    layout.size = size
+
+
+def _verdict(layout: Layout, faults: list[tuple[str, str]], json_size: int, pad: bytes) -> tuple[str, str]:
+    """The rule that is broken and by which kind of step, from the outside in; ("", "") when none is."""
+    length, size = layout.prefix, layout.size
+    if size < 8:
+        return "framing.length", "cut"
+    if length > HEADER_LIMIT:
+        return "framing.header-limit", "prefix"
+    if 8 + length > size:
+        return "framing.header-truncated", "prefix"
+    if length == 0:
+        return "header.first-byte", "prefix"
+    if length < json_size:
+        return "header.json", "prefix"  # a JSON object without its end is none
+    if length > layout.header_size:
+        return "header.padding", "prefix"  # what follows is data, and never a space
+    if length > json_size and pad[:1] != b" ":
+        return "header.padding", "pad"
+    if faults:
+        return faults[0]
+    rest = size - 8 - length
+    if rest != layout.data_size:
+        return ("layout.trailing" if rest > layout.data_size else "layout.truncated"), "buffer"
+    return "", ""
+
+
+def write(layout: Layout, descriptor: int) -> None:
+    """Make ``descriptor`` (an open, empty or reusable file) hold the file; what has no pattern stays sparse."""
+    os.ftruncate(descriptor, 0)
+    os.ftruncate(descriptor, layout.size)
+    at = 0
+    for piece in (layout.prefix.to_bytes(8, "little"), *layout.pieces):
+        at = _put(descriptor, piece, at, layout.size)
+    start = 8 + layout.header_size
+    for sample in layout.samples:
+        _put(descriptor, pattern(sample.begin, sample.end), start + sample.begin, layout.size)
+
+
+def _put(descriptor: int, data: bytes, at: int, limit: int) -> int:
+    """Write at an offset, never past ``limit``; returns the offset after ``data``."""
+    after = at + len(data)
+    rest = memoryview(data)[: max(0, limit - at)]
+    while rest:
+        done = os.pwrite(descriptor, rest, at)
+        rest, at = rest[done:], at + done
+    return after

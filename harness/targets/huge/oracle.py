@@ -1,0 +1,153 @@
+"""What counts as wrong on the files that programs make: the answer against how the file was made, and its cost.
+
+A file made by repetition needs no judge: :mod:`harness.targets.huge.layout` knows its names, its order, some of its bytes
+and whether the format allows it. Costs are judged by how they grow, never by the clock alone: a reader may take time and
+memory in proportion to the header, and not more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.findings.finding import Finding, normalise
+from harness.observation import ACCEPT, REJECT, Observation
+from harness.targets.huge.layout import Layout, pattern
+
+OPEN, KEYS, READ, DESERIALIZE = "open", "keys", "read", "deserialize"
+
+
+@dataclass(slots=True)
+class Measured:
+    """One run of one program: what was asked of the parser, what it said, and what that cost.
+
+    ``ends`` has ``(outcome, error)`` per phase, ``seconds`` its CPU time, ``growth`` the bytes of resident memory it took at
+    its peak beyond what the file itself takes. ``slower`` names phases that were measured again, with the least CPU
+    seconds of the file and of the same file at half its size.
+    """
+
+    layout: Layout
+    ends: dict[str, tuple[str, str]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    growth: dict[str, int] = field(default_factory=dict)
+    slower: dict[str, tuple[float, float]] = field(default_factory=dict)
+    keys: list[str] = field(default_factory=list)
+    offset_keys: list[str] = field(default_factory=list)
+    metadata: dict[str, str] | None = None
+    tensors: dict[str, tuple[str, list[int], bytes]] = field(default_factory=dict)
+    deserialized: dict[str, dict[str, Any]] | None = None
+
+
+#: Twice the header may cost up to this many times the CPU (linear is 2, quadratic is 4).
+TIME_RATIO = 3.0
+#: Bytes of resident memory that one byte of header may cost. The densest valid text, a shape of ones, takes about 28.
+MEMORY_FACTOR = 40
+MEMORY_FLOOR = 64 << 20
+
+_NUMPY = {"U8": "|u1", "I16": "<i2", "F32": "<f4", "I64": "<i8"}
+
+
+def check(observation: Observation) -> list[Finding]:
+    """The findings of one run of target ``huge``; panics and undocumented errors are the contract oracle's."""
+    measured = observation[2]
+    if not isinstance(measured, Measured):
+        return []
+    return _verdicts(measured) + _misread(measured) + _costs(measured)
+
+
+def _found(kind: str, rule: str, aspect: str, summary: str) -> Finding:
+    return Finding("huge", kind, rule, aspect, summary)
+
+
+def _verdicts(measured: Measured) -> list[Finding]:
+    """What was accepted or refused wrongly: once where both entry points agree, with the phase's name where not."""
+    layout = measured.layout
+    wrong: dict[tuple[str, str], dict[str, str]] = {}
+    for phase in (OPEN, DESERIALIZE):
+        outcome, error = measured.ends.get(phase, ("", ""))
+        if outcome == ACCEPT and layout.rule:
+            wrong.setdefault((layout.rule, f"accepted/{layout.cause}"), {})[phase] = f"accepted, breaks {layout.rule}"
+        if outcome == REJECT and not layout.rule:
+            # "Error while deserializing header: ..." or "Error while deserializing: ...": the place, then the reason.
+            reason = normalise(error.partition(": ")[2] or error)
+            text = f"refused with {error[:200]!r}, but the format allows it"
+            wrong.setdefault(("refused", f"{layout.repeated}/{reason}"), {})[phase] = text
+    asked = [phase for phase in (OPEN, DESERIALIZE) if phase in measured.ends]
+    found = []
+    for (rule, aspect), phases in wrong.items():
+        where = "" if len(phases) == len(asked) else f"/{next(iter(phases))} alone"
+        summary = f"{' and '.join(phases)}: {next(iter(phases.values()))}; {_size(layout)}"
+        found.append(_found("differential", rule, aspect + where, summary))
+    return found
+
+
+def _misread(measured: Measured) -> list[Finding]:
+    layout = measured.layout
+    if layout.rule or layout.prefix != layout.header_size or measured.ends.get(OPEN, ("", ""))[0] != ACCEPT:
+        return []  # nothing to compare: refused, wrongly accepted, or with bytes of padding taken as data
+    found = []
+    if measured.ends.get(KEYS, ("", ""))[0] == ACCEPT:
+        if measured.keys != sorted(layout.names):
+            found.append(
+                ("names", f"{len(measured.keys)} names are listed, the file has {len(layout.names)} (or others)")
+            )
+        elif not _in_order(measured.offset_keys, layout):
+            found.append(("offset-order", "offset_keys is not by offset"))
+        if measured.metadata != layout.metadata:
+            found.append(("metadata", f"{len(measured.metadata or {})} metadata entries, the file has others"))
+    for sample in layout.samples:
+        expected = list(sample.shape), pattern(sample.begin, sample.end)
+        if sample.name in measured.tensors:
+            dtype, shape, data = measured.tensors[sample.name]
+            found += _compare(f"tensor {sample.name[:80]!r}", expected, (shape, data), dtype == _NUMPY[sample.dtype])
+        if measured.deserialized is not None:
+            entry = measured.deserialized.get(sample.name)
+            if entry is None:
+                found.append(("names", f"deserialize does not list {sample.name[:80]!r}"))
+            else:
+                read = entry["shape"], bytes(entry["data"])
+                found += _compare(f"tensor {sample.name[:80]!r}", expected, read, entry["dtype"] == sample.dtype)
+    if measured.deserialized is not None and len(measured.deserialized) != len(layout.names):
+        found.append(("names", f"deserialize lists {len(measured.deserialized)} tensors of {len(layout.names)}"))
+    return [
+        _found("differential", "misread", aspect, f"{text}: {_size(layout)}") for aspect, text in dict(found).items()
+    ]
+
+
+def _compare(
+    who: str, expected: tuple[list[int], bytes], read: tuple[list[int], bytes], same_dtype: bool
+) -> list[tuple[str, str]]:
+    if not same_dtype:
+        return [("dtype", f"{who} is read with another dtype")]
+    if read[0] != expected[0]:
+        return [("shape", f"{who} is read with another shape")]
+    return [("bytes", f"{who} is read with other bytes")] if read[1] != expected[1] else []
+
+
+def _in_order(keys: list[str], layout: Layout) -> bool:
+    """Whether ``keys`` are the names by offset. Only tensors of zero bytes share a place; they may stand in any order."""
+    if keys == layout.names:
+        return True
+    solid = [name for name in layout.names if name not in layout.empty]
+    return [name for name in keys if name not in layout.empty] == solid and sorted(keys) == sorted(layout.names)
+
+
+def _costs(measured: Measured) -> list[Finding]:
+    layout = measured.layout
+    found = []
+    for phase, (full, half) in measured.slower.items():
+        if full > TIME_RATIO * half:
+            summary = f"{phase} takes {full:.2f} s of CPU, {half:.2f} s at half the size: {_size(layout)}"
+            found.append(_found("time", f"time.{phase}", layout.repeated, summary))
+    for phase, growth in measured.growth.items():
+        if growth > MEMORY_FLOOR and growth > MEMORY_FACTOR * layout.header_size:
+            summary = f"{phase} takes {growth >> 20} MB of memory: {_size(layout)}"
+            found.append(_found("memory", f"memory.{phase}", layout.repeated, summary))
+    return found
+
+
+def _size(layout: Layout) -> str:
+    return (
+        f"{len(layout.names)} tensors, header {layout.header_size} bytes (mostly {layout.repeated}), "
+        f"length prefix {layout.prefix}, file {layout.size} bytes"
+    )

@@ -1,0 +1,63 @@
+"""Known findings: filed in crashes/, or covered by a verdict rule.
+
+A target may be built on another one. A finding of the lower target counts as known for the upper target too.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from harness.errors import HarnessError
+from harness.findings import crashes, verdicts
+from harness.findings.signature import parts
+from harness.targets import base
+
+
+def known(signature: str) -> str | None:
+    """What covers a signature: the id of its folder in crashes/, ``verdict:NAME`` of a rule, or None.
+
+    A loader stands on a reader that is a target of its own: what is known of that reader is known of the loader, too.
+    So does one whose module hands what it has to ``safetensors.numpy`` and takes from there.
+    """
+    crash = filed(signature)
+    if crash is not None:
+        return crash.id
+    rule = verdict(signature)
+    return None if rule is None else f"verdict:{rule.name}"
+
+
+def is_open(signature: str) -> bool:
+    """Whether a signature is filed as a defect that is still to be mended."""
+    crash = filed(signature)
+    return crash is not None and crash.status == crashes.OPEN
+
+
+def filed(signature: str) -> crashes.Crash | None:
+    """The folder of a signature; else that of the same defect in what its target stands on."""
+    names = (signature, *in_readers(signature))
+    return next(filter(None, map(crashes.find, names)), None)
+
+
+def verdict(signature: str) -> verdicts.Rule | None:
+    """The rule that covers a signature, or the same defect in what its target stands on."""
+    names = (signature, *in_readers(signature))
+    return next(filter(None, map(verdicts.match, names)), None)
+
+
+def in_readers(signature: str) -> tuple[str, ...]:
+    """The signatures of the same defect in what the target stands on; none where it stands on nothing."""
+    found = parts(signature)
+    below, calls = _reader(found.target)
+    call, _, words = found.aspect.partition(": ")
+    # A target of one call names none in what it says; one with the same calls names the same.
+    aspects = dict.fromkeys((words if call in calls else found.aspect, found.aspect))
+    return tuple(f"{name}|{found.kind}|{found.rule}|{aspect}" for name in below for aspect in aspects)
+
+
+@functools.cache
+def _reader(target: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What a target stands on, and its own calls. Kept: of a name that is none of ours all packages are asked."""
+    try:
+        return base.core(base.get(target))
+    except HarnessError:  # a target of a package that is not installed
+        return (), ()

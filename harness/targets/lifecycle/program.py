@@ -1,0 +1,366 @@
+"""The language of target ``lifecycle``: files that are opened, read, closed, replaced and cut, in any order.
+
+A call is an expression in Python, over names: files ``p0`` to ``p2``, handles ``h0``.., kept slices ``s0``.., kept arrays
+``a0``.., file objects ``f0``.., errors ``e0``... :mod:`harness.targets.lifecycle.kit` holds the functions that it uses. What each
+call should give is worked out here, by a small model (:mod:`harness.targets.lifecycle.expectation`), and never asked of the parser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+from harness.programs.steps import Kind, Step, Vocabulary
+from harness.targets.lifecycle.expectation import (
+    ANY,
+    ELSEWHERE,
+    NOWHERE,
+    REFUSED,
+    TYPE,
+    VALUE,
+    Call,
+    Inode,
+    Model,
+    Program,
+)
+from harness.targets.lifecycle.kit import SPECS
+
+__all__ = ["VOCABULARY", "Call", "Program", "decode"]
+
+PATHS = 3
+_HANDLES = (0, 0, 0, 1, 2)
+_CONTENTS = tuple(range(len(SPECS)))
+_NAMES = (0, 0, 0, 1)
+
+VOCABULARY = Vocabulary(
+    [
+        Kind("open", 5, (_HANDLES, (0, 0, 1), (0, 0, 1, 1, 2, 3, 4))),
+        Kind("enter", 1, (_HANDLES,)),
+        Kind("exit", 3, (_HANDLES, (0, 0, 1))),
+        Kind("keys", 2, (_HANDLES, (0, 1))),
+        Kind("metadata", 1, (_HANDLES,)),
+        Kind("get_tensor", 5, (_HANDLES, _NAMES, range(3))),
+        Kind("get_tensors", 2, (_HANDLES,)),
+        Kind("get_slice", 3, (_HANDLES, _NAMES, range(3))),
+        Kind("read", 4, (range(3), range(3))),
+        Kind("about", 1, (range(3), range(2))),
+        Kind("array", 2, (range(3),)),
+        Kind("change", 1, (range(3),)),
+        Kind("drop", 2, (range(5), range(3))),
+        Kind("save", 3, ((0, 0, 1, 2), _CONTENTS)),
+        Kind("unlink", 1, ((0, 0, 1),)),
+        Kind("replace", 1, ((1, 1, 2), (0, 0, 1))),
+        Kind("poke", 1, ((0, 0, 1),)),
+        Kind("rewrite", 1, ((0, 0, 1), _CONTENTS)),
+        Kind("cut", 1, ((0, 0, 1), range(3)), wild=True),
+        Kind("file", 2, (range(2), (0, 0, 1))),
+        Kind("open_file", 2, (_HANDLES, range(2), range(2))),
+        Kind("close_file", 1, (range(2),)),
+        Kind("open_odd", 1, (range(8), range(2))),
+        Kind("threads", 1, (_HANDLES, range(4), range(4)), wild=True),
+        Kind("fork", 1, (_HANDLES, range(4)), wild=True),
+        Kind("error", 2, (_HANDLES, range(3), range(2))),
+        Kind("again", 2, (range(2), range(4))),
+        Kind("misuse", 1, (range(32), range(3))),
+        Kind("load_file", 2, ((0, 0, 1), range(2))),
+        Kind("collect", 1),
+        Kind("subclass", 1),
+    ],
+    max_steps=24,
+)
+
+_BACKENDS = ("mmap", "pread")
+#: How a path is handed over, and the backend asked for ("" for none).
+_OPENS = (
+    ("{}", "mmap"), ("{}", "pread"), ("pathlib.Path({})", "mmap"), ("pathlib.Path({})", "pread"), ("{}", ""),
+    ("os.fsencode({})", ""),
+)  # fmt: skip
+#: Paths without a file that can be read, and what ``open(path, "rb")`` raises there.
+_ODD = (
+    ("nothing", "FileNotFoundError"), ("folder", "IsADirectoryError"), ("through", "NotADirectoryError"),
+    ("loop", "OSError"), ("dangling", "FileNotFoundError"), ("long", "OSError"), ("no-descriptors", "OSError"),
+)  # fmt: skip
+_EXITS = ("None, None, None", "ValueError, ValueError('words'), None")
+_INDICES = ("...", ":1", "::2")
+#: What is done to objects that they may well refuse, with TypeError or AttributeError.
+_LIST = "list({})"
+_MISUSES = (
+    "pickle.dumps({})", "copy.copy({})", "copy.deepcopy({})", "repr({})", "hash({}) == hash({})", "{} == {}", "weakref.ref({})",
+    "vars({})", "setattr({}, 'extra', 1)", "type({}).__new__(type({}))", "object.__new__(type({}))", "type('Own', (type({}),), dict())",
+    "{}.__reduce__()", "{}.__reduce_ex__(2)", "{}.__init__()", "dir({}) and None", "len({})", _LIST, "bool({})", "{}()",
+    "{}.__sizeof__() and None", "setattr({}, '__class__', object)", "{} < {}", "next({})", "str({})", "format({}, '>8')",
+    "{}.__getstate__() and None", "{}.__setstate__(dict())", "{}.__exit__()", "{}.get_tensor()", "{}.get_tensor(None)", "{}[None]",
+)  # fmt: skip
+_AGAIN = ("pickle", "pickle-0", "copy", "deepcopy")
+
+
+@lru_cache(1 << 10)
+def decode(program: bytes) -> Program:
+    """What a program says; never fails. Calls on what is not there are left out."""
+    model = Model(PATHS)
+    for step in VOCABULARY.decode(program):
+        _CALLS[step[0]](model, step)
+    return Program(tuple(model.calls), model.hazard)
+
+
+def _path(number: int) -> str:
+    return f"p{number % PATHS}"
+
+
+def _open(model: Model, step: Step) -> None:
+    path, name = _path(step.b), f"h{step.a % 3}"
+    form, backend = _OPENS[step.c % len(_OPENS)]
+    asked = f", backend={backend!r}" if backend else ""
+    source = f"safetensors.safe_open({form.format(path)}, framework='numpy'{asked})"
+    if form.startswith("os."):
+        model.call("open", source, TYPE, state="bytes")
+    else:
+        model.open("open", source, name, model.files.get(path), backend or "mmap", "absent")
+
+
+def _on_handle(kind: str, source: str, wanted: str) -> Callable[[Model, Step], None]:
+    """A call that asks an open handle for what its header says."""
+
+    def make(model: Model, step: Step) -> None:
+        model.ask(kind, step.a, source, wanted)
+
+    return make
+
+
+def _enter(model: Model, step: Step) -> None:
+    name = model.pick("h", step.a)
+    if name:
+        model.call("enter", f"{name}.__enter__() is {name}", ANY, state=model.state(name))
+
+
+def _exit(model: Model, step: Step) -> None:
+    name = model.pick("h", step.a)
+    if name:
+        model.call("exit", f"{name}.__exit__({_EXITS[step.b % 2]})", VALUE, "None", state=model.state(name))
+        model.views[name].closed = True
+
+
+def _keys(model: Model, step: Step) -> None:
+    way = ("keys", "offset_keys")[step.b % 2]
+    model.ask(way, step.a, f"sorted({{}}.{way}())", "sorted(CONTENTS[{}])")
+
+
+def _get_tensor(model: Model, step: Step) -> None:
+    model.read("get_tensor", step.a, step.b, "{}.get_tensor({!r})", bind=f"a{step.c % 3}")
+
+
+def _get_tensors(model: Model, step: Step) -> None:
+    model.read("get_tensors", step.a, None, "{}.get_tensors()")
+
+
+def _get_slice(model: Model, step: Step) -> None:
+    model.keep_slice(step.a, step.b, f"s{step.c % 3}")
+
+
+def _read(model: Model, step: Step) -> None:
+    name = model.pick("s", step.a)
+    if name:
+        model.read_slice(name, _INDICES[step.b % len(_INDICES)])
+
+
+def _about(model: Model, step: Step) -> None:
+    name = model.pick("s", step.a)
+    if name:
+        view = model.views[name]
+        _, dtype, _, shape, _ = SPECS[view.content][0][view.tensor]
+        way, wanted = (("get_shape", repr(list(shape))), ("get_dtype", repr(dtype)))[step.b % 2]
+        model.call(way, f"{name}.{way}()", VALUE, wanted, state=model.state(name))
+
+
+def _array(model: Model, step: Step) -> None:
+    name = model.pick("a", step.a)
+    if name:
+        model.call("array", name, VALUE, model.arrays[name], state="kept")
+
+
+def _change(model: Model, step: Step) -> None:
+    name = model.pick("a", step.a)
+    if name:
+        model.call("change", f"change({name})", VALUE, "None", state="kept")
+        model.arrays[name] = f"numpy.zeros_like({model.arrays[name]})"
+
+
+def _drop(model: Model, step: Step) -> None:
+    name = model.pick("hsafe"[step.a % 5], step.b)
+    if name:
+        model.call("drop", f"drop({name!r})", VALUE, "None")
+        model.forget(name)
+
+
+def _save(model: Model, step: Step) -> None:
+    path, number = _path(step.a), step.b % len(SPECS)
+    source = f"safetensors.numpy.save_file(CONTENTS[{number}], {path}, METADATA[{number}])"
+    model.call("save_file", source, VALUE, "None", state=model.held(path))
+    # It is another file of the same name: writing goes to a temporary one, which then takes the name.
+    model.files[path] = Inode(number, laid_out=False)
+
+
+def _unlink(model: Model, step: Step) -> None:
+    path = _path(step.a)
+    if model.files.get(path):
+        model.call("unlink", f"os.unlink({path})", VALUE, "None")
+        del model.files[path]
+
+
+def _replace(model: Model, step: Step) -> None:
+    source, target = _path(step.a), _path(step.b)
+    if model.files.get(source) and source != target:
+        model.call("replace", f"os.replace({source}, {target})", VALUE, "None")
+        model.files[target] = model.files.pop(source)
+
+
+def _poke(model: Model, step: Step) -> None:
+    path = _path(step.a)
+    inode = model.files.get(path)
+    # Where a file holds no tensor bytes, its last byte is its header's.
+    if inode is not None and inode.valid and any(0 not in tensor[3] for tensor in SPECS[inode.content][0]):
+        model.call("poke", f"poke({path})", VALUE, "None")
+        inode.change()
+
+
+def _rewrite(model: Model, step: Step) -> None:
+    path, number = _path(step.a), step.b % len(SPECS)
+    inode = model.files.get(path)
+    if inode is not None:
+        model.call("rewrite", f"rewrite({path}, FILES[{number}])", VALUE, "None")
+        inode.rewrite(number)
+        model.cuts = True
+
+
+def _cut(model: Model, step: Step) -> None:
+    path = _path(step.a)
+    inode = model.files.get(path)
+    if inode is not None:
+        keep = (0, 0.5, -1)[step.b % 3]
+        if inode.cut(keep):
+            model.call("cut", f"cut({path}, {keep})", VALUE, "None")
+            model.cuts = True
+
+
+def _file(model: Model, step: Step) -> None:
+    path, name = _path(step.b), f"f{step.a % 2}"
+    inode = model.files.get(path)
+    if inode is not None:
+        model.call("file", f"open({path}, 'rb')", VALUE, bind=name)
+        model.objects[name] = inode, path
+
+
+def _open_file(model: Model, step: Step) -> None:
+    held = model.pick("f", step.b)
+    if held:
+        inode, path = model.objects[held]
+        backend = _BACKENDS[step.c % 2]
+        source = f"_safe_open_handle({held}, framework='numpy', backend={backend!r})"
+        moved = "open" if model.files.get(path) is inode else ELSEWHERE if path in model.files else NOWHERE
+        model.open("open_file", source, f"h{step.a % 3}", inode, backend, moved)
+
+
+def _close_file(model: Model, step: Step) -> None:
+    name = model.pick("f", step.a)
+    if name:
+        model.call("close_file", f"{name}.close()", VALUE, "None")
+        model.forget(name)
+
+
+def _open_odd(model: Model, step: Step) -> None:
+    what, error = _ODD[step.a % len(_ODD)]
+    if what == "no-descriptors":
+        inner = f"safetensors.safe_open(p0, framework='numpy', backend={_BACKENDS[step.b % 2]!r})"
+        source = f"without_descriptors(lambda: {inner})"
+        if "p0" not in model.files:
+            return
+    else:
+        source = f"safetensors.safe_open(ODD[{what!r}], framework='numpy', backend={_BACKENDS[step.b % 2]!r})"
+    # Whatever else is wrong with a path, it is told alike: one state for all.
+    state = what if what in ("nothing", "folder", "dangling") else "unreadable"
+    model.call("open", source, error, state=state)
+
+
+_MEANWHILE = ("get_tensor", "keys", "exit", "get_slice")
+
+
+def _threads(model: Model, step: Step) -> None:
+    name = model.pick("h", step.a)
+    if not name:
+        return
+    view = model.views[name]
+    if not model.whole(view):
+        return
+    first, second = (_MEANWHILE[number % len(_MEANWHILE)] for number in (step.b, step.c))
+    plans = {way: model.simple(name, way) for way in {first, second}}
+    allowed = [wanted for _, wanted in plans.values()]
+    if view.closed or "exit" in plans:
+        allowed.append("'SafetensorError: File is closed'")
+    source = f"threads(lambda: {plans[first][0]}, lambda: {plans[second][0]}, [{', '.join(allowed)}])"
+    model.call("threads", source, VALUE, "[]", state=f"{first}+{second}")
+    view.closed |= "exit" in plans
+
+
+def _fork(model: Model, step: Step) -> None:
+    name = model.pick("h", step.a)
+    if name and model.whole(model.views[name]):
+        way = _MEANWHILE[step.b % len(_MEANWHILE)]
+        source, wanted = model.simple(name, way)
+        if model.views[name].closed and way != "exit":
+            wanted = "'SafetensorError: File is closed'"
+        model.call("fork", f"fork(lambda: {source})", VALUE, wanted, state=way)
+
+
+def _error(model: Model, step: Step) -> None:
+    name = model.pick("h", step.a)
+    if name:
+        what = ("{}.get_tensor('zz')", "{}.get_slice('zz')", "safetensors.deserialize(b'')")[step.b % 3].format(name)
+        bind = f"e{step.c % 2}"
+        model.call("error", f"caught(lambda: {what})", VALUE, bind=bind)
+        model.errors[bind] = None
+
+
+def _again(model: Model, step: Step) -> None:
+    name = model.pick("e", step.a)
+    if name:
+        how = _AGAIN[step.b % len(_AGAIN)]
+        model.call("again", f"again({name}, {how!r})", VALUE, "[True, True, True]", state=how)
+
+
+def _misuse(model: Model, step: Step) -> None:
+    held = model.pick("hs"[step.b % 2], step.c)
+    name = held or "safetensors.TensorSpec(dtype='uint8', shape=[0], data_ptr=1, data_len=0)"
+    form = _MISUSES[step.a % len(_MISUSES)]
+    # A list of a slice reads it row by row.
+    hazard = form == _LIST and held[:1] == "s" and model.deadly(model.views[held], [model.views[held].tensor])
+    model.call("misuse", form.replace("{}", name), TYPE, state=form.replace("{}", "_"), hazard=hazard)
+
+
+def _load_file(model: Model, step: Step) -> None:
+    path = _path(step.a)
+    source = f"safetensors.numpy.load_file({path}, backend={_BACKENDS[step.b % 2]!r})"
+    inode = model.files.get(path)
+    if inode is None:
+        model.call("load_file", source, "FileNotFoundError", state="absent")
+    elif not inode.valid:
+        model.call("load_file", source, REFUSED, state="cut")
+    elif inode.changed:
+        model.call("load_file", source, VALUE, state="changed")
+    else:
+        model.call("load_file", source, VALUE, f"CONTENTS[{inode.content}]", state="open")
+
+
+def _collect(model: Model, _: Step) -> None:
+    model.call("collect", "collect()", VALUE, "None")
+
+
+def _subclass(model: Model, _: Step) -> None:
+    model.call("subclass", "raised(safetensors.SafetensorError)", VALUE, "True")
+
+
+_CALLS: tuple[Callable[[Model, Step], None], ...] = (
+    _open, _enter, _exit, _keys, _on_handle("metadata", "{}.metadata()", "METADATA[{}]"), _get_tensor, _get_tensors, _get_slice,
+    _read, _about, _array, _change, _drop, _save, _unlink, _replace, _poke, _rewrite, _cut, _file, _open_file, _close_file,
+    _open_odd, _threads, _fork, _error, _again, _misuse, _load_file, _collect, _subclass,
+)  # fmt: skip
+assert len(_CALLS) == len(VOCABULARY.kinds)

@@ -1,0 +1,210 @@
+"""Handles over their whole life: opened, read, closed, read again, while files are replaced, overwritten and cut below them."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import io
+import os
+import pathlib
+import pickle
+import weakref
+from collections.abc import Hashable, Iterable
+from functools import lru_cache
+from types import CodeType, ModuleType
+from typing import Any
+
+import numpy
+
+from harness.observation import (
+    ACCEPT,
+    REJECT,
+    Event,
+    Observation,
+    Run,
+    Trace,
+    classify,
+    describe,
+    observe,
+)
+from harness.programs import progress
+from harness.programs.steps import Step
+from harness.targets import scratch
+from harness.targets.lifecycle import kit, oracle
+from harness.targets.lifecycle import script as lifecycle_sources
+from harness.targets.lifecycle.expectation import ANY, BUS, REFUSED, TYPE, UNKNOWN, VALUE, Call, value
+from harness.targets.lifecycle.program import PATHS, VOCABULARY, decode
+from harness.targets.program import ProgramTarget
+
+
+class Lifecycle(ProgramTarget):
+    """Sequences of calls on several handles and files, held against a model of what each should give."""
+
+    name = "lifecycle"
+    description = "open, read, close, read again, replace, cut, two threads, fork, copies of errors, by programs"
+    vocabulary = VOCABULARY
+    oracles = (oracle.check,)
+
+    def open(self, safetensors: ModuleType | None) -> Run:
+        """Prepare to run programs, in a folder in memory of this process."""
+        assert safetensors is not None
+        return _Runner(safetensors).run
+
+    def hazard(self, data: bytes) -> str:
+        """The signal, and the call, that a program may well die of by the model; "" for none."""
+        return decode(data).hazard
+
+    def unforeseen(self, data: bytes, number: int, sign: str) -> bool:
+        """Whether SIGBUS is the end of a call that by the model reads no mapping of a file that was cut."""
+        calls = decode(data).calls
+        return sign == BUS and not (0 < number <= len(calls) and calls[number - 1].hazard)
+
+    def call_names(self, data: bytes) -> list[str]:
+        """The kinds of the calls of a program, in order."""
+        return [call.kind for call in decode(data).calls]
+
+    def features(self, observation: Observation) -> Iterable[Hashable]:
+        """Which call ended how in which state of things, and which call followed which."""
+        trace = observation[2]
+        if not isinstance(trace, Trace):
+            return []
+        found: list[Hashable] = []
+        before = ""
+        for event in trace.events:
+            call: Call = event.about
+            found.append((call.kind, call.state, event.outcome, event.error[:24]))
+            found.append((before, call.kind, event.outcome))
+            before = call.kind
+        return found
+
+    def seeds(self) -> dict[str, bytes]:
+        """A program per kind of story."""
+        step, encode = VOCABULARY.step, VOCABULARY.encode
+        opened = [step("open"), step("get_tensor")]
+        plans: dict[str, list[Step]] = {
+            "read": [*opened, step("keys"), step("metadata"), step("get_tensors"), step("exit")],
+            "closed": [*opened, step("enter"), step("exit"), step("get_tensor"), step("keys"), step("exit")],
+            "kept": [*opened, step("get_slice"), step("exit"), step("read"), step("array"), step("about")],
+            "saved": [*opened, step("save", 0, 2), step("get_tensor"), step("open", 1), step("get_tensors", 1)],
+            "replaced": [*opened, step("replace", 1, 0), step("get_tensor"), step("unlink"), step("get_tensor")],
+            "written": [*opened, step("poke"), step("get_tensor"), step("rewrite", 0, 3), step("open", 1, 0, 1)],
+            "objects": [step("file"), step("open_file"), step("get_tensor"), step("close_file")],
+            "errors": [*opened, step("error"), step("again"), step("again", 0, 2), step("subclass"), step("open_odd")],
+            "changed": [
+                *opened,
+                step("change"),
+                step("get_tensor", 0, 0, 1),
+                step("array"),
+                step("drop", 0),
+                step("collect"),
+            ],
+            "beside": [*opened, step("threads", 0, 0, 1), step("fork"), step("misuse"), step("load_file")],
+            "cut": [step("open", 0, 0, 1), step("cut"), step("get_tensor")],
+        }
+        return {name: encode(steps) for name, steps in plans.items()}
+
+    def explain(self, data: bytes) -> str:
+        """The Python that a program stands for."""
+        return lifecycle_sources.lifecycle(decode(data))
+
+    def script(self, data: bytes) -> str:
+        """The calls of a program as a generator, for a reproducer."""
+        return lifecycle_sources.lifecycle_calls(decode(data))
+
+
+@lru_cache(1 << 14)
+def _code(source: str) -> CodeType:
+    return compile(source, "<program>", "eval")
+
+
+class _Runner:
+    """One process' files and names."""
+
+    def __init__(self, safetensors: ModuleType) -> None:
+        importlib.import_module("safetensors.numpy")
+        native = getattr(safetensors, "_safetensors_rust", None)
+        self._handle = getattr(native, "_safe_open_handle", None)
+        # Older releases know no other way of reading than mmap, and less that can be asked of a handle.
+        self._old = not hasattr(safetensors.safe_open, "get_tensors")
+        refusal: type[BaseException] = safetensors.SafetensorError
+        self._documented: dict[str, tuple[type[BaseException], ...]] = {
+            VALUE: (refusal, OSError),
+            REFUSED: (refusal,),
+            ANY: (refusal,),
+            TYPE: (refusal, TypeError, AttributeError),
+        }
+        self._os = (refusal, OSError)
+        folder = scratch.folder("lifecycle")
+        self._folder = f"{folder}{os.sep}"
+        self._paths = [os.path.join(folder, f"p{number}.safetensors") for number in range(PATHS)]
+        self._globals: dict[str, Any] = {
+            **{name: getattr(kit, name) for name in dir(kit) if not name.startswith("_")},
+            **{f"p{number}": path for number, path in enumerate(self._paths)},
+            "ODD": kit.odd(str(folder)),
+            "safetensors": safetensors,
+            "_safe_open_handle": self._handle,
+            "pathlib": pathlib,
+            "pickle": pickle,
+            "copy": copy,
+            "weakref": weakref,
+            "drop": self._drop,
+        }
+        self._fixed = frozenset(self._globals) | {"__builtins__"}
+        self._mark = progress.cell()
+
+    def _drop(self, name: str) -> None:
+        held = self._globals.pop(name, None)
+        if isinstance(held, io.IOBase):
+            held.close()  # else Python warns of it
+
+    def _words(self, words: str) -> str:
+        """An error's words without the place of our folder, which is another in every process."""
+        return words.replace(self._folder, "")
+
+    def run(self, data: bytes) -> Observation:
+        program = decode(data)
+        names = self._globals
+        for number, path in enumerate(self._paths):
+            if number < PATHS - 1:
+                kit.put(path, kit.FILES[number])
+            elif os.path.exists(path):
+                os.unlink(path)
+        events: list[Event] = []
+        mark = self._mark
+        try:
+            for number, call in enumerate(program.calls):
+                source = call.source
+                if self._old:
+                    source = source.replace(", backend='mmap'", "")
+                    if "backend=" in source or ".get_tensors" in source or "offset_keys" in source:
+                        break
+                if call.kind == "open_file" and self._handle is None:
+                    break
+                mark[0] = number + 1
+                event = self._call(call, source)
+                events.append(event)
+                if call.bind:
+                    wanted = value(call.wanted)
+                    if event.outcome != ACCEPT or (wanted is not UNKNOWN and not kit.same(event.value, wanted)):
+                        break  # what follows speaks of a thing that is not there
+                    self._drop(call.bind)
+                    names[call.bind] = event.value
+                if isinstance(event.value, numpy.ndarray):
+                    event.value = event.value.copy()  # as it is now: later calls may change it
+        finally:
+            for name in [name for name in names if name not in self._fixed]:
+                self._drop(name)
+        return observe(Trace(program, events))
+
+    def _call(self, call: Call, source: str) -> Event:
+        try:
+            given = eval(_code(source), self._globals)  # noqa: S307 - text of the language's own
+        except BaseException as error:
+            # Frames would keep handles alive past their time.
+            error.__traceback__ = None
+            documented = self._documented.get(call.end, self._os)
+            if isinstance(error, documented):
+                return Event(call.kind, REJECT, self._words(describe(error)), error, call)
+            outcome, words, _ = classify(error, documented)
+            return Event(call.kind, outcome, self._words(words), error, call)
+        return Event(call.kind, ACCEPT, "", given, call)

@@ -1,0 +1,39 @@
+"""``safetensors.flax``: load, load_file with both backends, save and save_file, on arrays of jax."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from harness.targets.base import UNCAUGHT
+from harness.targets.loaders.loader import DTYPE_OF_WORD, Loader
+
+
+class Flax(Loader):
+    """The loader and saver for jax. Jax holds no 64-bit numbers unless it is told to, and it is not told here: nobody else does."""
+
+    name = "flax"
+    description = "safetensors.flax: load, load_file (mmap, pread), save, save_file"
+    memory_mb = 2048
+    framework = "flax"
+    module = "safetensors.flax"
+    # Its load, save and save_file are those of safetensors.numpy, with a conversion.
+    core = ("safe_open", "numpy")
+    # It compiles for each shape that it meets and keeps what it compiled, and some shapes end the process.
+    isolated = True
+    # What ends it so is an exception of C++, and the parser has none: it is Rust. Nor does it compile anything.
+    others: ClassVar[dict[str, tuple[str, ...]]] = {"jax": (UNCAUGHT, "hang")}
+    # Not with AddressSanitizer: the framework is not built with it, and takes minutes to load.
+    flavours = ("sancov", "wheel")
+    needs = ("jax", "flax")
+    packages = ("jax", "flax")
+    extra = "jax"
+    # The binding imports flax with the first tensor that it makes: here it is imported before, and counts for no run.
+    imports = ("jax", "flax", "numpy")
+    kind = "jax.Array"
+    raw = "numpy.asarray(tensor).tobytes()"
+
+    def holds(self, modules: Mapping[str, Any]) -> frozenset[str]:
+        """What ``jax.numpy`` has a name for."""
+        names = vars(modules["jax"].numpy)
+        return frozenset(dtype for word, dtype in DTYPE_OF_WORD.items() if word in names)

@@ -1,0 +1,299 @@
+"""Loaders and savers of the frameworks, and both backends of ``safe_open``: the entry points that read one and the same file.
+
+Each entry point gets the same bytes and gives a Reading that is made here, from the framework's own arrays alone: dtype by the
+framework's word for it, shape, bytes. So what is compared never passes through the code under test a second time.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from harness.errors import HarnessError
+from harness.format.dtypes import DTYPE_BITS
+from harness.observation import (
+    ACCEPT,
+    NOT_READ,
+    PANIC,
+    RAISE,
+    REJECT,
+    Event,
+    Observation,
+    Reading,
+    Readings,
+    Run,
+    Trace,
+    Written,
+    classify,
+    describe,
+)
+from harness.targets import scratch
+from harness.targets.base import Oracle
+from harness.targets.loaders import agreement, resaved
+
+#: What frameworks call the format's dtypes; all of them use the same words, and each has some of them.
+DTYPE_OF_WORD = {
+    "bool": "BOOL", "bool_": "BOOL", "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": "I16", "uint32": "U32",
+    "int32": "I32", "uint64": "U64", "int64": "I64", "float16": "F16", "bfloat16": "BF16", "float32": "F32",
+    "float64": "F64", "float8_e4m3fn": "F8_E4M3", "float8_e4m3fnuz": "F8_E4M3FNUZ", "float8_e5m2": "F8_E5M2",
+    "float8_e5m2fnuz": "F8_E5M2FNUZ", "float8_e8m0fnu": "F8_E8M0", "complex64": "C64", "float4_e2m1fn_x2": "F4",
+}  # fmt: skip
+
+#: Entry points that any framework has: reader, and how it is asked. ``safe_open`` is asked first, as it reads a file of which
+#: one tensor cannot be held.
+FRAMEWORK_CALLS = (
+    "deserialize", "mmap.get_tensor", "load", "load_file", "load_file.pread", "save", "save_file",
+)  # fmt: skip
+#: Entry points of ``safe_open`` itself.
+BACKEND_CALLS = (
+    "deserialize", "mmap.get_tensor", "mmap.get_tensors", "mmap.get_slice", "pread.get_tensor", "pread.get_tensors",
+    "pread.get_slice",
+)  # fmt: skip
+#: The reader whose answer stands for the file.
+MAIN = "mmap.get_tensor"
+_SAVERS = ("save", "save_file")
+
+Call = Callable[[bytes], Observation]
+
+
+class Loader:
+    """A target whose runs ask several entry points of one framework; the frameworks say what differs between them.
+
+    ``raw`` is the source of an expression for the bytes of ``tensor``, ``kind`` of one for the type of every tensor; both know
+    the modules in ``imports`` by their last name. They are text because reproducers need them too.
+    """
+
+    name: str
+    description: str
+    max_len = 4096
+    memory_mb = 512
+    uses_parser = True
+    judged = True
+    oracles: tuple[Oracle, ...] = (agreement.check, resaved.check)
+    core: str | tuple[str, ...] = "safe_open"
+    #: Frameworks compile, or look for devices, with the first tensor of a kind.
+    timeout_s = 30.0
+
+    #: What ``safe_open`` calls the framework, and the module of safetensors that loads and saves for it.
+    framework: str
+    module: str
+    needs: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
+    kind: str
+    raw: str
+    calls: tuple[str, ...] = FRAMEWORK_CALLS
+
+    def holds(self, modules: Mapping[str, Any]) -> frozenset[str]:
+        """The dtypes of the format that the framework has, as it says itself; ``modules`` are its imports."""
+        names = vars(modules[self.imports[0].rpartition(".")[2]])
+        return frozenset(dtype for word, dtype in DTYPE_OF_WORD.items() if word in names)
+
+    def holds_here(self) -> frozenset[str]:
+        """The same, of the framework as it is installed."""
+        return self.holds({name.rpartition(".")[2]: importlib.import_module(name) for name in self.imports})
+
+    def prepare(self, modules: Mapping[str, Any]) -> None:
+        """What the framework must be told once."""
+
+    def open(self, safetensors: ModuleType | None) -> Run:
+        """Prepare to run inputs. Raises HarnessError where the framework is there and does not work."""
+        assert safetensors is not None
+        modules = {}
+        for name in self.imports:
+            try:
+                modules[name.rpartition(".")[2]] = importlib.import_module(name)
+            except BaseException as error:  # whatever a broken installation does
+                if isinstance(error, KeyboardInterrupt):
+                    raise
+                raise HarnessError(f"{name} is installed and does not import: {describe(error)}",
+                                   hint=f"mend it: python -c 'import {name}'") from error  # fmt: skip
+        try:
+            self.prepare(modules)
+            own = importlib.import_module(self.module)
+            return _Runner(self, safetensors, own, modules).run
+        except Exception as error:
+            if isinstance(error, HarnessError):
+                raise
+            raise HarnessError(f"{self.module} cannot be used with this {self.imports[0]}: {describe(error)}",
+                               hint=f"try: python -c 'import {self.module}'") from error  # fmt: skip
+
+    def reading(self, value: Any) -> Reading:
+        """The neutral form of an accepted run."""
+        assert isinstance(value, Reading)
+        return value
+
+
+class _Runner:
+    """The entry points of one framework in one process, and the memory file that they read."""
+
+    def __init__(self, target: Loader, safetensors: ModuleType, own: ModuleType, modules: dict[str, Any]) -> None:
+        self._safetensors, self._own = safetensors, own
+        self._refusal: type[Exception] = safetensors.SafetensorError
+        self._framework = target.framework
+        self._holds = target.holds(modules)
+        self._kind: Any = eval(target.kind, modules)  # noqa: S307 - our own text
+        self._raw: Callable[[Any], bytes] = eval(f"lambda tensor: {target.raw}", modules)  # noqa: S307 - our own text
+        self._words: dict[Any, str] = {}
+        self._input = os.memfd_create(f"{target.name}-input")
+        self._path = f"/proc/self/fd/{self._input}"
+        # Releases up to 0.7.0 know no other way of reading than mmap, and read tensors one by one.
+        self._backends = hasattr(safetensors.safe_open, "get_tensors")
+        self._loaded: dict[str, Any] | None = None
+        self._metadata: dict[str, str] | None = None
+        self._calls = [(name, call) for name in target.calls if (call := self._call(name)) is not None]
+
+    def run(self, data: bytes) -> Observation:
+        """Ask every entry point for ``data``."""
+        # Nothing reads what an earlier run had mapped: its bytes were copied out before the file changes here.
+        os.ftruncate(self._input, len(data))
+        os.pwrite(self._input, data, 0)
+        self._loaded = self._metadata = None
+        holds, refusal = self._holds, self._refusal
+        events: list[Event] = []
+        for name, call in self._calls:
+            try:
+                outcome, error, value = call(data)
+            except refusal as caught:
+                outcome, error, value = REJECT, caught.args[0], caught
+            except BaseException as caught:
+                outcome, error, value = classify(caught, (refusal,))
+            if value is not None:
+                about = _ALL if name == "deserialize" else None if name in _SAVERS else holds
+                events.append(Event(name, outcome, error, value, about))
+        return _observation(events)
+
+    def _call(self, name: str) -> Call | None:
+        """The entry point of that name; None where this release has no such thing."""
+        reader, _, how = name.partition(".")
+        calls: dict[str, Call] = {
+            "deserialize": self._deserialize, "load": self._load, "save": self._save, "save_file": self._save_file,
+        }  # fmt: skip
+        if name in calls:
+            return calls[name]
+        if not self._backends and name not in (MAIN, "mmap.get_slice", "load_file"):
+            return None
+        if reader == "load_file":
+            more = {"backend": how} if how else {}
+            return lambda data: (ACCEPT, "", self._reading(self._own.load_file(self._path, **more)))
+        return lambda data: self._open(reader, how)
+
+    # The entry points.
+
+    def _deserialize(self, data: bytes) -> Observation:
+        return ACCEPT, "", Reading(self._safetensors.deserialize(data), NOT_READ)
+
+    def _load(self, data: bytes) -> Observation:
+        loaded = self._own.load(data)
+        reading = self._reading(loaded)
+        self._loaded = loaded
+        return ACCEPT, "", reading
+
+    def _open(self, backend: str, how: str) -> Observation:
+        more = {"backend": backend} if self._backends else {}
+        with self._safetensors.safe_open(self._path, framework=self._framework, **more) as file:
+            self._metadata = file.metadata()
+            by_offset = file.offset_keys() if self._backends else None
+            if how == "get_tensors":
+                return ACCEPT, "", self._reading(file.get_tensors(), self._metadata, by_offset)
+            return self._one_by_one(file, how, by_offset)
+
+    def _one_by_one(self, file: Any, how: str, by_offset: list[str] | None) -> Observation:
+        """Every tensor on its own. One that fails does not hide the others."""
+        tensors: list[tuple[str, dict[str, Any]]] = []
+        partial: dict[str, str] | None = None
+        outcome, first = ACCEPT, ""
+        for name in file.keys():  # noqa: SIM118 - the reader is no mapping
+            try:
+                tensor = file.get_tensor(name) if how == "get_tensor" else file.get_slice(name)[...]
+            except self._refusal as error:
+                partial = partial or {}
+                partial[name] = describe(error)
+            except BaseException as error:
+                kind, text, _ = classify(error, (self._refusal,))
+                if outcome != PANIC and (kind == PANIC or outcome == ACCEPT):
+                    outcome, first = kind, text
+                partial = partial or {}
+                partial[name] = text
+            else:
+                held = self._held(tensor)
+                if how == "get_slice":
+                    part = file.get_slice(name)
+                    held |= {"said": [part.get_dtype(), part.get_shape()]}
+                tensors.append((name, held))
+        return outcome, first, Reading(tensors, self._metadata, by_offset, partial)
+
+    def _save(self, data: bytes) -> Observation:
+        return self._saved(lambda tensors: self._own.save(tensors, metadata=self._metadata))
+
+    def _save_file(self, data: bytes) -> Observation:
+        def save(tensors: dict[str, Any]) -> bytes:
+            # A folder for each call: the saver makes a file of its own beside the one it is to write.
+            with tempfile.TemporaryDirectory(prefix="harness-saved-", dir=scratch.place()) as folder:
+                path = Path(folder, "model.safetensors")
+                self._own.save_file(tensors, str(path), metadata=self._metadata)
+                return path.read_bytes()
+
+        return self._saved(save)
+
+    def _saved(self, save: Callable[[dict[str, Any]], bytes]) -> Observation:
+        """What a saver makes of what ``load`` gave; nothing where that gave nothing."""
+        if self._loaded is None:
+            return REJECT, "", None
+        tensors = dict(self._loaded)
+        given = dict(tensors)
+        read = self._reading(tensors, self._metadata)
+        data = save(given)
+        again: Reading | str
+        try:
+            again = self._reading(self._own.load(data))
+        except BaseException as error:
+            again = classify(error, ())[1]
+        kept = given.keys() == tensors.keys() and all(given[name] is tensor for name, tensor in tensors.items())
+        return ACCEPT, "", Written(read, data, again, kept)
+
+    # The neutral form.
+
+    def _reading(
+        self, tensors: dict[str, Any], metadata: object = NOT_READ, by_offset: list[str] | None = None
+    ) -> Reading:
+        return Reading([(name, self._held(tensor)) for name, tensor in tensors.items()], metadata, by_offset)
+
+    def _held(self, tensor: Any) -> dict[str, Any]:
+        if not isinstance(tensor, self._kind):
+            return {"dtype": f"a {type(tensor).__name__}", "shape": [], "data": b""}
+        dtype = self._words.get(tensor.dtype)
+        if dtype is None:
+            word = (getattr(tensor.dtype, "name", None) or str(tensor.dtype).rpartition(".")[2]).lower()
+            if getattr(tensor.dtype, "byteorder", "=") == ">":
+                word = f"big-endian {word}"
+            self._words[tensor.dtype] = dtype = DTYPE_OF_WORD.get(word, word)
+        shape = list(tensor.shape)
+        data = b"" if 0 in shape else self._raw(tensor)
+        if dtype == "F4" and shape:
+            # Two to a byte: the frameworks count bytes, the format counts elements.
+            shape[-1] *= 2
+        return {"dtype": dtype, "shape": shape, "data": data}
+
+
+_ALL = frozenset(DTYPE_BITS)
+
+
+def _observation(events: list[Event]) -> Observation:
+    """How the reader that goes tensor by tensor ended; or, with what it read, the worst that another did."""
+    main = next(event for event in events if event.call == MAIN)
+    worst = main
+    for outcome in (PANIC, RAISE):
+        found = next((event for event in events if event.outcome == outcome), None)
+        if found is not None:
+            worst = found
+            break
+    read = main.value
+    if not isinstance(read, Reading):
+        return worst.outcome, worst.error, Trace(None, events)
+    value = Readings(read.tensors, read.metadata, read.offset_keys, read.partial, events)
+    return worst.outcome, worst.error, value

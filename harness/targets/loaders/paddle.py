@@ -1,0 +1,32 @@
+"""``safetensors.paddle``: load, load_file with both backends, save and save_file."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from harness.targets.base import UNCAUGHT
+from harness.targets.loaders.loader import Loader
+
+
+class Paddle(Loader):
+    """The loader and saver for paddle."""
+
+    name = "paddle"
+    description = "safetensors.paddle: load, load_file (mmap, pread), save, save_file"
+    memory_mb = 4096
+    framework = "paddle"
+    module = "safetensors.paddle"
+    # A tensor of paddle's may end the process where it is let go, long after the call that made it.
+    isolated = True
+    # What ends it so is an exception of C++, and the parser has none: it is Rust. Any other abort may be the parser's.
+    others: ClassVar[dict[str, str]] = {"paddle": UNCAUGHT}
+    # Not with AddressSanitizer: the framework is not built with it, and takes minutes to load.
+    flavours = ("sancov", "wheel")
+    needs = ("paddle",)
+    #: Importing it takes seconds of CPU, which a busy machine gives it in minutes.
+    start_s = 300.0
+    packages = ("paddlepaddle",)
+    imports = ("paddle",)
+    kind = "paddle.Tensor"
+    # No operation of its own comes first: it has none for unsigned numbers past eight bits, which it can hold and read.
+    raw = "tensor.numpy().tobytes()"

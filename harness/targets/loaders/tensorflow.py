@@ -1,0 +1,27 @@
+"""``safetensors.tensorflow``: load, load_file with both backends, save and save_file."""
+
+from __future__ import annotations
+
+from harness.targets.loaders.loader import Loader
+
+
+class Tensorflow(Loader):
+    """The loader and saver for tensorflow."""
+
+    name = "tensorflow"
+    description = "safetensors.tensorflow: load, load_file (mmap, pread), save, save_file"
+    memory_mb = 4096
+    framework = "tf"
+    module = "safetensors.tensorflow"
+    # Its load, save and save_file are those of safetensors.numpy, with a conversion.
+    core = ("safe_open", "numpy")
+    # Not with AddressSanitizer: the framework is not built with it, and takes minutes to load.
+    flavours = ("sancov", "wheel")
+    needs = ("tensorflow",)
+    #: Importing it takes 15 seconds of CPU, which a busy machine gives it in minutes.
+    start_s = 300.0
+    packages = ("tensorflow-cpu",)
+    imports = ("tensorflow",)
+    kind = "tensorflow.Tensor"
+    # What numpy() gives of a tensor without dimensions is a scalar of numpy's, and one of a boolean forgets its byte.
+    raw = "tensorflow.reshape(tensor, [-1]).numpy().tobytes()"

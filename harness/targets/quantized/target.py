@@ -1,0 +1,182 @@
+"""Files of quantised weights: dtypes that numpy lacks, elements of less than a byte, and the packed integers of GPTQ and AWQ."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+import numpy
+
+from harness.observation import (
+    ACCEPT,
+    REJECT,
+    Event,
+    Observation,
+    Run,
+    Trace,
+    attempt,
+    classify,
+    observe,
+)
+from harness.targets.program import ProgramTarget
+from harness.targets.quantized import oracle
+from harness.targets.quantized import script as quantized_source
+from harness.targets.quantized.program import LENT, VOCABULARY, Call, Held, Program, decode, file
+
+#: Files that stay open, by content and backend.
+_OPEN = 256
+_OPENING = Call("safe_open", -1)
+_BYTE = numpy.dtype("uint8")
+
+
+class Quantized(ProgramTarget):
+    """Bytes in, the same bytes out, whatever the dtype; parts of sub-byte tensors right or refused."""
+
+    name = "quantized"
+    description = "deserialize and safe_open on FP8, block-scaled, F4, F6, GPTQ and AWQ groups of tensors, by programs"
+    vocabulary = VOCABULARY
+    oracles = (oracle.check,)
+    core = ("slices", "safe_open")
+    calls = ("get_tensor", "get_tensors", "get_slice")
+
+    def open(self, safetensors: ModuleType | None) -> Run:
+        """Prepare to run programs: a file that is to be refused is opened and deserialised, and nothing else."""
+        assert safetensors is not None
+        return _Runner(safetensors).run
+
+    def features(self, observation: Observation) -> Iterable[Hashable]:
+        """Which call on which dtype, rank and kind of part ended how; and what was made wrong, with what answer."""
+        trace = observation[2]
+        if not isinstance(trace, Trace):
+            return []
+        program: Program = trace.program
+        found: set[Hashable] = {(program.awry[:2], program.valid, observation[0])}
+        for event in trace.events:
+            call: Call = event.about
+            found.add((event.call, event.outcome, event.error[:24], program.lend))
+            if call.tensor >= 0:
+                held = program.tensors[call.tensor]
+                found.add((event.call, held.dtype, event.outcome, program.lend, program.backend))
+                found.add((event.call, held.dtype, len(held.shape), 0 in held.shape, event.outcome))
+        return found
+
+    def seeds(self) -> dict[str, bytes]:
+        """A program per convention, and some that go wrong."""
+        step, encode = VOCABULARY.step, VOCABULARY.encode
+        about = [step("about"), step("deserialize")]
+        parts = [step("part", 0, 1), step("part", 0, 3, 1), step("get_tensor", 1)]
+        plans = {
+            "fp8": [step("fp8"), step("fp8", 1, 1), *parts, *about, step("get_tensors")],
+            "blocks": [step("blocks", 1, 4), *parts, step("strided", 0, 0, 12), *about],
+            "fnuz": [step("fp8", 3, 1), step("fp8", 4, 2), step("part", 2, 5), step("item", 0, 1), *about],
+            "four-bits": [step("single", 5, 4), step("part", 0, 3, 1), step("part", 0, 9, 1), *about],
+            "six-bits": [step("single", 6, 9), step("part", 0, 3), step("get_tensor"), *about],
+            "gptq": [step("gptq"), *parts, step("part", 3, 1), *about, step("get_tensors")],
+            "awq": [step("pread"), step("awq", 1, 1), *parts, *about, step("get_tensors")],
+            "not-known-to-numpy": [
+                step("plain-numpy"),
+                step("fp8"),
+                step("get_tensor"),
+                step("part"),
+                step("get_tensors"),
+            ],
+            "disagrees-with-its-group": [step("gptq"), step("awry", 3), step("awry", 1, 2), *parts, *about],
+            "disagrees-with-its-bytes": [step("blocks"), step("awry", 0, 4), *about],
+            "half-a-byte": [step("single", 5, 4), step("awry", 0, 7), *about],
+        }
+        return {name: encode(steps) for name, steps in plans.items()}
+
+    def explain(self, data: bytes) -> str:
+        """The Python that a program stands for."""
+        return quantized_source.explain(decode(data))
+
+    def script(self, data: bytes) -> str:
+        """The calls of a program as a generator, for a reproducer."""
+        return quantized_source.calls(decode(data))
+
+
+@contextmanager
+def lent() -> Iterator[None]:
+    """Numpy with one-byte stand-ins for the dtypes that it lacks: then the bytes can be seen that the parser cuts out.
+
+    The parser looks them up by name, as it does with torch, where they exist. What they are called there they are called
+    here; two elements of F4 share a byte in both.
+    """
+    lacking = {name: _BYTE for name in LENT.values() if name not in vars(numpy)}
+    vars(numpy).update(lacking)
+    try:
+        yield
+    finally:
+        for name in lacking:
+            del vars(numpy)[name]
+
+
+class _Runner:
+    """One process' open files, and how each call is made."""
+
+    def __init__(self, safetensors: ModuleType) -> None:
+        self._safe_open = safetensors.safe_open
+        self._deserialize = safetensors.deserialize
+        # Older releases know no other way of reading than mmap.
+        self._backends = hasattr(safetensors.safe_open, "get_tensors")
+        self._documented: tuple[type[BaseException], ...] = (safetensors.SafetensorError,)
+        self._files: OrderedDict[tuple[tuple[Held, ...], str], Any] = OrderedDict()
+
+    def run(self, data: bytes) -> Observation:
+        program = decode(data)
+        opened = self._opened(program)
+        events = [opened]
+        if program.lend:
+            with lent():
+                self._calls(program, opened, events)
+        else:
+            self._calls(program, opened, events)
+        return observe(Trace(program, events))
+
+    def _calls(self, program: Program, opened: Event, events: list[Event]) -> None:
+        refusal, opened_file = self._documented[0], opened.value
+        for call in program.calls:
+            if call.kind == "deserialize":
+                read = partial(self._deserialize, file(program.tensors))
+                events.append(attempt("deserialize", read, self._documented, call))
+            elif opened.outcome == ACCEPT:
+                name, word = program.tensors[call.tensor].name, _WORDS[call.kind]
+                try:
+                    events.append(Event(word, ACCEPT, "", _CALLS[call.kind](opened_file, name, call), call))
+                except refusal as error:
+                    events.append(Event(word, REJECT, str(error), error, call))
+                except BaseException as error:
+                    events.append(Event(word, *classify(error, self._documented), call))
+
+    def _opened(self, program: Program) -> Event:
+        """The opening of the program's file: from before, where it went well."""
+        key = program.tensors, program.backend
+        if key in self._files:
+            self._files.move_to_end(key)
+            return Event("safe_open", ACCEPT, "", self._files[key], _OPENING)
+        descriptor = os.memfd_create("quantized-input")
+        os.pwrite(descriptor, file(program.tensors), 0)
+        backend = {"backend": program.backend} if self._backends else {}
+        opening = partial(self._safe_open, f"/proc/self/fd/{descriptor}", framework="numpy", **backend)
+        event = attempt("safe_open", opening, self._documented, _OPENING)
+        # The reader has a mapping, or a descriptor of its own.
+        os.close(descriptor)
+        if event.outcome == ACCEPT:
+            if len(self._files) >= _OPEN:
+                self._files.popitem(last=False)
+            self._files[key] = event.value
+        return event
+
+
+_WORDS = {"part": "get_slice", "about": "get_slice", "get_tensor": "get_tensor", "get_tensors": "get_tensors"}
+_CALLS: dict[str, Callable[[Any, str, Call], Any]] = {
+    "get_tensor": lambda opened, name, call: opened.get_tensor(name),
+    "get_tensors": lambda opened, name, call: opened.get_tensors(),
+    "about": lambda opened, name, call: (opened.get_slice(name).get_dtype(), opened.get_slice(name).get_shape()),
+    "part": lambda opened, name, call: opened.get_slice(name)[call.index],
+}

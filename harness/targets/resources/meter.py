@@ -1,0 +1,163 @@
+"""Counts what calls of the library cost, in child processes: instructions by valgrind, bytes by glibc's ``mtrace``.
+
+Neither needs a clock, and neither depends on what else the machine does. Bytes are the same in every run; instructions
+differ by a few per cent, because Rust's hash tables are seeded anew in every process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import EngineError, HarnessError
+from harness.mutate.growth import FAMILIES, Grown
+from harness.targets.resources.calls import CALLS, Call
+from harness.targets.resources.oracle import INSTRUCTIONS, Point
+
+#: The library that records allocations, by the name the loader knows it by. Before glibc 2.34 it was in libc itself.
+_RECORDER = "libc_malloc_debug.so.0"
+_CHILD = Path(__file__).with_name("meter_child.py")
+_GET_VALGRIND = "apt-get install valgrind"
+#: Seconds for one process of several hundred calls, on a machine that is shared; it takes a fiftieth of that alone.
+_LIMIT_S = 1800.0
+DIED = "died"
+SETUP = "setup: "
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """One call: how it ended, and its cost; ``peak`` only where bytes were counted. ``end`` is ``died`` where it killed."""
+
+    end: str
+    result: int = 0
+    cost: int = 0
+    peak: int = 0
+
+    @property
+    def lost(self) -> bool:
+        """Whether the call killed its process, or could not be set up: then it has no cost to speak of."""
+        return self.end == DIED or self.end.startswith(SETUP)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One call on one family. ``ends`` are how its runs ended; ``points`` those that could be counted."""
+
+    call: str
+    family: str
+    cost: str
+    ends: tuple[str, ...]
+    points: tuple[Point, ...]
+
+
+def valgrind() -> str:
+    """The program's path. Raises HarnessError with how to get it."""
+    found = shutil.which("valgrind")
+    if found is None:
+        raise HarnessError("valgrind, which counts instructions, is not installed", hint=_GET_VALGRIND)
+    return found
+
+
+def measure(site: Path, cost: str, pairs: Sequence[tuple[str, str]]) -> list[Measured]:
+    """The costs (``instructions`` or ``bytes``) of (call, family) pairs, with the library in ``site``.
+
+    ``site`` is that of a plain build: an instrumented one needs the fuzzer in the same process. Raises HarnessError when
+    valgrind is missing, EngineError when the counting process does not work.
+    """
+    with tempfile.TemporaryDirectory(prefix="harness-meter-") as name:
+        folder = Path(name)
+        made: dict[tuple[str, int], tuple[Grown, Path]] = {}
+        jobs: list[tuple[Call, Grown, Path]] = []
+        for call, family in pairs:
+            for n in FAMILIES[family].sizes:
+                if (family, n) not in made:
+                    path = folder / f"{family}-{n}.safetensors"
+                    grown = FAMILIES[family].make(n)
+                    path.write_bytes(grown.data)
+                    made[family, n] = grown, path
+                jobs.append((CALLS[call], *made[family, n]))
+        counted = iter(_count(folder, site, cost, jobs))
+        return [
+            _measured(call, family, cost, [next(counted) for _ in FAMILIES[family].sizes]) for call, family in pairs
+        ]
+
+
+def point(call: Call, grown: Grown, n: int, counted: Counted) -> Point:
+    """What ``call`` has to look at in one member of a family, and what that cost."""
+    parts = {**grown.parts, "result": counted.result}
+    text, data = (sum(parts[part] for part in kind) for kind in (call.text, call.data))
+    return Point(n, len(grown.data), text, data, counted.cost, counted.peak)
+
+
+def _measured(call: str, family: str, cost: str, counted: list[Counted]) -> Measured:
+    points = []
+    last = counted[-1].end
+    for n, one in zip(FAMILIES[family].sizes, counted, strict=True):
+        # A call that fails costs something too, but another thing: the largest decides which of the two is judged.
+        if one.end == last and not one.lost:
+            points.append(point(CALLS[call], FAMILIES[family].make(n), n, one))
+    return Measured(call, family, cost, tuple(one.end for one in counted), tuple(points))
+
+
+def _count(folder: Path, site: Path, cost: str, jobs: list[tuple[Call, Grown, Path]]) -> list[Counted]:
+    """Every job, in as few processes as live."""
+    listed = [{"setup": c.setup, "code": c.code, "path": str(path), "name": g.name} for c, g, path in jobs]
+    done: list[Counted] = []
+    while len(done) < len(listed):
+        done += _process(folder, site, cost, listed[len(done) :])
+    return done
+
+
+def _process(folder: Path, site: Path, cost: str, jobs: list[dict[str, str]]) -> list[Counted]:
+    """The jobs that one process did, and the one that ended it."""
+    asked, notes, record = (folder / name for name in ("jobs.json", "results.jsonl", "record"))
+    asked.write_text(json.dumps(jobs))
+    notes.write_text("")
+    for old in folder.glob("record*"):
+        old.unlink()
+    environment = {**os.environ, "PYTHONHASHSEED": "0", "RUST_BACKTRACE": "0", "OPENBLAS_NUM_THREADS": "1"}
+    # Symbols are looked up when the process starts, not in whichever call is the first to need one.
+    environment["LD_BIND_NOW"] = "1"
+    python = [sys.executable, "-I", str(_CHILD), cost, str(site), str(asked), str(notes)]
+    if cost == INSTRUCTIONS:
+        command = [
+            valgrind(), "--tool=callgrind", "--dump-line=no", "-q", f"--callgrind-out-file={record}", "--zero-before=getppid",
+            "--dump-before=getpgrp", *python,
+        ]  # fmt: skip
+    else:
+        command = python
+        environment |= {"PYTHONMALLOC": "malloc", "LD_PRELOAD": _RECORDER, "MALLOC_TRACE": str(record)}
+    try:
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=_LIMIT_S)
+        status, said = run.returncode, run.stderr
+    except subprocess.TimeoutExpired:
+        status, said = 0, ""
+    found = [json.loads(line) for line in notes.read_text().splitlines()]
+    if len(found) < len(jobs):
+        if not found and status > 0:
+            raise EngineError(f"{cost} cannot be counted: {said.strip()[-800:]}", hint="harness doctor")
+        found.append({"end": DIED})
+    if cost == INSTRUCTIONS:
+        _add_dumps(found, record)
+    return [Counted(**note) for note in found]
+
+
+def _add_dumps(notes: list[dict[str, Any]], record: Path) -> None:
+    """Put what callgrind wrote into the notes: dump 1 is the first pair of marks, which surrounds nothing."""
+    number = 1
+    for note in notes:
+        if Counted(**note).lost:
+            continue
+        number += 1
+        text = record.with_name(f"{record.name}.{number}").read_text()
+        # Not "totals", which count code that ran between the marks for the first time twice.
+        note["cost"] = int(re.findall(r"^summary: (\d+)$", text, re.MULTILINE)[0])

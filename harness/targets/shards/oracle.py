@@ -1,0 +1,90 @@
+"""A sharded checkpoint is what its index says of its files: each tensor from the file that is named for it, and no other file.
+
+What the folder deserves is known from how it was made. Findings of rule ``hub.*`` are about huggingface_hub, not the parser.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.findings.finding import Finding
+from harness.observation import ACCEPT, REJECT, Event, Observation, Trace
+from harness.oracles.compare import differs
+from harness.programs import arrays
+from harness.targets.shards.program import ESCAPES, OUTSIDE_TENSORS, Program
+
+_LEADS_OUT = f"path: {ESCAPES}"
+
+
+def check(data: bytes, observation: Observation) -> list[Finding]:
+    """What the readers of a program of target ``shards`` made of its folder, against the program."""
+    trace = observation[2]
+    if not isinstance(trace, Trace):
+        return []
+    checks = {"safe_open": _safe_open, "hub.metadata": _metadata, "hub.load": _loaded}
+    return [found for event in trace.events for found in checks[event.call](trace.program, event)]
+
+
+def _found(rule: str, aspect: str, summary: str) -> list[Finding]:
+    return [Finding("shards", "differential", rule, aspect, summary)]
+
+
+def _refused(program: Program, event: Event, rule: str) -> list[Finding]:
+    if event.outcome == REJECT and not program.wrong:
+        return _found(
+            rule, event.call, f"{event.call}: nothing is wrong with the folder, and it is refused: {event.error}"
+        )
+    return []
+
+
+def _tensors(program: Program, event: Event, rule: str) -> list[Finding]:
+    """Every tensor that is to come, from the shard that the index names."""
+    for name, (dtype, shape, salt) in program.wanted.items():
+        if name not in event.value:
+            return _found(rule, "names", f"{event.call} gave {sorted(event.value)!r:.100}, without {name[:40]!r}")
+        for aspect, words in differs(event.value[name], arrays.array(dtype, shape, salt)):
+            return _found(rule, aspect, f"{event.call}: {name[:40]!r} {words}")
+    return []
+
+
+def _safe_open(program: Program, event: Event) -> list[Finding]:
+    if event.outcome != ACCEPT:
+        return _refused(program, event, "refused")
+    if program.wrong:
+        return _found(
+            "shards.safe_open", f"accepted/{program.wrong}", f"{event.about}: {program.wrong}, and it is read"
+        )
+    return _tensors(program, event, "shards.safe_open")
+
+
+def _metadata(program: Program, event: Event) -> list[Finding]:
+    """Headers alone are read: what is wrong with the buffers, or with names, need not be seen."""
+    if event.outcome != ACCEPT:
+        return _refused(program, event, "hub.refused")
+    seen: dict[str, Any] = {
+        name: one for file in event.value.files_metadata.values() for name, one in file.tensors.items()
+    }
+    if program.wrong == _LEADS_OUT and OUTSIDE_TENSORS[0][0] in seen:
+        return _found("hub.metadata", f"accepted/{program.wrong}", "an index that leads out of its folder is followed")
+    if program.wrong:
+        return []
+    if dict(event.value.weight_map) != dict(program.weights):
+        return _found("hub.metadata", "weight-map", f"weight_map is given as {event.value.weight_map!r:.200}")
+    for name, shard in program.weights:
+        dtype, shape, _ = program.wanted[name]
+        told = event.value.files_metadata[shard].tensors[name]
+        if (told.dtype, list(told.shape)) != (dtype, list(shape)):
+            return _found("hub.metadata", "tensor", f"{name[:40]!r} is {dtype} {list(shape)}, told as {told!r:.100}")
+    return []
+
+
+def _loaded(program: Program, event: Event) -> list[Finding]:
+    """Tensors that a model lacks, or that no shard holds, are reported by the loader's value, and are no error."""
+    if event.outcome != ACCEPT:
+        return _refused(program, event, "hub.refused")
+    if program.wrong == "index: no index":
+        # A folder with a single file is a checkpoint without an index.
+        return []
+    if program.wrong.startswith(("index: ", "path: ", "shard: ")):
+        return _found("hub.load", f"accepted/{program.wrong}", f"{program.wrong}, and it is loaded")
+    return _tensors(program, event, "hub.load")

@@ -1,0 +1,159 @@
+"""Sharded checkpoints: an index and its files, in order and not, through readers that follow it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Hashable, Iterable
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar
+
+from harness.observation import Event, Observation, Run, Trace, attempt, observe
+from harness.programs import arrays
+from harness.targets.program import ProgramTarget
+from harness.targets.shards import oracle
+from harness.targets.shards import script as shards_source
+from harness.targets.shards.program import OUTSIDE, OUTSIDE_TENSORS, VOCABULARY, Program, decode
+from harness.targets.shards.reader import BadIndex, read_sharded
+
+
+class Shards(ProgramTarget):
+    """A folder per program, read by our own reader over ``safe_open``, and by huggingface_hub's where it is installed."""
+
+    name = "shards"
+    description = "model.safetensors.index.json and its shards: safe_open by the index, and huggingface_hub's readers"
+    # torch, where huggingface_hub's loader needs it.
+    memory_mb = 2048
+    vocabulary = VOCABULARY
+    oracles = (oracle.check,)
+    #: Reported there, and never filed here.
+    others: ClassVar[dict[str, str]] = {"huggingface_hub": "hub."}
+
+    def open(self, safetensors: ModuleType | None) -> Run:
+        """Prepare to run programs; huggingface_hub's loader takes part where torch is installed as well."""
+        assert safetensors is not None
+        return _Runner(safetensors).run
+
+    def features(self, observation: Observation) -> Iterable[Hashable]:
+        """What was wrong with the folder, and how each reader took it."""
+        trace = observation[2]
+        if not isinstance(trace, Trace):
+            return []
+        program: Program = trace.program
+        found: set[Hashable] = {(kind, program.wrong) for kind in program.kinds}
+        found |= {(event.call, event.outcome, program.wrong, event.error[:24]) for event in trace.events}
+        found.add((len(program.files), min(len(program.weights), 4)))
+        return found
+
+    def seeds(self) -> dict[str, bytes]:
+        """A folder in order, and one for each way of being out of it."""
+        step, encode = VOCABULARY.step, VOCABULARY.encode
+        two = [step("tensor"), step("tensor", 1, 1, 3), step("tensor", 1, 2, 5)]
+        plans = {
+            "in-order": two,
+            "doubled": [*two, step("doubled", 0, 1)],
+            "unmapped": [*two, step("unmapped", 2), step("metadata", 1)],
+            "linked": [*two, step("path", 0, 1), step("path", 1, 2)],
+            "escaping": [*two, step("path", 1, 4)],
+            "absolute": [*two, step("path", 0, 5)],
+            "cyclic": [*two, step("path", 0, 6)],
+            "missing": [*two, step("missing", 1)],
+            "moved": [*two, step("moved", 0, 1)],
+            "ghost": [*two, step("ghost", 0, 1)],
+            "damaged": [*two, step("damaged", 1, 0)],
+            "no-index": [*two, step("index")],
+            "no-weight-map": [*two, step("index", 4)],
+        }
+        return {name: encode(steps) for name, steps in plans.items()}
+
+    def explain(self, data: bytes) -> str:
+        """The folder that a program stands for."""
+        return shards_source.explain(decode(data))
+
+    def script(self, data: bytes) -> str:
+        """The reading of a program's folder as a generator, for a reproducer."""
+        return shards_source.calls(decode(data))
+
+
+class _Runner:
+    """The readers of one process."""
+
+    def __init__(self, safetensors: ModuleType) -> None:
+        self._safe_open = safetensors.safe_open
+        # Older releases know no other way of reading than mmap.
+        self._backends = ("mmap", "pread") if hasattr(safetensors.safe_open, "get_tensors") else ("mmap",)
+        self._documented: tuple[type[BaseException], ...] = (safetensors.SafetensorError, BadIndex, OSError)
+        self._hub = _Hub(safetensors) if importlib.util.find_spec("huggingface_hub") else None
+        # In memory where the system has such a place: a folder is written for every program.
+        memory = Path("/dev/shm")  # noqa: S108
+        self._place = memory if os.access(memory, os.W_OK) else None
+
+    def run(self, data: bytes) -> Observation:
+        program = decode(data)
+        events: list[Event] = []
+        with tempfile.TemporaryDirectory(
+            prefix=f"shards-{os.getpid():07d}-", dir=self._place, ignore_cleanup_errors=True
+        ) as root:
+            beside = arrays.file(OUTSIDE_TENSORS)
+            folder = shards_source.write_folder(
+                root, dict(program.files), dict(program.weights), program.text, OUTSIDE, beside
+            )
+            for backend in self._backends:
+                options = {"backend": backend} if len(self._backends) > 1 else {}
+                read = partial(read_sharded, folder, self._safe_open, **options)
+                events.append(attempt("safe_open", read, self._documented, backend))
+            if self._hub is not None:
+                events += self._hub.events(folder)
+        return observe(Trace(program, events))
+
+
+class _Sink:
+    """What huggingface_hub's loader takes for a model: it keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, Any] = {}
+
+    def load_state_dict(self, state: dict[str, Any], *, strict: bool = False) -> None:
+        self.held.update(state)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+
+class _Hub:
+    """huggingface_hub's readers of local checkpoints, without network: headers always, tensors where torch is installed."""
+
+    def __init__(self, safetensors: ModuleType) -> None:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+        hub: Any = importlib.import_module("huggingface_hub")
+        errors: Any = importlib.import_module("huggingface_hub.errors")
+        # Of releases that read local folders.
+        self._metadata = getattr(hub, "get_local_safetensors_metadata", None)
+        self._load = None
+        if importlib.util.find_spec("torch"):
+            self._load = hub.load_torch_model
+            # It has a line to say of every folder that is not in order; its logger has the name of its file.
+            logging.getLogger(sys.modules[self._load.__module__].__file__).setLevel(logging.ERROR)
+        own = (errors.NotASafetensorsRepoError, errors.SafetensorsParsingError)
+        self._documented: tuple[type[BaseException], ...] = (safetensors.SafetensorError, OSError, ValueError, *own)
+
+    def events(self, folder: str) -> list[Event]:
+        """What each reader makes of the folder."""
+        found = []
+        if self._metadata is not None:
+            found.append(attempt("hub.metadata", partial(self._metadata, folder), self._documented, "headers"))
+        if self._load is not None:
+            found.append(attempt("hub.load", partial(self._loaded, folder), self._documented, "torch"))
+        return found
+
+    def _loaded(self, folder: str) -> dict[str, Any]:
+        sink = _Sink()
+        assert self._load is not None
+        self._load(sink, folder)
+        return {name: tensor.numpy() for name, tensor in sink.held.items()}

@@ -1,0 +1,171 @@
+"""``get_slice`` with every kind of index that numpy takes, and the calls around it, as small programs on small files."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable
+from types import ModuleType
+from typing import Any
+
+from harness.observation import (
+    ACCEPT,
+    REJECT,
+    Event,
+    Observation,
+    Run,
+    Trace,
+    attempt,
+    classify,
+    observe,
+)
+from harness.programs import arrays, progress
+from harness.programs.steps import Step
+from harness.targets.program import ProgramTarget
+from harness.targets.slices import oracle, script
+from harness.targets.slices.program import VOCABULARY, Call, Program, decode, wide
+
+#: Files that stay open, by content and backend: what is tested is reading them, and opening is another target's matter.
+_OPEN = 256
+
+
+class Slices(ProgramTarget):
+    """Parts of tensors, compared with numpy's parts of the same arrays."""
+
+    name = "slices"
+    description = "safe_open(...).get_slice(name)[index], get_shape, get_dtype, get_tensor(s), by programs"
+    vocabulary = VOCABULARY
+    oracles = (oracle.check,)
+    core = "safe_open"
+    calls = ("get_tensor", "get_tensors", "get_slice")
+
+    def open(self, safetensors: ModuleType | None) -> Run:
+        """Prepare to run programs."""
+        assert safetensors is not None
+        return _Runner(safetensors).run
+
+    def features(self, observation: Observation) -> Iterable[Hashable]:
+        """Which kinds of subscripts ended how, on which rank and dtype; and which call followed which, with what end."""
+        return features(observation)
+
+    def seeds(self) -> dict[str, bytes]:
+        """A program per kind of call and item."""
+        step, encode = VOCABULARY.step, VOCABULARY.encode
+        file = [step("tensor", 0, 3), step("tensor", 1, 16, 1), step("tensor", 2, 1, 2)]
+        plans: dict[str, list[Step]] = {
+            "whole": [*file, step("index"), step("get_tensor"), step("get_tensors")],
+            "ranges": [*file, step("index"), step("range", 1, 3, 1), step("range", 0, 2)],
+            "ints": [*file, step("index", 1), step("int", 0), step("int", 0), step("range", 0, 0, 2)],
+            "ellipsis": [*file, step("index", 1), step("ellipsis"), step("int", 1)],
+            "odd": [*file, step("index"), step("odd")],
+            "pread": [step("pread"), *file, step("index", 1), step("range", 1, 2)],
+            "about": [*file, step("get_shape"), step("get_dtype", 1), step("all_shapes"), step("no_such_tensor")],
+            "scalar": [*file, step("index", 2), step("index", 2), step("ellipsis")],
+        }
+        return {name: encode(steps) for name, steps in plans.items()}
+
+    def hazard(self, data: bytes) -> str:
+        """What a reader may well do of a tensor with large dimensions and no elements: run out of memory."""
+        return "SIGABRT/get_slice" if wide(data) else ""
+
+    def call_names(self, data: bytes) -> list[str]:
+        """The kinds of the calls of a program, in order."""
+        return [call.kind for call in decode(data).calls]
+
+    def explain(self, data: bytes) -> str:
+        """The Python that a program stands for."""
+        return script.explain(decode(data))
+
+    def script(self, data: bytes) -> str:
+        """The calls of a program as a generator, for a reproducer."""
+        return script.calls(decode(data))
+
+
+def features(observation: Observation) -> list[Hashable]:
+    """See :meth:`Slices.features`."""
+    trace = observation[2]
+    if not isinstance(trace, Trace):
+        return []
+    tensors = trace.program.tensors
+    found: list[Hashable] = []
+    before = ""
+    for event in trace.events:
+        call: Call = event.about
+        outcome = event.outcome
+        found.append((before, event.call, outcome))
+        if call.tensor >= 0:
+            _, dtype, shape, _ = tensors[call.tensor]
+            found.append((event.call, call.form, outcome, event.error[:24]))
+            if outcome == ACCEPT:
+                found.append((event.call, dtype, min(len(shape), 4), 0 in shape, trace.program.backend))
+        before = event.call
+    return found
+
+
+class _Runner:
+    """One process' open files, and how each call is made."""
+
+    def __init__(self, safetensors: ModuleType) -> None:
+        self._safe_open = safetensors.safe_open
+        # Older releases know no other way of reading than mmap.
+        self._backends = hasattr(safetensors.safe_open, "get_tensors")
+        self._documented: tuple[type[BaseException], ...] = (safetensors.SafetensorError,)
+        self._files: OrderedDict[tuple[Any, str], Any] = OrderedDict()
+        self._mark = progress.cell()
+
+    def run(self, data: bytes) -> Observation:
+        program = decode(data)
+        events = self._opened(program)
+        if events:
+            return observe(Trace(program, events))
+        file = self._files[program.tensors, program.backend]
+        refusal, tensors = self._documented[0], program.tensors
+        mark = self._mark
+        for number, call in enumerate(program.calls, 1):
+            mark[0] = number
+            name = tensors[call.tensor][0] if call.tensor >= 0 else "no such tensor"
+            try:
+                events.append(Event(call.kind, ACCEPT, "", _CALLS[call.kind](file, name, call), call))
+            except refusal as error:
+                events.append(Event(call.kind, REJECT, error.args[0], error, call))
+            except BaseException as error:
+                events.append(Event(call.kind, *classify(error, self._documented), call))
+        return observe(Trace(program, events))
+
+    def _opened(self, program: Program) -> list[Event]:
+        """Have the program's file open; the event of a failure."""
+        key = program.tensors, program.backend
+        if key in self._files:
+            self._files.move_to_end(key)
+            return []
+        raw = arrays.file(program.tensors)
+        descriptor = os.memfd_create("slices-input")
+        os.pwrite(descriptor, raw, 0)
+        path = f"/proc/self/fd/{descriptor}"
+        event = attempt(
+            "safe_open",
+            lambda: self._safe_open(
+                path, framework="numpy", **({"backend": program.backend} if self._backends else {})
+            ),
+            self._documented,
+            Call("safe_open", -1),
+        )
+        # The reader has a mapping, or a descriptor of its own.
+        os.close(descriptor)
+        if event.outcome != ACCEPT:
+            return [event]
+        if len(self._files) >= _OPEN:
+            self._files.popitem(last=False)
+        self._files[key] = event.value
+        return []
+
+
+_CALLS: dict[str, Callable[[Any, str, Call], Any]] = {
+    "get_slice": lambda file, name, call: file.get_slice(name)[call.index],
+    "get_tensor": lambda file, name, call: file.get_tensor(name),
+    "get_shape": lambda file, name, call: file.get_slice(name).get_shape(),
+    "get_dtype": lambda file, name, call: file.get_slice(name).get_dtype(),
+    "get_tensors": lambda file, name, call: file.get_tensors(),
+    "all_shapes": lambda file, name, call: {key: file.get_slice(key).get_shape() for key in file.offset_keys()},
+    "no_such_tensor": lambda file, name, call: getattr(file, call.source)(name),
+}

@@ -1,0 +1,287 @@
+"""What was saved with ``safetensors.torch`` is what comes back; a module that was saved loads onto one like it.
+
+What a file should hold is known from the program, and what it holds is said by the judge: see :mod:`harness.targets.writers.oracle`,
+which does the same for numpy.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from harness.findings.finding import Finding, normalise
+from harness.format.header import Header
+from harness.format.judge import Judgement, judge
+from harness.observation import ACCEPT, REJECT, Event, Observation, Trace
+from harness.programs.arrays import WRITER_DTYPES
+from harness.targets.torch_writers.program import WRITES, Call, Program, Things, whole
+from harness.targets.torch_writers.tensors import Made
+
+Held = dict[str, tuple[str, tuple[int, ...], bytes | None]]
+
+
+def check(data: bytes, observation: Observation) -> list[Finding]:
+    """What a program of target ``torch_writers`` wrote and read, against what it should have."""
+    trace = observation[2]
+    if not isinstance(trace, Trace):
+        return []
+    found: list[Finding] = []
+    right = False
+    for event in trace.events:
+        kind = event.about.call.kind
+        if kind in WRITES:
+            more = _written(trace.program.things, event)
+            right = event.outcome == ACCEPT and not any(one.rule == "torch.written" for one in more)
+            found += more
+        elif right:
+            # Of a wrong file nothing need come back.
+            found += _READ[kind](trace.program, event)
+    return found
+
+
+def _finding(rule: str, aspect: str, summary: str) -> Finding:
+    return Finding("torch_roundtrip", "roundtrip", f"torch.{rule}", aspect, summary)
+
+
+@lru_cache(1 << 12)
+def _judged(raw: bytes) -> Judgement:
+    return judge(raw)
+
+
+# Writing.
+
+# Layouts that torch marks and works out when somebody looks: the sign is another than memory says.
+_LAZY = {"conj": "lazy", "neg": "lazy"}
+
+
+def _written(things: Things, event: Event) -> list[Finding]:
+    call: Call = event.about.call
+    found = []
+    if event.about.changed is not None:
+        words = f"{call.kind} changes the metadata that it is given, to {event.about.changed!r:.200}"
+        found.append(_finding("changed", f"{call.kind}: metadata", words))
+    if event.outcome == REJECT:
+        return found + _refused(things, event, call)
+    if event.outcome == ACCEPT:
+        wrong = (_wrong_module if call.kind == "save_model" else _wrong)(things, event.value)
+        if wrong:
+            found.append(_finding("written", wrong[0], f"{call.kind}: {wrong[1]}"))
+    return found
+
+
+def _writer(call: Call) -> str:
+    return "save_model" if call.kind == "save_model" else "save"
+
+
+def _refused(things: Things, event: Event, call: Call) -> list[Finding]:
+    words = f"{call.kind} refuses what a file can hold: {event.error[:200]}"
+    aspect = f"{_writer(call)}: {normalise(event.error)}"
+    if call.kind != "save_model":
+        return [_finding("refused", aspect, words)] if things.sound else []
+    if "use `save_model`" in event.error:
+        words = f"save_model refuses a model and advises to use save_model: {event.error[:200]}"
+        return [_finding("refused", "save_model: advises save_model", words)]
+    return [_finding("refused", aspect, words)] if things.sound_state(contiguous=call.contiguous) else []
+
+
+def _wrong(things: Things, raw: bytes) -> tuple[str, str] | None:
+    """What is wrong with a file of the dictionary, as an aspect and in words; None where nothing is."""
+    if things.odd:
+        return f"accepted/{things.odd}", f"a file is made of what no file can hold ({things.odd})"
+    header, wrong = _header(raw)
+    if header is None:
+        return wrong
+    names = {tensor.name for tensor in header.tensors}
+    if names != things.tensors.keys():
+        return "names", f"tensors {list(things.tensors)!r:.200} are written as {names!r:.200}"
+    if (header.metadata or {}) != (things.metadata.value or {}):
+        return "metadata", f"metadata {things.metadata.value!r:.200} is written as {header.metadata!r:.200}"
+    return _values(header, raw, things.tensors)
+
+
+def _wrong_module(things: Things, raw: bytes) -> tuple[str, str] | None:
+    """The same of a file of the module: names may be left out whose values stand under another."""
+    if things.odd_state:
+        return f"accepted/{things.odd_state}", f"a file is made of what no file can hold ({things.odd_state})"
+    header, wrong = _header(raw)
+    if header is None:
+        return wrong
+    state = things.state
+    names = {tensor.name for tensor in header.tensors}
+    if not names <= state.keys():
+        return "names", f"tensors {list(state)!r:.200} are written as {names!r:.200}"
+    left = state.keys() - names
+    for name in sorted(left):
+        if not any(state[other].holds(state[name]) for other in names):
+            return "lost", f"the values of {name!r} ({state[name].word}) are in no tensor of the file"
+    metadata, given = header.metadata or {}, things.metadata.value or {}
+    if any(metadata.get(key) != value for key, value in given.items()) or metadata.keys() != given.keys() | left:
+        return "metadata", f"metadata {given!r:.200} without {sorted(left)!r:.100} is written as {metadata!r:.200}"
+    return _values(header, raw, state)
+
+
+def _header(raw: bytes) -> tuple[Header | None, tuple[str, str] | None]:
+    judgement = _judged(raw)
+    if judgement.verdict == "reject" or judgement.header is None:
+        return None, (f"{judgement.rule}/{judgement.aspect}", f"what is written is no valid file: {judgement.detail}")
+    return judgement.header, None
+
+
+def _values(header: Header, raw: bytes, tensors: dict[Any, Made]) -> tuple[str, str] | None:
+    for tensor in header.tensors:
+        made = tensors[tensor.name]
+        dtype, shape, data = made.entry
+        if tensor.dtype != dtype:
+            return f"dtype/{made.word}", f"a tensor of {made.dtype} is written as {tensor.dtype}"
+        if tensor.shape != shape:
+            return f"shape/{made.word}", f"a tensor of shape {list(shape)} is written with shape {list(tensor.shape)}"
+        if bytes(header.payload(raw, tensor)) != data:
+            words = f"a tensor of {made.dtype} {list(shape)} ({made.word}) is written with other values than it has"
+            return f"bytes/{_LAZY.get(made.word, made.word)}", words
+    return None
+
+
+# Reading back.
+
+
+def _file(raw: bytes) -> Held:
+    """What a right file holds, in the words of torch."""
+    header = _judged(raw).header
+    assert header is not None  # only of right files
+    held: Held = {}
+    for tensor in header.tensors:
+        shape = tensor.shape
+        if tensor.dtype == "F4" and shape:
+            shape = (*shape[:-1], shape[-1] // 2)
+        held[tensor.name] = WRITER_DTYPES[tensor.dtype], shape, bytes(header.payload(raw, tensor))
+    return held
+
+
+def _difference(wanted: Held, held: Held) -> str:
+    """What of tensors is otherwise: names, dtype, shape or bytes; "" where nothing is."""
+    if wanted.keys() != held.keys():
+        return "names"
+    for name, about in wanted.items():
+        for word, one, other in zip(("dtype", "shape", "bytes"), about, held[name], strict=True):
+            if one != other:
+                return word
+    return ""
+
+
+def _read(program: Program, event: Event) -> list[Finding]:
+    call: Call = event.about.call
+    if event.outcome == REJECT:
+        words = f"{call.kind} refuses what was written: {event.error[:200]}"
+        return [_finding("unread", f"{call.kind}: {normalise(event.error)}", words)]
+    wrong = _difference(_file(event.about.file), event.value) if event.outcome == ACCEPT else ""
+    return (
+        [_finding("read", f"{call.kind}: {wrong}", f"{call.kind} gives other {wrong} than the file holds")]
+        if wrong
+        else []
+    )
+
+
+def _twice(program: Program, event: Event) -> list[Finding]:
+    if event.outcome != ACCEPT:
+        return []
+    reader = event.about.call.reader
+    first, second, file = event.value
+    if file != event.about.file:
+        return [_finding("twice", f"{reader}: file", f"to write into what {reader} gave changes the file")]
+    if _difference(first, second):
+        return [_finding("twice", f"{reader}: values", f"{reader} gives something else the second time")]
+    return []
+
+
+def _again(program: Program, event: Event) -> list[Finding]:
+    return _same(event, "unstable", "the same call gives other bytes the next time")
+
+
+def _resaved(program: Program, event: Event) -> list[Finding]:
+    # A module's file says more in its metadata, and a tensor of a dtype that load does not know is the contract's matter.
+    if event.about.writer.kind == "save_model":
+        return []
+    return _same(event, "resaved", "what is loaded and saved again has other bytes")
+
+
+def _same(event: Event, rule: str, words: str) -> list[Finding]:
+    if event.outcome == REJECT:
+        return [_finding(rule, f"refused: {normalise(event.error)}", f"{words}: {event.error[:200]}")]
+    if event.outcome != ACCEPT or event.value == event.about.file:
+        return []
+    if _metadata_order_apart(event.value, event.about.file):
+        # Found in every writer, with the first that was looked at: entries of metadata stand in random order.
+        return []
+    return [_finding(rule, "bytes", words)]
+
+
+def _metadata_order_apart(one: bytes, other: bytes) -> bool:
+    first, second = _judged(one).header, _judged(other).header
+    if first is None or second is None or len(one) != len(other):
+        return False
+    same = (first.size, first.tensors, first.metadata) == (second.size, second.tensors, second.metadata)
+    return same and one[8 + first.size :] == other[8 + second.size :]
+
+
+def _loaded(program: Program, event: Event) -> list[Finding]:
+    """``load_model``: what it says of names, whether it refuses what fits, and what the model holds then."""
+    call: Call = event.about.call
+    things, file = program.things, _file(event.about.file)
+    model = {key: item.made for key, item in things.model(call.model)}
+    odd = any(made is None or made.odd for made in model.values())
+    tensors = {key: made for key, made in model.items() if made is not None}
+    unexpected = file.keys() - tensors.keys()
+    there = file.keys() & tensors.keys()
+    # What has no bytes is in no other tensor.
+    missing = {
+        key
+        for key, made in tensors.items()
+        if key not in there and not (made.data and any(tensors[name].holds(made) for name in there))
+    }
+    fits = all(file[name][1] == tensors[name].shape for name in there)
+    if event.outcome == REJECT:
+        # A model with memories of which no name has all is refused, and says so.
+        if (
+            odd
+            or not fits
+            or not whole(list(tensors.values()), contiguous=True)
+            or (call.strict and (missing or unexpected))
+        ):
+            return []
+        words = f"load_model refuses the file of a model like it: {event.error[:200]}"
+        return [_finding("unread", f"load_model: {normalise(event.error)}", words)]
+    if event.outcome != ACCEPT:
+        return []
+    state, said_missing, said_unexpected, types = event.value
+    found = []
+    if types != (list, list):
+        kinds = tuple(one.__name__ for one in types)
+        found.append(
+            _finding("answer", f"types: {kinds}", f"load_model says that it gives two lists, and gives {kinds}")
+        )
+    if not fits:
+        return [*found, _finding("loaded", "shape accepted", "load_model takes a tensor of another shape")]
+    if call.strict and (missing or unexpected):
+        words = f"load_model is strict and takes a file without {sorted(missing)} and with {sorted(unexpected)}"
+        return [*found, _finding("loaded", "strict accepted", words)]
+    if odd:
+        return found
+    if set(said_missing) != missing:
+        words = f"load_model says that {said_missing} are missing, and {sorted(missing)} are"
+        found.append(_finding("answer", "missing", words))
+    # Names that share one memory and are both in the file: one of them was not used, in a way.
+    if not unexpected <= set(said_unexpected) <= unexpected | there:
+        words = f"load_model says that {said_unexpected} are unexpected, and {sorted(unexpected)} are"
+        found.append(_finding("answer", "unexpected", words))
+    wanted: Held = {name: file[name] for name in there}
+    if call.model == "same" and not missing:
+        wanted = {key: (made.dtype, made.shape, made.data) for key, made in tensors.items()}
+    wrong = _difference(wanted, {name: state[name] for name in wanted})
+    if wrong:
+        found.append(_finding("loaded", wrong, f"a model has other {wrong} than the file that was loaded onto it"))
+    return found
+
+
+_READ = {
+    "load": _read, "load_file": _read, "twice": _twice, "again": _again, "resave": _resaved, "load_model": _loaded,
+}  # fmt: skip

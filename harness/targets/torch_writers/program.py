@@ -1,0 +1,305 @@
+"""The language of target ``torch_writers``: tensors that may share memory, in a dictionary or in the tree of a module.
+
+``tensor``, ``view`` and ``value`` make what is written; ``form`` and ``name`` belong to the one before. A module has the same
+under the same names, its tensors as buffers and its parameters as such. The other steps are calls; those that read take the
+file written last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
+
+from harness.programs.array_values import CONVENTION
+from harness.programs.arrays import SHAPES
+from harness.programs.steps import Kind, Step, Vocabulary
+from harness.targets.torch_writers import tensors as torch_made
+from harness.targets.torch_writers.tensors import DTYPES, FORMS, LAYOUTS, ODD_DTYPES, VALUES, VIEWS, Made
+from harness.targets.writers.program import BACKENDS, KEYS, NAMES, ODD_NAMES, UNSPEAKABLE, Metadata, metadata_of, name
+from harness.targets.writers.program import METADATA as METADATA_FORMS
+from harness.targets.writers.program import VALUES as METADATA_VALUES
+
+MOST_TENSORS = 5
+#: What the tensors are handed over in, by number, as source; those from :data:`ODD_HOLDERS` on are no dictionaries.
+HOLDERS = ("{}", "collections.OrderedDict({})", "Mapping({})", "list({}.items())", "types.MappingProxyType({})", "None")
+ODD_HOLDERS = 3
+#: The model that a file is loaded onto, by number: beside the one of the program with zeros for its values, one that lacks its
+#: last name, one that has a name more, one whose tensors share nothing, and one whose first tensor is longer.
+MODELS = ("same", "fewer", "more", "untied", "longer")
+
+_PLAIN = (*[0] * 16, *range(len(LAYOUTS)))
+# Before a program is changed: dtypes that torch's reader knows, layouts that are contiguous, views that have the whole memory
+# or its first half, and models that have what was saved.
+_READ_DTYPES = range(DTYPES.index("float8_e8m0fnu"))
+_CONTIGUOUS = tuple(n for n, laid in enumerate(LAYOUTS) if laid.word in ("plain", "tail", "head", "element", "conj"))
+_WHOLE = (0, 1, 2, 3)
+VOCABULARY = Vocabulary(
+    [
+        Kind("tensor", 14, ((*[*range(ODD_DTYPES)] * 2, *range(len(DTYPES))), range(len(SHAPES)), _PLAIN), rare=True,
+             calm=(_READ_DTYPES, range(len(SHAPES)), (*[0] * 8, *_CONTIGUOUS))),
+        Kind("view", 9, ((0, 0, 0, 1, 2), (0, 0, *range(len(VIEWS)))), calm=((0, 0, 0, 1, 2), _WHOLE)),
+        Kind("form", 6, (range(len(FORMS)),)),
+        Kind("name", 5, ((0,) * 3 + tuple(range(ODD_NAMES)),)),
+        Kind("value", 1, (range(len(VALUES)),), wild=True),
+        Kind("holder", 2, (range(ODD_HOLDERS),), wild=True),
+        Kind("entry", 4, (range(len(KEYS)), (0, 0, 0, *range(len(METADATA_VALUES))))),
+        Kind("metadata", 2, ((0, 0, 1),)),
+        Kind("save", 14),
+        Kind("save_file", 4),
+        Kind("save_model", 12, ((0, 0, 1),)),
+        Kind("load", 10),
+        Kind("load_file", 6, (range(2),)),
+        Kind("load_model", 12, ((0, 0, *range(len(MODELS))), range(2), range(2)), calm=((0,), range(2), range(2))),
+        Kind("again", 4),
+        Kind("resave", 5),
+        Kind("twice", 4, (range(3),)),
+    ],
+    max_steps=10,
+)  # fmt: skip
+_TENSOR, _VIEW, _FORM, _NAME, _VALUE, _HOLDER, _ENTRY, _METADATA, *_ = range(len(VOCABULARY.kinds))
+_FIRST_CALL = VOCABULARY.number["save"]
+WRITES = ("save", "save_file", "save_model")
+#: Calls of one program that touch files: they take longer than the others.
+MOST_FILES = 4
+_FILES = ("save_file", "save_model", "load_file", "load_model", "twice")
+#: What safetensors/torch.py announces to its callers: words of the ValueErrors and RuntimeErrors that it raises itself.
+ANNOUNCED = (
+    "which this library does not support", "Some tensors share memory", "save a non contiguous tensor",
+    "Expected a dict of", "expected torch.Tensor but received", "found no suitable name", "Error(s) in loading state_dict",
+)  # fmt: skip
+#: Ways to read, for ``twice``.
+READERS = ("load", "load_file", "load_file")
+
+
+class Call(NamedTuple):
+    """One call. ``contiguous`` is of ``save_model``; ``model`` and ``strict`` of ``load_model``."""
+
+    kind: str
+    contiguous: bool = True
+    backend: str = "mmap"
+    model: str = "same"
+    strict: bool = True
+    reader: str = "load"
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """A name with what stands under it: a tensor in a form, or the source of a value that is none.
+
+    ``same`` is the place of an item before it which this one is, the same object under another name; -1 for most.
+    """
+
+    name: str
+    made: Made | None
+    form: str
+    value: str = ""
+    same: int = -1
+
+
+@dataclass(eq=False)
+class Things:
+    """What a program writes."""
+
+    items: tuple[Item, ...]
+    holder: str
+    metadata: Metadata
+
+    @cached_property
+    def last(self) -> dict[Any, Item]:
+        """The items by name, of two equal names the last."""
+        return {name(item.name): item for item in self.items}
+
+    @cached_property
+    def last_in_module(self) -> dict[str, Item]:
+        """The same by their names in a module, which are strings with something in them."""
+        return dict(zip(self.names, self.items, strict=True))
+
+    @cached_property
+    def tensors(self) -> dict[Any, Made]:
+        """The tensors by name, as far as a file can hold the names."""
+        row = self.last.items()
+        return {key: item.made for key, item in row if item.made is not None and key not in UNSPEAKABLE}
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The name of each item in a module."""
+        return tuple(_module_name(item.name, place) for place, item in enumerate(self.items))
+
+    @cached_property
+    def state(self) -> dict[str, Made]:
+        """The tensors of the module by name."""
+        return {key: item.made for key, item in self.last_in_module.items() if item.made is not None}
+
+    @cached_property
+    def odd(self) -> str:
+        """Why no file can hold the dictionary, "" where one can."""
+        names = [UNSPEAKABLE.get(key, "") for key in self.last]
+        odds = [*names, "holder" if self.holder in HOLDERS[ODD_HOLDERS:] else "", *_odds(self.last, self.metadata)]
+        return next(filter(None, odds), "") or ("shared" if _overlap(list(self.tensors.values())) else "")
+
+    @cached_property
+    def odd_state(self) -> str:
+        """Why no file can hold what the module has: its tensors, some under the name of another that has their memory."""
+        names = ["name/__metadata__" if key == "__metadata__" else "" for key in self.last_in_module]
+        # What no text can be is a name for a module all the same.
+        names += ["name" for key in self.last_in_module if any("\ud800" <= char <= "\udfff" for char in key)]
+        row = self.state.values()
+        # Two numbers without a dimension are left out, like other ties, where a tensor that can be written has them.
+        tied = [made for made in row if made.odd == "pair" and any(not one.odd and one.holds(made) for one in row)]
+        items = {key: item for key, item in self.last_in_module.items() if item.made not in tied}
+        return next(filter(None, [*names, *_odds(items, self.metadata)]), "")
+
+    @cached_property
+    def sound(self) -> bool:
+        """Whether nothing about the dictionary is a reason to refuse it."""
+        row = list(self.tensors.values())
+        shares = len({made.memory.number for made in row if made.memory.elements.size}) < sum(
+            made.memory.elements.size > 0 for made in row
+        )
+        return not self.odd and not shares and all(made.contiguous for made in row)
+
+    @cached_property
+    def fair(self) -> tuple[type[BaseException], ...]:
+        """Errors as Python has them for values of a wrong type: of names and metadata."""
+        odd = any(UNSPEAKABLE.get(name(item.name)) == "name" for item in self.items)
+        return CONVENTION if odd or not self.metadata.sound else ()
+
+    def sound_state(self, *, contiguous: bool) -> bool:
+        """Whether ``save_model`` has no reason to refuse the module; ``contiguous`` is its argument."""
+        row = list(self.state.values())
+        # Of names that share a memory it may keep the one that cannot be written.
+        return not self.odd_state and not any(made.odd for made in row) and whole(row, contiguous=contiguous)
+
+    def model(self, which: str) -> tuple[tuple[str, Item], ...]:
+        """The names and items of a module to load onto, one of :data:`MODELS`."""
+        row = list(zip(self.names, self.items, strict=True))
+        if which == "fewer":
+            return tuple(row[:-1])
+        if which == "more":
+            return (*row, ("one.more", Item("", torch_made.make(0, (2,), 0, len(row)), FORMS[1])))
+        if which in ("untied", "longer"):
+            apart = [
+                (key, Item("", None if item.made is None else _apart(item.made, place), item.form, item.value))
+                for place, (key, item) in enumerate(row)
+            ]
+            if which == "longer":
+                made = apart[0][1].made
+                longer = () if made is None else (made.shape[0] + 1, *made.shape[1:]) if made.shape else (2,)
+                apart[0] = apart[0][0], Item("", torch_made.make(0, longer, 0, 0), FORMS[0])
+            return tuple(apart)
+        return tuple(row)
+
+
+class Program(NamedTuple):
+    """What is written, and the calls."""
+
+    things: Things
+    calls: tuple[Call, ...]
+
+
+def decode(program: bytes) -> Program:
+    """What a program says; never fails. A program that makes nothing writes one tensor."""
+    makers: list[Step] = []
+    calls: list[Call] = []
+    files = 0
+    for step in VOCABULARY.decode(program):
+        if step.kind < _FIRST_CALL:
+            makers.append(step)
+            continue
+        call = _call(step)
+        if call.kind in _FILES:
+            files += 1
+            if files > MOST_FILES:
+                continue
+        if not calls and call.kind not in WRITES:
+            calls.append(Call("save"))
+        calls.append(call)
+    return Program(_things(tuple(makers)), tuple(calls))
+
+
+@lru_cache(1 << 12)
+def _call(step: Step) -> Call:
+    kind = VOCABULARY.kinds[step.kind].name
+    if kind == "save_model":
+        return Call(kind, contiguous=not step.a & 1)
+    if kind == "load_model":
+        return Call(kind, backend=BACKENDS[step.c & 1], model=MODELS[step.a % len(MODELS)], strict=not step.b & 1)
+    if kind == "twice":
+        return Call(kind, backend=BACKENDS[step.a % 3 == 2], reader=READERS[step.a % 3])
+    return Call(kind, backend=BACKENDS[step.a & 1] if kind == "load_file" else "mmap")
+
+
+@lru_cache(1 << 12)
+def _things(steps: tuple[Step, ...]) -> Things:
+    items: list[list[Any]] = []
+    entries: list[tuple[int, int]] = []
+    form = holder = 0
+    for kind, a, b, c in steps:
+        place = len(items)
+        if kind in (_TENSOR, _VIEW, _VALUE):
+            if place == MOST_TENSORS:
+                continue
+            row: list[Any] = [NAMES[place], None, FORMS[0], "", -1]
+            tensors = [number for number, item in enumerate(items) if item[1] is not None]
+            if kind == _VALUE:
+                row[3] = VALUES[a % len(VALUES)]
+            elif kind == _VIEW and tensors:
+                of = tensors[-1 - a % len(tensors)]
+                row[1] = torch_made.view(items[of][1], b % len(VIEWS))
+                if not row[1].source:
+                    row[2], row[4] = items[of][2], of
+            else:
+                row[1] = torch_made.make(a, SHAPES[b % len(SHAPES)], c if kind == _TENSOR else 0, place)
+            items.append(row)
+        elif kind == _FORM and items and items[-1][4] < 0 and not _sparse(items[-1][1]):
+            items[-1][2] = FORMS[a % len(FORMS)]
+        elif kind == _NAME and items:
+            items[-1][0] = NAMES[a % len(NAMES)]
+        elif kind == _ENTRY:
+            entries.append((a % len(KEYS), b % len(METADATA_VALUES)))
+        elif kind == _METADATA:
+            form = a % len(METADATA_FORMS)
+        elif kind == _HOLDER:
+            holder = a % len(HOLDERS)
+    if not items:
+        items.append([NAMES[0], torch_made.make(0, SHAPES[0], 0, 0), FORMS[0], "", -1])
+    return Things(tuple(Item(*row) for row in items), HOLDERS[holder], metadata_of(form, tuple(entries)))
+
+
+def _sparse(made: Made | None) -> bool:
+    """Whether torch makes no tensor of another class of it."""
+    return made is not None and made.odd == "sparse"
+
+
+def _module_name(source: str, place: int) -> str:
+    key = name(source)
+    return key if isinstance(key, str) and key else f"t{place}"
+
+
+def _odds(items: dict[Any, Item], metadata: Metadata) -> Iterable[str]:
+    for item in items.values():
+        yield "value" if item.made is None else item.made.odd
+    yield "" if metadata.sound else "metadata"
+
+
+def whole(tensors: Sequence[Made], *, contiguous: bool) -> bool:
+    """Whether one tensor in each memory is all of it, and none is a part without elements; else a model may be refused.
+
+    All must be contiguous where they are not made so.
+    """
+    row = [made for made in tensors if contiguous or made.contiguous]
+    there = {made.memory for made in row if made.complete}
+    return len(row) == len(tensors) and all(
+        not made.memory.elements.size or (made.memory in there and made.data) for made in row
+    )
+
+
+def _overlap(row: Sequence[Made]) -> bool:
+    return any(one.meets(other) for at, one in enumerate(row) for other in row[:at])
+
+
+def _apart(made: Made, place: int) -> Made:
+    """A plain tensor of the same dtype and shape in memory of its own."""
+    return torch_made.make(DTYPES.index(made.dtype), made.shape, 0, place)

@@ -1,0 +1,262 @@
+"""What was saved is what comes back: names, dtypes, shapes, bytes and metadata; or it is refused, with a documented error.
+
+What a file should hold is known from the program. The judge, not the parser, says what it holds: so what is written wrongly
+is found where it was written, and what reads a right file wrongly is found there.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy
+
+from harness.findings.finding import Finding, normalise
+from harness.format.header import Header
+from harness.format.judge import Judgement, judge
+from harness.observation import ACCEPT, REJECT, Event, Observation, Trace
+from harness.programs.array_values import format_dtype
+from harness.programs.arrays import NUMPY_NAMES
+from harness.targets.writers.program import ODD_PATHS, PATHS, WRITES, Call, Content, Died
+
+_KNOWN = 1 << 13
+
+
+def check(data: bytes, observation: Observation) -> list[Finding]:
+    """What a program of target ``writers`` wrote and read, against what it should have."""
+    trace = observation[2]
+    if not isinstance(trace, Trace):
+        return []
+    found: list[Finding] = []
+    #: What the file written last holds; None where it is wrong, or there is none.
+    right: Content | None = None
+    for event in trace.events:
+        call: Call = event.about.call
+        if event.call in WRITES:
+            content = trace.program.content(call)
+            more = _written(content, event, call)
+            # A mode is no matter of what the file holds.
+            right = content if event.outcome == ACCEPT and not (more and more[0].rule == "roundtrip.written") else None
+            found += more
+        elif event.call == "left_over":
+            found.append(_finding("left-over", call.kind, f"{event.value} files are left behind that nobody asked for"))
+        elif event.call in _SAME:
+            # Of a wrong file nothing need come back.
+            if right is not None:
+                found += _same(event)
+        elif right is not None and not (event.outcome == ACCEPT and _comes_back(right, event)):
+            found += _read(event)
+    return found
+
+
+def _finding(rule: str, aspect: str, summary: str) -> Finding:
+    return Finding("roundtrip", "roundtrip", f"roundtrip.{rule}", aspect, summary)
+
+
+# Writing.
+
+
+def _written(content: Content, event: Event, call: Call) -> list[Finding]:
+    if isinstance(event.value, Died):
+        words = f"{call.kind} of an empty tensor at address 0 ends the process"
+        return [Finding("isolation", "crash", "crash", f"{event.value.signal}/null-pointer", words)]
+    if event.outcome == REJECT:
+        if content.sound and call.path not in _REFUSED_PATHS and isinstance(event.value, Exception):
+            words = f"{call.kind} refuses what a file can hold: {event.error[:200]}"
+            return [_finding("refused", f"{_writer(call)}: {normalise(event.error)}", words)]
+        return []
+    if event.outcome != ACCEPT:
+        return []
+    if event.value is None:
+        return [
+            _finding(
+                "written", f"{_writer(call)}: nothing", f"{call.kind} says that it wrote a file, and none is there"
+            )
+        ]
+    found = []
+    if event.value != content.right:
+        wrong = _wrong(content, event.value)
+        if wrong is None:
+            content.right = event.value
+        else:
+            found.append(_finding("written", f"{_writer(call)}: {wrong[0]}", f"{call.kind}: {wrong[1]}"))
+    mode = event.about.mode
+    if mode is not None and mode[0] != mode[1]:
+        kind = "existing" if call.path in ("existing", "symlink", "read-only") else "new"
+        words = f"{call.kind} makes a file of mode {mode[0]:o} where other programs would have made it {mode[1]:o}"
+        found.append(_finding("mode", f"{kind}", words))
+    return found
+
+
+_REFUSED_PATHS = frozenset(PATHS[ODD_PATHS:])
+
+
+def _writer(call: Call) -> str:
+    return "numpy" if call.arrays else "serialize"
+
+
+@lru_cache(_KNOWN)
+def _judged(raw: bytes) -> Judgement:
+    return judge(raw)
+
+
+@lru_cache(_KNOWN)
+def _wrong(content: Content, raw: bytes) -> tuple[str, str] | None:
+    """What is wrong with a file, as an aspect and in words; None where nothing is."""
+    if content.odd:
+        return f"accepted/{content.odd}", f"a file is made of what no file can hold ({content.odd})"
+    judgement = _judged(raw)
+    header = judgement.header
+    if judgement.verdict == "reject" or header is None:
+        return f"{judgement.rule}/{judgement.aspect}", f"what is written is no valid file: {judgement.detail}"
+    tensors = content.tensors
+    if len(header.tensors) != len(tensors) or any(tensor.name not in tensors for tensor in header.tensors):
+        names = [tensor.name for tensor in header.tensors]
+        return "names", f"tensors {list(tensors)!r:.200} are written as {names!r:.200}"
+    start = 8 + header.size
+    for name, dtype, shape, begin, end in header.tensors:
+        wanted = tensors[name]
+        if dtype != wanted[0]:
+            return f"dtype/{wanted[3]}", f"a tensor of {wanted[0]} is written as {dtype}"
+        if shape != wanted[1]:
+            return f"shape/{wanted[3]}", f"a tensor of shape {list(wanted[1])} is written with shape {list(shape)}"
+        if raw[start + begin : start + end] != wanted[2]:
+            words = f"a tensor of {dtype} {list(shape)} ({wanted[3]}) is written with other values than it has"
+            return f"bytes/{wanted[3]}", words
+    if (header.metadata or {}) != (content.metadata.value or {}):
+        return "metadata", f"metadata {content.metadata.value!r:.200} is written as {header.metadata!r:.200}"
+    return None
+
+
+# Reading back.
+
+
+def _comes_back(content: Content, event: Event) -> bool:
+    """Whether what was read is all of what the file holds; of everything else :func:`_read` says what is wrong."""
+    value, tensors = event.value, content.tensors
+    if event.call == "deserialize":
+        if len({name for name, _ in value}) != len(tensors):
+            return False
+        for name, one in value:
+            entry = tensors.get(name)
+            if entry is None or (one["dtype"], tuple(one["shape"]), one["data"]) != entry[:3]:
+                return False
+        return True
+    if event.call == "safe_open":
+        value, metadata, names = value
+        if (metadata or {}) != (content.metadata.value or {}) or len(names) != len(tensors):
+            return False
+    if len(value) != len(tensors):
+        return False
+    for name, array in value.items():
+        entry = tensors.get(name)
+        if entry is None or type(array) is not numpy.ndarray or array.dtype is not _NATIVE.get(entry[0]):
+            return False
+        if array.shape != entry[1] or array.tobytes() != entry[2]:
+            return False
+    return True
+
+
+_NATIVE = {code: numpy.dtype(name) for code, name in NUMPY_NAMES.items()}
+
+
+def _read(event: Event) -> list[Finding]:
+    call, raw = event.about.call, event.about.file
+    header = _judged(raw).header
+    assert header is not None  # only of right files
+    known = event.call == "deserialize" or all(tensor.dtype in NUMPY_NAMES for tensor in header.tensors)
+    if event.outcome == REJECT:
+        if not known:
+            return []
+        words = f"{call.kind} refuses what was written: {event.error[:200]}"
+        return [_finding("unread", f"{call.kind}: {normalise(event.error)}", words)]
+    if event.outcome != ACCEPT:
+        return []
+    value = event.value
+    if call.kind == "safe_open":
+        value, metadata, names = value
+        if (metadata or {}) != (header.metadata or {}):
+            return [
+                _finding(
+                    "read", "safe_open: metadata", f"metadata {header.metadata!r:.200} is read as {metadata!r:.200}"
+                )
+            ]
+        if len(names) != len(header.tensors):
+            return [_finding("read", "safe_open: keys", f"{len(header.tensors)} tensors, listed are {names!r:.200}")]
+    read = _described(value) if call.kind == "deserialize" else _arrays(value)
+    wrong = _difference(header, raw, read)
+    if wrong is None:
+        return []
+    return [
+        _finding("read", f"{call.kind}: {wrong}", f"{call.kind} of what was written gives other {wrong} than it holds")
+    ]
+
+
+Read = dict[str, tuple[str, tuple[int, ...], bytes]]
+
+
+def _described(value: Any) -> Read:
+    return {name: (t["dtype"], tuple(t["shape"]), bytes(t["data"])) for name, t in value}
+
+
+def _arrays(value: Any) -> Read:
+    read: Read = {}
+    for name, array in value.items():
+        if not isinstance(array, numpy.ndarray):
+            read[name] = (type(array).__name__, (), b"")
+        else:
+            read[name] = (
+                format_dtype(array.dtype) if array.dtype.isnative else array.dtype.str,
+                array.shape,
+                array.tobytes(),
+            )
+    return read
+
+
+def _difference(header: Header, raw: bytes, read: Read) -> str | None:
+    """What of a file was read otherwise: names, dtype, shape or bytes."""
+    if len(read) != len(header.tensors):
+        return "names"
+    start = 8 + header.size
+    for name, dtype, shape, begin, end in header.tensors:
+        one = read.get(name)
+        if one is None:
+            return "names"
+        if one[0] != dtype:
+            return "dtype"
+        if one[1] != shape:
+            return "shape"
+        if one[2] != raw[start + begin : start + end]:
+            return "bytes"
+    return None
+
+
+# The same content gives the same bytes.
+
+_SAME = {
+    "again": ("unstable", "the same call gives other bytes the next time"),
+    "equal": ("equal", "equal arrays in another layout and order give other bytes"),
+    "resave": ("resaved", "what is loaded and saved again has other bytes"),
+}
+
+
+def _same(event: Event) -> list[Finding]:
+    rule, words = _SAME[event.call]
+    if event.outcome == REJECT:
+        return [_finding(rule, f"refused: {normalise(event.error)}", f"{words}: {event.error[:200]}")]
+    if event.outcome != ACCEPT or event.value == event.about.file:
+        return []
+    if event.call != "again" and _metadata_order_apart(event.value, event.about.file):
+        # One defect has one name: "again" meets it too.
+        return []
+    aspect = "metadata-order" if _metadata_order_apart(event.value, event.about.file) else "bytes"
+    return [_finding(rule, aspect, words)]
+
+
+def _metadata_order_apart(one: bytes, other: bytes) -> bool:
+    """Whether two files differ in the order of their metadata, and in nothing else."""
+    first, second = _judged(one).header, _judged(other).header
+    if first is None or second is None or len(one) != len(other):
+        return False
+    same = (first.size, first.tensors, first.metadata) == (second.size, second.tensors, second.metadata)
+    return same and one[8 + first.size :] == other[8 + second.size :]

@@ -1,0 +1,391 @@
+"""The language of target ``writers``: named arrays and hand-made tensor specs, metadata, ways to write them and to read back.
+
+``tensor`` and ``spec`` make what is written, wherever they stand; ``name``, ``type`` belong to the one before. The other
+steps are calls; those that read take the file written last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeVar
+
+import numpy
+
+from harness.programs.array_layouts import ARRAYS, DENSE, LAYOUTS, TYPES
+from harness.programs.array_values import CONVENTION, DTYPES, ODD_DTYPES, Made, make
+from harness.programs.arrays import NUMPY_NAMES, SHAPES, WRITER_DTYPES
+from harness.programs.lazy import Lazy
+from harness.programs.steps import STEP, Kind, Vocabulary
+from harness.targets.writers import specs
+from harness.targets.writers.specs import FAULTS, SOUND_FAULTS, Spec
+
+#: Tensors of one dictionary.
+MOST_TENSORS = 4
+
+#: Names by number, as source; those from :data:`ODD_NAMES` on are none that a file can hold.
+NAMES: tuple[str, ...] = (
+    "'a'", "'b'", "'c'", "'weight'", "'model.layers.0.q'", "''", "'é'", "'a b'", "'quo\"te'", r"'back\\slash'",
+    r"'new\nline'", r"'nul\0'", r"'\u2028'", "'\U0001f917'", "'dtype'", "'__metadata'", "'x' * 600",
+    "'__metadata__'", r"'\ud800'", "1", "None", "b'a'", "('a',)", "True", r"'a\udcff'",
+)  # fmt: skip
+ODD_NAMES = 17
+RESERVED = "'__metadata__'"
+KEYS = ("'format'", "'a'", "'b'", "''", "'é'", "'quo\"te'", "'__metadata__'", "'x' * 40", r"'nul\0'", "'dtype'")
+VALUES = ("'pt'", "''", "'é'", r"'\n\"\\'", "'y' * 2000", r"'\0'", "'{}'", "'\U0001f917'")
+#: Metadata by number, as source; None stands for the entries that the program gives. From :data:`ODD_METADATA` on wrong.
+METADATA: tuple[str | None, ...] = (
+    None, "{}", "{str(n): 'x' for n in range(64)}", "{'a': 'x' * 10_000}",
+    "{'a': 1}", "{1: 'a'}", r"{'\ud800': 'a'}", r"{'a': '\ud800'}", "[]", "'text'", "{'a': None}", "{'a': b'x'}", "1",
+)  # fmt: skip
+ODD_METADATA = 4
+#: Files to write to by number; those from :data:`ODD_PATHS` on are refused. What each is: harness/targets/writers/target.py.
+PATHS = (
+    "str", "Path", "existing", "relative", "unicode", "undecodable", "symlink", "read-only",
+    "missing-folder", "directory", "bytes", "bytes-like", "empty", "nul", "int", "None", "too-long", "surrogate",
+)  # fmt: skip
+ODD_PATHS = 8
+BACKENDS = ("mmap", "pread")
+
+_NAMED = (0,) * 3 + tuple(range(ODD_NAMES))
+_USUAL_DTYPES = (*range(ODD_DTYPES), *range(len(NUMPY_NAMES)))
+_USUAL_CODES = (*[*range(len(NUMPY_NAMES))] * 3, *range(len(WRITER_DTYPES)))
+_USUAL_LAYOUTS = (*[0] * 12, *range(DENSE))
+VOCABULARY = Vocabulary(
+    [
+        Kind("tensor", 15, (_USUAL_DTYPES, range(len(SHAPES)), _USUAL_LAYOUTS), rare=True),
+        Kind("name", 6, (_NAMED,)),
+        Kind("type", 3, ((0, *range(ARRAYS)),)),
+        Kind("entry", 6, (range(len(KEYS)), (0, 0, 0, *range(len(VALUES))))),
+        Kind("metadata", 3, ((0, 0, 1),)),
+        Kind("spec", 6, (_USUAL_CODES, range(len(SHAPES)), (0, 0, 0, *range(SOUND_FAULTS))), rare=True),
+        Kind("save", 18),
+        # Files cost much, so that mutators leave them out of most programs, as they do what is wild.
+        Kind("save_file", 1, (range(ODD_PATHS),), wild=True),
+        Kind("serialize", 9),
+        Kind("serialize_file", 1, (range(ODD_PATHS),), wild=True),
+        Kind("load", 12),
+        Kind("deserialize", 9),
+        Kind("load_file", 1, (range(2),), wild=True),
+        Kind("safe_open", 1, (range(2), range(2)), wild=True),
+        Kind("again", 6),
+        Kind("equal", 6),
+        Kind("resave", 6),
+        Kind("nothing", 3, rare=True),
+    ],
+    max_steps=8,
+)
+_TENSOR, _NAME, _TYPE, _ENTRY, _METADATA, _SPEC, *_ = range(len(VOCABULARY.kinds))
+_FIRST_CALL, _NOTHING = VOCABULARY.number["save"], VOCABULARY.number["nothing"]
+#: The calls that write, and for each whether it takes arrays (or specs).
+WRITES = {"save": True, "save_file": True, "serialize": False, "serialize_file": False}
+TO_FILE = frozenset(("save_file", "serialize_file"))
+FROM_FILE = frozenset(("load_file", "safe_open"))
+#: Calls of one program that write to a file, and that read from one: they take ten times as long as the others.
+MOST_TO_FILE, MOST_FROM_FILE = 1, 2
+
+
+class Metadata(NamedTuple):
+    """Metadata as source and value; ``sound`` where it is what a file can hold."""
+
+    source: str
+    value: Any
+    sound: bool
+
+
+class Call(NamedTuple):
+    """One call. ``arrays`` tells whether it is about the arrays or the specs; ``path`` names one of :data:`PATHS`."""
+
+    kind: str
+    arrays: bool = True
+    path: str = ""
+    backend: str = "mmap"
+    whole: bool = True
+
+
+class Died(NamedTuple):
+    """In the place of what a call gives: the process that made it ended by this signal."""
+
+    signal: str
+
+
+@dataclass(eq=False)
+class Content:
+    """What a dictionary of tensors should give in a file: format dtype, shape, bytes, and a word for signatures, by name.
+
+    ``odd`` says what in it no file can hold, "" where nothing is. ``fair`` are the errors that are documented for it beside
+    SafetensorError; where it is ``sound``, that is not right either. One is equal to itself alone, and programs that make
+    the same share it: what is known of it need be worked out once. ``right`` is the file of it that the oracle found right
+    last, so that the same bytes need not be read again.
+    """
+
+    tensors: dict[str, tuple[str, tuple[int, ...], bytes, str]]
+    metadata: Metadata
+    odd: str
+    sound: bool
+    fair: tuple[type[BaseException], ...]
+    right: bytes | None = None
+
+    @Lazy
+    def features(self) -> tuple[tuple[Any, ...], ...]:
+        """What it is made of, in words that a fuzzer can be paid for."""
+        kinds = {(dtype, min(len(shape), 4), 0 in shape, word) for dtype, shape, _, word in self.tensors.values()}
+        entries = len(self.metadata.value or ()) if self.metadata.sound else -1
+        return ((self.odd, len(self.tensors), entries), *kinds)
+
+    @Lazy
+    def numpy_has(self) -> bool:
+        """Whether numpy has all of its dtypes."""
+        return all(dtype in NUMPY_NAMES for dtype, *_ in self.tensors.values())
+
+    @Lazy
+    def equal_arrays(self) -> dict[str, Any]:
+        """Equal arrays that lie in C order and little-endian, named in the opposite order, of dtypes that numpy has."""
+        return {
+            name: numpy.frombuffer(data, NUMPY_NAMES[dtype]).reshape(shape)
+            for name, (dtype, shape, data, _) in reversed(self.tensors.items())
+        }
+
+
+Numbers = tuple[int, ...]
+
+
+@dataclass(eq=False)
+class Things:
+    """What a program writes; each is made when it is asked for, since most programs write either arrays or specs."""
+
+    tensors: tuple[Numbers, ...]
+    by_hand: tuple[Numbers, ...]
+    nothing: bool
+    metadata: Metadata
+
+    @Lazy
+    def arrays(self) -> tuple[tuple[str, Made], ...]:
+        """Arrays, each with the source of its name. Of two equal names the last counts, as in any dictionary."""
+        row = _arrays(self.tensors)
+        return row if row or self.nothing else (_DEFAULT_ARRAY,)
+
+    @Lazy
+    def specs(self) -> tuple[tuple[str, Spec], ...]:
+        """The same for specs."""
+        row = _specs(self.by_hand)
+        return row if row or self.nothing else (_DEFAULT_SPEC,)
+
+    @Lazy
+    def named_arrays(self) -> dict[Any, Any]:
+        """The arrays as they are handed over."""
+        return {name(source): made.value for source, made in self.arrays}
+
+    @Lazy
+    def null(self) -> bool:
+        """Whether one of the specs is of memory at address 0."""
+        return any(spec.arguments["data_ptr"] == 0 for _, spec in self.specs)
+
+    @Lazy
+    def array_content(self) -> Content:
+        """What a file of the arrays should hold."""
+        return _content(self.arrays, self.metadata)
+
+    @Lazy
+    def spec_content(self) -> Content:
+        """What a file of the specs should hold."""
+        return _content(self.specs, self.metadata)
+
+
+class Program(NamedTuple):
+    """What is written, and the calls."""
+
+    things: Things
+    calls: tuple[Call, ...]
+
+    def content(self, call: Call) -> Content:
+        """What the file of a call should hold."""
+        return self.things.array_content if call.arrays else self.things.spec_content
+
+
+@lru_cache(1 << 10)
+def name(source: str) -> Any:
+    """The value of a name of the table."""
+    return eval(source)  # noqa: S307 - text of the tables above
+
+
+T = TypeVar("T")
+
+_DEFAULT_ARRAY = (NAMES[0], make(0, 0, 0, 0, 0))
+_DEFAULT_SPEC = (NAMES[0], specs.spec(0, 0, 0, 0))
+
+
+class _Said(NamedTuple):
+    """What a step says: the step that makes something, as bytes, or a call, about arrays and about specs.
+
+    ``made`` has 0 where an argument means nothing and counts round where a table ends, so that what makes the same is the
+    same. ``writes`` tells whether the call is one; ``most`` is how often a program may make it or its like, 0 without limit.
+    """
+
+    made: bytes
+    call: Call | None = None
+    of_specs: Call | None = None
+    writes: bool = False
+    most: int = 0
+
+
+_SAVE = Call("save")
+_MAX_LEN = VOCABULARY.max_len
+# Steps read once and kept: programs are made of few different ones.
+_KNOWN_STEPS = 1 << 16
+_said: dict[bytes, _Said] = {}
+
+
+def decode(program: bytes) -> Program:
+    """What a program says; never fails. A program that makes nothing writes one array, and one spec."""
+    made = b""
+    calls: list[Call] = []
+    arrays = True
+    files = reads = 0
+    for at in range(0, min(len(program), _MAX_LEN), STEP):
+        raw = program[at : at + STEP]
+        step, call, of_specs, writes, most = _said.get(raw) or _say(raw)
+        if call is None or of_specs is None:
+            made += step
+            continue
+        if writes:
+            if most:
+                files += 1
+                if files > most:
+                    continue
+            arrays = call.arrays
+            calls.append(call)
+            continue
+        if most:
+            reads += 1
+            if reads > most:
+                continue
+        if not calls:
+            calls.append(_SAVE)
+        calls.append(call if arrays else of_specs)
+    return Program(_things(made), tuple(calls))
+
+
+def _say(raw: bytes) -> _Said:
+    """What a step of these bytes says."""
+    (step,) = VOCABULARY.decode(raw)
+    number, a, b, c = step
+    kind = VOCABULARY.kinds[number].name
+    if kind in WRITES:
+        call = Call(kind, WRITES[kind], PATHS[a % len(PATHS)] if kind in TO_FILE else "")
+        said = _Said(b"", call, call, True, MOST_TO_FILE if kind in TO_FILE else 0)
+    elif number >= _FIRST_CALL and number != _NOTHING:
+        call = Call(kind)
+        if kind in FROM_FILE:
+            call = Call(kind, backend=BACKENDS[a & 1], whole=kind != "safe_open" or not b & 1)
+        said = _Said(b"", call, call._replace(arrays=False), False, MOST_FROM_FILE if kind in FROM_FILE else 0)
+    else:
+        sizes = _SIZES.get(number, (1, 1, 1))
+        said = _Said(bytes((number, a % sizes[0], b % sizes[1], c % sizes[2])))
+    if len(_said) < _KNOWN_STEPS:
+        _said[raw] = said
+    return said
+
+
+#: By the number of a kind that makes something, how many values each argument has.
+_SIZES = {
+    _TENSOR: (len(DTYPES), len(SHAPES), len(LAYOUTS)),
+    _SPEC: (len(specs.DTYPES), len(SHAPES), len(FAULTS)),
+    _NAME: (len(NAMES), 1, 1),
+    _TYPE: (len(TYPES), 1, 1),
+    _ENTRY: (len(KEYS), len(VALUES), 1),
+    _METADATA: (len(METADATA), 1, 1),
+}
+
+
+@lru_cache(1 << 14)
+def _things(steps: bytes) -> Things:
+    """What steps make. A name or a type belongs to the tensor or spec before it, and is the last of its kind."""
+    tensors: list[list[int]] = []
+    by_hand: list[list[int]] = []
+    entries: list[tuple[int, int]] = []
+    form = 0
+    nothing = False
+    last: list[int] = []
+    for at in range(0, len(steps), STEP):
+        kind, a, b, c = steps[at : at + STEP]
+        if kind == _TENSOR:
+            last = [a, b, c, 0, len(tensors)]
+            tensors.append(last)
+        elif kind == _SPEC:
+            last = [a, b, c, 0, len(by_hand)]
+            by_hand.append(last)
+        elif kind == _NAME and last:
+            last[4] = a
+        elif kind == _TYPE and last:
+            last[3] = a
+        elif kind == _ENTRY:
+            entries.append((a, b))
+        elif kind == _METADATA:
+            form = a
+        elif kind == _NOTHING:
+            nothing = True
+    return Things(
+        tuple(map(tuple, tensors[:MOST_TENSORS])),
+        tuple(map(tuple, by_hand[:MOST_TENSORS])),
+        nothing,
+        metadata_of(form, tuple(entries)),
+    )
+
+
+@lru_cache(1 << 13)
+def _arrays(rows: tuple[Numbers, ...]) -> tuple[tuple[str, Made], ...]:
+    return _named_once(
+        (NAMES[named], make(dtype, shape, layout, kind, place))
+        for place, (dtype, shape, layout, kind, named) in enumerate(rows)
+    )
+
+
+@lru_cache(1 << 13)
+def _specs(rows: tuple[Numbers, ...]) -> tuple[tuple[str, Spec], ...]:
+    return _named_once(
+        (NAMES[named], specs.spec(dtype, shape, fault, place))
+        for place, (dtype, shape, fault, _, named) in enumerate(rows)
+    )
+
+
+def _named_once(row: Iterable[tuple[str, T]]) -> tuple[tuple[str, T], ...]:
+    return tuple({name(source): (source, one) for source, one in row}.values())
+
+
+@lru_cache(1 << 12)
+def metadata_of(form: int, entries: tuple[tuple[int, int], ...]) -> Metadata:
+    """Metadata of one of the forms of :data:`METADATA`, or of entries, each the number of a key and of a value."""
+    source = METADATA[form]
+    if source is None:
+        row = {KEYS[key]: VALUES[value] for key, value in entries}
+        source = "{" + ", ".join(f"{key}: {value}" for key, value in row.items()) + "}" if row else "None"
+    return Metadata(source, eval(source), form < ODD_METADATA)  # noqa: S307 - text of the tables above
+
+
+def _content(row: Sequence[tuple[str, Made | Spec]], metadata: Metadata) -> Content:
+    """What a file of these should hold."""
+    tensors: dict[str, tuple[str, tuple[int, ...], bytes, str]] = {}
+    odd, sound = "", True
+    fair: tuple[type[BaseException], ...] = ()
+    for source, one in row:
+        key = name(source)
+        if key in UNSPEAKABLE:
+            odd = odd or UNSPEAKABLE[key]
+            fair += () if source == RESERVED else CONVENTION
+        else:
+            tensors[key] = one.entry
+        odd = odd or one.odd
+        sound = sound and one.sound
+        fair += one.fair
+    if not metadata.sound:
+        odd = odd or "metadata"
+        fair += CONVENTION
+    return Content(tensors, metadata, odd, sound and not odd, fair)
+
+
+#: Names that no file can hold, and how signatures speak of them.
+UNSPEAKABLE: dict[Any, str] = {
+    name(source): "name/__metadata__" if source == RESERVED else "name" for source in NAMES[ODD_NAMES:]
+}

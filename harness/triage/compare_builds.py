@@ -1,0 +1,53 @@
+"""Whether a finding is new against another build of the parser: it shows here, and does not show there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from harness.findings.store import Stored
+from harness.parsers import registry
+from harness.parsers.registry import Parser
+from harness.replay.replay import Replayer
+from harness.targets.files.on_disk import target_named
+from harness.triage.filing import TRIES, needs_relations
+
+#: It shows on the build it was found on, and not on the other one.
+ONLY_HERE = "only-here"
+#: It shows on the other build too, or has nothing to do with the parser.
+THERE_TOO = "there-too"
+#: It no longer shows on the build it was found on, so that nothing can be said of it.
+NOT_AGAIN = "not-again"
+
+
+def compare(findings: Sequence[Stored], other: Parser) -> Iterator[tuple[Stored, str]]:
+    """Each finding with one of the words above, as its input is run again on ``other`` and on the build it was found on.
+
+    Raises HarnessError when a build or a target is missing, EngineError when a build cannot be loaded.
+    """
+    by_target: dict[str, list[Stored]] = {}
+    for stored in findings:
+        by_target.setdefault(stored.target, []).append(stored)
+    for target, group in by_target.items():
+        if not target_named(target).uses_parser:
+            yield from ((stored, THERE_TOO) for stored in group)
+            continue
+        # One process for all is quick, and has run before: what shows only in such a one shows here too.
+        with Replayer(other, target, relations=any(needs_relations(one.signature) for one in group)) as used:
+            for stored in group:
+                yield stored, _state(stored, other, used)
+
+
+def _state(stored: Stored, other: Parser, used: Replayer) -> str:
+    data = stored.data()
+    if stored.signature in used.run(data).signatures or _shows(other, stored, data, 1):
+        return THERE_TOO
+    return ONLY_HERE if _shows(registry.find(stored.parser), stored, data, TRIES) else NOT_AGAIN
+
+
+def _shows(parser: Parser, stored: Stored, data: bytes, tries: int) -> bool:
+    """Whether it shows in a fresh process, asked ``tries`` times at most."""
+    for _ in range(tries):
+        with Replayer(parser, stored.target, relations=needs_relations(stored.signature)) as fresh:
+            if stored.signature in fresh.run(data).signatures:
+                return True
+    return False
