@@ -163,7 +163,7 @@ def verdict(
     if status not in verdicts.VERDICTS:
         raise HarnessError(f"no rule says {status}", hint=f"a rule says {', '.join(verdicts.VERDICTS)}")
     campaigns = _chosen(folders)
-    found = verdict_proposals.at_hand(name, campaigns)
+    found = verdict_proposals.decided(name, campaigns)
     rule = verdict_proposals.draft(found, status, why, name=rule_name, sentence=sentence, globs=globs)
     (matches,) = verdict_proposals.matches([rule], campaigns)
     if not as_json:

@@ -1,4 +1,4 @@
-"""Whether a finding is new against another build of the parser: it shows here, and does not show there."""
+"""Runs findings again on another build of the parser: a finding that shows there is not new."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from harness.triage.filing import TRIES, needs_relations
 ONLY_HERE = "only-here"
 #: It shows on the other build too, or has nothing to do with the parser.
 THERE_TOO = "there-too"
-#: It no longer shows on the build it was found on, so that nothing can be said of it.
+#: It no longer shows on the build it was found on.
 NOT_AGAIN = "not-again"
 
 
 def compare(findings: Sequence[Stored], other: Parser) -> Iterator[tuple[Stored, str]]:
-    """Each finding with one of the words above, as its input is run again on ``other`` and on the build it was found on.
+    """Each finding with one of the words above. Its input runs again on ``other`` and on the build it was found on.
 
     Raises HarnessError when a build or a target is missing, EngineError when a build cannot be loaded.
     """
@@ -31,7 +31,7 @@ def compare(findings: Sequence[Stored], other: Parser) -> Iterator[tuple[Stored,
         if not target_named(target).uses_parser:
             yield from ((stored, THERE_TOO) for stored in group)
             continue
-        # One process for all is quick, and has run before: what shows only in such a one shows here too.
+        # One process for all is quick, and shows findings that only a used process shows.
         with Replayer(other, target, relations=any(needs_relations(one.signature) for one in group)) as used:
             for stored in group:
                 yield stored, _state(stored, other, used)
@@ -45,7 +45,7 @@ def _state(stored: Stored, other: Parser, used: Replayer) -> str:
 
 
 def _shows(parser: Parser, stored: Stored, data: bytes, tries: int) -> bool:
-    """Whether it shows in a fresh process, asked ``tries`` times at most."""
+    """Whether it shows in one of at most ``tries`` fresh processes."""
     for _ in range(tries):
         with Replayer(parser, stored.target, relations=needs_relations(stored.signature)) as fresh:
             if stored.signature in fresh.run(data).signatures:

@@ -1,4 +1,4 @@
-"""From what a person types, ``ID|FILE``, to an input and what is known of it; and reading files that may be anything."""
+"""Resolves ``ID|FILE`` to an input and the finding it belongs to; reads regular files of bounded size."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.errors import HarnessError
 from harness.findings import crashes, store
 
-#: Largest file that is read as a whole, in bytes: a header at its limit and as much again.
+#: Largest file that is read as a whole, in bytes: more than twice the limit of a header.
 MAX_WHOLE = 256 << 20
 
 
@@ -40,9 +40,7 @@ def size_of(path: Path) -> int:
     if stat.S_ISDIR(status.st_mode):
         raise HarnessError(f"{path} is a folder", hint=f"name the files in it: {path}/*.safetensors")
     if not stat.S_ISREG(status.st_mode):
-        raise HarnessError(
-            f"{path} is no regular file (a pipe or device)", hint="copy what it yields into a file first"
-        )
+        raise HarnessError(f"{path} is no regular file", hint="copy its content into a file first")
     return status.st_size
 
 
@@ -68,28 +66,23 @@ def read_whole(path: Path) -> bytes:
     """All of a regular file of at most MAX_WHOLE bytes. Raises HarnessError otherwise."""
     size = size_of(path)
     if size > MAX_WHOLE:
-        raise HarnessError(
-            f"{path} has {size} bytes; inputs are run up to {MAX_WHOLE}", hint="harness check reads files of any size"
-        )
+        hint = "harness check reads files of any size"
+        raise HarnessError(f"{path} has {size} bytes; inputs are run up to {MAX_WHOLE}", hint=hint)
     return read_part(path, size)
 
 
 def resolve(name: str) -> Named:
-    """The input that ``name`` means: a file, a finding's folder, or the id of a finding.
+    """The input called ``name``: a file, a finding's folder, or the id of a finding.
 
-    Ids are looked up in crashes/ first, then in the campaigns, the latest first; the beginning of an id will do when
-    only one starts so. Raises HarnessError when nothing matches.
+    Ids are looked up in crashes/ first, then in the campaigns, the latest first. A unique prefix of an id is enough.
+    Raises HarnessError when nothing matches.
     """
     path = Path(name)
-    if path.is_dir():
-        found = _in_folder(path)
-        if found is not None:
-            return found
-        size_of(path)
+    if path.is_dir() and (found := _in_folder(path)) is not None:
+        return found
     if path.exists():
         return _of_file(path)
-    found = _by_id(name)
-    if found is not None:
+    if (found := _by_id(name)) is not None:
         return found
     if os.sep in name:
         size_of(path)
@@ -105,7 +98,7 @@ def _in_folder(folder: Path) -> Named | None:
 
 
 def _of_file(path: Path) -> Named:
-    """A file; the input of a finding keeps what is known of it."""
+    """A file. The input of a finding has the finding's id, target and signature."""
     size_of(path)
     if path.name in (store.INPUT, crashes.INPUT):
         found = _in_folder(path.parent)
@@ -137,5 +130,7 @@ def _by_id(name: str) -> Named | None:
     if name in candidates:
         return candidates[name]
     if len(candidates) > 1:
-        raise HarnessError(f"{name!r} could be {', '.join(sorted(candidates)[:8])}", hint="say a little more of the id")
+        raise HarnessError(
+            f"{name!r} could be {', '.join(sorted(candidates)[:8])}", hint="give more characters of the id"
+        )
     return next(iter(candidates.values()), None)

@@ -1,13 +1,12 @@
-"""A JSON text as a tree that renders to exactly the bytes it was read from, white space and spellings included.
+"""A JSON text as a tree that renders to the same bytes, white space and spellings included.
 
-For the minimiser, which takes pieces out of it. Texts that are not well-formed have no tree; what is inside a
-string or a number is not looked at.
+The minimiser removes pieces of it. A text that is not well-formed has no tree. Strings and numbers are not decoded.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 #: Deeper texts have no tree; the minimiser takes their brackets off in pairs first.
@@ -54,6 +53,17 @@ class Box:
 
 
 Node = Raw | Box
+#: An assignment: an object, the name of its attribute, the new value.
+Edit = tuple[object, str, object]
+
+
+def apply(edits: Iterable[Edit]) -> list[Edit]:
+    """Make the edits; the edits that take them back."""
+    undo = []
+    for thing, name, value in edits:
+        undo.append((thing, name, getattr(thing, name)))
+        setattr(thing, name, value)
+    return undo[::-1]
 
 
 class _Reader:

@@ -1,29 +1,26 @@
-"""Keeping a header's offsets and the buffer in step while the minimiser takes pieces out of it.
+"""Keeps a header's offsets and the buffer in step while the minimiser removes pieces of the header.
 
-What is *wrong* with a layout is kept: the gap before each tensor (a hole, or an overlap when negative), the slack
-between its size and its span, and how far the buffer is too long or too short.
+Faults of a layout stay: the gap before each tensor (a hole, or an overlap when negative), the slack between its size
+and its span, and the error in the length of the buffer.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
 from harness.format.dtypes import DTYPE_BITS
-from harness.triage.jsontree import Box, Raw
+from harness.triage.jsontree import Box, Edit, Raw
 
 _PLAIN = re.compile(rb"(?:0|[1-9][0-9]{0,19})")
 #: Larger buffers are not rebuilt.
 _LARGEST = 1 << 24
 
-Undo = Callable[[], None]
-
 
 def text_of(raw: Raw) -> str | None:
-    """What a JSON string says; None where the scalar is none that can be read."""
+    """The text of a JSON string; None for any other scalar."""
     try:
         value = json.loads(raw.text)
     except ValueError:
@@ -70,7 +67,7 @@ def read(box: Box) -> Tensor | None:
 
 @dataclass(slots=True)
 class Place:
-    """Where a tensor lies, and what is wrong with that: the bytes between it and what is before, and beyond its size."""
+    """The span of a tensor and its faults in bytes: ``gap`` to the tensor before, ``slack`` beyond its size."""
 
     tensor: Tensor
     begin: int
@@ -80,9 +77,9 @@ class Place:
 
 
 class Layout:
-    """The tensors of a header by offset, as they are now; :meth:`repair` after something was changed.
+    """The tensors of a header by offset, as they are now; call :meth:`repair` after a change.
 
-    ``rest`` is by how many bytes the buffer is longer than the tensors.
+    ``rest`` is the length of the buffer beyond the last tensor, in bytes.
     """
 
     def __init__(self, root: Box, buffer: bytes) -> None:
@@ -99,13 +96,13 @@ class Layout:
             end = max(end, last)
         self.rest = len(buffer) - end
 
-    def repair(self) -> tuple[bytes, Undo] | None:
-        """Write offsets that fit what the tensors are now; the buffer to go with them, and how to take it back.
+    def repair(self) -> tuple[bytes, list[Edit]] | None:
+        """The buffer, and the edits of the offsets, that fit the tensors as they are now.
 
-        None where nothing is to be repaired or no sensible layout remains (the tree is then as before).
+        None where nothing needs repair, or where no sensible layout remains.
         """
         present = {id(entry.value) for entry in self._root.entries}
-        changes: list[tuple[Raw, bytes]] = []
+        edits: list[Edit] = []
         pieces: list[tuple[int, bytes]] = []
         end = 0
         for place in self.places:
@@ -119,22 +116,13 @@ class Layout:
             past = first + size + place.slack
             if first < 0 or past < 0 or past > _LARGEST:
                 return None
-            changes += [(tensor.first, b"%d" % first), (tensor.last, b"%d" % past)]
-            kept = self._buffer[place.begin : place.end][: max(past - first, 0)]
-            pieces.append((first, kept))
+            edits += [(tensor.first, "text", b"%d" % first), (tensor.last, "text", b"%d" % past)]
+            pieces.append((first, self._buffer[place.begin : place.end][: max(past - first, 0)]))
             end = max(end, past)
         length = max(end + self.rest, 0)
         buffer = bytearray(length)
         for first, kept in pieces:
             fitting = kept[: max(length - first, 0)]
             buffer[first : first + len(fitting)] = fitting
-        before = [(raw, raw.text) for raw, _ in changes]
-        if bytes(buffer) == self._buffer and all(raw.text == new for raw, new in changes):
-            return None
-        _write(changes)
-        return bytes(buffer), lambda: _write(before)
-
-
-def _write(changes: list[tuple[Raw, bytes]]) -> None:
-    for raw, text in changes:
-        raw.text = text
+        changed = bytes(buffer) != self._buffer or any(getattr(raw, name) != new for raw, name, new in edits)
+        return (bytes(buffer), edits) if changed else None

@@ -1,9 +1,8 @@
 """The smallest input that still shows a finding: first on the tree of the header, then on bytes.
 
-``keep`` decides: the replay of the candidate must show the same signature, or the search would drift to another
-defect. Of two inputs the shorter one is smaller, and of the same length the one that sorts first, so the search ends. It
-goes on until no single removal is kept: of a structural element (with the layout repaired and without), or of a byte
-(with the length prefix repaired and without). A second run therefore changes nothing.
+``keep`` decides: the replay of a candidate must show the same signature. The search ends when no single removal is
+kept: of a structural element (with the layout repaired and without), or of a byte (with the length prefix repaired and
+without). A second run therefore changes nothing.
 """
 
 from __future__ import annotations
@@ -21,21 +20,14 @@ __all__ = ["Keep", "Progress", "minimize"]
 _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[{}\[\]]', re.DOTALL)
 
 
-def minimize(
-    data: bytes,
-    keep: Keep,
-    *,
-    unit: int = 0,
-    progress: Progress | None = None,
-) -> bytes:
+def minimize(data: bytes, keep: Keep, *, unit: int = 0, progress: Progress | None = None) -> bytes:
     """The smallest input found for which ``keep`` holds.
 
-    With ``unit``, the input is no file but a program in steps of that many bytes: steps go first, then bytes become
-    smaller. ``progress`` gets the size of the best input and the number of questions. Raises HarnessError when ``keep``
-    does not hold for ``data`` itself.
+    With ``unit``, the input is a program in steps of ``unit`` bytes: steps go first, then bytes become smaller.
+    ``progress`` gets the size of the best input and the number of runs. Raises HarnessError when ``keep`` refuses ``data``.
     """
     if not keep(data):
-        raise HarnessError("the input does not show the finding, so it cannot be minimised", hint="harness repro shows what it does")  # fmt: skip
+        raise HarnessError("the input does not show the finding", hint="run it again: harness repro")
     search = Search(data, keep, progress)
     before = None
     while before != search.best:
@@ -61,9 +53,9 @@ def _program(search: Search, unit: int) -> None:
 
 
 def _framed(data: bytes, start: int, stop: int) -> bytes | None:
-    """``data`` without the bytes from ``start`` to ``stop``, the length prefix lowered by what the header loses of them.
+    """``data`` without the bytes from ``start`` to ``stop``, with the length prefix lowered by the loss of the header.
 
-    None where the header loses nothing, or part of the prefix itself would go.
+    None where the header loses nothing, or where the prefix itself would lose bytes.
     """
     if start < LENGTH:
         return None
@@ -73,7 +65,7 @@ def _framed(data: bytes, start: int, stop: int) -> bytes | None:
 
 
 def _bytes(search: Search) -> None:
-    """Any bytes go, in chunks and then one by one, with the length prefix repaired and without."""
+    """Remove bytes, in chunks and then one by one, with the length prefix repaired and without."""
     before = None
     while before != search.best:
         before = search.best
@@ -91,7 +83,7 @@ def _bytes(search: Search) -> None:
 
 
 def _prefix(search: Search) -> None:
-    """A length prefix that is wrong anyway may be a small one."""
+    """Make a wrong length prefix small."""
     data = search.best
     if len(data) >= LENGTH:
         for smaller in below(struct.unpack_from("<Q", data)[0]):
@@ -100,7 +92,7 @@ def _prefix(search: Search) -> None:
 
 
 def _pairs(search: Search) -> None:
-    """Brackets go in pairs: the only way down for text too deep to have a tree."""
+    """Remove brackets in pairs: text beyond MAX_DEPTH has no tree."""
     data = search.best
     if len(data) < LENGTH or parse(data[LENGTH:]) is not None:
         return

@@ -1,4 +1,4 @@
-"""What every pass of the minimiser shares: the best input so far, the order of inputs, and taking out what can go."""
+"""Shared by all passes of the minimiser: the best input so far, the order of inputs, removal of items."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Progress = Callable[[int, int], None]
 
 #: Bytes of the length prefix.
 LENGTH = 8
-# Candidates remembered: the passes repeat themselves near the end.
+# Refused candidates that are remembered: near the end the passes repeat themselves.
 _MEMORY = 1 << 18
 
 
 def remove_most(items: Sequence[T], offer: Callable[[list[T]], bool]) -> list[T]:
-    """What is left of ``items`` when no chunk, down to a single item, can go; ``offer`` says whether a rest will do."""
+    """The rest of ``items`` when no chunk, down to a single item, can go. ``offer`` accepts or refuses a rest."""
     left = list(items)
     chunk = len(left)
     while chunk:
@@ -34,12 +34,12 @@ def remove_most(items: Sequence[T], offer: Callable[[list[T]], bool]) -> list[T]
 
 
 def _order(data: bytes) -> tuple[int, bytes, bytes]:
-    """Of two inputs the one that comes first is smaller: by length, by length prefix (little-endian), by what follows."""
+    """Sort key, the smaller input first: by length, by length prefix (little-endian), by the bytes that follow."""
     return len(data), data[LENGTH - 1 :: -1] if len(data) >= LENGTH else b"", data
 
 
 class Search:
-    """The smallest input so far, and every question asked on the way there."""
+    """The smallest input so far, and the candidates that were refused."""
 
     def __init__(self, data: bytes, keep: Keep, progress: Progress | None) -> None:
         self.best = data
@@ -49,7 +49,7 @@ class Search:
         self._refused: set[bytes] = set()
 
     def offer(self, candidate: bytes) -> bool:
-        """Whether ``candidate`` is smaller and still shows the finding; it is then the best."""
+        """Whether ``candidate`` is smaller and still shows the finding. If so, it becomes the best."""
         if _order(candidate) >= _order(self.best) or candidate in self._refused:
             return False
         self.asked += 1
@@ -64,7 +64,7 @@ class Search:
 
 
 def below(value: int) -> Iterator[int]:
-    """Smaller values, the smallest first: 0, then ever nearer below ``value``."""
+    """Smaller values in rising order: 0, then halves of the distance to ``value``."""
     step = value
     while step:
         yield value - step

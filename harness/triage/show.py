@@ -1,9 +1,10 @@
-"""A file as lines for a person: length prefix, the header cut at its commas, the buffer, and a mark under a span."""
+"""A file as lines of text: length prefix, the header cut at its commas, the buffer, and a mark under a span."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from harness.format.dtypes import DTYPE_BITS
 from harness.format.header import Header
@@ -11,10 +12,11 @@ from harness.format.rules import HEADER_LIMIT
 
 Span = tuple[int, int]
 
-#: Pieces of a header that are shown; of longer headers those around the mark.
+#: Most pieces of a header that are shown. A longer header shows those around the mark.
 MOST_PIECES = 60
 MOST_TENSORS = 60
 _HEX_ROWS = 8
+_MARK = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[{}\[\],]', re.DOTALL)
 _RED, _PLAIN = "\033[1;31m", "\033[0m"
 
 
@@ -77,41 +79,28 @@ def _red(text: str, marked: bool) -> str:
     return f"{_RED}{text}{_PLAIN}" if marked else text
 
 
-@dataclass(slots=True)
-class _Piece:
+class _Piece(NamedTuple):
     start: int
     end: int
     depth: int
 
 
 def _cut(data: bytes, end: int) -> list[_Piece]:
-    """The header at the commas and braces of its two outer levels; whatever is in strings is left alone."""
+    """The header, cut at the commas and braces of its two outer levels, outside of strings."""
     pieces: list[_Piece] = []
-    start, depth, at, quoted = 8, 0, 8, False
-    begun = 0
-    while at < end:
-        byte = data[at]
-        if quoted:
-            if byte == 0x5C:
-                at += 1
-            quoted = byte != 0x22
-        elif byte == 0x22:
-            quoted = True
-        elif byte in b"{[":
-            depth += 1
-            if depth == 1:
-                pieces.append(_Piece(start, at + 1, 0))
-                start, begun = at + 1, 1
-        elif byte in b"}]":
-            depth -= 1
-            if depth == 0:
-                pieces.append(_Piece(start, at, 1))
-                start, begun = at, 0
-        elif byte == 0x2C and depth == 1:
-            pieces.append(_Piece(start, at + 1, 1))
-            start = at + 1
-        at += 1
-    pieces.append(_Piece(start, end, begun))
+    start, depth = 8, 0
+    for match in _MARK.finditer(data, 8, end):
+        mark, before = match[0], depth
+        depth += (mark in b"{[") - (mark in b"}]")
+        if (before, depth) == (0, 1) or (mark == b"," and depth == 1):
+            stop = match.end()
+        elif (before, depth) == (1, 0):
+            stop = match.start()
+        else:
+            continue
+        pieces.append(_Piece(start, stop, before))
+        start = stop
+    pieces.append(_Piece(start, end, int(depth > 0)))
     return [piece for piece in pieces if piece.end > piece.start]
 
 
@@ -120,11 +109,8 @@ def _pieces(data: bytes, end: int, span: Span | None, width: int, colour: bool) 
     marked = [
         n for n, p in enumerate(pieces) if span is not None and p.start < max(span[1], span[0] + 1) and span[0] < p.end
     ]
-    if len(pieces) > MOST_PIECES:
-        middle = marked[0] if marked else 0
-        first = max(0, min(middle - MOST_PIECES // 2, len(pieces) - MOST_PIECES))
-    else:
-        first = 0
+    middle = marked[0] if marked else 0
+    first = max(0, min(middle - MOST_PIECES // 2, len(pieces) - MOST_PIECES))
     if first:
         yield f"  ... {first:,} pieces before"
     for piece in pieces[first : first + MOST_PIECES]:
@@ -137,7 +123,7 @@ def _pieces(data: bytes, end: int, span: Span | None, width: int, colour: bool) 
 
 
 def _piece(data: bytes, piece: _Piece, span: Span | None, width: int, colour: bool) -> Iterator[str]:
-    """One piece in rows of ``width``; of a long one the rows around the mark."""
+    """One piece in rows of ``width``. A long piece shows the rows around the mark."""
     indent = "  " + "  " * piece.depth
     room = max(width - len(indent), 20)
     low, high = (span[0], max(span[1], span[0] + 1)) if span else (-1, -1)
@@ -172,7 +158,7 @@ def _row(indent: str, row: list[tuple[str, bool]], colour: bool) -> Iterator[str
 
 
 def _cells(data: bytes, start: int, end: int) -> Iterator[tuple[str, int, int]]:
-    """Characters as they can be shown, each with its bytes; what cannot be shown is escaped."""
+    """Printable characters, each with its bytes; all others as escapes."""
     at = start
     while at < end:
         lead = data[at]

@@ -1,7 +1,7 @@
-"""From what a person decided about one finding to a rule that knows the same thing elsewhere.
+"""Turns a person's verdict on one finding into a verdict rule for all findings like it.
 
-A rule is drafted from a signature, shown with all that it matches, and written into the project's verdicts.toml only where it
-hides nothing that is filed as a bug.
+A rule is drafted from a signature and shown with its matches. It is written into the project's verdicts.toml only if it
+hides no finding that is filed as a bug.
 """
 
 from __future__ import annotations
@@ -25,17 +25,15 @@ from harness.targets import known_findings
 from harness.triage.account import account
 
 _NOT_SLUG = re.compile(r"[^a-z0-9.]+")
-# The bindings' own words before the parser's: they differ between entry points.
+# The bindings' words before the parser's: they differ between entry points.
 _WHERE = re.compile(r"Error while [a-z ]+: ")
-
-
-#: Campaigns of fewer executions do not say what share of them a rule covers.
+#: Campaigns of fewer executions give no share of a rule.
 _LEAST_EXECUTIONS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class AtHand:
-    """The finding that was decided about: filed, or only in a campaign."""
+class Decided:
+    """The finding with the verdict: filed, or only in a campaign."""
 
     id: str
     signature: str
@@ -45,7 +43,7 @@ class AtHand:
 
 @dataclass(frozen=True, slots=True)
 class Met:
-    """What of one campaign a rule covers: ids, how many executions showed them, and of how many."""
+    """Matches of a rule in one campaign: ids, ``count`` of the ``executions`` that showed them, targets driven."""
 
     campaign: Path
     ids: tuple[str, ...]
@@ -61,37 +59,37 @@ class Met:
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """What a rule covers in crashes/ and in campaigns."""
+    """Matches of a rule in crashes/ and in campaigns."""
 
     filed: tuple[Crash, ...]
     met: tuple[Met, ...]
 
     @property
     def nothing(self) -> bool:
-        """Whether it covers nothing at all."""
+        """Whether nothing matches."""
         return not self.filed and not any(one.ids for one in self.met)
 
     def bugs(self, but: str = "") -> list[str]:
-        """Ids of those that are filed as bugs, mended or not, ``but`` one."""
+        """Ids of findings filed as bugs, open or fixed, except ``but``."""
         return [crash.id for crash in self.filed if crash.status != crashes.BY_DESIGN and crash.id != but]
 
     def too_wide(self) -> Met | None:
-        """The campaign in which it covers more than TOO_WIDE of the executions, if there is one."""
+        """The campaign in which the rule covers the largest share of executions above TOO_WIDE."""
         large = (one for one in self.met if one.executions >= _LEAST_EXECUTIONS)
         widest = max(large, key=lambda one: one.share, default=None)
         return widest if widest is not None and widest.share > TOO_WIDE else None
 
 
-def at_hand(name: str, campaigns: Iterable[Path]) -> AtHand:
+def decided(name: str, campaigns: Iterable[Path]) -> Decided:
     """The finding of that id in crashes/, else in the campaigns. Raises HarnessError when there is none."""
     for crash in crashes.crashes():
         if crash.id == name:
-            return AtHand(crash.id, crash.signature, crash.sentence, crash)
+            return Decided(crash.id, crash.signature, crash.sentence, crash)
     for campaign in campaigns:
         for stored in store.findings(campaign):
             if stored.id == name:
                 _, sentence = account(Finding(stored.oracle, stored.kind, stored.rule, stored.aspect, stored.summary))
-                return AtHand(stored.id, stored.signature, sentence)
+                return Decided(stored.id, stored.signature, sentence)
     raise HarnessError(
         f"no finding is called {name!r}, neither filed nor in a campaign",
         hint="harness findings lists those of a campaign; --campaign names another",
@@ -99,11 +97,10 @@ def at_hand(name: str, campaigns: Iterable[Path]) -> AtHand:
 
 
 def generalised(sig: str) -> dict[str, str]:
-    """Globs of the narrowest rule that recognises what ``sig`` is about wherever it shows.
+    """Globs of the narrowest rule that recognises the defect behind ``sig`` on every target that can show it.
 
-    What the parser makes of a file is the same through every entry point that reads one, so rules of the format, refusals
-    and spellings of one content go for all targets. Whatever names a call or an exception of the bindings stays with its
-    target; loaders follow the reader that they stand on anyway.
+    Rules of the format, refusals and spellings of one content are properties of the parser: their target is ``*``. A
+    signature that names a call or an exception of the bindings keeps its target.
     """
     found = parts(sig)
     of_the_parser = found.rule in RULES or found.rule.startswith("metamorphic.") or (found.rule == "refused" and _WHERE.search(found.aspect))  # fmt: skip
@@ -116,13 +113,11 @@ def generalised(sig: str) -> dict[str, str]:
     }
 
 
-def draft(found: AtHand, verdict: str, why: str, *, name: str, sentence: str, globs: Mapping[str, str | None]) -> Rule:
-    """The rule of a decision. ``name`` and ``sentence`` may be "": then they are made of the finding.
+def draft(found: Decided, verdict: str, why: str, *, name: str, sentence: str, globs: Mapping[str, str | None]) -> Rule:
+    """The rule of a verdict. An empty ``name`` or ``sentence`` is taken from the finding.
 
-    ``globs`` (target, kind, rule, aspect) take the place of those of :func:`generalised` where they are not None.
-
-    Raises HarnessError when the finding is covered already, when there is no sentence, the name is taken, or the globs do not
-    match the finding itself.
+    ``globs`` (target, kind, rule, aspect) that are not None replace those of :func:`generalised`. Raises HarnessError when a
+    rule covers the finding already, there is no sentence, the name is taken, or the globs do not match the finding.
     """
     if (covered := known_findings.verdict(found.signature)) is not None:
         raise HarnessError(f"the rule {covered.name} covers {found.id} already", hint="harness triage rules lists them")
@@ -162,7 +157,7 @@ def covers(rule: Rule, sig: str) -> bool:
 
 
 def matches(chosen: Sequence[Rule], campaigns: Iterable[Path]) -> list[Matches]:
-    """What each rule covers where the ones before it do not."""
+    """Matches of each rule that no earlier rule covers."""
     filed: list[list[Crash]] = [[] for _ in chosen]
     met: list[list[Met]] = [[] for _ in chosen]
     for crash in crashes.crashes():
@@ -186,9 +181,9 @@ def _first(chosen: Sequence[Rule], sig: str) -> int | None:
     return next((number for number, rule in enumerate(chosen) if covers(rule, sig)), None)
 
 
-def refuse_too_wide(rule: Rule, found: Matches, at_hand: str) -> None:
-    """Raises HarnessError naming what a rule would hide: findings filed as bugs, or too many executions."""
-    if bugs := found.bugs(but=at_hand):
+def refuse_too_wide(rule: Rule, found: Matches, but: str) -> None:
+    """Raise HarnessError if a rule hides findings filed as bugs, ``but`` one, or too many executions."""
+    if bugs := found.bugs(but):
         raise HarnessError(
             f"the rule {rule.name} is too wide: it would hide {', '.join(bugs)}, filed as {'a bug' if len(bugs) == 1 else 'bugs'}; nothing is written",
             hint="narrow it (--target, --aspect), or decide about those first: harness triage verdict ID by-design --why TEXT",
@@ -202,7 +197,7 @@ def refuse_too_wide(rule: Rule, found: Matches, at_hand: str) -> None:
 
 
 def append(rule: Rule) -> Path:
-    """Add a rule to the end of the project's verdicts.toml, whose text is kept as it is; the file."""
+    """Append a rule to the project's verdicts.toml, whose text stays as it is. Returns the file."""
     old = verdicts.read()
     verdicts.parse(old, str(verdicts.place()))
     gap = "" if not old else "\n" if old.endswith("\n") else "\n\n"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from harness.format.judge import judge
-from harness.triage.jsontree import Box, parse, render
+from harness.triage.jsontree import Box, Edit, apply, parse, render
 from harness.triage.layout import Layout, read
 
 TENSORS = {
@@ -32,18 +32,23 @@ def without(root: Box, number: int) -> None:
     root.entries = root.entries[:number] + root.entries[number + 1 :]
 
 
+def repair(layout: Layout) -> tuple[bytes, list[Edit]]:
+    """The buffer that goes with the repaired offsets, and the edits that take them back."""
+    found = layout.repair()
+    assert found is not None
+    return found[0], apply(found[1])
+
+
 def test_a_tensor_that_goes_takes_its_bytes_along():
     root = tree(TENSORS)
     layout = Layout(root, BUFFER)
     without(root, 1)
-    repaired = layout.repair()
-    assert repaired is not None
-    buffer, undo = repaired
+    buffer, undo = repair(layout)
     assert offsets(root) == {"a": [0, 8], "c": [8, 12]}
     assert buffer == b"AAAAAAAACCCC"
     header = render(root)
     assert judge(struct.pack("<Q", len(header)) + header + buffer).verdict == "accept"
-    undo()
+    apply(undo)
     assert offsets(root) == {"a": [0, 8], "c": [11, 15]}
 
 
@@ -52,10 +57,9 @@ def test_a_smaller_shape_moves_what_follows():
     layout = Layout(root, BUFFER)
     place = layout.places[0]
     place.tensor.shape.entries = []
-    repaired = layout.repair()
-    assert repaired is not None
+    buffer, _ = repair(layout)
     assert offsets(root) == {"a": [0, 4], "b": [4, 7], "c": [7, 11]}
-    assert repaired[0] == b"AAAABBBCCCC"
+    assert buffer == b"AAAABBBCCCC"
 
 
 @pytest.mark.parametrize(
@@ -72,10 +76,9 @@ def test_what_is_wrong_stays_wrong(changed: dict, buffer: int, rule: str):
     root = tree(TENSORS | changed)
     layout = Layout(root, bytes(buffer))
     without(root, 0)
-    repaired = layout.repair()
-    assert repaired is not None
+    repaired, _ = repair(layout)
     header = render(root)
-    assert judge(struct.pack("<Q", len(header)) + header + repaired[0]).rule == rule
+    assert judge(struct.pack("<Q", len(header)) + header + repaired).rule == rule
 
 
 def test_a_fault_can_be_taken_back():
@@ -83,9 +86,8 @@ def test_a_fault_can_be_taken_back():
     layout = Layout(root, bytes(10))
     assert (layout.places[0].gap, layout.places[0].slack, layout.rest) == (9, 0, 0)
     layout.places[0].gap = 0
-    repaired = layout.repair()
-    assert repaired is not None
-    assert (offsets(root), repaired[0]) == ({"a": [0, 1]}, b"\0")
+    buffer, _ = repair(layout)
+    assert (offsets(root), buffer) == ({"a": [0, 1]}, b"\0")
 
 
 def test_nothing_to_repair():

@@ -51,13 +51,13 @@ def campaign(project: Path, seen: dict[str, int], executions: int, name: str = "
 
 
 def draft(name: str, verdict: str = "by-design", campaigns: tuple[Path, ...] = (), **globs: str) -> Rule:
-    found = verdict_proposals.at_hand(name, campaigns)
+    found = verdict_proposals.decided(name, campaigns)
     return verdict_proposals.draft(found, verdict, "so it was decided", name="", sentence="as it says", globs=globs)
 
 
-def decide(rule: Rule, at_hand: str, *campaigns: Path) -> verdict_proposals.Matches:
+def decide(rule: Rule, but: str, *campaigns: Path) -> verdict_proposals.Matches:
     (found,) = verdict_proposals.matches([rule], campaigns)
-    verdict_proposals.refuse_too_wide(rule, found, at_hand)
+    verdict_proposals.refuse_too_wide(rule, found, but)
     return found
 
 
@@ -152,7 +152,7 @@ def test_a_damaged_file_is_not_added_to(project: Path):
 
 
 def test_what_a_draft_needs(filed: Path):
-    found = verdict_proposals.at_hand(TAB, ())
+    found = verdict_proposals.decided(TAB, ())
     with pytest.raises(HarnessError, match="would not match header.padding-362800e8 itself"):
         verdict_proposals.draft(found, "by-design", "w", name="", sentence="", globs={"target": "slices"})
     with pytest.raises(HarnessError, match="covers everything"):
@@ -170,10 +170,10 @@ def test_what_a_draft_needs(filed: Path):
         )
     with pytest.raises(HarnessError, match="quotes the sentence"):
         verdict_proposals.draft(
-            verdict_proposals.at_hand("refused-650ca934", ()), "by-design", "w", name="", sentence="", globs={}
+            verdict_proposals.decided("refused-650ca934", ()), "by-design", "w", name="", sentence="", globs={}
         )
     with pytest.raises(HarnessError, match="no finding is called 'x'"):
-        verdict_proposals.at_hand("x", ())
+        verdict_proposals.decided("x", ())
     # A rule of the format brings its sentence along.
     assert "0x20" in verdict_proposals.draft(found, "by-design", "w", name="", sentence="", globs={}).sentence
 
