@@ -1,1 +1,1 @@
-"""What a safetensors file is: dtypes, header, a strict judge with named rules, an encoder. Knows no library."""
+"""The model of the format: dtypes, header, a strict judge with named rules, an encoder. Imports no parser."""

@@ -30,7 +30,7 @@ DTYPE_BITS: dict[str, int] = {
 
 
 def byte_size(dtype: str, shape: tuple[int, ...]) -> int | None:
-    """Bytes that a tensor takes in the buffer, or None where its bits do not fill whole bytes.
+    """Bytes of a tensor in the buffer, or None where its bits do not fill whole bytes.
 
     Exact for any shape (Python integers). Raises KeyError for an unknown dtype.
     """

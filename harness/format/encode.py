@@ -1,4 +1,4 @@
-"""Files from the model: what this writes, the judge accepts."""
+"""Writes files that the judge accepts."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ def encode_header(
 ) -> bytes:
     """Length prefix and header in compact ASCII JSON, padded with spaces to a multiple of ``pad`` bytes (1: none).
 
-    Metadata comes first, tensors keep the order given. Nothing is checked: wrong tensors give a wrong header, and
-    of equal names the last one stays.
+    Metadata comes first, tensors in the order given. Nothing is checked. The last of equal names stays.
     """
     members: dict[str, object] = {} if metadata is None else {"__metadata__": dict(metadata)}
     for tensor in tensors:
@@ -48,7 +47,7 @@ def pack(
     *,
     pad: int = ALIGNMENT,
 ) -> bytes:
-    """A file of (name, dtype, shape, bytes) laid end to end in this order; accepted when the sizes fit the shapes."""
+    """A file of (name, dtype, shape, bytes), one after the other; accepted when the sizes fit the shapes."""
     tensors: list[Tensor] = []
     buffers: list[bytes] = []
     begin = 0

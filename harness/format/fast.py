@@ -1,8 +1,7 @@
-"""The quick way to judge: the C scanner of the json module, trusted with plain headers only.
+"""The fast judge: uses the C scanner of the json module, for plain headers only.
 
-It says which rule is broken and in which aspect; where, and in which words, is left to the strict judge for the day
-that somebody asks. So is everything that this scanner reads otherwise than the text stands: what is no JSON, numbers
-in odd spellings; and large headers.
+It names the broken rule and aspect; the strict judge explains them on demand. The strict judge also takes text that is no
+JSON, numbers in odd spellings, and large headers.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from harness.format.rules import ORDER, U64_MAX
 from harness.format.strict import judge_strictly
 
 LARGEST = 1 << 20
-"""Headers beyond this many bytes are left to the strict reader, whose memory is bounded."""
+"""Largest header in bytes; the strict judge, whose memory is bounded, takes larger ones."""
 
 
 def _forbid(constant: str) -> NoReturn:
@@ -51,7 +50,7 @@ _FIRST_OPEN = min(rank for (rule, _), rank in ORDER.items() if rule.startswith("
 
 
 def judge_plainly(data: bytes, size: int) -> Judgement | None:
-    """The judgement of a file of ``size`` bytes, or None where the strict judge has to be asked. Never raises.
+    """The judgement of a file of ``size`` bytes, or None for a case of the strict judge. Never raises.
 
     ``data`` holds at least length prefix and header.
     """
@@ -83,7 +82,7 @@ def judge_plainly(data: bytes, size: int) -> Judgement | None:
             rank = min(rank, rank_of_pairs(top))
         if rank == CLEAN:
             return _new(Judgement, ("accept", "", "", header, SOUND))
-        # Braces beyond those of the header and its members: only objects that nothing above has looked into.
+        # More braces than those of the header and its members: nested objects, which are not checked yet.
         if text.count("{") != 1 + sum(type(value) is tuple for _, value in top):
             rank = min(rank, rank_of_nested(top))
     except (ValueError, StopIteration, RecursionError):
@@ -92,15 +91,15 @@ def judge_plainly(data: bytes, size: int) -> Judgement | None:
     reason = partial(_explain, data, size)
     if rank < _FIRST_OPEN:
         return _new(Judgement, ("reject", rule, aspect, None, reason))
-    # What a dimension beyond 64 bits means nobody can say.
+    # A dimension beyond 64 bits has no meaning.
     readable = all(dimension <= U64_MAX for tensor in header.tensors for dimension in tensor.shape)
     return _new(Judgement, ("unspecified", rule, aspect, header if readable else None, reason))
 
 
 def _read(top: Pairs, length: int, buffer: int, signed: bool) -> tuple[int, Header, bool]:
-    """The worst rank of the members, what was read of them, and whether tensors fill the buffer one after another.
+    """The worst rank of the members, the header without faulty members, and whether tensors fill the buffer in order.
 
-    ``signed`` says that the text may hold negative numbers. What breaks a rule is not in the header returned.
+    ``signed``: the text may hold negative numbers.
     """
     metadata = None
     tensors: list[Tensor] = []
@@ -112,11 +111,11 @@ def _read(top: Pairs, length: int, buffer: int, signed: bool) -> tuple[int, Head
             rank = min(rank, rank_of_metadata(value))
             metadata = dict(value) if type(value) is tuple else None
             continue
-        # The usual tensor, whole and sound; whatever is not goes to the reader of odd ones.
+        # A usual, sound tensor; ``read_tensor`` takes all others.
         try:
             (first, dtype), (second, shape), (third, offsets) = value
             if first != "dtype" or second != "shape" or third != "data_offsets":
-                # In another order, as most inputs have one. A key that stands twice leaves one of the three out.
+                # Another order. With a repeated key, one of the three is missing.
                 fields = dict(value)
                 dtype, shape, offsets = fields["dtype"], fields["shape"], fields["data_offsets"]
             begin, stop = offsets

@@ -1,11 +1,11 @@
-"""What is unusual about a file that the format allows: short tags for the day a parser refuses it."""
+"""Tags of unusual properties of a valid file, for findings in which a parser refuses it."""
 
 from __future__ import annotations
 
 import re
 
 from harness.format.dtypes import DTYPE_BITS
-from harness.format.header import METADATA, Header, Tensor
+from harness.format.header import METADATA, Tensor
 from harness.format.jsontext import Reader
 from harness.format.jsontoken import STRING
 from harness.format.judgement import Judgement
@@ -32,81 +32,63 @@ FEATURES: dict[str, str] = {
     "misaligned": "a tensor that does not begin at a multiple of its element's size in the file",
     "large-header": "a header beyond 1 MiB",
 }
-"""Tag to what it means."""
+"""Tag to meaning."""
 
 _OUTSIDE_STRINGS = re.compile(rb"[ \t\n\r]")
 _COLON = re.compile(rb"[ \t\n\r]*+:")
 
 
 def features(data: bytes, judgement: Judgement) -> tuple[str, ...]:
-    """Tags of a file that the judge accepted, in the order of ``FEATURES``; none for any other.
-
-    Takes another pass over the header: not for the hot path.
-    """
+    """Tags of an accepted file, in the order of ``FEATURES``. Takes another pass over the header."""
     header = judgement.header
     if judgement.verdict != "accept" or header is None:
         return ()
     end = 8 + header.size
-    found = _of_header(header) | _of_text(data[8:end])
-    if header.metadata is not None and next(Reader(data, 8, end).members())[0] != METADATA:
-        found.add("metadata-not-first")
-    for tensor in header.tensors:
-        found |= _of_tensor(tensor, end)
-    return tuple(tag for tag in FEATURES if tag in found)
-
-
-def _of_header(header: Header) -> set[str]:
-    found = set()
-    if not header.tensors:
-        found.add("no-tensors")
-    if header.metadata == {}:
-        found.add("empty-metadata")
-    if header.size > 1 << 20:
-        found.add("large-header")
+    first = next(Reader(data, 8, end).members())[0] if header.metadata is not None else METADATA
     places = [(tensor.begin, tensor.end) for tensor in header.tensors]
-    if places != sorted(places):
-        found.add("offsets-out-of-order")
-    return found
+    found = _of_text(data[8:end]) | {
+        "no-tensors": not header.tensors,
+        "empty-metadata": header.metadata == {},
+        "large-header": header.size > 1 << 20,
+        "offsets-out-of-order": places != sorted(places),
+        "metadata-not-first": first != METADATA,
+    }
+    of_tensors = {tag for tensor in header.tensors for tag, has in _of_tensor(tensor, end).items() if has}
+    return tuple(tag for tag in FEATURES if found.get(tag) or tag in of_tensors)
 
 
-def _of_text(text: bytes) -> set[str]:
-    found = set()
+def _of_text(text: bytes) -> dict[str, bool]:
     body = text.rstrip(b" ")
-    if len(body) < len(text):
-        found.add("padded")
-    if _OUTSIDE_STRINGS.search(STRING.sub(b"", body)):
-        found.add("whitespace-inside")
-    for match in STRING.finditer(body):
-        if b"\\" in match[0]:
-            found.add("escape-in-value" if _COLON.match(body, match.end()) is None else "escape-in-key")
-    return found
+    escaped = [match.end() for match in STRING.finditer(body) if b"\\" in match[0]]
+    keys = sum(_COLON.match(body, end) is not None for end in escaped)
+    return {
+        "padded": len(body) < len(text),
+        "whitespace-inside": _OUTSIDE_STRINGS.search(STRING.sub(b"", body)) is not None,
+        "escape-in-key": keys > 0,
+        "escape-in-value": keys < len(escaped),
+    }
 
 
-def _of_tensor(tensor: Tensor, start: int) -> set[str]:
-    found = set()
+def _of_tensor(tensor: Tensor, start: int) -> dict[str, bool]:
     name, shape, bits = tensor.name, tensor.shape, DTYPE_BITS[tensor.dtype]
-    if not shape:
-        found.add("scalar")
-    if len(shape) > 32:
-        found.add("rank>32")
-    if 0 in shape:
-        found.add("zero-dim")
-        product = bits
-        for dimension in shape:
-            product *= dimension or 1
-            if product > U64_MAX:
-                found.add("zero-dim-with-huge-product")
-                break
-    if bits < 8:
-        found.add("sub-byte")
-    elif tensor.end > tensor.begin and (start + tensor.begin) * 8 % bits:
-        found.add("misaligned")
-    if not name:
-        found.add("empty-name")
-    if "\0" in name:
-        found.add("nul-in-name")
-    if any("\0" < character < " " or character == "\x7f" for character in name):
-        found.add("control-in-name")
-    if not name.isascii():
-        found.add("non-ascii-name")
-    return found
+    return {
+        "scalar": not shape,
+        "rank>32": len(shape) > 32,
+        "zero-dim": 0 in shape,
+        "zero-dim-with-huge-product": 0 in shape and _beyond_u64(bits, shape),
+        "sub-byte": bits < 8,
+        "misaligned": bits >= 8 and tensor.end > tensor.begin and (start + tensor.begin) * 8 % bits > 0,
+        "empty-name": not name,
+        "nul-in-name": "\0" in name,
+        "control-in-name": any("\0" < character < " " or character == "\x7f" for character in name),
+        "non-ascii-name": not name.isascii(),
+    }
+
+
+def _beyond_u64(product: int, shape: tuple[int, ...]) -> bool:
+    """Whether ``product`` times the dimensions other than 0 exceeds 64 bits."""
+    for dimension in shape:
+        product *= dimension or 1
+        if product > U64_MAX:
+            return True
+    return False

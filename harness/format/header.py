@@ -1,4 +1,4 @@
-"""What a safetensors file says, once it is read: a header of tensors and metadata."""
+"""The content of a safetensors file: a header of tensors and metadata."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""A strict reader of JSON (RFC 8259) for hostile text: iterative, linear in time, frugal with memory.
+"""A strict reader of JSON (RFC 8259) for hostile text: iterative, linear in time, with little memory.
 
-It works on bytes that are known to be UTF-8 and reads what a header can mean: the members of the top-level object, the
-members of an object that is a member's value, and the elements of an array that is a field of such an object.
-Whatever lies deeper can only be an error or an extra field: it is checked to the last byte (syntax and duplicate keys)
-but not kept. Duplicate keys, spellings of numbers and positions survive, unlike with a general JSON reader.
+It reads UTF-8 and returns the members of the top-level object, the members of their objects, and the elements of arrays in
+those. Deeper values are checked for syntax and duplicate keys, and not returned. Unlike a general reader it reports
+duplicate keys, spellings of numbers, and positions.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from harness.format.jsontoken import (
 
 
 class Opaque(Enum):
-    """A container that was checked and not kept."""
+    """A container that was checked and is not returned."""
 
     ARRAY = "array"
     OBJECT = "object"
@@ -59,7 +58,7 @@ Value = Scalar | Opaque | Object | list["Scalar | Opaque"]
 class Reader:
     """Reads the object that starts at ``data[start]``; the text ends before ``data[end]``.
 
-    ``nested_duplicate`` is the position of the first repeated key found in what is not kept, or -1.
+    ``nested_duplicate`` is the position of the first repeated key in values that are not returned, or -1.
     """
 
     def __init__(self, data: bytes, start: int, end: int) -> None:
@@ -71,7 +70,7 @@ class Reader:
     def members(self) -> Iterator[tuple[str, int, Value]]:
         """Yields (key, position of the key, value) of the top-level object, in the order of the text.
 
-        After the last one only spaces are left. Raises JsonError where the text stops being JSON.
+        Raises JsonError where the text is not JSON, or where more than spaces follow.
         """
         data, end = self._data, self._end
         if self._start >= end or data[self._start] != OPEN:
@@ -176,10 +175,9 @@ class Reader:
                 bad_separator(data, pos, end)
 
     def skip(self, pos: int) -> int:
-        """Checks the value at ``pos`` to any depth without recursion, and returns where it ends.
+        """Checks the value at ``pos`` to any depth without recursion, and returns its end.
 
-        The keys of all open objects lie in one flat list, so that a level costs bytes and not a set of its own;
-        an object's stretch of it is looked at for duplicates when the object closes.
+        The keys of all open objects lie in one flat list, to save memory. A closing object checks its part for duplicates.
         """
         data, end = self._data, self._end
         levels = bytearray()
@@ -246,7 +244,7 @@ class Reader:
 
 
 def _behind(data: bytes, pos: int, end: int) -> tuple[int, bool]:
-    """Where the comma or the closing brace after a member ends, and whether it is the brace. Raises JsonError."""
+    """The end of the comma or closing brace after a member, and whether it is the brace. Raises JsonError."""
     pos = space(data, pos, end)
     if pos >= end or data[pos] not in b",}":
         bad_separator(data, pos, end)

@@ -1,7 +1,7 @@
-"""The tokens of strict JSON (RFC 8259) in bytes: strings, numbers, literals, and what is wrong with one.
+"""The tokens of strict JSON (RFC 8259) in bytes: strings, numbers, literals, and their faults.
 
-Every function takes the text, a position and the position where the text ends, never a slice of it. The expressions are
-possessive, so that matching takes linear time and constant memory however long a token is.
+Every function takes the text, a position and the end, never a slice. The expressions are possessive: a match takes linear
+time and constant memory.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple, NoReturn
 
 HUGE = 10**20
-"""Stands for every integer of more than 20 digits (and -HUGE for the negative ones): all are beyond 64 bits."""
+"""Value of every integer of more than 20 digits (-HUGE for negative ones): all are beyond 64 bits."""
 
 
 class JsonError(ValueError):
@@ -25,7 +25,7 @@ class JsonError(ValueError):
 
 
 class Odd(NamedTuple):
-    """A number not spelled as plain digits (``1.0``, ``1e2``, ``-0``). ``value`` is None when it is no whole number."""
+    """A number in another spelling than plain digits (``1.0``, ``1e2``, ``-0``); ``value`` is None for a fraction."""
 
     value: int | None
 
@@ -40,8 +40,7 @@ STRING = re.compile(rb'"(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*
 _STRING_START = re.compile(rb'"(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+')
 _PLAIN_INTEGER = re.compile(rb"(?:0|[1-9][0-9]*+)(?![0-9.eE])")
 _NUMBER = re.compile(rb"(-?)(0|[1-9][0-9]*+)(?:\.([0-9]++))?(?:[eE]([+-]?)([0-9]++))?")
-# Members and fields as most are, whole, with the comma or brace behind them: no escapes, integers of up to 19 digits, up
-# to 32 of them in a list.
+# Usual members and fields with the comma or brace behind them: no escapes, at most 32 integers of at most 19 digits.
 _WS = r"[ \t\n\r]*+"
 _COLON = f"{_WS}:{_WS}"
 _TEXT = r'"([^"\\\x00-\x1f]*+)"'
@@ -74,8 +73,8 @@ _WORD = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
 def space(data: bytes, pos: int, end: int) -> int:
-    """Where the white space at ``pos``, if any, ends."""
-    # Compact text is the rule: look before paying for a match.
+    """The end of the white space at ``pos``, if any."""
+    # Most text is compact: a look is cheaper than a match.
     if pos < end and data[pos] <= 0x20:
         match = _SPACE.match(data, pos, end)
         return match.end() if match else pos
@@ -104,7 +103,7 @@ def key_at(data: bytes, pos: int, end: int) -> tuple[str, int]:
 
 
 def string_at(data: bytes, pos: int, end: int) -> tuple[str, int]:
-    """The string at ``pos`` without its escapes, and where it ends; half a surrogate pair stays. Raises JsonError."""
+    """The decoded string at ``pos``, and its end; half a surrogate pair stays. Raises JsonError."""
     match = _SIMPLE_STRING.match(data, pos, end)
     if match is not None:
         return match[1].decode(), match.end()
@@ -119,14 +118,14 @@ def _unescape(text: str) -> str:
         code = match[1]
         return chr(int(code, 16)) if code is not None else _SHORT[match[2]]
 
-    # In pieces, or a long string of escapes would lie in memory as one object per character.
+    # In pieces, to save memory: each escape is an object.
     plain = "".join(_ESCAPE.sub(one, piece) for piece in _PIECE.findall(text))
-    # Two escapes of a pair are one character; a surrogate that found no partner stays as it is.
+    # Two escapes of a pair become one character; a lone surrogate stays.
     return plain.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
 def scalar_at(data: bytes, pos: int, end: int) -> tuple[Scalar, int]:
-    """The string, number or literal at ``pos``, and where it ends. Raises JsonError."""
+    """The string, number or literal at ``pos``, and its end. Raises JsonError."""
     match = _PLAIN_INTEGER.match(data, pos, end)
     if match is not None:
         after = match.end()
@@ -144,7 +143,7 @@ def scalar_at(data: bytes, pos: int, end: int) -> tuple[Scalar, int]:
 
 
 def _number(text: bytes) -> Scalar:
-    """The exact value of a number that is not plain digits, without ever building a long integer."""
+    """The exact value of a number in another spelling, without long integers."""
     match = _NUMBER.fullmatch(text)
     assert match is not None
     sign = -1 if match[1] else 1
@@ -166,7 +165,7 @@ def _number(text: bytes) -> Scalar:
     return Odd(sign * int(significant) * 10**scale)
 
 
-# A long list of one number in an odd spelling costs neither a parse nor an object per element.
+# A long list of one number in an odd spelling costs one parse and one object.
 _short_number = lru_cache(maxsize=256)(_number)
 
 
@@ -187,7 +186,7 @@ def _bad_string(data: bytes, pos: int, end: int) -> NoReturn:
 
 
 def bad_value(data: bytes, pos: int, end: int) -> NoReturn:
-    """Raises the JsonError that fits what stands at ``pos``, where a value is due."""
+    """Raises the JsonError for the text at ``pos``, where a value is due."""
     if pos >= end:
         raise JsonError("unexpected-end", end, end)
     byte = data[pos]
@@ -203,7 +202,7 @@ def bad_value(data: bytes, pos: int, end: int) -> NoReturn:
 
 
 def bad_separator(data: bytes, pos: int, end: int) -> NoReturn:
-    """Raises the JsonError that fits what stands at ``pos``, where a comma or a closing bracket is due."""
+    """Raises the JsonError for the text at ``pos``, where a comma or a closing bracket is due."""
     if pos >= end:
         raise JsonError("unexpected-end", end, end)
     if data[pos - 1] in _DIGITS and data[pos] in _NUMBER_BYTES:

@@ -1,4 +1,4 @@
-"""What the text of the format says about a file: accept, reject with a rule, or unspecified."""
+"""The judge: accepts a file, rejects it with a rule, or finds it unspecified by the text of the format."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ __all__ = ["ASPECTS", "FEATURES", "RULES", "UNSPECIFIED", "Judgement", "Verdict"
 
 
 def judge(data: bytes, size: int | None = None) -> Judgement:
-    """Judges a whole file, strictly and in linear time. Never raises on any bytes.
+    """Judges a file, strictly and in linear time. Never raises.
 
-    With ``size``, the length of the file in bytes, ``data`` need only hold its length prefix and header: the buffer
-    is not looked into (so that sparse files of any size can be judged).
+    With ``size``, the length of the file in bytes, ``data`` needs only the length prefix and the header.
     """
     if size is None:
         size = len(data)
@@ -26,7 +25,7 @@ def judge(data: bytes, size: int | None = None) -> Judgement:
 def quick(data: bytes) -> str:
     """The cheap tier: the first rule broken in framing, UTF-8, first byte and padding, or "".
 
-    It never disagrees with ``judge``: what it names, ``judge`` rejects by the same rule.
+    ``judge`` rejects by the same rule.
     """
     refusal = check_framing(data, len(data))
     return "" if refusal is None else refusal.rule

@@ -1,4 +1,4 @@
-"""The answer of the judge."""
+"""The judgement of a file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Verdict = Literal["accept", "reject", "unspecified"]
 
 
 class Explanation(NamedTuple):
-    """A judgement for people: a sentence with values, and the range of bytes in the file to point at."""
+    """The explanation of a judgement: a sentence with values, and a range of bytes in the file."""
 
     detail: str
     span: tuple[int, int] | None
@@ -19,6 +19,20 @@ class Explanation(NamedTuple):
 
 SOUND = Explanation("", None)
 """Nothing to explain: the file is accepted."""
+
+
+class Problem(NamedTuple):
+    """A broken rule or an unsettled point. ``at`` is the position of its top-level key, or -1.
+
+    ``field`` is a member of that key's value. A known ``span`` takes the place of both.
+    """
+
+    rule: str
+    aspect: str
+    detail: str
+    at: int = -1
+    field: str = ""
+    span: tuple[int, int] | None = None
 
 
 class _Fields(NamedTuple):
@@ -30,18 +44,17 @@ class _Fields(NamedTuple):
 
 
 class Judgement(_Fields):
-    """What the text of the format says about one file.
+    """The judgement of one file.
 
-    ``rule`` is "" when accepted, a key of ``RULES`` when rejected, ``unspecified.<kind>`` when the text leaves it open;
-    ``aspect`` is a word of ``ASPECTS[rule]``, the same for the same defect. ``header`` is there when accepted, and when
-    what the text leaves open could still be read. ``detail`` and ``span`` are for people: most judgements work them out
-    when asked, in another pass over the file. Two judgements are equal when all six agree.
+    ``rule`` is "" for accept, a key of ``RULES`` for reject, ``unspecified.<kind>`` for unspecified. ``aspect`` is a word of
+    ``ASPECTS[rule]``. ``header`` is None for reject and for unreadable headers. ``detail`` and ``span`` explain the judgement;
+    most are computed on demand. Two judgements are equal when all six agree.
     """
 
     __slots__ = ()
 
     def explain(self) -> Explanation:
-        """``detail`` and ``span`` at once. Costs a pass over the header where it was judged the fast way."""
+        """``detail`` and ``span``. Costs a pass over the header after a fast judgement."""
         return self.reason() if callable(self.reason) else self.reason
 
     @property
@@ -51,7 +64,7 @@ class Judgement(_Fields):
 
     @property
     def span(self) -> tuple[int, int] | None:
-        """The range of bytes in the file to point at: first, and one past the last."""
+        """The range of bytes of the fault: first, and one past the last."""
         return self.explain().span
 
     def __eq__(self, other: object) -> bool:

@@ -1,4 +1,4 @@
-"""How tensors lie in the byte buffer: every byte belongs to exactly one of them."""
+"""The layout of tensors in the byte buffer: every byte belongs to exactly one tensor."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _PLACE = itemgetter(Tensor._fields.index("begin"), Tensor._fields.index("end"), 
 
 
 class Misplaced(NamedTuple):
-    """A broken or unsettled layout rule; ``tensor`` is the one to point at, if any, ``other`` the one in its way.
+    """A broken or unsettled layout rule at ``tensor``, if any; ``other`` is the tensor in its way.
 
-    ``start`` and ``stop`` are what the rule is about: a range of the buffer, or two sizes of it, in bytes.
+    ``start`` and ``stop`` are a range of the buffer, or two sizes of it, in bytes.
     """
 
     rule: str
@@ -41,7 +41,7 @@ class Misplaced(NamedTuple):
 
 
 def check_layout(tensors: list[Tensor], size: int) -> Iterator[Misplaced]:
-    """Yields what is wrong with tensors (each sound by itself) in a buffer of ``size`` bytes, in no order of rank."""
+    """Yields the layout faults of tensors, each sound by itself, in a buffer of ``size`` bytes; not in order of rank."""
     filled = sorted([tensor for tensor in tensors if tensor.end > tensor.begin], key=_PLACE)
     reach = 0
     previous: Tensor | None = None

@@ -1,7 +1,7 @@
-"""What is wrong with a member of the header, as the C scanner of the json module reads it: the way around the text.
+"""Faults of a member of the header, as values of the json module with objects as tuples of pairs.
 
-Values are those of ``json`` with objects as tuples of pairs. Everything is answered by rank, a place in ``ORDER``; less
-is worse, ``CLEAN`` is nothing. Raises ValueError for what needs the text: a number that is not an int.
+A fault is a rank, an index in ``ORDER``: less is worse, ``CLEAN`` is none. ValueError for a number that is not an int: its
+judgement needs the text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Pairs = tuple[tuple[str, Any], ...]
 
 
 def repeated(pairs: Pairs) -> set[str]:
-    """The keys that stand in an object more than once."""
+    """The keys that an object has more than once."""
     seen: set[str] = set()
     return {key for key, _ in pairs if key in seen or seen.add(key)}  # type: ignore[func-returns-value]
 
@@ -53,7 +53,7 @@ def rank_of_names(top: Pairs) -> int:
 
 
 def rank_of_metadata(value: Any) -> int:
-    """The rank of what stands for ``__metadata__``."""
+    """The rank of the value of ``__metadata__``."""
     if type(value) is not tuple:
         return ORDER["metadata.strings", "null" if value is None else "not-object"]
     if len(dict(value)) != len(value):
@@ -65,7 +65,7 @@ def rank_of_metadata(value: Any) -> int:
 
 
 def rank_of_nested(top: Pairs) -> int:
-    """The rank of equal keys deeper than the members of a member: of objects in arrays or in objects."""
+    """The rank of equal keys in objects that lie in arrays or objects of a member."""
     left: list[Any] = []
     for _, value in top:
         if type(value) is tuple:
@@ -84,7 +84,7 @@ def rank_of_nested(top: Pairs) -> int:
 
 
 def read_tensor(name: str, value: Any) -> tuple[int, Tensor | None]:
-    """The worst rank of the tensor ``name``, and the tensor where no rule is broken by it alone."""
+    """The worst rank of the tensor ``name``, and the tensor if it breaks no rule by itself."""
     if type(value) is not tuple:
         aspect = "array-form" if type(value) is list else "null" if value is None else "scalar"
         return ORDER["tensor.fields", aspect], None

@@ -1,7 +1,7 @@
-"""The rules of the format by name, each with the sentence of its text that it stands on.
+"""The rules of the format by name, each with its sentence of the text.
 
-The text is the format section of upstream's README as shipped in the sdist of 0.8.0 (two sentences, on the limit of
-the header and on overlaps, stand elsewhere in it), quoted without its backquotes.
+The text is the format section of upstream's README in the sdist of 0.8.0, quoted without its backquotes. Two sentences, on
+the limit of the header and on overlaps, are from other sections.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ RULES: dict[str, str] = {
     "layout.trailing": "The byte buffer needs to be entirely indexed",
     "layout.truncated": "data_offsets point to the tensor data relative to the beginning of the byte buffer",
 }
-"""Rule to sentence, in the order of precedence: of several broken rules the first one is reported."""
+"""Rule to sentence, in the order of precedence: the judge reports the first broken rule."""
 
 ASPECTS: dict[str, tuple[str, ...]] = {
     "framing.length": ("empty", "short"),
@@ -80,9 +80,9 @@ UNSPECIFIED: dict[str, str] = {
     "huge-dimension": "They are not storing any data in the databuffer, yet retaining size in the header",
     "empty-tensor-offset": "They are not storing any data in the databuffer",
 }
-"""Kind of what the text leaves open, to the sentence that fails to settle it."""
+"""Kind of unspecified case to the sentence that leaves it open."""
 
 ORDER: dict[tuple[str, str], int] = {
     pair: rank for rank, pair in enumerate((rule, aspect) for rule, aspects in ASPECTS.items() for aspect in aspects)
 }
-"""Precedence of every (rule, aspect): the least is reported, whatever the order of members in the text."""
+"""Precedence of every (rule, aspect): the judge reports the least, in any order of the text."""

@@ -1,34 +1,19 @@
-"""The full judge, written for reading: names the rule that a file breaks, or what the text leaves open."""
+"""The full judge: names the rule that a file breaks, or the point that the text leaves open."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
 
 from harness.format.dtypes import DTYPE_BITS
 from harness.format.framing import check_framing
 from harness.format.header import METADATA, Header, Tensor
 from harness.format.jsontext import Object, Opaque, Reader, Value, field_span, key_span, value_span
 from harness.format.jsontoken import JsonError, Odd
-from harness.format.judgement import SOUND, Explanation, Judgement
+from harness.format.judgement import SOUND, Explanation, Judgement, Problem, Verdict
 from harness.format.layout import check_layout
 from harness.format.rules import ORDER, U64_MAX
 
 _FIELDS = ("dtype", "shape", "data_offsets")
-
-
-class Problem(NamedTuple):
-    """A broken rule or an unsettled point. ``at`` is the position of the top-level key it belongs to, or -1.
-
-    ``field`` narrows it down to a member of that key's value; ``span`` is given instead where it is known already.
-    """
-
-    rule: str
-    aspect: str
-    detail: str
-    at: int = -1
-    field: str = ""
-    span: tuple[int, int] | None = None
 
 
 def judge_strictly(data: bytes, size: int) -> Judgement:
@@ -47,16 +32,15 @@ def judge_strictly(data: bytes, size: int) -> Judgement:
     if reading.worst is None or reading.worst.rule.startswith("unspecified."):
         for misplaced in check_layout(reading.tensors, size - end):
             at = reading.position(misplaced.tensor)
-            field = "data_offsets" if at >= 0 else ""
-            reading.note(Problem(misplaced.rule, misplaced.aspect, misplaced.detail, at, field))
+            reading.note(misplaced.rule, misplaced.aspect, misplaced.detail, at, "data_offsets" if at >= 0 else "")
     worst = reading.worst
     header = Header(length, reading.metadata, tuple(reading.tensors)) if reading.readable else None
     if worst is None:
         return Judgement("accept", "", "", header, SOUND)
     reason = partial(_explain, data, end, worst)
-    if worst.rule.startswith("unspecified."):
-        return Judgement("unspecified", worst.rule, worst.aspect, header, reason)
-    return Judgement("reject", worst.rule, worst.aspect, None, reason)
+    settled = not worst.rule.startswith("unspecified.")
+    verdict: Verdict = "reject" if settled else "unspecified"
+    return Judgement(verdict, worst.rule, worst.aspect, None if settled else header, reason)
 
 
 def _explain(data: bytes, end: int, problem: Problem) -> Explanation:
@@ -64,7 +48,7 @@ def _explain(data: bytes, end: int, problem: Problem) -> Explanation:
 
 
 class _Reading:
-    """One pass over the header: tensors and metadata as they come, and the problem of the highest rank so far."""
+    """One pass over the header: tensors, metadata, and the problem of the highest rank so far."""
 
     def __init__(self, data: bytes, end: int) -> None:
         self._reader = Reader(data, 8, end)
@@ -75,14 +59,15 @@ class _Reading:
         self.tensors: list[Tensor] = []
         self.readable = True
 
-    def note(self, problem: Problem) -> None:
-        """Keeps the problem of the highest rank; of equals the first in the text."""
-        rank = ORDER[problem.rule, problem.aspect]
+    def note(self, rule: str, aspect: str, detail: str, at: int = -1, field: str = "", place: int = -1) -> None:
+        """Keeps the problem of the highest rank, and the first in the text of equals. ``place`` is that of a key."""
+        rank = ORDER[rule, aspect]
         if rank < self._rank:
-            self._rank, self.worst = rank, problem
+            span = (place, place) if place >= 0 else None
+            self._rank, self.worst = rank, Problem(rule, aspect, detail, at, field, span)
 
     def position(self, tensor: Tensor | None) -> int:
-        """Where the key of ``tensor`` stands in the file, -1 for none."""
+        """The position of the key of ``tensor`` in the file, -1 for none."""
         return -1 if tensor is None else self._places[tensor.name]
 
     def read(self) -> None:
@@ -91,7 +76,7 @@ class _Reading:
         for key, at, value in self._reader.members():
             if key in places:
                 aspect = "metadata" if key == METADATA else "tensor-name"
-                self.note(Problem("header.duplicate-key", aspect, f"the key {_quote(key)} stands twice", at))
+                self.note("header.duplicate-key", aspect, f"the key {_quote(key)} stands twice", at)
                 continue
             places[key] = at
             if key == METADATA:
@@ -100,119 +85,106 @@ class _Reading:
                 self._read_tensor(key, value, at)
         place = self._reader.nested_duplicate
         if place >= 0:
-            self.note(
-                Problem("header.duplicate-key", "nested", "a key of a nested object stands twice", span=(place, place))
-            )
+            self.note("header.duplicate-key", "nested", "a key of a nested object stands twice", place=place)
 
     def _read_metadata(self, value: Value, at: int) -> None:
         if not isinstance(value, Object):
             aspect = "null" if value is None else "not-object"
-            self.note(Problem("metadata.strings", aspect, f"{METADATA} is {_kind(value)}, not an object", at))
+            self.note("metadata.strings", aspect, f"{METADATA} is {_kind(value)}, not an object", at)
             return
         for key, place in value.duplicates.items():
             detail = f"the key {_quote(key)} of {METADATA} stands twice"
-            self.note(Problem("header.duplicate-key", "metadata-key", detail, at, span=(place, place)))
+            self.note("header.duplicate-key", "metadata-key", detail, at, place=place)
         strings: dict[str, str] = {}
         for key, item in value.fields.items():
             if not isinstance(item, str):
                 detail = f"the value of {_quote(key)} in {METADATA} is {_kind(item)}, not a string"
-                self.note(Problem("metadata.strings", "value-not-string", detail, at, key))
+                self.note("metadata.strings", "value-not-string", detail, at, key)
                 continue
             strings[key] = item
-            if _lone(key):
-                detail = f"the key {_quote(key)} of {METADATA} holds half a surrogate pair"
-                self.note(Problem("unspecified.lone-surrogate", "metadata-key", detail, at, key))
-            if _lone(item):
-                detail = f"the value of {_quote(key)} in {METADATA} holds half a surrogate pair"
-                self.note(Problem("unspecified.lone-surrogate", "metadata-value", detail, at, key))
+            for part, text in (("key", key), ("value", item)):
+                if _lone(text):
+                    detail = f"the {part} {_quote(text)} in {METADATA} holds half a surrogate pair"
+                    self.note("unspecified.lone-surrogate", f"metadata-{part}", detail, at, key)
         self.metadata = strings
 
     def _read_tensor(self, name: str, value: Value, at: int) -> None:
         if not isinstance(value, Object):
             aspect = "array-form" if value is Opaque.ARRAY else "null" if value is None else "scalar"
-            self.note(Problem("tensor.fields", aspect, f"{_quote(name)} is {_kind(value)}, not an object", at))
+            self.note("tensor.fields", aspect, f"{_quote(name)} is {_kind(value)}, not an object", at)
             return
         fields = value.fields
         for key, place in value.duplicates.items():
             aspect = "tensor-field" if key in _FIELDS else "extra-field"
             detail = f"the key {_quote(key)} of {_quote(name)} stands twice"
-            self.note(Problem("header.duplicate-key", aspect, detail, at, span=(place, place)))
-        if "dtype" not in fields or "shape" not in fields or "data_offsets" not in fields:
-            missing = next(field for field in _FIELDS if field not in fields)
-            self.note(Problem("tensor.fields", "missing", f"{_quote(name)} has no {missing}", at))
+            self.note("header.duplicate-key", aspect, detail, at, place=place)
+        if missing := [field for field in _FIELDS if field not in fields]:
+            self.note("tensor.fields", "missing", f"{_quote(name)} has no {missing[0]}", at)
             return
         if _lone(name):
             detail = f"the name {_quote(name)} holds half a surrogate pair"
-            self.note(Problem("unspecified.lone-surrogate", "tensor-name", detail, at))
+            self.note("unspecified.lone-surrogate", "tensor-name", detail, at)
         if len(fields) > len(_FIELDS):
             extra = next(field for field in fields if field not in _FIELDS)
             detail = f"{_quote(name)} has the field {_quote(extra)} beyond dtype, shape and data_offsets"
-            self.note(Problem("unspecified.extra-field", "tensor", detail, at, extra))
+            self.note("unspecified.extra-field", "tensor", detail, at, extra)
         self._read_fields(name, fields, at)
 
     def _read_fields(self, name: str, fields: dict[str, Value], at: int) -> None:
-        """Notes what is wrong with the three fields, in the order of the rules; keeps the tensor if it is sound."""
+        """Notes the faults of the three fields, in the order of the rules; keeps the tensor if it is sound."""
         dtype = fields["dtype"]
         bits = DTYPE_BITS.get(dtype) if isinstance(dtype, str) else None
         if not isinstance(dtype, str):
-            detail = f"the dtype of {_quote(name)} is {_kind(dtype)}"
-            self.note(Problem("tensor.dtype", "not-string", detail, at, "dtype"))
+            self.note("tensor.dtype", "not-string", f"the dtype of {_quote(name)} is {_kind(dtype)}", at, "dtype")
         elif bits is None:
-            self.note(Problem("tensor.dtype", "unknown", f"{_quote(name)} has the dtype {_quote(dtype)}", at, "dtype"))
+            self.note("tensor.dtype", "unknown", f"{_quote(name)} has the dtype {_quote(dtype)}", at, "dtype")
         shape, odd, bad_shape = _integers(fields["shape"])
         if bad_shape:
-            self.note(Problem("tensor.shape", bad_shape, f"the shape of {_quote(name)}: {bad_shape}", at, "shape"))
+            self.note("tensor.shape", bad_shape, f"the shape of {_quote(name)}: {bad_shape}", at, "shape")
         elif odd:
             detail = f"a dimension of {_quote(name)} is not spelled as plain digits"
-            self.note(Problem("unspecified.integer-form", "shape", detail, at, "shape"))
+            self.note("unspecified.integer-form", "shape", detail, at, "shape")
         offsets, odd, bad_offsets = _integers(fields["data_offsets"])
         bad_offsets = bad_offsets or _offset_aspect(offsets)
         if bad_offsets:
-            detail = f"the data_offsets of {_quote(name)}: {bad_offsets}"
-            self.note(Problem("tensor.offsets", bad_offsets, detail, at, "data_offsets"))
+            self.note(
+                "tensor.offsets", bad_offsets, f"the data_offsets of {_quote(name)}: {bad_offsets}", at, "data_offsets"
+            )
         elif odd:
             detail = f"an offset of {_quote(name)} is not spelled as plain digits"
-            self.note(Problem("unspecified.integer-form", "offsets", detail, at, "data_offsets"))
+            self.note("unspecified.integer-form", "offsets", detail, at, "data_offsets")
         if bits is not None and not bad_shape and not bad_offsets:
             self._read_size(Tensor(name, str(dtype), tuple(shape), *offsets), bits, at)
 
     def _read_size(self, tensor: Tensor, bits: int, at: int) -> None:
-        """Notes where the offsets of ``tensor`` do not fit its shape at ``bits`` an element; keeps it if they do."""
+        """Keeps ``tensor`` if its offsets fit its shape at ``bits`` an element, else notes the fault."""
         name, _, shape, begin, end = tensor
         total = _total(bits, shape)
         if total is None:
-            self.note(Problem("tensor.size", "overflow", f"{_quote(name)} has more than 2^64-1 bits", at, "shape"))
+            self.note("tensor.size", "overflow", f"{_quote(name)} has more than 2^64-1 bits", at, "shape")
         elif total % 8:
             detail = f"{_quote(name)} takes {total} bits, which are no whole bytes"
-            self.note(Problem("tensor.sub-byte", "partial", detail, at, "shape"))
+            self.note("tensor.sub-byte", "partial", detail, at, "shape")
         elif total != 8 * (end - begin):
             detail = f"{_quote(name)} takes {total // 8} bytes by dtype and shape, {end - begin} by data_offsets"
-            self.note(Problem("tensor.size", "mismatch", detail, at, "data_offsets"))
+            self.note("tensor.size", "mismatch", detail, at, "data_offsets")
         else:
             if total == 0 and max(shape) > U64_MAX:
                 self.readable = False
                 detail = f"{_quote(name)} is empty, and one of its dimensions is beyond 64 bits"
-                self.note(Problem("unspecified.huge-dimension", "shape", detail, at, "shape"))
+                self.note("unspecified.huge-dimension", "shape", detail, at, "shape")
             self.tensors.append(tensor)
 
 
 def _integers(value: Value) -> tuple[list[int], bool, str]:
-    """Reads a list of non-negative integers: (values, whether one is spelled oddly, aspect of what is wrong or "")."""
+    """Reads a list of non-negative integers: (values, whether one has an odd spelling, aspect of the fault or "")."""
     if not isinstance(value, list):
         return [], False, "not-list"
-    numbers: list[int] = [item for item in value if type(item) is int]
-    if len(numbers) == len(value):
-        return numbers, False, "negative" if numbers and min(numbers) < 0 else ""
-    numbers = []
-    odd = False
-    for item in value:
-        if type(item) is int:
-            numbers.append(item)
-        elif isinstance(item, Odd) and item.value is not None:
-            odd = True
-            numbers.append(item.value)
-        else:
-            return [], odd, "not-integer"
+    plain = [item.value if isinstance(item, Odd) else item for item in value]
+    numbers: list[int] = [item for item in plain if type(item) is int]
+    odd = any(isinstance(item, Odd) for item in value)
+    if len(numbers) < len(value):
+        return [], odd, "not-integer"
     return numbers, odd, "negative" if numbers and min(numbers) < 0 else ""
 
 

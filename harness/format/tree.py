@@ -1,12 +1,10 @@
-"""An input parsed once and kept, so that mutating it costs a few slices and no parsing.
+"""An input that is parsed once, so that a mutation costs a few slices and no parsing.
 
-A ``Doc`` reads what it can of any bytes at all. Two layers: *tokens*, byte spans that exist in every header
-however damaged, found only when they are asked for; and *members* and *tensors*, which exist where the
-structure is readable as the format has it. A change to a span is a ``splice``; a change that others depend on
-replaces entries of ``pieces`` (the header cut up at the places that such changes touch) and is put together by
-``render``. Both repair the length prefix.
+A ``Doc`` reads any bytes as far as it can. *Tokens* are byte spans that exist in every header; they are found on demand.
+*Members* and *tensors* exist where the structure is readable. ``splice`` changes one span. ``render`` joins ``pieces``, the
+header cut at the places of changes that others depend on. Both repair the length prefix.
 
-This is no judge: ``health`` is a guess at how far a parser would get, good enough to steer a search.
+This is no judge: ``health`` is a guess at how far a parser would get.
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ import re
 import struct
 from array import array
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from math import prod
 from typing import Final
@@ -32,10 +31,10 @@ SOUND: Final = 2
 LENGTH: Final = 8
 """Bytes of the length prefix."""
 PARSED_LIMIT: Final = 1 << 16
-"""Bytes of header that are looked at; what is longer is known by its framing only."""
+"""Longest header that is parsed, in bytes."""
 
 Span = tuple[int, int]
-"""Where something lies in the file: first byte, byte past the last."""
+"""A range of the file: first byte, byte past the last."""
 
 STRING: Final = b'"'
 NUMBER: Final = b"0"
@@ -46,7 +45,7 @@ _INT = rb"(?:0|[1-9][0-9]{0,19}+)"
 _INTS = rb"\[" + _WS + rb"(?:" + _INT + _WS + rb"(?:," + _WS + _INT + _WS + rb")*+)?+\]"
 _FIELD = _WS + rb'("dtype"|"shape"|"data_offsets")' + _WS + rb":" + _WS + rb"(" + _STR + rb"|" + _INTS + rb")" + _WS
 _PAIR = _WS + _STR + _WS + rb":" + _WS + _STR + _WS
-# A tensor as nearly all are written: seven groups, its name, and key and value of its fields.
+# The usual spelling of a tensor. Seven groups: its name, and key and value of its fields.
 _TENSOR = re.compile(_WS + rb"(" + _STR + rb")" + _WS + rb":" + _WS + rb"\{" + rb",".join([_FIELD] * 3) + rb"\}")
 _KEY = re.compile(_WS + rb'("(?:[^"\\]|\\.)*+")' + _WS + rb":" + _WS, re.DOTALL)
 _FLAT = re.compile(rb'"(?:[^"\\]|\\.)*+"|\[[^][{}"]*+\]|\{[^][{}"]*+\}|[^][{}",: \t\r\n]++', re.DOTALL)
@@ -79,43 +78,25 @@ def text(raw: bytes) -> str | None:
     return value if isinstance(value, str) else None
 
 
+@dataclass(slots=True, eq=False)
 class Member:
     """One ``key: value`` of the header: spans of both, and its pieces from ``first`` to ``last`` (exclusive)."""
 
-    __slots__ = ("first", "key", "last", "value")
-
-    def __init__(self, key: Span, value: Span, first: int) -> None:
-        self.key = key
-        self.value = value
-        self.first = first
-        self.last = first + 2
+    key: Span
+    value: Span
+    first: int
+    last: int
 
 
+@dataclass(slots=True, eq=False)
 class Tensor(Member):
     """A tensor that could be read.
 
-    ``name`` is written with its quotes; ``size`` is ``end - begin`` in bytes, ``bits`` those of one element (0:
-    unknown dtype), ``count`` the product of ``dims``; ``fields`` are spans of key and value in the order of the
-    text, ``spans`` those of the values of dtype, shape and offsets. ``at_dtype``, ``at_shape`` and ``at_offsets``
-    are single pieces, ``rank`` is the place in ``Doc.order``.
+    ``name`` has its quotes. ``size`` is ``end - begin`` in bytes, ``bits`` the size of one element (0: unknown dtype),
+    ``count`` the product of ``dims``. ``fields`` are spans of key and value in the order of the text, ``spans`` those of the
+    values of dtype, shape and offsets. ``at_dtype``, ``at_shape`` and ``at_offsets`` are indices of pieces, ``rank`` is the
+    index in ``Doc.order``.
     """
-
-    __slots__ = (
-        "at_dtype",
-        "at_offsets",
-        "at_shape",
-        "begin",
-        "bits",
-        "count",
-        "dims",
-        "dtype",
-        "end",
-        "fields",
-        "name",
-        "rank",
-        "size",
-        "spans",
-    )
 
     name: bytes
     dtype: str
@@ -125,20 +106,19 @@ class Tensor(Member):
     begin: int
     end: int
     size: int
-    rank: int
     fields: list[tuple[Span, Span]]
     spans: tuple[Span, Span, Span]
-    at_dtype: int
-    at_shape: int
-    at_offsets: int
+    at_dtype: int = -1
+    at_shape: int = -1
+    at_offsets: int = -1
+    rank: int = -1
 
 
 class Doc:
-    """What could be read of the bytes ``data``; any bytes will do.
+    """The readable parts of any bytes ``data``.
 
-    ``end`` is where the header ends (8 + its size) and the buffer begins, taken from the length prefix if that
-    fits the file (``framed``), else from the brace that closes the first one. Spans are positions in ``data``.
-    ``order`` has the tensors by their offsets, ``members`` all of the header in its own order.
+    ``end`` is the end of the header (8 + its size): from the length prefix if it fits the file (``framed``), else from the
+    brace that closes the first one. ``order`` has the tensors by offset, ``members`` all members in the order of the text.
     """
 
     __slots__ = (
@@ -196,7 +176,7 @@ class Doc:
     # -- tokens -----------------------------------------------------------------------------------------------
 
     def scan(self) -> bytes:
-        """Cut the header into tokens; return ``kinds``, one byte for each: what it begins with.
+        """Cut the header into tokens; return ``kinds``, the first byte of each.
 
         All numbers are of kind NUMBER, white space is a space. Token i is ``data[starts[i]:starts[i + 1]]``.
         """
@@ -221,7 +201,7 @@ class Doc:
         clean = self.framed
         plain = True
         pieces: list[bytes] = []
-        # ``gap`` is where the last member ended, ``position`` is past the comma behind it.
+        # ``gap`` is the end of the last member, ``position`` is past the comma behind it.
         gap, position = LENGTH, start + 1
         closed = False
         while not closed:
@@ -264,10 +244,10 @@ class Doc:
         at: dict[str | None, int] = {}
         for number, (field, _) in enumerate(fields):
             raw = data[field[0] : field[1]]
-            name = text(raw) if b"\\" in raw else raw[1:-1].decode("latin-1")
-            if name in at:
+            field_name = text(raw) if b"\\" in raw else raw[1:-1].decode("latin-1")
+            if field_name in at:
                 return self._plain(key, value, pieces)
-            at[name] = number
+            at[field_name] = number
         try:
             dtype, shape, offsets = at["dtype"], at["shape"], at["data_offsets"]
         except KeyError:
@@ -278,16 +258,12 @@ class Doc:
         spelled = text(raw) if b"\\" in raw else raw[1:-1].decode("latin-1") if raw[:1] == STRING else None
         if spelled is None or dims is None or ends is None or len(ends) != 2:
             return self._plain(key, value, pieces)
-        tensor = Tensor(key, value, len(pieces))
-        tensor.name = data[key[0] : key[1]]
-        tensor.dtype = spelled
-        tensor.bits = DTYPE_BITS.get(spelled, 0)
-        tensor.dims = dims
-        tensor.count = prod(dims)
-        tensor.begin, tensor.end = ends
-        tensor.size = ends[1] - ends[0]
-        tensor.fields = fields
-        tensor.spans = fields[dtype][1], fields[shape][1], fields[offsets][1]
+        begin, end = ends
+        name, bits, first = data[key[0] : key[1]], DTYPE_BITS.get(spelled, 0), len(pieces)
+        spans = fields[dtype][1], fields[shape][1], fields[offsets][1]
+        tensor = Tensor(
+            key, value, first, first, name, spelled, bits, dims, prod(dims), begin, end, end - begin, fields, spans
+        )
         position = key[1]
         pieces.append(tensor.name)
         for number, (_, (start, stop)) in enumerate(fields):
@@ -308,7 +284,7 @@ class Doc:
         return tensor.bits > 0 and max((*ends, *dims)) < 1 << 64
 
     def _other(self, key: Span, value: Span, pieces: list[bytes]) -> bool:
-        """Add a member that is not written as tensors usually are."""
+        """Add a member in an unusual spelling."""
         data = self.data
         raw = data[key[0] : key[1]]
         if (text(raw) if b"\\" in raw else raw[1:-1].decode("latin-1")) == "__metadata__":
@@ -320,9 +296,8 @@ class Doc:
         return (self._tensor(key, value, fields, pieces) if fields else self._plain(key, value, pieces)) and whole
 
     def _plain(self, key: Span, value: Span, pieces: list[bytes]) -> bool:
-        self.members.append(Member(key, value, len(pieces)))
-        pieces.append(self.data[key[0] : key[1]])
-        pieces.append(self.data[key[1] : value[1]])
+        self.members.append(Member(key, value, len(pieces), len(pieces) + 2))
+        pieces += (self.data[key[0] : key[1]], self.data[key[1] : value[1]])
         return False
 
     def _fields(self, start: int, stop: int) -> tuple[list[tuple[Span, Span]], bool]:
@@ -367,7 +342,7 @@ class Doc:
         return tuple(map(int, inside.split(b","))) if inside.strip() else ()
 
     def _parses(self, plain: bool) -> bool:
-        """Return whether the header is JSON, as far as what was read of it does not say so already."""
+        """Return whether the header is JSON; ``plain`` headers were read in full and need only UTF-8."""
         header = self.data[LENGTH : self.end]
         try:
             if plain:
