@@ -1,4 +1,4 @@
-"""Parts of inputs that were kept, for crossover: bounded, without doubles, in the order they came."""
+"""Parts of corpus members for crossover: bounded, without duplicates, in order of arrival."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PART_LIMIT = 512
 
 
 class Shelf(Generic[T]):
-    """A list of at most ``room`` different parts; a new one takes the place of the oldest."""
+    """A list of at most ``room`` different parts; a new one replaces the oldest."""
 
     __slots__ = ("_known", "_next", "_room", "parts")
 
@@ -36,10 +36,8 @@ class Shelf(Generic[T]):
 
 
 class Bank:
-    """Shelves of subtrees by kind, each part as written.
-
-    ``entries``: (name, dtype, shape, size in bytes) of tensors whose size adds up; ``shapes``; ``values`` of
-    members of the header.
+    """Shelves of parts by kind, as bytes: ``entries`` (name, dtype, shape, size) of tensors with a right size, ``shapes``,
+    and ``values`` of members of the header.
     """
 
     __slots__ = ("_turn", "entries", "shapes", "values")
@@ -51,7 +49,7 @@ class Bank:
         self._turn = 0
 
     def learn(self, doc: Doc) -> None:
-        """Take one tensor and one member of ``doc``, another one each time: bases are many and much alike."""
+        """Add one tensor and one member of ``doc``, another one each time: bases are alike."""
         self._turn += 1
         if doc.tensors:
             tensor = doc.tensors[self._turn % len(doc.tensors)]

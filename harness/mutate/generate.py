@@ -12,7 +12,7 @@ _FIELD_ORDERS = ((0, 1, 2), (0, 1, 2), (0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0
 
 def generate(rng: Rng) -> bytes:
     """Return a valid file of 0 to 6 tensors: any dtype, rank 0 to 8, any order of keys and data, spaces, padding."""
-    # By what they say: the same name in two spellings is a duplicate.
+    # By decoded name: the same name in two spellings is a duplicate.
     names: dict[str | None, bytes] = {}
     for _ in range(rng.choice((0, 1, 1, 1, 2, 2, 2, 3, 3, 4, 6))):
         name = rng.choice(NAMES)

@@ -1,7 +1,7 @@
-"""Families of files that grow in one thing and in nothing else: what the costs of reading are measured on.
+"""Families of files that grow in one property, for measurements of cost.
 
-A member of a family is made for a number ``n``. All members of all families but :data:`REFUSED` are valid. What a call
-has to look at differs from call to call, so every member says how large its parts are.
+A family makes a member for a number ``n``. All members are valid, except those of :data:`REFUSED`. A member states the sizes
+of its parts, as calls differ in the parts they need.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from harness.format.header import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Grown:
-    """One member: the file, and ``name``, the tensor that calls for one tensor ask for ("" where there is none).
+    """One member: the file, and ``name``, the tensor for calls that read one ("" without tensors).
 
-    ``parts`` are bytes: ``header`` (with its length prefix), ``names`` and ``metadata`` (their JSON), ``entry`` (the JSON
-    of the tensor asked for), ``tensor`` (its data) and ``buffer`` (the data of all).
+    ``parts`` are sizes in bytes: ``header`` (with its length prefix), JSON of ``names``, ``metadata`` and ``entry`` (the named
+    tensor), data of ``tensor`` (the named one) and of ``buffer`` (all).
     """
 
     data: bytes
@@ -29,7 +29,7 @@ class Grown:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """What grows, in words, and the numbers it is measured at: each twice the one before."""
+    """The property that grows, in words, and the numbers to measure at: each twice the one before."""
 
     words: str
     sizes: tuple[int, ...]
@@ -40,11 +40,11 @@ def _doubled(first: int) -> tuple[int, ...]:
     return tuple(first << step for step in range(5))
 
 
-#: Counts of things: enough for a cost to show, few enough for a run that is counted instruction by instruction.
+#: Counts of things: few enough for a run under valgrind.
 _COUNTS = _doubled(32)
-#: Lengths of text, in characters, which cost less each.
+#: Lengths of text, in characters.
 _LENGTHS = _doubled(4096)
-#: Lengths of what is copied as it is. Below 16 KiB the C library does that with one instruction, whatever the length.
+#: Lengths of data. Below 16 KiB the C library copies with one instruction.
 _DATA = _doubled(1 << 14)
 _ROWS = _doubled(1 << 13)
 
@@ -117,5 +117,5 @@ FAMILIES: dict[str, Family] = {
         lambda n: _refused(b'{"t":{"dtype":"U8","shape":[%b],"data_offsets":[0,0]}}' % (b"9" * n)),
     ),
 }  # fmt: skip
-#: Families whose members no reader may accept: refusing must not cost more than reading.
+#: Families of invalid files: a refusal must not cost more than reading.
 REFUSED = frozenset({"depth", "digits"})

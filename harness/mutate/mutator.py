@@ -12,15 +12,15 @@ from harness.mutate.rng import Native, Rng
 from harness.mutate.schedule import OperatorStats, Schedule, level
 
 _DOCS: Final = 1024
-"""Parsed bases kept, in each of two generations: a dozen kilobytes each, more than a corpus has members."""
+"""Parsed bases in each of two generations, a dozen kilobytes each: more than a corpus has members."""
 _MET: Final = 1 << 14
-"""Bases remembered so as to meet them once, in each of two generations; a number each."""
+"""Hashes of bases that were met, in each of two generations."""
 _MADE: Final = 1 << 16
-"""Outputs remembered for credit, in each of two generations; a number each."""
+"""Hashes of outputs that may get credit, in each of two generations."""
 _STOCK: Final = 64
-"""Derived inputs that stand in as bases: mutations of mutations, parsed now and then."""
+"""Derived inputs that stand in as bases."""
 _ROUND: Final = 1024
-"""Calls between two looks after the stock."""
+"""Calls between two renewals of the stock."""
 _ROUNDS: Final = 16
 """Rounds between two rebuilds of the schedule."""
 _LARGE_BYTES: Final = 640
@@ -32,17 +32,16 @@ _TRIES: Final = 10
 class Base(Doc):
     """A parsed input with its ``level`` in the schedule.
 
-    ``others`` is how many times in eight another input stands in for it: a broken base mostly breeds broken
-    offspring, and one with a defect that the parser does not see (a name twice, say) passes it on to all of them,
-    where it hides whatever else is wrong.
+    In ``stand_ins`` of eight calls another input stands in for it: a broken base mostly has broken mutations, and a flaw that
+    the parser overlooks hides other flaws.
     """
 
-    __slots__ = ("level", "others")
+    __slots__ = ("level", "stand_ins")
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
         self.level = level(self.health, len(self.tensors), len(data) > _LARGE_BYTES)
-        self.others = 7 if self.health == SHALLOW else 5 if self.flawed() else 1
+        self.stand_ins = 7 if self.health == SHALLOW else 5 if self.flawed() else 1
 
     def flawed(self) -> bool:
         """Return whether it has one of the flaws that parsers overlook."""
@@ -63,22 +62,15 @@ class Base(Doc):
 class Mutator:
     """A custom mutator for libFuzzer that works on the structure of the format.
 
-    ``native`` is libFuzzer's own mutation (``atheris.Mutate``), None outside libFuzzer. ``disabled`` names
-    operators to leave out; ValueError for a name that is none, or if nothing is left. Run libFuzzer with
-    ``-mutate_depth=1``: then every base is a corpus member, is parsed once, and the first time that an output
-    comes back as a base proves it was kept, for which its operator is given credit.
+    ``native`` is libFuzzer's own mutation (``atheris.Mutate``), None outside libFuzzer. ``disabled`` operators are left out;
+    ValueError for an unknown name, or if none is left. Run libFuzzer with ``-mutate_depth=1``: then every base is a corpus
+    member and is parsed once. An output that comes back as a base was kept, and its operator gets credit.
 
-    Equal calls in equal order give equal outputs. After a call, ``expect_valid`` says whether the output was made
-    from a sound file by an operator that keeps it sound: mostly, though not always, a valid file.
+    Equal calls in equal order give equal outputs. After a call, ``expect_valid`` is True for the output of an operator that
+    keeps a sound file sound: in most cases a valid file.
     """
 
-    def __init__(
-        self,
-        seeds: Sequence[bytes],
-        *,
-        native: Native | None = None,
-        disabled: Collection[str] = (),
-    ) -> None:
+    def __init__(self, seeds: Sequence[bytes], *, native: Native | None = None, disabled: Collection[str] = ()) -> None:
         strange = set(disabled) - OPERATORS.keys()
         if strange:
             raise ValueError(f"no such operator: {', '.join(sorted(strange))}")
@@ -88,7 +80,7 @@ class Mutator:
         self._schedule = Schedule(operators)
         self._tables = self._schedule.tables
         self._rng = Rng(0, native=native)
-        #: Bases seen for the first time since whoever runs the mutator emptied the list.
+        #: New bases; the caller empties the list.
         self.fresh: list[bytes] = []
         self._young: dict[bytes, Base] = {}
         self._old: dict[bytes, Base] = {}
@@ -98,7 +90,7 @@ class Mutator:
         self._made_before: dict[int, int] = {}
         self._left = _ROUND
         self._rounds = 0
-        #: What was made and not handed out yet.
+        #: Outputs that are not handed out yet.
         self.ready: list[bytes] = []
         self._valid_from = 0
         self.expect_valid = False
@@ -108,7 +100,7 @@ class Mutator:
             self._stock.append(Base(generate(self._rng)))
         for data in seeds:
             base = self._base(data)
-            if base.health == SOUND and base.others == 1:
+            if base.health == SOUND and base.stand_ins == 1:
                 self._keep(base)
 
     def __call__(self, data: bytes, max_size: int, seed: int) -> bytes:
@@ -127,14 +119,13 @@ class Mutator:
     def _fill(self, base: Base, max_size: int, seed: int) -> bytes:
         """Make a batch of mutations of ``base`` by a few operators; return one, and leave the others ready.
 
-        Between two calls the parser and libFuzzer use up the caches, so that the first mutation of a batch takes
-        several times as long as those that follow. The calls that are served from it have other bases, which we
-        do not look at: libFuzzer's choice of bases is followed for one call in so many, a fair sample of it.
+        The first mutation of a batch takes several times as long as the next, as the parser empties the CPU's caches between
+        calls. The other outputs answer calls with other bases, so libFuzzer's choice of bases is sampled.
         """
-        doc = base if seed >> 12 & 7 >= base.others else self._stock[(seed >> 16) % _STOCK]
+        doc = base if seed >> 12 & 7 >= base.stand_ins else self._stock[(seed >> 16) % _STOCK]
         rng = self._rng
         rng.reset(seed)
-        # Inputs grow now and then only: the smaller, the more of them can be tried.
+        # Inputs grow in one call of four: small inputs run faster.
         room = max_size if seed & 0x18000 == 0 else min(max_size, max(_LARGE_BYTES, len(doc.data)))
         table, made = self._tables[doc.level], self._made
         calls, uses = self._schedule.calls, self._schedule.uses
@@ -163,18 +154,15 @@ class Mutator:
         self._left -= len(ready)
         if not ready:
             self.expect_valid = False
-            return self._fitting(base.data, max_size)
+            # An input of the stock that fits, or a part of the base.
+            fitting = [other.data for other in self._stock if len(other.data) <= max_size]
+            return rng.choice(fitting or [base.data[:max_size]])
         self.ready = ready
         out = ready.pop()
         self.expect_valid = len(ready) >= self._valid_from
         if self._left <= 0:
             self._look_after(out)
         return out
-
-    def _fitting(self, data: bytes, max_size: int) -> bytes:
-        """Return something that is small enough: an input of the stock, or a part of ``data``."""
-        fitting = [other.data for other in self._stock if len(other.data) <= max_size]
-        return self._rng.choice(fitting or [data[:max_size]])
 
     def stats(self) -> dict[str, OperatorStats]:
         """Return what each operator did so far, by name."""
@@ -193,7 +181,7 @@ class Mutator:
         return base
 
     def _meet(self, base: Base) -> None:
-        """Give credit for ``base``, a new member of the corpus, and learn from it; once, even if it was forgotten since."""
+        """Give credit for ``base``, a new member of the corpus, and learn from it, once."""
         key = hash(base.data)
         if key in self._met or key in self._met_before:
             return
@@ -208,11 +196,11 @@ class Mutator:
         self._rng.bank.learn(base)
 
     def _look_after(self, out: bytes) -> None:
-        """Renew a part of the stock, forget old outputs, and rebuild the schedule now and then."""
+        """Renew a part of the stock, forget old outputs, and rebuild the schedule in one round of _ROUNDS."""
         self._left = _ROUND
         self._rounds += 1
         base = Base(out)
-        if base.others == 1 and (base.health == SOUND or self._rounds % 4 == 0):
+        if base.stand_ins == 1 and (base.health == SOUND or self._rounds % 4 == 0):
             self._keep(base)
         if len(self._made) >= _MADE:
             self._made_before = self._made

@@ -1,8 +1,7 @@
-"""What an operator is, and the table of all of them.
+"""Operators, and the table of all of them.
 
-A new operator is one function in one file of ``harness/mutate/operators``: it takes a parsed input and an
-``Rng`` and returns new files, none where the input has nothing that it could change. Several at once are welcome
-(up to BATCH): what prepares one of them serves all. Its docstring's first line is what docs and stats show.
+An operator is a function in a file of ``harness/mutate/operators``. It takes a parsed input and an ``Rng`` and returns up to
+BATCH new files, or none if it cannot change the input. Docs and stats show the first line of its docstring.
 """
 
 from __future__ import annotations
@@ -15,17 +14,15 @@ from harness.mutate.rng import Rng
 
 Function = Callable[[Doc, Rng], list[bytes]]
 Family = Literal["sound", "deep", "shallow"]
-"""What comes out when an operator is given a sound file: another sound one; one that a parser can tell to be
-wrong only after it has read every field; or one that dies in framing, encoding, JSON or a field."""
+"""The output of an operator for a sound file: another sound file; a file whose fault shows only after every field is
+read; or a file that fails in framing, encoding, JSON or a field."""
 
 
 class Operator(NamedTuple):
     """A named mutation.
 
-    ``tensors`` is how many (0, 1 or 2) readable tensors an input must have for it to do anything. ``smaller``
-    ones tend to shrink the input: they get more turns when it is large. ``dear`` ones cost several times what
-    others do, and get fewer: what they make is dear to make, or is always accepted, known to be wrongly so, and dear
-    to judge.
+    An input needs ``tensors`` (0, 1 or 2) readable tensors. ``smaller`` operators tend to shrink the input and get more turns
+    when it is large. ``expensive`` operators get fewer turns: their output costs several times as much to make or to judge.
     """
 
     name: str
@@ -34,7 +31,7 @@ class Operator(NamedTuple):
     summary: str
     tensors: int
     smaller: bool
-    dear: bool
+    expensive: bool
 
 
 OPERATORS: dict[str, Operator] = {}
@@ -42,7 +39,7 @@ OPERATORS: dict[str, Operator] = {}
 
 
 def operator(
-    name: str, family: Family, *, tensors: int = 0, smaller: bool = False, dear: bool = False
+    name: str, family: Family, *, tensors: int = 0, smaller: bool = False, expensive: bool = False
 ) -> Callable[[Function], Function]:
     """Enter the decorated function into OPERATORS as ``name``.
 
@@ -53,7 +50,7 @@ def operator(
         if name in OPERATORS:
             raise ValueError(f"two operators are called {name}")
         summary = (function.__doc__ or "").strip().split("\n")[0]
-        OPERATORS[name] = Operator(name, family, function, summary, tensors, smaller, dear)
+        OPERATORS[name] = Operator(name, family, function, summary, tensors, smaller, expensive)
         return function
 
     return enter

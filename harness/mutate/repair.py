@@ -1,4 +1,4 @@
-"""Changing one thing and all that depends on it: later offsets, the buffer, the length prefix."""
+"""Changes of one part with all that depends on it: later offsets, the buffer, the length prefix."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ def entry(name: bytes, dtype: bytes, shape: bytes, begin: int, end: int) -> byte
 
 
 def retype(doc: Doc, tensor: Tensor, kinds: Iterable[tuple[bytes, bytes, int]]) -> list[bytes]:
-    """Give ``tensor`` each of these (dtype, shape, size) in turn, with all that follows from it.
+    """Give ``tensor`` each of these (dtype, shape, size) in turn.
 
-    Its end, the offsets of the tensors behind it, the buffer and the length prefix are repaired; what was wrong
-    with the file before stays as wrong as it was.
+    Its end, the offsets of later tensors, the buffer and the length prefix are repaired; earlier faults stay.
     """
     pieces = doc.pieces.copy()
     begin, end, old = tensor.begin, tensor.end, tensor.size
@@ -142,7 +141,7 @@ def value(doc: Doc, rng: Rng) -> Span | None:
 
 
 def mend(tensors: Sequence[Tensor]) -> list[bytes]:
-    """Return a valid file of these tensors, with what is wrong of them mended; none where nothing is left."""
+    """Return a valid file of these tensors with their faults repaired; none where no tensor is left."""
     members: list[bytes] = []
     names: set[str | None] = {None, "__metadata__"}
     begin = 0

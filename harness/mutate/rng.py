@@ -1,4 +1,4 @@
-"""What an operator may draw from: numbers out of libFuzzer's seed, parts of other inputs, libFuzzer's own mutations."""
+"""Sources of an operator: random numbers from libFuzzer's seed, parts of other inputs, libFuzzer's mutations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Native = Callable[[bytes, int], bytes]
 """``atheris.Mutate``: bytes and a maximal size in, bytes of at most that size out."""
 
 BATCH = 8
-"""How many mutations are made at a time."""
+"""Mutations made at a time."""
 _MASK = 0xFFFFFFFFFFFFFFFF
 _ODD = 0x9E3779B97F4A7C15
 
@@ -20,9 +20,8 @@ _ODD = 0x9E3779B97F4A7C15
 class Rng:
     """Random numbers from one seed.
 
-    The state is taken apart by division, which costs half of what a generator step costs in CPython; only
-    when little is left of it is a new one made. ``bank`` holds parts of corpus members for crossover,
-    ``native`` libFuzzer's byte mutations, None outside libFuzzer.
+    Each draw divides the state, at half the cost of a generator step; a small state is refilled. ``bank`` holds parts of
+    corpus members, ``native`` libFuzzer's byte mutations, None outside libFuzzer.
     """
 
     __slots__ = ("bank", "native", "seed", "state")
@@ -35,7 +34,7 @@ class Rng:
     def reset(self, seed: int) -> None:
         """Start again, from any integer."""
         self.seed = seed & _MASK
-        # libFuzzer's seeds have 31 bits and low ones that are used for the schedule: spread all over the state.
+        # libFuzzer's seeds have 31 bits, and the schedule uses the low ones: spread them.
         self.state = ((seed + 1) * _ODD & _MASK) >> 7
 
     def below(self, limit: int) -> int:

@@ -1,4 +1,4 @@
-"""Which operator comes next: fixed shares for families, learning within them."""
+"""Chooses the next operator: fixed shares for families, and learned weights within them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from harness.format.tree import DEEP, SHALLOW, SOUND
 from harness.mutate.registry import Function, Operator
 
 SLOTS: Final = 1024
-"""Length of a table: a power of two, so that a few bits of the seed pick."""
+"""Length of a table: a power of two, so that a few bits of the seed pick an entry."""
 ERROR_LIMIT: Final = 100
-"""An operator that raised this often is out."""
+"""An operator that raised this often is dropped."""
 _LEVELS: Final = 18
 
 
@@ -20,23 +20,23 @@ def level(health: int, tensors: int, large: bool) -> int:
     return health + 3 * min(tensors, 2) + 9 * large
 
 
-# What part of the calls goes to which family, by health of the base. Without fixed shares the schedule would run
-# into the ground where new error messages are cheap: JSON syntax pays early, and hardly ever gets deep.
+# Share of the calls by family and health of the base. Learned weights alone would favour JSON syntax, which pays early and
+# hardly ever gets deep.
 _SHARES: Final = {
     SOUND: {"sound": 0.12, "deep": 0.62, "shallow": 0.26},
     DEEP: {"sound": 0.22, "deep": 0.54, "shallow": 0.24},
     SHALLOW: {"sound": 0.40, "deep": 0.20, "shallow": 0.40},
 }
 _EVEN: Final = 0.4
-"""Part of a family's share that is spread evenly, whatever was learnt."""
-_DEAR: Final = 8
-"""What the weight of a dear operator is divided by."""
+"""Part of a family's share that is spread evenly."""
+_EXPENSIVE: Final = 8
+"""Divisor of the weight of an expensive operator."""
 _MEMORY: Final = 0.995
-"""What the past counts at each rebuild, compared with the one before."""
+"""Factor on the past at each rebuild."""
 
 
 class OperatorStats(NamedTuple):
-    """What an operator did: outputs, those that the fuzzer kept, present part of all calls (0 to 1), exceptions."""
+    """One operator: outputs, outputs that the fuzzer kept, present share of all calls (0 to 1), exceptions."""
 
     uses: int
     kept: int
@@ -45,7 +45,7 @@ class OperatorStats(NamedTuple):
 
 
 class Schedule:
-    """Tables of operators, one per level of base, rebuilt from what was kept."""
+    """Tables of operators, one per level of base, rebuilt from the outputs that were kept."""
 
     def __init__(self, operators: Sequence[Operator]) -> None:
         self.operators = list(operators)
@@ -62,7 +62,7 @@ class Schedule:
         self.rebuild()
 
     def rebuild(self) -> None:
-        """Make the tables anew from the counts so far."""
+        """Rebuild the tables from the counts so far."""
         for i, (calls, kept) in enumerate(self._seen):
             self._calls[i] = self._calls[i] * _MEMORY + self.calls[i] - calls
             self._kept[i] = self._kept[i] * _MEMORY + self.kept[i] - kept
@@ -84,15 +84,15 @@ class Schedule:
             rates: dict[int, float] = {}
             for i, op in enumerate(self.operators):
                 if op.family == family and op.tensors <= tensors and self.errors[i] < ERROR_LIMIT:
-                    # By call, not by output: what makes several at a time is cheaper by as much.
+                    # By call, not by output: several outputs of one call are cheap.
                     rates[i] = (self._kept[i] + 1) / (self._calls[i] + 100)
                     if large and op.smaller:
                         rates[i] *= 12
             total = sum(rates.values())
             for i, rate in rates.items():
                 weights[i] = _EVEN / len(rates) + (1 - _EVEN) * rate / total
-                if self.operators[i].dear:
-                    weights[i] /= _DEAR
+                if self.operators[i].expensive:
+                    weights[i] /= _EXPENSIVE
             total = sum(weights[i] for i in rates)
             for i in rates:
                 weights[i] *= share / total

@@ -149,7 +149,7 @@ def test_half_of_all_gets_deep_and_a_seventh_is_accepted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "others"),
+    ("header", "stand_ins"),
     [
         (b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', 1),
         (b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}   ', 1),
@@ -166,8 +166,8 @@ def test_half_of_all_gets_deep_and_a_seventh_is_accepted() -> None:
         (b"", 7),
     ],
 )
-def test_the_worse_a_base_the_more_often_another_stands_in(header: bytes, others: int) -> None:
-    assert Base(len(header).to_bytes(8, "little") + header + b"x").others == others
+def test_the_worse_a_base_the_more_often_another_stands_in(header: bytes, stand_ins: int) -> None:
+    assert Base(len(header).to_bytes(8, "little") + header + b"x").stand_ins == stand_ins
 
 
 def test_unknown_and_all_disabled_are_refused() -> None:

@@ -27,9 +27,7 @@ def consistent(doc: Doc, rng: Rng) -> list[bytes]:
         return []
     shape = doc.pieces[tensor.at_shape]
     return retype(
-        doc,
-        tensor,
-        [(name, shape, count * bits >> 3) for name, bits in rng.some(_SIZED) if not count * bits & 7],
+        doc, tensor, [(name, shape, count * bits >> 3) for name, bits in rng.some(_SIZED) if not count * bits & 7]
     )
 
 
