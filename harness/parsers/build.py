@@ -1,8 +1,8 @@
-"""Building the code under test, cached, so that a build that fails or is killed leaves the last good one in place.
+"""Builds the code under test, with a cache. A failed or killed build leaves the last good one in place.
 
-On disk, below ``build/parsers``: ``.builds/<key>-<python>`` holds each build (``site``, ``src``, ``manifest.json``), and
-every name is a link to one of them, swapped when a build succeeded. The key is a hash of source, flags and compiler.
-Below ``build/cache``: downloaded sdists, cargo's target folders, logs; all safe to delete.
+Below ``build/parsers``, ``.builds/<key>-<python>`` holds each build (``site``, ``src``, ``manifest.json``). A name is a link
+to a build, swapped when a build succeeds. The key is a hash of source, flags and compiler. ``build/cache`` holds downloaded
+sdists, cargo's target folders and logs; all are safe to delete.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from harness.parsers import compilation, registry, sources, toolchain
 from harness.parsers.flavours import OWN_CRATES, RECIPES
 from harness.parsers.registry import Parser
 
-# Raised when what a build consists of changes, so that older ones are not taken for it.
+# Raise it when the content of a build changes, so that older builds are not used.
 _FORMAT = 1
 
-# Builds that no name points to any more are kept for a while: a campaign may still start processes from them.
+# Builds without a name that are kept: a campaign may still start processes from them.
 _UNNAMED_KEPT = 4
 
 Progress = Callable[[str], None]
@@ -49,29 +49,30 @@ def build(
     progress: Progress = print,
     force: bool = False,
 ) -> Parser:
-    """Build (or find built) one parser and give it its name.
+    """Build one parser, unless it is built, and give it its name.
 
     ``release`` is a version in the package index, ``source`` a checkout or an unpacked sdist; neither means the default
-    release. ``flavour`` is one of :data:`harness.parsers.registry.FLAVOURS`; ``wheel`` of a release is the very file
-    that users install, or a plain optimised build where there is none for this interpreter. ``name`` defaults to the
-    release, or ``checkout``, with the flavour appended unless it is sancov. ``progress`` is told what goes on, a line at
-    a time. ``force`` builds again what is there.
+    release. ``flavour`` is one of :data:`harness.parsers.registry.FLAVOURS`. ``wheel`` of a release is the file that users
+    install, or a plain optimised build if there is none for this interpreter. ``name`` defaults to the release, or
+    ``checkout``, with the flavour appended unless it is sancov. ``progress`` gets lines. ``force`` builds again.
 
-    Raises HarnessError when nothing can be built, with the compiler's error; what bore the name before still does.
+    Raises HarnessError with the compiler's error when the build fails; the name then keeps its earlier build.
     """
     if release is not None and source is not None:
-        raise HarnessError("a release and a source were given", hint="use one of --release and --source")
+        raise HarnessError("a release and a source were given", hint="use --release or --source")
     if flavour not in RECIPES:
         raise HarnessError(f"there is no flavour {flavour}", hint=f"one of {', '.join(RECIPES)}")
     job = _plan(release, source, flavour)
     name = name or registry.default_name(release or ("checkout" if source else registry.default_release()), flavour)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", name):
         raise HarnessError(f"{name!r} is no name for a parser", hint="letters, digits and . _ + - only")
-    _check_the_way(name)
+    link = paths.parsers_dir() / name
+    if link.exists() and not link.is_symlink():
+        raise HarnessError(f"{link} is in the way and was not made by harness build", hint="move it away")
     present = None if force else _present(job.key)
     if present is None:
         with _lock(progress):
-            # Whoever held the lock may have made it.
+            # The process that held the lock may have built it.
             present = None if force else _present(job.key)
             if present is None:
                 present = _make(job, progress)
@@ -84,7 +85,7 @@ def build(
 
 @dataclasses.dataclass(frozen=True)
 class _Job:
-    """What is to be built."""
+    """One build to make."""
 
     key: str
     flavour: str
@@ -100,9 +101,9 @@ def _plan(release: str | None, source: Path | None, flavour: str) -> _Job:
         release = release or registry.default_release()
         if not re.fullmatch(r"\d[\w.+!-]*", release):
             raise HarnessError(
-                f"{release!r} is no version", hint="a release is named like 0.8.0; a folder with --source"
+                f"{release!r} is no version", hint="name a release like 0.8.0, or a folder with --source"
             )
-    # A published file never changes under its version, so the version stands for its content.
+    # A published file never changes, so the version identifies its content.
     identity = sources.tree_hash(checkout) if checkout else f"release {release}"
     compiler = None
     if checkout is not None or flavour != "wheel":
@@ -123,10 +124,8 @@ def _present(key: str) -> Path | None:
     for folder in sorted(_builds().glob(f"{key}-*")):
         try:
             manifest = json.loads((folder / "manifest.json").read_text())
-            if (
-                manifest["abi"] in ("abi3", registry.abi_of_this_python())
-                and (folder / "site" / manifest["module"]).is_file()
-            ):
+            loadable = manifest["abi"] in ("abi3", registry.abi_of_this_python())
+            if loadable and (folder / "site" / manifest["module"]).is_file():
                 return folder
         except (OSError, ValueError, KeyError, TypeError):
             continue
@@ -135,7 +134,7 @@ def _present(key: str) -> Path | None:
 
 @contextlib.contextmanager
 def _lock(progress: Progress) -> Iterator[None]:
-    """One build at a time in this project; the kernel lets go of the lock of a process that died."""
+    """One build at a time in this project; the kernel releases the lock of a dead process."""
     cache = paths.build_dir() / "cache"
     cache.mkdir(parents=True, exist_ok=True)
     _builds().mkdir(parents=True, exist_ok=True)
@@ -172,9 +171,7 @@ def _make(job: _Job, progress: Progress) -> Path:
         os.rename(work / "out", final)
         return final
     except OSError as error:
-        raise HarnessError(
-            f"the build could not be written: {error}", hint="is the disk full? harness doctor"
-        ) from error
+        raise HarnessError(f"the build could not be written: {error}", hint="check the disk: harness doctor") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -189,31 +186,26 @@ def _compile(job: _Job, work: Path, final: Path, progress: Progress, log: Path) 
         sdist = sources.download(str(job.release), cache / "sdists", compilation.environment(), log, progress)
         sources.unpack(sdist, tree)
         project = Path()
-        manifest |= {
-            "origin": f"sdist of release {job.release}",
-            "sdist_sha256": hashlib.sha256(sdist.read_bytes()).hexdigest(),
-        }
+        manifest["origin"] = f"sdist of release {job.release}"
+        manifest["sdist_sha256"] = hashlib.sha256(sdist.read_bytes()).hexdigest()
     else:
         sources.copy_tree(job.checkout, tree)
         project = job.checkout.project
         manifest["origin"] = f"checkout {job.checkout.root}"
-    # The parser's own crates are compiled anew each time; all others are shared by builds that compile them alike.
+    # Builds with equal flags share all crates but the parser's own, which are compiled each time.
     flags = repr((recipe.every, recipe.environment, compiler)).encode()
     target = cache / "target" / hashlib.sha256(flags).hexdigest()[:16]
     compilation.compile_project(
-        compilation.Compilation(
-            project=tree / project,
-            site=work / "out" / "site",
-            target=target,
-            wrapper=work / "rustc-wrapper",
-            # Panic messages name source files: without the place of this folder they are the same on every machine.
-            # llvm-cov, in contrast, must find the files.
-            remap=f"{tree}={final / 'src'}" if job.flavour == "coverage" else f"{tree}=",
-            recipe=recipe,
-            compiler=compiler,
-        ),
-        progress,
-        log,
+        tree / project,
+        work / "out" / "site",
+        target,
+        work=work,
+        # Panic messages name source files: without this folder they are equal on every machine. llvm-cov needs it.
+        remap=f"{tree}={final / 'src'}" if job.flavour == "coverage" else f"{tree}=",
+        recipe=recipe,
+        compiler=compiler,
+        progress=progress,
+        log=log,
     )
     manifest |= {
         "compiler": dataclasses.asdict(compiler),
@@ -225,11 +217,13 @@ def _compile(job: _Job, work: Path, final: Path, progress: Progress, log: Path) 
 
 
 def _described(out: Path, job: _Job) -> dict[str, Any]:
-    """What can be read from the installed package."""
+    """The part of the manifest that comes from the installed package."""
     modules = sorted(out.glob("site/**/*safetensors_rust*.so"))
     metadata = sorted(out.glob("site/safetensors-*.dist-info"))
     if not modules or not metadata:
-        raise HarnessError("the build holds no compiled safetensors module", hint="is this the parser's source?")
+        raise HarnessError(
+            "the build holds no compiled safetensors module", hint="check that --source is the parser's source"
+        )
     module = modules[0]
     tag = module.name.split(".")[1]
     return {
@@ -255,13 +249,6 @@ def _link(name: str, build_folder: Path) -> None:
     temporary.symlink_to(target)
     os.replace(temporary, link)
     _prune()
-
-
-def _check_the_way(name: str) -> None:
-    """Raise HarnessError when something that is no link bears the name."""
-    link = paths.parsers_dir() / name
-    if link.exists() and not link.is_symlink():
-        raise HarnessError(f"{link} is in the way and was not made by harness build", hint="move it away")
 
 
 def _prune() -> None:

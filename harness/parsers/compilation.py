@@ -1,8 +1,7 @@
-"""Running pip, cargo and the compiler on a parser's source."""
+"""Runs pip, cargo and the compiler on a parser's source."""
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 import os
 import re
@@ -22,7 +21,7 @@ from harness.parsers.toolchain import Compiler
 
 Progress = Callable[[str], None]
 
-# Settings of the caller's shell that would change what is built, or where to.
+# Variables of the caller's shell that would change the build or its place.
 _DROPPED = (
     "CARGO_BUILD_RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_DIR", "LD_PRELOAD",
     "MATURIN_PEP517_ARGS", "PIP_NO_BINARY", "PIP_ONLY_BINARY", "PIP_PREFIX", "PIP_REQUIRE_HASHES", "PIP_TARGET",
@@ -30,26 +29,8 @@ _DROPPED = (
 )  # fmt: skip
 
 
-@dataclasses.dataclass(frozen=True)
-class Compilation:
-    """One project to compile and install."""
-
-    project: Path
-    """The folder with pyproject.toml."""
-    site: Path
-    """Where the package is installed to."""
-    target: Path
-    """Cargo's target folder."""
-    wrapper: Path
-    """Where to write the script that stands before the compiler."""
-    remap: str
-    """``FROM=TO``: how paths of source files are recorded."""
-    recipe: Recipe
-    compiler: Compiler
-
-
 def environment() -> dict[str, str]:
-    """The environment for pip: the caller's, less what would change the build, with our own tools first on PATH."""
+    """The environment for pip: the caller's without _DROPPED, with our own tools first on PATH."""
     kept = {key: value for key, value in os.environ.items() if key not in _DROPPED}
     # maturin is a program beside this interpreter, whether or not its environment was activated.
     kept["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), kept.get("PATH", os.defpath)])
@@ -59,7 +40,7 @@ def environment() -> dict[str, str]:
 def install_wheel(release: str, site: Path, progress: Progress, log: Path) -> bool:
     """Install the published wheel of ``release`` into ``site``; False when there is none for this interpreter.
 
-    Raises HarnessError for a release that does not exist, and when the index cannot be reached.
+    Raises HarnessError for an unknown release, and when the index cannot be reached.
     """
     progress(f"fetching the wheel of release {release}")
     command = _pip("install", "--no-deps", "--only-binary", sources.PACKAGE, "--target", str(site))
@@ -71,37 +52,40 @@ def install_wheel(release: str, site: Path, progress: Progress, log: Path) -> bo
     return False
 
 
-def compile_project(job: Compilation, progress: Progress, log: Path) -> None:
-    """Compile and install. Raises HarnessError with the compiler's error when that fails."""
-    variables = environment() | dict(job.recipe.environment)
-    own = [*job.recipe.own, f"--remap-path-prefix={job.remap}"]
-    if job.recipe.fixed_hash_keys:
-        own.append(f"-Clink-arg={_fixed_getrandom(job.wrapper.parent)}")
-    job.wrapper.write_text(WRAPPER)
-    job.wrapper.chmod(0o755)
+def compile_project(
+    project: Path, site: Path, target: Path, *, work: Path, remap: str, recipe: Recipe, compiler: Compiler, progress: Progress, log: Path
+) -> None:  # fmt: skip
+    """Compile the ``project`` with pyproject.toml into ``site``. Raises HarnessError with the compiler's error.
+
+    ``target`` is cargo's folder, ``work`` a folder for files, ``remap`` the ``FROM=TO`` of recorded source paths.
+    """
+    variables = environment() | dict(recipe.environment)
+    own = [*recipe.own, f"--remap-path-prefix={remap}"]
+    if recipe.fixed_hash_keys:
+        own.append(f"-Clink-arg={_fixed_getrandom(work)}")
+    wrapper = work / "rustc-wrapper"
+    wrapper.write_text(WRAPPER)
+    wrapper.chmod(0o755)
     variables |= {
         # With an explicit target cargo keeps build scripts, which run here and now, free of RUSTFLAGS.
-        "CARGO_BUILD_TARGET": job.compiler.host,
-        "CARGO_TARGET_DIR": str(job.target),
+        "CARGO_BUILD_TARGET": compiler.host,
+        "CARGO_TARGET_DIR": str(target),
         "CARGO_TERM_COLOR": "never",
         "HARNESS_OWN_CRATES": " ".join(OWN_CRATES),
         "HARNESS_OWN_FLAGS": " ".join(own),
-        "RUSTC_WRAPPER": str(job.wrapper),
-        "RUSTFLAGS": " ".join(job.recipe.every),
+        "RUSTC_WRAPPER": str(wrapper),
+        "RUSTFLAGS": " ".join(recipe.every),
     }
-    if any(character.isspace() for character in job.remap):
-        raise HarnessError(
-            f"the path of this project has white space in it: {job.project}",
-            hint="the compiler's wrapper cannot carry it; use another folder",
-        )
-    command = _pip("install", "-v", "--no-deps", "--no-cache-dir", "--target", str(job.site))
-    if _backend_is_here(job.project):
+    if any(character.isspace() for character in remap):
+        raise HarnessError(f"the path of this project has white space: {project}", hint="use another folder")
+    command = _pip("install", "-v", "--no-deps", "--no-cache-dir", "--target", str(site))
+    if _backend_is_here(project):
         command.append("--no-build-isolation")
     progress("compiling (half a minute when nothing is cached)")
     try:
-        status = _run([*command, str(job.project)], variables, log, progress)
+        status = _run([*command, str(project)], variables, log, progress)
     finally:
-        _forget_own_crates(job.target)
+        _forget_own_crates(target)
     if status != 0:
         raise HarnessError(
             f"the parser did not compile:\n{errors_in(log.read_text(errors='replace'))}",
@@ -118,14 +102,13 @@ def _fixed_getrandom(folder: Path) -> Path:
         subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     except (OSError, subprocess.SubprocessError) as error:
         said = getattr(error, "stderr", None) or str(error)
-        raise HarnessError(
-            f"the C compiler does not work: {said}", hint="rustc links with it: apt-get install gcc"
-        ) from error
+        hint = "rustc links with it: apt-get install gcc"
+        raise HarnessError(f"the C compiler does not work: {said}", hint=hint) from error
     return out
 
 
 def _forget_own_crates(target: Path) -> None:
-    """Remove what cargo made of the parser's own crates: the next build compiles them anew, with other flags or not."""
+    """Remove cargo's output of the parser's own crates, so that the next build compiles them again."""
     for path in sorted(target.rglob("*safetensors*"), reverse=True):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -146,7 +129,7 @@ def resolved_crates(tree: Path) -> dict[str, str]:
 
 
 def errors_in(log: str, limit: int = 40) -> str:
-    """The compiler's errors in a build log, at most ``limit`` lines; the log's end when it names none."""
+    """The compiler's errors in a build log, at most ``limit`` lines; the end of a log without errors."""
     lines = [line.rstrip() for line in log.splitlines()]
     found: list[str] = []
     inside = False
@@ -170,7 +153,7 @@ def _pip(*arguments: str) -> list[str]:
 
 
 def _backend_is_here(project: Path) -> bool:
-    """Whether what the project is built with is installed beside us; pip would fetch it anew each time otherwise."""
+    """Whether the build backend of the project is installed here; pip would fetch it each time otherwise."""
     try:
         needs = tomllib.loads((project / "pyproject.toml").read_text())["build-system"]["requires"]
     except (OSError, ValueError, KeyError):
@@ -180,7 +163,7 @@ def _backend_is_here(project: Path) -> bool:
 
 
 def _run(command: list[str], variables: Mapping[str, str], log: Path, progress: Progress) -> int:
-    """Run to the end, everything it says into ``log``, crates as they are compiled to ``progress``."""
+    """Run to the end with output to ``log`` and compiled crates to ``progress``; the exit status."""
     compiled = 0
     with (
         log.open("w") as handle,

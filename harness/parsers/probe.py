@@ -1,10 +1,11 @@
-"""Proof that a fuzzing engine sees into a parser: a short run in a process of its own, and what libFuzzer said of it.
+"""A short fuzzing run on a parser, with the figures of libFuzzer's log.
 
-``python -m harness.parsers.probe NAME`` is that process; :func:`probe` starts it.
+``python -m harness.parsers.probe NAME`` is the process that fuzzes; :func:`probe` starts it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -21,18 +22,16 @@ _RUNS = 200
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """What was heard."""
+    """Figures of the ``log``: ``counters`` that libFuzzer sees, ``edges`` at the end, whether all runs ``executed``.
+
+    ``mutator``: libFuzzer found Python's custom mutator.
+    """
 
     mutator: bool
-    """libFuzzer found Python's custom mutator."""
     counters: int
-    """How many native 8-bit counters it was given; 0 when it sees nothing of the parser."""
     edges: int
-    """How many edges it had reached at the end of the run."""
     executed: bool
-    """All runs took place."""
     log: str
-    """What the process printed."""
 
 
 def probe(parser: Parser, timeout: float = 120) -> Probe:
@@ -43,23 +42,16 @@ def probe(parser: Parser, timeout: float = 120) -> Probe:
     with tempfile.TemporaryDirectory() as folder:
         try:
             process = subprocess.run(
-                command,
-                env=variables,
-                cwd=folder,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=timeout,
-                check=False,
+                command, env=variables, cwd=folder, capture_output=True, timeout=timeout, check=False
             )
             log = process.stderr
         except subprocess.TimeoutExpired as error:
-            log = (error.stderr or b"").decode(errors="replace")
-    return read_log(log)
+            log = error.stderr or b""
+    return read_log(log.decode(errors="replace"))
 
 
 def read_log(log: str) -> Probe:
-    """What libFuzzer's log says."""
+    """Figures of libFuzzer's log."""
     tables = re.findall(r"Loaded \d+ modules\s+\((\d+) inline 8-bit counters\)", log)
     edges = re.findall(r"\bcov: (\d+)", log)
     return Probe(
@@ -72,27 +64,23 @@ def read_log(log: str) -> Probe:
 
 
 def main() -> None:
-    """The process that is looked at."""
+    """The process that fuzzes."""
     os.environ.setdefault("RUST_BACKTRACE", "0")
     parser = registry.find(sys.argv[1])
     safetensors = runtime.load(parser, mutator=True)
     import atheris
 
     def run(data: bytes) -> None:
-        # A panic is a BaseException; what the parser answers is of no interest here.
-        try:
+        # A panic is a BaseException.
+        with contextlib.suppress(BaseException):
             safetensors.deserialize(data)
-        except BaseException:
-            return
 
     def mutate(data: bytes, max_size: int, seed: int) -> bytes:
         header = b'{"a":{"dtype":"U8","shape":[%d],"data_offsets":[0,%d]}}' % (seed % 3, seed % 4)
         return (len(header).to_bytes(8, "little") + header + bytes(seed % 4))[:max_size]
 
-    internal = runtime.internal_libfuzzer(parser)
-    atheris.Setup(
-        [sys.argv[0], f"-runs={_RUNS}", "-max_len=512"], run, custom_mutator=mutate, internal_libfuzzer=internal
-    )
+    arguments = [sys.argv[0], f"-runs={_RUNS}", "-max_len=512"]
+    atheris.Setup(arguments, run, custom_mutator=mutate, internal_libfuzzer=runtime.internal_libfuzzer(parser))
     atheris.Fuzz()
 
 

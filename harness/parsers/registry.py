@@ -19,29 +19,29 @@ _DEFAULT_RELEASE = "0.8.0"
 
 
 def default_release() -> str:
-    """The release that is built and fuzzed when none is named: the newest one this harness was tested with."""
+    """The default release: the newest one this harness was tested with."""
     return _DEFAULT_RELEASE
 
 
 def default_name(base: str, flavour: str) -> str:
-    """The name of a build of ``base`` (a release, or a name given to a checkout): plain for sancov, else suffixed."""
+    """The name of a build of ``base`` (a release or a checkout): ``base`` for sancov, else with the flavour appended."""
     return base if flavour == "sancov" else f"{base}-{flavour}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Parser:
-    """One build of the code under test."""
+    """One build of the code under test.
+
+    ``name`` is a link in ``build/parsers``, swapped by a new build; ``root`` is the folder of this build, links resolved.
+    ``flavour`` is one of :data:`FLAVOURS`, ``version`` that of the package. ``manifest`` has versions, flags, compiler, crates,
+    ABI, hash and origin of the source, and seconds.
+    """
 
     name: str
-    """What a person calls it; the folder in ``build/parsers`` (a link, swapped when it is built anew)."""
     root: Path
-    """The folder of this very build, links resolved: a later build does not change it under a running campaign."""
     flavour: str
-    """One of :data:`FLAVOURS`."""
     version: str
-    """The version that the package states of itself."""
     manifest: Mapping[str, Any]
-    """How it was made: versions, flags, compiler, resolved crates, ABI, hash and origin of the source, seconds."""
 
     @property
     def site(self) -> Path:
@@ -50,7 +50,7 @@ class Parser:
 
     @property
     def source(self) -> Path:
-        """The source it was compiled from; absent beside a wheel of the registry."""
+        """The source it was compiled from; absent for a published wheel."""
         return self.root / "src"
 
     @property
@@ -59,7 +59,7 @@ class Parser:
         return self.site / str(self.manifest["module"])
 
     def why_not_here(self) -> str:
-        """Why this interpreter cannot load the build, as a clause; empty when it can."""
+        """The reason why this interpreter cannot load the build, as a clause; empty when it can."""
         abi = str(self.manifest["abi"])
         mine = abi_of_this_python()
         return "" if abi in ("abi3", mine) else f"it was built for {abi}, and this Python is {mine}"
@@ -84,7 +84,7 @@ def read(name: str) -> Parser | None:
 
 
 def available() -> list[Parser]:
-    """All builds, by name; those that this interpreter cannot load are among them (:meth:`Parser.why_not_here`)."""
+    """All builds by name, also those that this interpreter cannot load (:meth:`Parser.why_not_here`)."""
     folder = paths.parsers_dir()
     names = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
     return [parser for name in names if (parser := read(name)) is not None]
@@ -93,8 +93,8 @@ def available() -> list[Parser]:
 def find(name: str | None = None, flavour: str | None = None) -> Parser:
     """The build called ``name``; the default release when None.
 
-    With ``flavour``, the build of that flavour: ``find("0.8.0", "wheel")`` is ``0.8.0-wheel``. Raises HarnessError
-    when there is none, when it is of another flavour, or when this interpreter cannot load it.
+    With ``flavour``, the build of that flavour: ``find("0.8.0", "wheel")`` is ``0.8.0-wheel``. Raises HarnessError for a
+    missing build, another flavour, or a build that this interpreter cannot load.
     """
     wanted = name or default_release()
     if flavour is not None:
@@ -113,7 +113,7 @@ def find(name: str | None = None, flavour: str | None = None) -> Parser:
 
 
 def _command(name: str) -> str:
-    """The command that would make the build ``name``, as far as its name tells."""
+    """The command that makes the build ``name``, guessed from its name."""
     base, _, flavour = name.rpartition("-")
     if flavour not in FLAVOURS:
         base, flavour = name, "sancov"

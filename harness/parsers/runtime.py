@@ -1,13 +1,10 @@
-"""Loading a parser into this process, with or without a fuzzing engine that sees into it.
+"""Loads a parser into this process, with or without a fuzzing engine. The order of the steps matters:
 
-The order matters and every step of it was paid for:
-
-- libFuzzer's symbols must be global before an instrumented module is opened, or the module does not resolve; they come
-  from atheris' own copy, so no preload is needed and Python's custom mutator stays visible to libFuzzer.
-- ``atheris.custom_mutator`` must be in the process before libFuzzer's symbols are, and only where a mutator will be
-  set: libFuzzer calls the hook it finds, and an unset one is a segmentation fault.
-- AddressSanitizer must be first in the process, so its builds want a preload (:func:`environment`) and bring their own
-  libFuzzer.
+- libFuzzer's symbols must be global before an instrumented module is loaded. They come from atheris' own copy: with a
+  preload, libFuzzer would not see Python's custom mutator.
+- ``atheris.custom_mutator`` must be loaded before libFuzzer's symbols, and only if a mutator will be set: libFuzzer calls
+  the hook it finds, and an unset hook is a segmentation fault.
+- AddressSanitizer must be first in the process. Its builds need a preload (:func:`environment`) and their own libFuzzer.
 """
 
 from __future__ import annotations
@@ -30,10 +27,9 @@ _prepared: bool | None = None
 
 
 def prepare(*, mutator: bool = False) -> None:
-    """Bring atheris and its libFuzzer into the global symbol scope; done once, later calls change nothing.
+    """Load atheris and its libFuzzer into the global symbol scope, once.
 
-    Raises HarnessError when atheris is not installed, or when a mutator is wanted after an engine without one was set
-    up: the hook would not be heard.
+    Raises HarnessError when atheris is not installed, or for a mutator after an engine was set up without one.
     """
     global _prepared
     if _prepared is not None:
@@ -51,40 +47,37 @@ def prepare(*, mutator: bool = False) -> None:
         if not sanitized():
             importlib.import_module("atheris.core_with_libfuzzer")
     except ImportError as error:
-        raise HarnessError(f"atheris cannot be loaded: {error}", hint="harness doctor tells more") from error
+        raise HarnessError(f"atheris cannot be loaded: {error}", hint="harness doctor lists the causes") from error
     finally:
         sys.setdlopenflags(flags)
     _prepared = mutator
 
 
 def load(parser: Parser, *, mutator: bool = False) -> ModuleType:
-    """Import ``safetensors`` of this build and return the package.
+    """Import ``safetensors`` of this build and return the package. A process holds one build.
 
-    One build per process: a second call with the same build returns the same package. Raises HarnessError when another
-    safetensors is loaded already, when this interpreter cannot load the build, or when an AddressSanitizer build is
-    wanted in a process that was not started with :func:`environment`.
+    Raises HarnessError when another safetensors is loaded already, when this interpreter cannot load the build, or for an
+    AddressSanitizer build in a process that was not started with :func:`environment`.
     """
     global _loaded
     if reason := parser.why_not_here():
         raise HarnessError(f"parser {parser.name} cannot be loaded: {reason}", hint="build it again: harness build")
     if _loaded is not None and _loaded.root != parser.root:
+        hint = "one process per parser"
         raise HarnessError(
-            f"parser {_loaded.name} is loaded in this process; {parser.name} cannot be beside it",
-            hint="one process per parser",
+            f"parser {_loaded.name} is loaded in this process; {parser.name} cannot be beside it", hint=hint
         )
     if _loaded is None and "safetensors" in sys.modules:
         raise HarnessError("another safetensors is loaded in this process", hint="one process per parser")
     if parser.flavour == "address" and not sanitized():
-        raise HarnessError(
-            f"parser {parser.name} needs AddressSanitizer preloaded",
-            hint="start the process with the environment of harness.parsers.runtime.environment()",
-        )
+        hint = "start the process with the environment of harness.parsers.runtime.environment()"
+        raise HarnessError(f"parser {parser.name} needs AddressSanitizer preloaded", hint=hint)
     if parser.flavour == "address":
         _hide_preload()
     if parser.flavour in ("sancov", "address"):
         prepare(mutator=mutator)
     if parser.flavour == "coverage":
-        # Without a name the profile would be written to whatever folder the process stands in.
+        # Without a name, the profile goes to the current folder.
         os.environ.setdefault("LLVM_PROFILE_FILE", os.devnull)
     site = str(parser.site)
     if site not in sys.path:
@@ -93,31 +86,28 @@ def load(parser: Parser, *, mutator: bool = False) -> ModuleType:
     try:
         module = importlib.import_module("safetensors")
     except ImportError as error:
-        raise HarnessError(
-            f"parser {parser.name} does not import: {error}", hint="build it again: harness build --force"
-        ) from error
+        hint = "build it again: harness build --force"
+        raise HarnessError(f"parser {parser.name} does not import: {error}", hint=hint) from error
     if not Path(str(module.__file__)).resolve().is_relative_to(parser.root):
-        raise HarnessError(
-            f"{module.__file__} was imported instead of parser {parser.name}", hint="one process per parser"
-        )
+        raise HarnessError(f"{module.__file__} was imported, not parser {parser.name}", hint="one process per parser")
     _loaded = parser
     return module
 
 
 def python_path() -> str:
-    """``PYTHONPATH`` for a child that is to import this very harness, from wherever it is started."""
+    """``PYTHONPATH`` for a child that imports this harness, from any folder."""
     return os.pathsep.join(filter(None, [str(Path(harness.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]))
 
 
 def internal_libfuzzer(parser: Parser) -> bool:
-    """What ``atheris.Setup(internal_libfuzzer=...)`` must be given for this build."""
+    """The value of ``atheris.Setup(internal_libfuzzer=...)`` for this build."""
     return parser.flavour != "address"
 
 
 def environment(parser: Parser, *, mutator: bool = False) -> dict[str, str]:
-    """What must be added to the environment of a Python process that is to load this build; empty but for ASan.
+    """Variables for a Python process that loads this build; empty except for AddressSanitizer.
 
-    Give it to the Python process alone: a shell or a symboliser that inherits the preload dies of Python's symbols.
+    Only the Python process may have them: the preload needs Python's symbols, so a shell or a symboliser dies of it.
     """
     if parser.flavour != "address":
         return {}
@@ -135,10 +125,10 @@ def environment(parser: Parser, *, mutator: bool = False) -> dict[str, str]:
 
 
 def _hide_preload() -> None:
-    """Let no process that is started from here inherit the preload: a symboliser would die of Python's symbols.
+    """Hide the preload from child processes: a symboliser would die of it.
 
-    The sanitizer starts one with the environment as it lay on the stack when this process began (``env_start`` in proc(5)), so
-    the word is written over there.
+    The sanitizer starts one with the environment on the stack of this process (``env_start`` in proc(5)), so the variable is
+    overwritten there.
     """
     os.environ.pop("LD_PRELOAD", None)
     fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
@@ -149,5 +139,5 @@ def _hide_preload() -> None:
 
 
 def sanitized() -> bool:
-    """Whether AddressSanitizer is in this process: it brings limits and handlers of signals of its own."""
+    """Whether AddressSanitizer is in this process. It has limits and signal handlers of its own."""
     return hasattr(ctypes.CDLL(None), "__asan_init")

@@ -1,4 +1,4 @@
-"""Where the code under test comes from: a release in the package index, or a checkout."""
+"""Sources of the code under test: a release in the package index, or a checkout."""
 
 from __future__ import annotations
 
@@ -19,18 +19,16 @@ from harness.errors import HarnessError
 
 PACKAGE = "safetensors"
 
-# What lies about in a checkout and is no source.
+# Folders of a checkout that hold no source.
 _SKIPPED = {"target", "build", "dist", "node_modules", "__pycache__"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Checkout:
-    """A folder with the parser's source."""
+    """The parser's source: ``root`` is copied and hashed, ``project`` below it is the folder with pyproject.toml."""
 
     root: Path
-    """What is copied and hashed: the folder that holds the Python project and the crates that it names by path."""
     project: Path
-    """The folder with pyproject.toml, relative to ``root``."""
 
 
 def locate(folder: Path) -> Checkout:
@@ -39,8 +37,8 @@ def locate(folder: Path) -> Checkout:
     Raises HarnessError where there is none.
     """
     if not folder.is_dir():
-        what = "is not a folder" if folder.exists() else "does not exist"
-        raise HarnessError(f"{folder} {what}", hint="--source takes a checkout of the safetensors repository")
+        fault = "is not a folder" if folder.exists() else "does not exist"
+        raise HarnessError(f"{folder} {fault}", hint="--source takes a checkout of the safetensors repository")
     given, folder = folder, folder.resolve()
     beside = folder.parent.parent
     if folder == beside / "bindings/python" and (beside / "safetensors/Cargo.toml").is_file():
@@ -56,22 +54,18 @@ def locate(folder: Path) -> Checkout:
 
 def _names_the_package(project: Path) -> bool:
     # Releases before 0.4 state the name in setup.py.
-    texts = [
-        (project / name).read_text(errors="replace")
-        for name in ("pyproject.toml", "setup.py")
-        if (project / name).is_file()
-    ]
-    return any(re.search(rf"""name\s*=\s*["']{PACKAGE}["']""", text) for text in texts)
+    files = [project / name for name in ("pyproject.toml", "setup.py") if (project / name).is_file()]
+    pattern = rf"""name\s*=\s*["']{PACKAGE}["']"""
+    return any(re.search(pattern, file.read_text(errors="replace")) for file in files)
 
 
 def _files(root: Path) -> Iterator[Path]:
     for folder, folders, names in os.walk(root):
-        folders[:] = sorted(
-            f for f in folders if f not in _SKIPPED and not f.startswith(".") and not f.endswith(".egg-info")
-        )
+        kept = (f for f in folders if f not in _SKIPPED and not f.startswith(".") and not f.endswith(".egg-info"))
+        folders[:] = sorted(kept)
         for name in sorted(names):
             path = Path(folder) / name
-            # Compiled modules of an editable build lie in the tree; sockets and the like are no source.
+            # Compiled modules of an editable build, sockets and the like are no source.
             if path.is_file() and path.suffix not in (".so", ".pyc", ".pyd"):
                 yield path
 
@@ -86,7 +80,7 @@ def tree_hash(checkout: Checkout) -> str:
 
 
 def copy_tree(checkout: Checkout, to: Path) -> None:
-    """Copy the source files below ``to``, as new files: cargo then sees that they changed."""
+    """Copy the source files below ``to``, with new times: cargo then compiles them."""
     for path in _files(checkout.root):
         target = to / path.relative_to(checkout.root)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -98,8 +92,8 @@ def download(
 ) -> Path:
     """Fetch the sdist of ``release`` into ``folder`` through pip, unless it is there, and return its path.
 
-    pip decides where from, and checks what the index says of its hash. Raises HarnessError for a release that does not
-    exist (naming the nearest), for one without an sdist, and when the index cannot be reached.
+    pip checks the index's hash. Raises HarnessError for an unknown release (with the nearest), for a release without sdist,
+    and when the index cannot be reached.
     """
     folder.mkdir(parents=True, exist_ok=True)
     present = sorted(folder.glob(f"{PACKAGE}-{release}.tar.gz"))
@@ -123,7 +117,7 @@ def download(
 
 
 def unpack(sdist: Path, to: Path) -> None:
-    """Unpack an sdist so that its one top folder becomes ``to``. Raises HarnessError when it is damaged."""
+    """Unpack an sdist whose top folder becomes ``to``. Raises HarnessError when it is damaged."""
     scratch = to.with_name(to.name + ".unpacked")
     shutil.rmtree(scratch, ignore_errors=True)
     try:
@@ -140,13 +134,12 @@ def unpack(sdist: Path, to: Path) -> None:
 
 
 def missing(release: str, environment: dict[str, str], log: Path) -> HarnessError:
-    """Why pip did not deliver ``release``: the error to raise, after asking the index which releases there are."""
+    """The error for a ``release`` that pip did not deliver, with the releases of the index."""
     tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
     known = released(environment)
     if not known:
-        return HarnessError(
-            f"the package index cannot be reached:\n{tail}", hint="see what pip says above; an own index: PIP_INDEX_URL"
-        )
+        hint = "see pip's message above; PIP_INDEX_URL names another index"
+        return HarnessError(f"the package index cannot be reached:\n{tail}", hint=hint)
     if release not in known:
         near = difflib.get_close_matches(release, known, n=5, cutoff=0.3) or known[:5]
         return HarnessError(
@@ -157,7 +150,7 @@ def missing(release: str, environment: dict[str, str], log: Path) -> HarnessErro
 
 
 def released(environment: dict[str, str]) -> list[str]:
-    """All releases in the index, newest first; empty when it cannot be asked."""
+    """All releases in the index, newest first; empty when it cannot be reached."""
     command = [sys.executable, "-m", "pip", "index", "versions", PACKAGE]
     answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stdout
     match = re.search(r"^Available versions: (.+)$", answer, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The Rust compiler, and the LLVM tools that read what it instruments."""
+"""The Rust compiler, and the LLVM tools that read its coverage profiles."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness.errors import HarnessError
 
-# The oldest compiler that the newest release of the parser and its dependencies accept.
+# The oldest compiler for the newest release of the parser and its dependencies.
 OLDEST_RUST = (1, 83)
 
 GET_RUST = (
@@ -25,7 +25,7 @@ GET_RUST = (
 
 @dataclasses.dataclass(frozen=True)
 class Compiler:
-    """What ``rustc -vV`` says of itself."""
+    """The output of ``rustc -vV``."""
 
     release: str
     host: str
@@ -58,10 +58,9 @@ def compiler() -> Compiler:
 
 
 def llvm_tool(name: str) -> Path:
-    """``llvm-profdata`` or ``llvm-cov`` of the compiler's own LLVM major version.
+    """``llvm-profdata`` or ``llvm-cov`` of the compiler's LLVM major version; other versions cannot read its profiles.
 
-    Looked for in rustup's llvm-tools, then as Debian and Ubuntu name it, then by its plain name on PATH. Raises
-    HarnessError where there is none: another version does not read this compiler's profiles.
+    Searched in rustup's llvm-tools, under Debian's names, then on PATH. Raises HarnessError without one.
     """
     major = compiler().llvm_major
     candidates = [_rustup_tools() / name, Path(f"/usr/lib/llvm-{major}/bin/{name}")]
@@ -93,10 +92,7 @@ def _rustup_tools() -> Path:
 
 @functools.lru_cache(1)
 def symbolizer() -> Path | None:
-    """``llvm-symbolizer``, of the compiler's LLVM where it is there, else any; None where there is none.
-
-    The sanitizer takes it by its plain name only.
-    """
+    """``llvm-symbolizer`` of the compiler's LLVM, else any of that plain name; None without one."""
     with contextlib.suppress(HarnessError):
         return llvm_tool("llvm-symbolizer")
     found = shutil.which("llvm-symbolizer")
@@ -105,9 +101,8 @@ def symbolizer() -> Path | None:
 
 def _llvm_major(tool: Path) -> int | None:
     try:
-        answer = subprocess.run(
-            [str(tool), "--version"], capture_output=True, text=True, timeout=60, check=False
-        ).stdout
+        command = [str(tool), "--version"]
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
     except (OSError, subprocess.SubprocessError):
         return None
     match = re.search(r"LLVM version (\d+)", answer)
@@ -115,7 +110,7 @@ def _llvm_major(tool: Path) -> int | None:
 
 
 def main() -> None:
-    """``python -m harness.parsers.toolchain``: says where the LLVM tools are; exit status 2 where they are not."""
+    """``python -m harness.parsers.toolchain``: prints the paths of the LLVM tools; exit status 2 without them."""
     try:
         for name in ("llvm-profdata", "llvm-cov"):
             print(llvm_tool(name))
