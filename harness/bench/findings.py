@@ -1,35 +1,30 @@
-"""``harness bench findings``: are findings what they say? They must repeat, on what users have or labelled, and be minimal."""
+"""``harness bench findings``: do findings repeat, on which builds, and are they minimal?"""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from harness.bench import runner
+from harness.bench.runner import Say
 from harness.errors import EngineError
 from harness.findings import crashes, store
 from harness.findings.crashes import Crash
 from harness.triage import filing
 
-Say = Callable[[str], None]
-
 
 def campaigns(targets: Sequence[str], seeds: int, seconds: float, say: Say) -> dict[str, Any]:
-    """Run one campaign per random seed, from the committed corpus, and repeat everything that it found.
+    """Run one campaign per random seed, from the committed corpus, and repeat all its findings.
 
-    Each finding runs again in a fresh process on the checked build and on the release wheel, and is counted as ``wheel``
-    (users have it), ``build-only`` (only the checked build shows it) or ``lost`` (neither does: a false positive or a
-    flaky one). ``defects`` counts what the harness itself did wrong while it ran.
+    Each finding runs again in a fresh process on the checked build and on the release wheel. It counts as ``wheel``
+    (users have it), ``build-only`` (only the checked build shows it) or ``lost`` (neither shows it: false or flaky).
+    ``defects`` counts defects of the harness during the campaign.
     """
     rows = []
     for seed in range(1, seeds + 1):
         with runner.scratch() as folder:
-            session = _fuzz(folder, targets, seed, seconds)
+            session = runner.campaign(folder, targets, seconds, seed)
             where: Counter[str] = Counter()
             lost = []
             for stored in store.findings(folder):
@@ -59,31 +54,18 @@ def campaigns(targets: Sequence[str], seeds: int, seconds: float, say: Say) -> d
     return {"seconds": seconds, "rows": rows}
 
 
-def _fuzz(folder: Path, targets: Sequence[str], seed: int, seconds: float) -> dict[str, Any]:
-    """One campaign in a process of its own; its session of the ledger."""
-    chosen = [word for name in targets for word in ("--target", name)]
-    command = [sys.executable, "-m", "harness", "fuzz", *chosen, "--time", f"{seconds:g}s", "--seed", str(seed)]
-    done = subprocess.run(
-        [*command, "--campaign", str(folder), "--no-ui", "--json"], capture_output=True, text=True, check=False
-    )
-    if done.returncode > 1:
-        raise EngineError(f"the campaign ended with {done.returncode}: {done.stderr[-2000:]}")
-    session: dict[str, Any] = json.loads(done.stdout)
-    return session
-
-
 def _shown(stored: store.Stored) -> list[filing.Shown]:
     newest = filing.newest_builds(stored.target)
-    return next(
-        (found for _ in range(filing.TRIES) if (found := filing.shows(stored.target, stored.signature, stored.data(), newest))),
-        [],
-    )  # fmt: skip
+    for _ in range(filing.TRIES):
+        if found := filing.shows(stored.target, stored.signature, stored.data(), newest):
+            return found
+    return []
 
 
 def filed(names: Sequence[str], times: int, say: Say) -> dict[str, Any]:
     """Run every filed finding (or those of these ids) ``times`` times in fresh processes, then minimise it again.
 
-    A finding is *minimal* when another minimisation changes nothing: no single node, byte or call can go.
+    A finding is *minimal* when another minimisation changes nothing.
     """
     rows = []
     for crash in crashes.crashes():
@@ -92,13 +74,8 @@ def filed(names: Sequence[str], times: int, say: Say) -> dict[str, Any]:
         build = _build(crash)
         held = sum(bool(filing.shows(crash.target, crash.signature, crash.data(), [build])) for _ in range(times))
         smaller = filing.smallest(build, crash.target, crash.signature, crash.data()) if held == times else crash.data()
-        row = {
-            "id": crash.id,
-            "held": held,
-            "size": len(crash.data()),
-            "smallest": len(smaller),
-            "minimal": smaller == crash.data(),
-        }
+        row = {"id": crash.id, "held": held, "size": len(crash.data()), "smallest": len(smaller)}
+        row["minimal"] = smaller == crash.data()
         rows.append(row)
         if held < times or not row["minimal"]:
             say(f"  {crash.id}: shows {held} of {times} times; {row['size']} bytes, {row['smallest']} would do")
@@ -108,7 +85,7 @@ def filed(names: Sequence[str], times: int, say: Say) -> dict[str, Any]:
 
 
 def _build(crash: Crash) -> Any:
-    """The build that the finding is kept for: the checked one where it shows there, else the wheel."""
+    """The checked build where the finding shows there, else the wheel."""
     for build in filing.newest_builds(crash.target):
         if build is None or not crash.builds or build.flavour in crash.builds:
             return build

@@ -1,25 +1,26 @@
-"""Is the forecast right? The second half of recorded campaigns is held back, predicted from the first, and compared."""
+"""``harness bench forecast``: predicts the second half of recorded campaigns from the first, and compares."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from harness.bench.runner import Say
 from harness.engine.campaign.main import Campaign, CampaignSettings
 from harness.ledger import records
 from harness.ledger.forecast import of_curve
 from harness.ledger.records import KINDS, Point
 
-#: A curve of fewer points has no half to speak of.
+#: Fewest points of a curve that is cut in two.
 _LEAST = 8
 
 
 def record(
-    targets: Sequence[str], campaigns: int, seconds: float, seed: int, folder: Path, say: Callable[[str], None], *, empty: bool
-) -> list[Path]:  # fmt: skip
-    """Run ``campaigns`` campaigns of one worker, one after another, each with a seed of its own; returns their folders."""
+    targets: Sequence[str], campaigns: int, seconds: float, seed: int, folder: Path, say: Say, *, empty: bool
+) -> list[Path]:
+    """Run ``campaigns`` campaigns of one worker, one after another, with seeds from ``seed`` on; returns their folders."""
     folders = []
     for number in range(campaigns):
         target = targets[number % len(targets)]
@@ -32,7 +33,7 @@ def record(
 
 
 def halves(curve: Sequence[Point]) -> tuple[Sequence[Point], Point] | None:
-    """The points up to half of the executions, and the last point; None where the curve has too few points or none near it."""
+    """The points up to half of the executions, and the last point; None for a curve with too few points."""
     if len(curve) < _LEAST:
         return None
     half = curve[-1].executions / 2
@@ -42,7 +43,7 @@ def halves(curve: Sequence[Point]) -> tuple[Sequence[Point], Point] | None:
 
 
 def validate(folders: Sequence[Path]) -> dict[str, Any]:
-    """Predict the second half of each recorded target; what came of it by kind: rows, how many held, the median width.
+    """Predict the second half of each recorded target. By kind: rows, number inside the interval, median width.
 
     ``width`` is relative to the prediction, which counts as 1 where it is less.
     """
@@ -68,19 +69,20 @@ def validate(folders: Sequence[Path]) -> dict[str, Any]:
                         "width": round(predicted.width / max(predicted.estimate, 1), 2),
                     }
                 )
-    return {kind: {"rows": found, **_summed(found)} for kind, found in rows.items() if found}
-
-
-def _summed(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "campaigns": len(rows),
-        "inside": sum(row["inside"] for row in rows),
-        "median_width": round(median(row["width"] for row in rows), 2),
+        kind: {
+            "rows": found,
+            "campaigns": len(found),
+            "inside": sum(row["inside"] for row in found),
+            "median_width": round(median(row["width"] for row in found), 2),
+        }
+        for kind, found in rows.items()
+        if found
     }
 
 
 def table(result: dict[str, Any]) -> list[str]:
-    """Lines for a person, one for each campaign and kind."""
+    """Lines of text, one for each campaign and kind."""
     lines = []
     for kind, part in result.items():
         lines.append(f"{kind}: new ones in the second half")

@@ -1,13 +1,13 @@
-"""The peer: libFuzzer without Python, on the crate's own entry point, as upstream fuzzes it.
+"""The peer: native libFuzzer on ``SafeTensors::deserialize``, as upstream fuzzes it.
 
-One call of ``SafeTensors::deserialize`` on the bytes libFuzzer makes, built from the same source as the parser under
-test with the same counters. libfuzzer-sys comes from the registry when this is built.
+Built from the same source as the parser under test, with the same counters.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
+import re
 import subprocess
 import tempfile
 import time
@@ -17,6 +17,7 @@ from harness import paths
 from harness.errors import HarnessError
 from harness.files import write_atomic
 from harness.parsers import toolchain
+from harness.parsers.flavours import SANCOV
 from harness.parsers.registry import Parser
 
 _MANIFEST = """\
@@ -49,24 +50,16 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
 });
 """
 
-_FLAGS = (
-    "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 "
-    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table "
-    "-Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1"
-)
+_FLAGS = " ".join(("--cfg fuzzing", *SANCOV, "-Ccodegen-units=1"))
 
 
 def build(parser: Parser) -> Path:
-    """Compile the peer against the parser's source; returns the program. Raises HarnessError with the compiler's words."""
+    """Compile the peer against the parser's source; returns the program. Raises HarnessError with the compiler's message."""
     crate = parser.source / "safetensors"
     if not (crate / "Cargo.toml").is_file():
-        raise HarnessError(
-            f"parser {parser.name} kept no source to build the peer from", hint="harness build --release 0.8.0"
-        )
+        raise HarnessError(f"parser {parser.name} has no source", hint="harness build --release 0.8.0")
     folder = paths.build_dir() / "bench" / "native"
     folder.mkdir(parents=True, exist_ok=True)
-    import json
-
     write_atomic(folder / "Cargo.toml", _MANIFEST.format(path=json.dumps(str(crate))))
     write_atomic(folder / "main.rs", _MAIN)
     triple = toolchain.compiler().host
@@ -102,11 +95,7 @@ def run(program: Path, seconds: float, seed: int) -> tuple[list[tuple[float, byt
         )  # fmt: skip
         if done.returncode:
             raise HarnessError(f"the native peer ended with {done.returncode}:\n{done.stderr[-2000:]}")
-        executions = 0
-        for line in done.stderr.splitlines():
-            if line.startswith("stat::number_of_executed_units:"):
-                executions = int(line.split(":")[-1])
+        counted = re.search(r"^stat::number_of_executed_units:\s*(\d+)", done.stderr, re.MULTILINE)
+        executions = int(counted[1]) if counted else 0
         files = sorted(corpus.iterdir(), key=lambda path: path.stat().st_mtime_ns)
-        inputs = [(path.stat().st_mtime - started, path.read_bytes()) for path in files]
-        shutil.rmtree(corpus)
-        return inputs, executions
+        return [(path.stat().st_mtime - started, path.read_bytes()) for path in files], executions

@@ -1,37 +1,34 @@
-"""``harness bench operators``: what each mutation operator is worth, by switching it off.
+"""``harness bench operators``: the worth of each mutation operator, by ablation.
 
-The same random seeds run with all operators and without one (or without several at once), from an empty corpus. What a
-run reached is a set of semantic features (rule x outcome, dtype x rank x zero dimension, ...), a set of findings, and a
-number of edges. Four questions are put to the runs without an operator: do they reach fewer features and findings,
-fewer edges, or hardly ever one feature, or one finding, that the others reach mostly? The first two by the Mann-Whitney
-U test, with Vargha and Delaney's A12 as the effect (Arcuri and Briand, "A practical guide for using statistical tests to
-assess randomized algorithms", ICSE 2011), the others by Fisher's exact test on what went missing most. All are
-one-sided: an operator without which more is reached does not pay.
+The same random seeds run with all operators and without one (or several), from an empty corpus. A run reaches a set of
+semantic features, a set of findings and a number of edges. Two Mann-Whitney U tests ask whether runs without the operator
+reach fewer features and findings, and fewer edges; the effect size is Vargha and Delaney's A12 (Arcuri and Briand, "A
+practical guide for using statistical tests to assess randomized algorithms", ICSE 2011). Two Fisher exact tests ask the
+same of the feature, and of the finding, that is missing most. All four are one-sided.
 
-Seventy operators and four hundred features are many chances to be wrong. So the p-value of a feature is multiplied by the
-number of features, that of a finding by the number of findings, the smallest of the four by four, and over the
-operators the false discovery rate is held (Benjamini and Hochberg 1995). The runs with all operators serve every
-comparison and are four times as many, which is what makes a thing that ten runs of ten miss stand out.
+The p-value of a feature is multiplied by the number of features, that of a finding by the number of findings, and the
+smallest of the four by four. Benjamini and Hochberg (1995) control the false discovery rate over the operators.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
 from harness.bench import runner
+from harness.bench.runner import Say
 from harness.mutate import OPERATORS
 
 _SIGNIFICANT = 0.05
 _FULL = 4
-"""Runs with all operators, in times those without one."""
+"""Runs with all operators per run without one. They serve every comparison."""
 
 
 class Run(NamedTuple):
-    """What one run came to: features, ids of findings, edges, and the part of executions (0 to 1) that got deep."""
+    """Result of one run: features, ids of findings, edges, and the share of deep executions (0 to 1)."""
 
     features: frozenset[str]
     findings: frozenset[str]
@@ -40,7 +37,7 @@ class Run(NamedTuple):
 
 
 def outcome(done: runner.Done) -> Run:
-    """What a run came to, from its last status."""
+    """The result of a run, from its last status."""
     status = done.status
     return Run(frozenset(status["semantic_keys"]), frozenset(status["findings"]), done.edges, done.share("deep"))
 
@@ -73,10 +70,7 @@ def fisher(with_it: int, of_with: int, without: int, of_without: int) -> float:
 
 
 def missed(full: Sequence[frozenset[str]], without: Sequence[frozenset[str]]) -> list[tuple[float, str]]:
-    """Things that most of ``full`` hold, with the p-value that those ``without`` do as well, the smallest first.
-
-    The values are corrected for the number of things.
-    """
+    """Things that most of ``full`` hold, with the corrected p-value that ``without`` hold them as often, smallest first."""
     often = Counter(item for things in full for item in things)
     seldom = Counter(item for things in without for item in things)
     usual = [(item, count) for item, count in often.items() if 2 * count > len(full)]
@@ -112,18 +106,11 @@ def judge(rows: dict[str, dict[str, Any]]) -> None:
 
 
 def ablation(
-    parser: str,
-    seeds: int,
-    runs: int,
-    names: Sequence[str],
-    say: Callable[[str], None],
-    *,
-    target: str = "deserialize",
-    together: bool = False,
+    parser: str, seeds: int, runs: int, names: Sequence[str], say: Say, *, target: str, together: bool = False
 ) -> dict[str, dict[str, Any]]:
     """One row per operator of ``names`` (all when empty), or one for all of them switched off ``together``.
 
-    ``runs`` executions per run of ``target``; rows are named by what was off, joined by "+".
+    ``runs`` executions per run of ``target``. The name of a row lists the disabled operators, joined by "+".
     """
     chosen = tuple(names) or tuple(sorted(OPERATORS))
     rows: dict[str, dict[str, Any]] = {}

@@ -1,8 +1,6 @@
-"""Programs a second on the fast path, outside atheris: what libFuzzer and instrumentation cost is left out, the rest is as in a worker.
+"""Programs per second on the fast path, without atheris, libFuzzer and instrumentation; all else is as in a worker.
 
-    python -m harness.bench.programs TARGET PARSER RUNS SEED
-
-is the process that measures; it prints one line of JSON.
+``python -m harness.bench.programs TARGET PARSER RUNS SEED`` is the process that measures. It prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -10,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import statistics
 import subprocess
 import sys
 import time
@@ -18,6 +15,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from harness.bench import runner
+from harness.bench.runner import Say
 from harness.corpus_store import list_seeds
 from harness.engine.worker.opening import collect_seldom
 from harness.errors import EngineError
@@ -27,22 +25,19 @@ from harness.parsers import registry, runtime
 from harness.replay.judge import own_check
 from harness.targets import base
 
-#: Other targets of programs run what may kill the process in a child, which is another measure.
+#: Other targets of programs run risky calls in a child, which is another measure.
 TARGETS = ("writers",)
 STEPS = ("mutate", "run", "judge", "features")
-# One program in so many is timed in parts: reading the clock costs nearly a microsecond.
+# One program in so many is timed in parts: a clock read costs nearly a microsecond.
 _TIMED_EVERY = 16
 
 
-def rates(parser: str, seeds: int, runs: int, say: Callable[[str], None]) -> dict[str, Any]:
-    """By target, a row for each of ``seeds`` random seeds (see :func:`measure`), and the medians.
-
-    Raises EngineError where the process that measures fails.
-    """
+def rates(parser: str, seeds: int, runs: int, say: Say) -> dict[str, Any]:
+    """By target, a row for each of ``seeds`` random seeds (see :func:`measure`), and the medians. Raises EngineError."""
     found: dict[str, Any] = {}
     for target in TARGETS:
         rows = [_apart(target, parser, runs, seed) for seed in range(1, seeds + 1)]
-        median = {name: statistics.median(row[name] for row in rows) for name in rows[0]}
+        median = runner.medians(rows, rows[0])
         found[target] = {"rows": rows, "median": median}
         parts = ", ".join(f"{name} {median[name]:.0f}" for name in STEPS)
         say(
@@ -53,7 +48,7 @@ def rates(parser: str, seeds: int, runs: int, say: Callable[[str], None]) -> dic
 
 
 def _apart(target: str, parser: str, runs: int, seed: int) -> dict[str, float]:
-    """Measure in a process of its own, as a process holds one parser."""
+    """Measure in a process of its own: a process holds one parser."""
     command = [sys.executable, "-m", __name__, target, parser, str(runs), str(seed)]
     environment = os.environ | {"PYTHONPATH": runtime.python_path(), "RUST_BACKTRACE": "0"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -64,9 +59,9 @@ def _apart(target: str, parser: str, runs: int, seed: int) -> dict[str, float]:
 
 
 def measure(target_name: str, parser: str, runs: int, seed: int) -> dict[str, float]:
-    """Mutate, run and judge ``runs`` programs in this process, from the committed seeds on; what shows a new feature joins them.
+    """Mutate, run and judge ``runs`` programs in this process. A program with a new feature joins the committed seeds.
 
-    ``rate`` is in programs per CPU-second, ``valid`` the part of them (0 to 1) that is valid to the last call; the steps are in
+    ``rate`` is in programs per CPU-second. ``valid`` is the share (0 to 1) that is valid to the last call. Steps are in
     microseconds of CPU, of a sample.
     """
     target = base.get(target_name)

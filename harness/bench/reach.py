@@ -1,41 +1,42 @@
 """Time from an empty corpus until every reachable region of tensor.rs is covered, beside native libFuzzer.
 
-What is reachable is taken from evidence: regions that any of the measured campaigns or the committed corpus has
-reached under ``deserialize``. A campaign's corpus is replayed in the order it was found, and the shortest prefix that
-reaches a share of those regions is looked for by bisection; its last input's time is the answer.
+Reachable are the regions that a measured campaign or the committed corpus has reached under ``deserialize``. A corpus is
+replayed in the order it was found. Bisection finds the shortest prefix that reaches a share of the reachable regions.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from harness import corpus_store
 from harness.bench import native, runner
+from harness.bench.runner import Say
 from harness.coverage.counts import Region
-from harness.coverage.measure import Reach, measure
+from harness.coverage.regions import Reach, measure
 from harness.parsers.registry import Parser
 
-Say = Callable[[str], None]
-# What libFuzzer runs first where it is given no corpus, and keeps without writing it to disk.
+# libFuzzer runs this input first where it has no corpus, and keeps it without a file.
 _FIRST = (0.0, b"\n")
 _SHARES = (0.9, 0.95, 0.99, 1.0)
 
+Corpus = Sequence[tuple[float, bytes]]
 
-def _prefix(
-    parser: Parser, corpus: Sequence[tuple[float, bytes]], wanted: frozenset[Region], share: float
-) -> float | None:
+
+def _reach(parser: Parser, corpus: Corpus) -> Reach:
+    return measure(parser, "deserialize", [data for _, data in corpus])
+
+
+def _prefix(parser: Parser, corpus: Corpus, wanted: frozenset[Region], share: float) -> float | None:
     """Seconds until ``share`` of ``wanted`` is reached; None where the whole corpus does not."""
-    inputs = [data for _, data in corpus]
-    need = share * len(wanted)
 
     def enough(count: int) -> bool:
-        return len(measure(parser, "deserialize", inputs[:count]).reached & wanted) >= need
+        return len(_reach(parser, corpus[:count]).reached & wanted) >= share * len(wanted)
 
-    if not inputs or not enough(len(inputs)):
+    if not enough(len(corpus)):
         return None
-    low, high = 0, len(inputs)
+    low, high = 0, len(corpus)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
@@ -43,23 +44,16 @@ def _prefix(
 
 
 def reach(parser: str, coverage: Parser, source: Parser, seeds: int, seconds: float, say: Say) -> dict[str, Any]:
-    """The whole comparison: ``seeds`` runs of ours and of the peer, ``seconds`` each, both from nothing."""
+    """Compare ``seeds`` runs of ours with as many of the peer, ``seconds`` each, both from an empty corpus."""
     program = native.build(source)
     ours: list[list[tuple[float, bytes]]] = []
     peers: list[list[tuple[float, bytes]]] = []
     cpu: list[float] = []
     with runner.scratch() as folder:
         for seed in range(1, seeds + 1):
-            done = runner.fuzz(
-                "deserialize",
-                parser,
-                folder,
-                seed=seed,
-                seconds=seconds,
-                seed_dirs=(),
-                options=("-reduce_inputs=0",),
-            )
-            # The clock of a shared machine runs on while we do not: times are scaled to the CPU the worker got.
+            options: dict[str, Any] = {"seed_dirs": (), "options": ("-reduce_inputs=0",)}
+            done = runner.fuzz("deserialize", parser, folder, seed=seed, seconds=seconds, **options)
+            # Times are scaled to the CPU that the worker got of a shared machine.
             cpu.append(done.status["cpu_seconds"] / done.status["seconds"])
             ours.append([_FIRST, *((at * cpu[-1], data) for at, data in done.corpus)])
             inputs, executions = native.run(program, seconds * cpu[-1], seed)
@@ -68,12 +62,12 @@ def reach(parser: str, coverage: Parser, source: Parser, seeds: int, seconds: fl
                 f"  seed {seed}: {done.status['executions']} executions, {len(ours[-1])} kept; "
                 f"native {executions} executions, {len(inputs)} kept"
             )
-    committed = [data for _, data in corpus_store.list_seeds(runner.seed_dirs("deserialize")[0]).seeds]
-    evidence = measure(coverage, "deserialize", committed)
-    reaches: list[Reach] = [measure(coverage, "deserialize", [data for _, data in corpus]) for corpus in ours]
+    committed = [(0.0, data) for _, data in corpus_store.list_seeds(runner.seed_dirs("deserialize")[0]).seeds]
+    evidence = _reach(coverage, committed)
+    reaches = [_reach(coverage, corpus) for corpus in ours]
     wanted = evidence.reached.union(*(r.reached for r in reaches))
     entered = evidence.entered.union(*(r.entered for r in reaches))
-    native_reached = [measure(coverage, "deserialize", [data for _, data in corpus]).reached for corpus in peers]
+    native_reached = [_reach(coverage, corpus).reached for corpus in peers]
     times = {share: [_prefix(coverage, corpus, wanted, share) for corpus in ours] for share in _SHARES}
     for share, found in times.items():
         reached = [at for at in found if at is not None]

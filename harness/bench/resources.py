@@ -1,11 +1,12 @@
-"""``harness bench resources``: how the cost of every call grows over every family of files, in one table."""
+"""``harness bench resources``: growth of the cost of every call over every family of files, in one table."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.bench.runner import Say
 from harness.findings import store
 from harness.findings.finding import Finding
 from harness.mutate.growth import FAMILIES
@@ -15,19 +16,17 @@ from harness.targets.resources.meter import Measured, measure
 from harness.targets.resources.oracle import BYTES, exponent, judge
 from harness.targets.resources.target import TARGET, program
 
-#: Calls that share a process: starting one under valgrind takes as long as counting two of them.
+#: Calls that share a process: its start under valgrind takes as long as two calls.
 _TOGETHER = 4
 
-#: Families in which the same thing grows, in another spelling or place.
+#: Families whose growth is that of another family, in another spelling or place.
 _SAME = {"reversed": "tensors", "empties": "tensors", "escapes": "name", "rows": "buffer"}
-
-Say = Callable[[str], None]
 
 
 def run(
     parser: Parser, costs: Sequence[str], calls: Sequence[str], families: Sequence[str], say: Say
 ) -> list[Measured]:
-    """Count every cost of every call on every family; says what it is at."""
+    """Count every cost of every call on every family."""
     done: list[Measured] = []
     for cost in costs:
         for at in range(0, len(calls), _TOGETHER):
@@ -38,7 +37,7 @@ def run(
 
 
 def findings(measured: Sequence[Measured]) -> list[tuple[Measured, Finding]]:
-    """What is wrong with each of them, in the order they were measured."""
+    """The findings of each series, in the order of measurement."""
     return [
         (one, finding)
         for one in measured
@@ -47,11 +46,10 @@ def findings(measured: Sequence[Measured]) -> list[tuple[Measured, Finding]]:
 
 
 def distinct(found: Sequence[tuple[Measured, Finding]]) -> list[tuple[Measured, Finding]]:
-    """One finding for one defect: the same growth of the same kind of call is the same thing seen again.
+    """One finding per defect: the same growth of the same kind of call is one defect.
 
-    Calls of a kind differ in their backend or index (what follows the dash), and some families in how the same thing is
-    written. Allocating takes instructions too, so what shows in bytes is not told again in instructions; nor is a call
-    that fails after the cost, where one succeeds.
+    The part of a call's name after the dash (backend, index) does not count. A growth in bytes hides the same growth in
+    instructions. A call that succeeds hides a call that fails after the cost.
     """
     order = sorted(found, key=lambda pair: (pair[0].cost != BYTES, pair[0].ends[-1] != "ok"))
     seen: dict[tuple[str, str, str], tuple[Measured, Finding]] = {}
@@ -64,16 +62,12 @@ def distinct(found: Sequence[tuple[Measured, Finding]]) -> list[tuple[Measured, 
 
 def keep(campaign: Path, parser: Parser, found: Sequence[tuple[Measured, Finding]]) -> list[str]:
     """Store findings as a campaign does; ``harness triage --campaign`` files them. Returns their ids."""
-    return [
-        store.add(
-            campaign, TARGET, finding, program(one.cost, one.call, one.family), parser=parser.name, seed=0
-        )
-        for one, finding in found
-    ]  # fmt: skip
+    programs = [(program(one.cost, one.call, one.family), finding) for one, finding in found]
+    return [store.add(campaign, TARGET, finding, data, parser=parser.name, seed=0) for data, finding in programs]
 
 
 def cell(one: Measured) -> str:
-    """The exponent of one series: ``-`` where the call cannot be made, in brackets where it ends in an error."""
+    """The exponent of one series: ``-`` for a call that cannot be made, brackets for a call that ends in an error."""
     if len(one.points) < 3:
         return "-"
     text = f"{exponent(one.points, one.cost):.1f}".replace("-0.0", "0.0")
@@ -106,8 +100,9 @@ def as_json(measured: Sequence[Measured]) -> list[dict[str, Any]]:
             "ends": one.ends,
             "exponent": round(exponent(one.points, one.cost), 3),
             "points": [
-                {"n": p.n, "file": p.size, "text": p.text, "data": p.data, "cost": p.cost, "peak": p.peak} for p in one.points
+                {"n": p.n, "file": p.size, "text": p.text, "data": p.data, "cost": p.cost, "peak": p.peak}
+                for p in one.points
             ],
         }
         for one in measured
-    ]  # fmt: skip
+    ]

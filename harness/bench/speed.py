@@ -1,28 +1,31 @@
-"""``harness bench speed``: depth, speed at that depth, the other targets' rates, start-up, memory.
+"""``harness bench speed``: depth, speed, rates of the other targets, start-up, memory, guards, the fork server.
 
-Every figure is a ratio against something measured in the same run, or a count per CPU-second beside one: this kind of
-machine is shared and noisy.
+Every figure is a count per CPU-second, or a ratio against a peer in the same run: machines are shared and noisy.
 """
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 from harness.bench import runner
+from harness.bench.runner import Say
 from harness.targets import base
 
-Say = Callable[[str], None]
+# Guards as dead workers leave them: words that a header must hold, all of them. They stand for no defect of any
+# release. Pairs of dtypes are about as rare as the tokens of a minimised input that kills.
+GUARDS = (("F8_E8M0", "F6_E2M3"), ("C64", "F4", "__metadata__"), ("F8_E5M2FNUZ", "U64"))
+#: A target of files, which run in microseconds, and a target of programs.
+ISOLATED = ("deserialize", "slices")
 
 
 def depth_and_speed(parser: str, seeds: int, runs: int, say: Say) -> dict[str, Any]:
-    """How deep executions on ``deserialize`` get, and what mutator and judge cost.
+    """Depth of executions on ``deserialize``, and the cost of mutator and judge.
 
-    For each of ``seeds`` random seeds: a campaign of ``runs`` executions whose last inputs are recorded, then a process
-    of the same build that executes the recorded inputs, round and round, with no mutator and no judge. Both counted in
-    executions per CPU-second, start-up left out of both.
+    For each of ``seeds`` random seeds, a worker runs ``runs`` executions and records its last inputs. A bare worker then
+    runs the recorded inputs in a loop, without mutator and judge. Both count executions per CPU-second after start-up.
     """
     rows: list[dict[str, Any]] = []
     stages: Counter[str] = Counter()
@@ -31,17 +34,8 @@ def depth_and_speed(parser: str, seeds: int, runs: int, say: Say) -> dict[str, A
         for seed in range(1, seeds + 1):
             record = folder / f"inputs-{seed}"
             full = runner.fuzz("deserialize", parser, folder, seed=seed, runs=runs, record=record)
-            bare = runner.fuzz(
-                "deserialize",
-                parser,
-                folder,
-                seed=seed,
-                runs=runs,
-                record=record,
-                mutator="replay",
-                oracles=False,
-                semantics=False,
-            )
+            plain = {"mutator": "replay", "oracles": False, "semantics": False}
+            bare = runner.fuzz("deserialize", parser, folder, seed=seed, runs=runs, record=record, **plain)
             stages.update(full.status["stages"])
             rules.update(full.status["rules"])
             spent = sum(full.status["ns"].values())
@@ -68,21 +62,37 @@ def depth_and_speed(parser: str, seeds: int, runs: int, say: Say) -> dict[str, A
             )
             record.unlink()
     whole = sum(stages.values())
-    return {
+    result: dict[str, Any] = {
         "runs": runs,
         "rows": rows,
-        "median": {
-            name: statistics.median(row[name] for row in rows) for name in rows[0] if name not in ("seed", "sampled_ns")
-        },
+        "median": runner.medians(rows, rows[0].keys() - {"seed", "sampled_ns"}),
         "stages": {name: count / whole for name, count in stages.most_common()},
         "rules_judged": dict(rules.most_common()),
     }
+    _say_depth(result, say)
+    return result
+
+
+def _say_depth(result: dict[str, Any], say: Say) -> None:
+    median = result["median"]
+    say(
+        f"  median: {median['rate']:.0f} per CPU-second, {median['ratio']:.2f} of bare ({median['bare_rate']:.0f}); "
+        f"deep {100 * median['deep']:.1f} %, accepted {100 * median['accepted']:.1f} %; oracles "
+        f"{100 * median['oracles_share']:.0f} % of CPU, mutator {100 * median['mutate_share']:.0f} %; "
+        f"median input {median['median_size']:.0f} bytes"
+    )
+    for name, share in result["stages"].items():
+        say(f"    {name:16} {'#' * round(40 * share):40} {100 * share:5.1f} %")
+    judged = sum(result["rules_judged"].values())
+    say("  judged in full, by rule:")
+    for name, count in result["rules_judged"].items():
+        say(f"    {name:32} {100 * count / judged:5.1f} %")
 
 
 def other_targets(parser: str, seconds: float, say: Say) -> dict[str, Any]:
     """Rate, depth and memory of the other targets that can run here, one worker each.
 
-    Of programs, the share that is valid to the last call counts as accepted.
+    A program counts as accepted when it is valid to the last call.
     """
     found: dict[str, Any] = {}
     names = [name for name, target in base.targets().items() if name != "deserialize" and not base.missing(target)]
@@ -104,7 +114,7 @@ def other_targets(parser: str, seconds: float, say: Say) -> dict[str, Any]:
 
 
 def start_up(parser: str, times: int, say: Say) -> dict[str, Any]:
-    """Seconds of one worker from its start to its first execution's end, and its CPU-seconds; parser built."""
+    """Seconds from the start of a worker to the end of its first execution, and its CPU-seconds."""
     seen: list[tuple[float, float]] = []
     with runner.scratch() as folder:
         for seed in range(1, times + 1):
@@ -116,9 +126,52 @@ def start_up(parser: str, times: int, say: Say) -> dict[str, Any]:
 
 
 def memory(parser: str, seconds: float, say: Say) -> dict[str, Any]:
-    """Resident memory of one ``deserialize`` worker over time: is it flat?"""
+    """Resident memory of one ``deserialize`` worker over time."""
     with runner.scratch() as folder:
         done = runner.fuzz("deserialize", parser, folder, seconds=seconds)
     history = done.status["rss_history"]
     say(f"  resident memory over {seconds:.0f} s: " + ", ".join(f"{mb} MB at {at:.0f} s" for at, mb in history[-6:]))
     return {"seconds": seconds, "history": history, "executions": done.status["executions"]}
+
+
+def guarded(parser: str, seeds: int, runs: int, say: Say) -> dict[str, Any]:
+    """Executions per CPU-second with :data:`GUARDS` in force over the same without, by seed.
+
+    Skipped inputs are not counted as executed. The CPU time to make and skip them is counted.
+    """
+    ratios: list[float] = []
+    skipped: list[float] = []
+    guards = tuple(json.dumps(words) for words in GUARDS)
+    with runner.scratch() as folder:
+        for seed in range(1, seeds + 1):
+            without = runner.fuzz("deserialize", parser, folder, seed=seed, runs=runs)
+            known = runner.fuzz("deserialize", parser, folder, seed=seed, runs=runs, guards=guards)
+            ratios.append(known.rate / without.rate)
+            skipped.append(known.status["guarded"] / (known.status["guarded"] + runs))
+    median = statistics.median(ratios)
+    say(f"  median {median:.2f} of the throughput without; {100 * statistics.median(skipped):.1f} % of inputs skipped")
+    return {"ratios": ratios, "median": median, "skipped": skipped}
+
+
+def isolated(parser: str, seeds: int, runs: int, say: Say) -> dict[str, Any]:
+    """Seconds with every input in the fork server's child over seconds in process, by target; and the edges of both.
+
+    Seconds are of the clock, as worker and child take turns. The two runs of a seed follow each other.
+    """
+    found: dict[str, Any] = {}
+    with runner.scratch() as folder:
+        for target in ISOLATED:
+            ratios: list[float] = []
+            edges: list[float] = []
+            for seed in range(1, seeds + 1):
+                inside = runner.fuzz(target, parser, folder, seed=seed, runs=runs)
+                apart = runner.fuzz(target, parser, folder, seed=seed, runs=runs, isolated=True)
+                ratios.append(apart.status["fuzzing_seconds"] / inside.status["fuzzing_seconds"])
+                edges.append(apart.edges / inside.edges)
+            median = statistics.median(ratios)
+            found[target] = {"ratios": ratios, "median": median, "edges": edges}
+            say(
+                f"  {target}: isolated takes {median:.2f} times as long (median of {seeds} seeds); "
+                f"{100 * statistics.median(edges):.0f} % of the edges"
+            )
+    return found

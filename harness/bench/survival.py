@@ -1,7 +1,7 @@
 """``harness bench survival``: ``kill -9`` of one process of a real campaign at a random moment, many times.
 
-Each time: what had been stored when the process died is there when the campaign is over, or killed itself, and once more
-after the same command has resumed it; corpus, findings and ledger can be read; nothing is left running.
+Everything stored before the kill must be there at the end of the campaign, and again after the same command resumed it.
+Corpus, findings and ledger must be readable, and no memory file may stay behind.
 """
 
 from __future__ import annotations
@@ -11,24 +11,21 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness import corpus_store
 from harness.bench import runner
+from harness.bench.runner import Say
 from harness.engine.campaign.process import REPLACED
 from harness.engine.worker import memory
 from harness.errors import EngineError, HarnessError
 from harness.findings import store
 
-Say = Callable[[str], None]
-
-#: One that runs in process, and one whose inputs run in forked children.
+#: The first runs in process, the second runs its inputs in forked children.
 TARGETS = ("deserialize", "lifecycle")
 _RESUMED_S = 2.0
 _END_S = 120.0
@@ -37,7 +34,7 @@ _STORED = 0.8
 
 @dataclass(frozen=True)
 class Stored:
-    """What a campaign's folder held at a moment: inputs by target and name, ids of findings, executions of the ledger."""
+    """Content of a campaign's folder: inputs by target and name, ids of findings, executions of the ledger."""
 
     corpus: frozenset[str]
     findings: frozenset[str]
@@ -46,14 +43,14 @@ class Stored:
 
 
 def look(folder: Path) -> Stored:
-    """Read everything that a campaign stored. Raises HarnessError, ValueError or OSError where something cannot be read."""
+    """Read all that a campaign stored. Raises HarnessError, ValueError or OSError for a file that cannot be read."""
     inputs = {
         f"{path.name}/{name}" for path in folder.glob("corpus/*") for name, _ in corpus_store.list_seeds(path).seeds
     }
     findings = store.findings(folder)
     for finding in findings:
         if not finding.data() and finding.size:
-            raise HarnessError(f"{finding.input} is empty", hint="it holds the input of a finding")
+            raise HarnessError(f"{finding.input} is empty", hint="report it: the input of a finding is lost")
     ledger = folder / "campaign.json"
     sessions = json.loads(ledger.read_text())["sessions"] if ledger.exists() else []
     return Stored(
@@ -65,7 +62,7 @@ def look(folder: Path) -> Stored:
 
 
 def lost(before: Stored, folder: Path) -> list[str]:
-    """What of ``before`` is no longer in the folder, but for inputs that a smaller one replaced, as the campaign noted."""
+    """Things of ``before`` that the folder lost, except inputs that the campaign replaced by smaller ones."""
     now = look(folder)
     try:
         replaced = set((folder / "log" / REPLACED).read_text().split())
@@ -83,7 +80,7 @@ def lost(before: Stored, folder: Path) -> list[str]:
 def survival(parser: str, times: int, seconds: float, seed: int, say: Say) -> dict[str, Any]:
     """Run ``times`` campaigns of that many seconds, with one kill each.
 
-    ``survived`` counts those where nothing was lost and the campaign resumed; every other one says what was wrong.
+    ``survived`` counts the campaigns that lost nothing and resumed. ``problems`` of a row explain the others.
     """
     chance = random.Random(seed)
     rows: list[dict[str, Any]] = []
@@ -106,7 +103,7 @@ def _one(folder: Path, parser: str, seconds: float, seed: int, chance: random.Ra
     problems: list[str] = []
     try:
         began = time.monotonic()
-        # Four in five once something is stored, the others at any moment, that of starting included.
+        # Four in five kills come after the first stored input, the others at any moment.
         if chance.random() < _STORED:
             _await_inputs(folder)
         time.sleep(chance.uniform(0.1, 0.8 * seconds))
@@ -123,8 +120,7 @@ def _one(folder: Path, parser: str, seconds: float, seed: int, chance: random.Ra
         problems += _check(before, folder, "resumed")
         if not problems and look(folder).executions <= before.executions:
             problems.append("the resumed campaign executed nothing")
-        left = [str(path) for path, _ in memory.abandoned(folder)]
-        problems += [f"{path} was left in memory" for path in left]
+        problems += [f"{path} was left in memory" for path, _ in memory.abandoned(folder)]
     finally:
         process.kill()
         process.wait()
@@ -138,14 +134,12 @@ def _one(folder: Path, parser: str, seconds: float, seed: int, chance: random.Ra
 
 
 def _start(folder: Path, parser: str, seconds: float, seed: int) -> subprocess.Popen[bytes]:
-    chosen = [word for name in TARGETS for word in ("--target", name)]
-    command = [sys.executable, "-m", "harness", "fuzz", *chosen, "--parser", parser, "--time", f"{seconds:g}s"]
-    command += ["--seed", str(seed), "--workers", "2", "--campaign", str(folder), "--no-ui"]
+    command = runner.command(folder, TARGETS, seconds, seed, "--parser", parser, "--workers", "2")
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def _await_inputs(folder: Path) -> None:
-    """Until the campaign has stored an input; returns also where that takes too long."""
+    """Wait until the campaign has stored an input, for at most _END_S."""
     deadline = time.monotonic() + _END_S
     while not any(folder.glob("corpus/*/*")) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -159,15 +153,15 @@ def _end(process: subprocess.Popen[bytes]) -> int:
 
 
 def _kill(process: subprocess.Popen[bytes], folder: Path, chance: random.Random) -> tuple[str, Stored]:
-    """Kill one of the campaign's processes; which kind it was, and what was stored then.
+    """Kill one of the campaign's processes; its kind, and the content of the folder at that moment.
 
-    The supervisor, which copies and deletes, stands still while we look.
+    The supervisor, which copies and deletes, is stopped meanwhile.
     """
     os.kill(process.pid, signal.SIGSTOP)
     try:
         before = look(folder)
         kinds = {process.pid: "supervisor"} | _descendants(process.pid)
-        # Each kind as often: there are many children and one supervisor.
+        # Every kind has the same chance, although there are many children and one supervisor.
         kind = chance.choice(sorted(set(kinds.values())))
         chosen = chance.choice(sorted(pid for pid, what in kinds.items() if what == kind))
         os.kill(chosen, signal.SIGKILL)
@@ -177,7 +171,7 @@ def _kill(process: subprocess.Popen[bytes], folder: Path, chance: random.Random)
 
 
 def _descendants(pid: int) -> dict[int, str]:
-    """Of a supervisor: workers, what runs inputs again, and the children of workers."""
+    """Processes below a supervisor by id: workers, replay processes, and the children of workers."""
     found: dict[int, str] = {}
     for child in _children(pid):
         try:

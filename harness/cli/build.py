@@ -1,8 +1,7 @@
-"""``harness build``: build the code under test."""
+"""``harness build``: builds the code under test."""
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -10,12 +9,13 @@ import click
 from rich.console import Console
 
 from harness import paths
+from harness.cli import _options
 from harness.errors import HarnessError
 from harness.parsers import build, registry
 
 
 class Teller:
-    """Shows what a build is doing: one line that changes on a terminal, a line per step elsewhere."""
+    """Prints the steps of a build: one changing line on a terminal, a line per step elsewhere."""
 
     def __init__(self) -> None:
         self.heard = False
@@ -28,27 +28,27 @@ class Teller:
         self.heard = True
         if self._status is not None:
             self._status.update(f"build: {line}")
-        # Forty crates are no news in a log; that something still happens is.
+        # A log gets every tenth crate, and the parser's own.
         elif not line.startswith("compiling ") or line.endswith("0)") or "safetensors" in line or "(half" in line:
             click.echo(f"build: {line}", err=True)
 
     def stop(self) -> None:
-        """Give the line back."""
+        """Clear the line."""
         if self._status is not None:
             self._status.stop()
 
 
 @click.command(epilog="Example: harness build --source ~/src/safetensors --name mine")
 @click.option(
-    "--release", metavar="X.Y.Z", help=f"A version in the package index. Default: {registry.default_release()}."
+    "--release", metavar="X.Y.Z", help=f"Version in the package index. Default: {registry.default_release()}."
 )
-@click.option("--source", type=click.Path(path_type=Path), metavar="DIR", help="A checkout or unpacked sdist instead.")
+@click.option("--source", type=_options.PATH, metavar="DIR", help="A checkout or unpacked sdist instead.")
 @click.option("--sanitizer", type=click.Choice(["address"]), help="Add AddressSanitizer; about a quarter of the speed.")
 @click.option("--coverage", is_flag=True, help="For coverage pages instead of fuzzing.")
 @click.option("--wheel", is_flag=True, help="The release as users install it, not instrumented.")
-@click.option("--name", metavar="NAME", help="What to call it. Default: the release, or `checkout`.")
-@click.option("--force", is_flag=True, help="Build again what is there.")
-@click.option("--json", "as_json", is_flag=True, help="Print name, folder and manifest as JSON.")
+@click.option("--name", metavar="NAME", help="Name of the build. Default: the release, or `checkout`.")
+@click.option("--force", is_flag=True, help="Build again, even if it is up to date.")
+@_options.as_json("Print name, folder and manifest as JSON.")
 def command(
     release: str | None,
     source: Path | None,
@@ -61,8 +61,8 @@ def command(
 ) -> int:
     """Build the parser into build/parsers/NAME, instrumented for fuzzing.
 
-    Builds are cached by source, flags and compiler. One that fails leaves what was there before. Ends with 0, or with
-    2 when there is no build.
+    Builds are cached by source, flags and compiler. A failed build leaves the earlier one in place. Exit status 2: there is
+    no build.
     """
     if (sanitizer is not None) + coverage + wheel > 1:
         raise HarnessError("--sanitizer, --coverage and --wheel exclude each other", hint="build one after the other")
@@ -74,7 +74,7 @@ def command(
         teller.stop()
     if as_json:
         manifest = dict(parser.manifest)
-        click.echo(json.dumps({"name": parser.name, "folder": str(parser.root), "manifest": manifest}, indent=1))
+        _options.print_json({"name": parser.name, "folder": str(parser.root), "manifest": manifest})
         return 0
     folder = paths.parsers_dir() / parser.name
     shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder

@@ -1,14 +1,14 @@
-"""``harness check``: files through the judge and every parser that is built; a gate before loading what was downloaded."""
+"""``harness check``: reads files with the judge and every parser that is built; a gate before loading a download."""
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 import click
 
+from harness.cli import _options
 from harness.errors import HarnessError
 from harness.format.judge import Judgement, judge
 from harness.parsers import registry
@@ -17,23 +17,23 @@ from harness.replay.replay import Replay, Replayer
 from harness.targets.files.on_disk import OpenFile, judge_file
 from harness.triage import filing, inputs
 
-#: Files up to this many bytes are read as a whole by every parser; of larger ones the header is read.
+#: Parsers read files up to this many bytes as a whole, and only the header of larger files.
 WHOLE = 16 << 20
 TIMEOUT_S = 60.0
 
 
 @click.command(epilog="Example: harness check model-*.safetensors --json")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_options.PATH)
 @click.option("--parser", "names", multiple=True, metavar="NAME", help="Only this one; may be repeated. Default: all.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@_options.as_json()
 def command(files: tuple[Path, ...], names: tuple[str, ...], as_json: bool) -> int:
     """Read files with the independent judge of the format and with every parser that is built.
 
-    Nothing runs in this process: a file that kills or hangs a parser is reported like any other. Ends with 0 when every
-    file is valid and every parser reads it as the format says, with 1 when one is refused or judged in two ways.
+    Parsers run in child processes, so a file that kills or hangs a parser is reported, too. Exit status 0: every file is
+    valid, and every parser agrees with the judge. Exit status 1: a file is refused, or a parser disagrees.
     """
     for path in files:
-        inputs.size_of(path)  # all are looked at before any is read
+        inputs.size_of(path)  # all names are checked before the first read
     parsers = _parsers(names)
     replayers: dict[tuple[str, str], Replayer] = {}
     try:
@@ -42,7 +42,7 @@ def command(files: tuple[Path, ...], names: tuple[str, ...], as_json: bool) -> i
         for replayer in replayers.values():
             replayer.close()
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        _options.print_json(rows)
     else:
         for row in rows:
             _print(row)

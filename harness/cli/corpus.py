@@ -1,11 +1,10 @@
-"""``harness corpus``: keeps the seeds few, small and telling."""
+"""``harness corpus``: keeps the set of seeds small."""
 
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from harness import paths
-from harness.cli._size import Size
+from harness.cli import _options
+from harness.cli._options import Size
 from harness.coverage import intake, upkeep
 from harness.coverage.choose import KINDS, Terms
 from harness.coverage.cover import Cap
@@ -25,48 +25,69 @@ from harness.parsers.registry import Parser
 from harness.targets import base
 
 _RULES_SHOWN = 8
-# Bytes of one target that are worth a word: copying and loading them costs each campaign seconds.
+# Bytes of one target that give a warning: each campaign copies and loads them, which takes seconds.
 _LARGE = 10_000_000
 
-_target = click.option("--target", "chosen", multiple=True, help="Only this target (may be repeated); default: all.")
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the table.")
-_parser = click.option("--parser", "name", help="The instrumented parser to run seeds on; default: the newest release.")
-_corpus = click.option(
-    "--corpus", type=click.Path(path_type=Path), help="The folder with one folder per target; default: corpus."
-)
+_targets = _options.targets("Only this target; may be repeated. Default: all.")
+_json = _options.as_json("Print JSON instead of the table.")
+_corpus = click.option("--corpus", type=_options.PATH, help="Folder with one folder per target. Default: corpus.")
+_max_bytes = click.option("--max-bytes", type=Size(), help="Most bytes of seeds per target (500k, 50M).")
+_max_files = click.option("--max-files", type=click.IntRange(min=1), help="Most seeds per target.")
 
 
-_max_bytes = click.option("--max-bytes", type=Size(), help="At most so many bytes per target (500k, 50M).")
-_max_files = click.option("--max-files", type=click.IntRange(min=1), help="At most so many seeds per target.")
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """The options of a command that runs seeds."""
+
+    targets: tuple[str, ...]
+    folder: Path
+    parser: str | None
+    as_json: bool
+
+    def build(self, target: str) -> Parser | None:
+        """The build that ``target`` runs on; None for a target without parser."""
+        return registry.find(self.parser, flavour="sancov") if base.get(target).uses_parser else None
 
 
-def _choosing(function: Callable[..., None]) -> Callable[..., None]:
-    """The options that say what is kept, as one argument ``terms``."""
+def _work(function: Callable[..., None]) -> Callable[..., None]:
+    """The options of :class:`_Work`, as the first argument."""
+
+    @_targets
+    @_corpus
+    @_options.parser("Instrumented parser that runs the seeds. Default: the newest release.")
+    @_json
+    @functools.wraps(function)
+    def wrapped(targets: tuple[str, ...], corpus: Path | None, parser: str | None, as_json: bool, **rest: Any) -> None:
+        function(_Work(targets, corpus or intake.own_corpus(), parser, as_json), **rest)
+
+    return wrapped
+
+
+def _terms(function: Callable[..., None]) -> Callable[..., None]:
+    """The options of a choice, as the argument ``terms``."""
 
     @click.option(
         "--by",
         type=click.Choice(KINDS),
         default="all",
         show_default=True,
-        help="Keep what reaches something new, or only what reaches new code, not what combines the known.",
+        help="Keep seeds with any new feature, or only seeds that reach new code.",
     )
     @_max_bytes
     @_max_files
     @click.option(
-        "--regions/--no-regions",
-        default=True,
-        help="Measure regions before and after, where there is a coverage build; default: yes.",
+        "--regions/--no-regions", default=True, help="Measure regions too, given a coverage build. Default: yes."
     )
     @functools.wraps(function)
-    def wrapped(by: str, max_bytes: int | None, max_files: int | None, regions: bool, **rest: Any) -> None:
-        function(terms=Terms(by, Cap(max_bytes, max_files), regions), **rest)
+    def wrapped(*args: Any, by: str, max_bytes: int | None, max_files: int | None, regions: bool, **rest: Any) -> None:
+        function(*args, terms=Terms(by, Cap(max_bytes, max_files), regions), **rest)
 
     return wrapped
 
 
 @click.group(name="corpus")
 def command() -> None:
-    """Look after the seeds that campaigns start from.
+    """Maintain the seeds that campaigns start from.
 
     \b
     Example:  harness corpus stats
@@ -83,7 +104,7 @@ def _chosen(names: tuple[str, ...], default: list[str]) -> list[str]:
 
 
 def _able(names: tuple[str, ...], found: list[str]) -> list[str]:
-    """The targets named, else those of ``found`` that can run here; says which cannot."""
+    """The named targets, else those of ``found`` that can run here; prints the others."""
     if names:
         return _chosen(names, [])
     for target in found:
@@ -92,30 +113,20 @@ def _able(names: tuple[str, ...], found: list[str]) -> list[str]:
     return [target for target in found if not base.missing(base.get(target))]
 
 
-def _parser_for(target: str, name: str | None) -> Parser | None:
-    """The build that ``target`` runs on; None for a target that runs none."""
-    return registry.find(name, flavour="sancov") if base.get(target).uses_parser else None
-
-
-@command.command(name="stats")
-@_target
+@command.command(name="stats", epilog="Example: harness corpus stats --target deserialize --max-bytes 5M")
+@_targets
 @_corpus
 @_max_bytes
 @_max_files
 @_json
 def show_stats(
-    chosen: tuple[str, ...], corpus: Path | None, max_bytes: int | None, max_files: int | None, as_json: bool
+    targets: tuple[str, ...], corpus: Path | None, max_bytes: int | None, max_files: int | None, as_json: bool
 ) -> None:
-    """Count seeds and bytes, by origin and by the judge's rule, and say how near a cap they are.
-
-    \b
-    Example:  harness corpus stats --target deserialize
-              harness corpus stats --corpus build/campaigns/main/corpus --max-bytes 5M
-    """  # noqa: D301
+    """Count seeds and bytes, by origin and by the judge's rule, and compare them with a cap."""
     folder = corpus or paths.corpus_dir()
-    all_stats = [upkeep.stats(folder, target) for target in _chosen(chosen, intake.targets_in(folder))]
+    all_stats = [upkeep.stats(folder, target) for target in _chosen(targets, intake.targets_in(folder))]
     if as_json:
-        click.echo(json.dumps([asdict(s) for s in all_stats], indent=1))
+        _options.print_json([asdict(s) for s in all_stats])
         return
     console = Console(highlight=False)
     if not all_stats:
@@ -132,7 +143,7 @@ def show_stats(
 
 
 def _fullness(s: Stats, max_bytes: int | None, max_files: int | None) -> Iterator[str]:
-    """How near the caps the seeds are; without a cap, a word where they are many bytes."""
+    """Share of the caps that the seeds take; without a cap, a warning about many bytes."""
     for what, has, most in (("bytes", s.size, max_bytes), ("files", s.seeds, max_files)):
         if most:
             over = ": harness corpus minimize with the same cap makes it fit" if has > most else ""
@@ -146,54 +157,29 @@ def _counted(counts: dict[str, int], most: int = 100) -> str:
     return ", ".join(shown) + (f", and {len(counts) - most} more" if len(counts) > most else "")
 
 
-@command.command(name="minimize")
-@_target
-@_corpus
-@_choosing
-@_parser
-@_json
-def minimize(chosen: tuple[str, ...], corpus: Path | None, terms: Terms, name: str | None, as_json: bool) -> None:
+@command.command(name="minimize", epilog="Example: harness corpus minimize --target deserialize")
+@_work
+@_terms
+def minimize(work: _Work, terms: Terms) -> None:
     """Remove seeds that reach nothing the others do not.
 
-    Edges and regions of the parser, rules and answers, dtypes and ranks are all kept. Past a cap the seeds go that are
-    worth least per byte, those that alone reach a region last of all. Nothing is removed before all is known.
-
-    \b
-    Example:  harness corpus minimize --target deserialize
-    """  # noqa: D301
-    folder = corpus or intake.own_corpus()
-    found = intake.targets_in(folder)
-    if not found and not chosen:
-        raise HarnessError(f"no seeds in {folder}", hint="harness corpus import FILE... adds some")
-    targets = _able(chosen, found)
-    _report(targets, lambda target: upkeep.minimize(folder, target, _parser_for(target, name), terms), as_json)
+    The rest reaches the same edges and regions, rules and answers, dtypes and ranks. Beyond a cap, the seeds with the least
+    new features per byte go; seeds that alone reach a region go last. The choice is complete before the first removal.
+    """
+    found = intake.targets_in(work.folder)
+    if not found and not work.targets:
+        raise HarnessError(f"no seeds in {work.folder}", hint="harness corpus import FILE... adds some")
+    _report(work, found, lambda target: upkeep.minimize(work.folder, target, work.build(target), terms))
 
 
-@command.command(name="merge")
-@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DIR...")
-@_target
-@_corpus
-@_choosing
-@_parser
-@_json
-def merge(
-    folders: tuple[Path, ...],
-    chosen: tuple[str, ...],
-    corpus: Path | None,
-    terms: Terms,
-    name: str | None,
-    as_json: bool,
-) -> None:
-    """Take in what campaigns (or other corpora) reached and the corpus did not.
-
-    \b
-    Example:  harness corpus merge build/campaigns/main
-              harness corpus merge night-1/ night-2/ --corpus cache/ --max-bytes 5M
-              harness corpus merge cache/ --by code
-    """  # noqa: D301
-    folder = corpus or intake.own_corpus()
+@command.command(name="merge", epilog="Example: harness corpus merge night-1/ night-2/ --by code --max-bytes 5M")
+@click.argument("folders", nargs=-1, required=True, type=_options.PATH, metavar="DIR...")
+@_work
+@_terms
+def merge(work: _Work, folders: tuple[Path, ...], terms: Terms) -> None:
+    """Add inputs of campaigns, or of other corpora, that reach something new."""
     found = [intake.corpus_in(source) for source in folders]
-    targets = _able(chosen, sorted({target for source in found for target in intake.targets_in(source)}))
+    targets = sorted({target for source in found for target in intake.targets_in(source)})
 
     def merge_one(target: str) -> Change:
         sources: intake.Sources = {}
@@ -202,43 +188,33 @@ def merge(
             sources |= more
             if skipped:
                 click.echo(f"{source}: skipped {len(skipped)} foreign files for {target}", err=True)
-        return upkeep.merge(folder, target, sources, _parser_for(target, name), terms)
+        return upkeep.merge(work.folder, target, sources, work.build(target), terms)
 
-    _report(targets, merge_one, as_json)
+    _report(work, targets, merge_one)
 
 
-@command.command(name="generate")
+@command.command(name="generate", epilog="Example: harness corpus generate --target deserialize --count 1000")
 @click.option("--count", type=click.IntRange(min=1), default=400, show_default=True, help="Candidates per target.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="The first random seed.")
-@_target
-@_corpus
-@_parser
-@_json
-def generate(
-    count: int, seed: int, chosen: tuple[str, ...], corpus: Path | None, name: str | None, as_json: bool
-) -> None:
-    """Make valid files over the whole format and keep those that reach something new.
-
-    \b
-    Example:  harness corpus generate --target deserialize --count 1000
-    """  # noqa: D301
-    folder = corpus or intake.own_corpus()
+@_work
+def generate(work: _Work, count: int, seed: int) -> None:
+    """Make valid files over the whole format and keep those that reach something new."""
 
     def make(target: str) -> Change:
-        return upkeep.merge(folder, target, intake.generated(target, count, seed), _parser_for(target, name))
+        return upkeep.merge(work.folder, target, intake.generated(target, count, seed), work.build(target))
 
-    _report(_able(chosen, intake.file_targets()), make, as_json)
+    _report(work, intake.file_targets(), make)
 
 
-def _report(targets: list[str], work: Callable[[str], Change], as_json: bool) -> None:
-    """Do ``work`` for each target and say what it changed."""
-    console = Console(stderr=as_json, highlight=False)
+def _report(work: _Work, found: list[str], change: Callable[[str], Change]) -> None:
+    """Change the seeds of each target of ``work``, or of ``found``, and print the figures."""
+    console = Console(stderr=work.as_json, highlight=False)
     changes = []
-    for target in targets:
+    for target in _able(work.targets, found):
         with console.status(f"running the seeds of {target}"):
-            changes.append(work(target))
-    if as_json:
-        click.echo(json.dumps([asdict(change) for change in changes], indent=1))
+            changes.append(change(target))
+    if work.as_json:
+        _options.print_json([asdict(change) for change in changes])
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("target")
@@ -253,16 +229,15 @@ def _report(targets: list[str], work: Callable[[str], Change], as_json: bool) ->
 
 
 def _regions(change: Change) -> str:
-    """Regions of the parser, before and after; one number where they are the same, none where nothing was measured."""
+    """Regions of the parser, before and after; one number where they are equal, a dash where none were measured."""
     if change.regions_before is None:
         return "-"
-    return f"{change.regions_before}" + (
-        "" if change.regions_after == change.regions_before else f" -> {change.regions_after}"
-    )
+    after = f" -> {change.regions_after}" if change.regions_after != change.regions_before else ""
+    return f"{change.regions_before}{after}"
 
 
 def _remarks(change: Change) -> Iterator[str]:
-    """What a person should know beside the figures."""
+    """Remarks that the figures do not show."""
     if change.killed:
         yield f"{change.killed} left out, as they end their process"
     if change.lost:
@@ -273,25 +248,21 @@ def _remarks(change: Change) -> Iterator[str]:
         yield f"{(change.regions_before or 0) - (change.regions_after or 0)} regions are lost"
 
 
-@command.command(name="import")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE|DIR...")
-@_target
+@command.command(name="import", epilog="Example: harness corpus import tiny-model.safetensors fixtures/")
+@click.argument("files", nargs=-1, required=True, type=_options.PATH, metavar="FILE|DIR...")
+@_targets
 @_corpus
 @_json
-def import_files(files: tuple[Path, ...], chosen: tuple[str, ...], corpus: Path | None, as_json: bool) -> None:
-    """Add safetensors files of your own as seeds; they are copied, tensors and all.
-
-    \b
-    Example:  harness corpus import tiny-model.safetensors fixtures/
-    """  # noqa: D301
+def import_files(files: tuple[Path, ...], targets: tuple[str, ...], corpus: Path | None, as_json: bool) -> None:
+    """Copy safetensors files of your own, tensors included, into the seeds."""
     folder = corpus or intake.own_corpus()
-    added, skipped = intake.import_files(folder, _chosen(chosen, intake.file_targets()), files)
+    added, skipped = intake.import_files(folder, _chosen(targets, intake.file_targets()), files)
     for path, reason in skipped:
         click.echo(f"skipped {path}: {reason}", err=True)
     for target, count in added.items() if not as_json else ():
         click.echo(f"{target}: {count} new")
     if as_json:
-        told = {"new": added, "skipped": [{"file": str(path), "reason": reason} for path, reason in skipped]}
-        click.echo(json.dumps(told, indent=1))
+        listed = [{"file": str(path), "reason": reason} for path, reason in skipped]
+        _options.print_json({"new": added, "skipped": listed})
     if not any(added.values()) and skipped:
-        raise HarnessError("nothing was imported", hint="seeds are small files; the header is what matters")
+        raise HarnessError("nothing was imported", hint="import smaller files: a seed needs only its header")

@@ -1,8 +1,7 @@
-"""``harness coverage``: what the corpus reaches in the parser, Rust and Python on one page."""
+"""``harness coverage``: coverage of the parser by the corpus, Rust and Python on one page."""
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness import corpus_store, paths
+from harness.cli import _options
 from harness.coverage import baseline as reference
 from harness.coverage import outputs
 from harness.coverage.collect import Coverage, collect
@@ -22,46 +22,36 @@ from harness.parsers.registry import Parser
 from harness.targets import base
 
 
-@click.command(name="coverage")
-@click.option("--html", "folder", type=click.Path(path_type=Path), help="Where the page goes; default build/coverage.")
-@click.option("--json", "as_json", is_flag=True, help="Print coverage.json instead of the table.")
-@click.option("--lcov", type=click.Path(path_type=Path), help="Write an LCOV tracefile there too.")
-@click.option("--target", "chosen", multiple=True, help="Only this target (may be repeated); default: all with seeds.")
-@click.option("--campaign", type=click.Path(path_type=Path), help="Replay this campaign's corpus as well.")
-@click.option("--baseline", is_flag=True, help="Compare with corpus/coverage.toml; ends with 1 when something is lost.")
+@click.command(name="coverage", epilog="Example: harness coverage --campaign build/campaigns/main --lcov lcov.info")
+@click.option("--html", "folder", type=_options.PATH, help="Folder of the page. Default: build/coverage.")
+@_options.as_json("Print coverage.json instead of the table.")
+@click.option("--lcov", type=_options.PATH, help="Write an LCOV tracefile, too.")
+@_options.targets("Only this target; may be repeated. Default: all with seeds.")
+@_options.campaign("Replay the corpus of this campaign, too.")
+@click.option("--baseline", is_flag=True, help="Compare with corpus/coverage.toml. Exit status 1 for a loss.")
 @click.option(
-    "--write-baseline", is_flag=True, help="Write what the committed corpus reaches into corpus/coverage.toml."
+    "--write-baseline", is_flag=True, help="Write the figures of the committed corpus into corpus/coverage.toml."
 )
-@click.option(
-    "--parser",
-    "name",
-    help="The build to measure, without its -coverage; default: the newest release, built if need be.",
-)
+@_options.parser("Build to measure, without its -coverage. Default: the newest release, built if missing.")
 def command(
     folder: Path | None,
     as_json: bool,
     lcov: Path | None,
-    chosen: tuple[str, ...],
+    targets: tuple[str, ...],
     campaign: Path | None,
     baseline: bool,
     write_baseline: bool,
-    name: str | None,
+    parser: str | None,
 ) -> int:
-    """Replay the corpus on a coverage build and show what it reached.
-
-    \b
-    Example:  harness coverage
-              harness coverage --campaign build/campaigns/main --lcov lcov.info
-    """  # noqa: D301 - click's mark for "leave this paragraph as it is" is a backspace
+    """Replay the corpus on a coverage build and show the regions, lines and functions it reaches."""
     console = Console(stderr=as_json, highlight=False)
     if (baseline or write_baseline) and campaign is not None:
         raise HarnessError("the baseline is of the committed corpus", hint="leave --campaign out")
-    if write_baseline and chosen:
+    if write_baseline and targets:
         raise HarnessError("the baseline is of all targets", hint="leave --target out")
     wanted = reference.read(paths.corpus_dir() / reference.NAME) if baseline else None
-    inputs = _inputs(chosen, campaign, console)
-    parser = _parser(name, console)
-    found = collect(parser, inputs)
+    inputs = _inputs(targets, campaign, console)
+    found = collect(_parser(parser, console), inputs)
     page = outputs.write(found, folder or paths.build_dir() / "coverage")
     if lcov is not None:
         write_named(lcov, outputs.as_lcov(found))
@@ -69,7 +59,7 @@ def command(
         reference.write(paths.corpus_dir() / reference.NAME, found)
     lost = reference.losses(found, wanted) if wanted is not None else []
     if as_json:
-        click.echo(json.dumps(outputs.as_json(found) | {"lost": lost}, indent=1))
+        _options.print_json(outputs.as_json(found) | {"lost": lost})
     else:
         _print(found, console)
         for sentence in lost:
@@ -79,7 +69,7 @@ def command(
 
 
 def _parser(name: str | None, console: Console) -> Parser:
-    """The coverage build of ``name``; that of a release is made if it is not there."""
+    """The coverage build of ``name``; built if it is missing and of a release."""
     release = name or registry.default_release()
     is_release = re.fullmatch(r"\d+(\.\d+)+\w*", release)
     if is_release and registry.read(registry.default_name(release, "coverage")) is None:
@@ -88,12 +78,12 @@ def _parser(name: str | None, console: Console) -> Parser:
 
 
 def _inputs(chosen: tuple[str, ...], campaign: Path | None, console: Console) -> dict[str, list[bytes]]:
-    """Seeds by target. Raises HarnessError when there are none at all, or ``campaign`` is no campaign."""
+    """Seeds by target. Raises HarnessError when there are none, or ``campaign`` is no campaign."""
     if campaign is not None and not (campaign / "corpus").is_dir():
         raise HarnessError(f"{campaign} is no campaign: it has no corpus folder", hint="ls build/campaigns")
     for name in chosen:
         if not base.get(name).uses_parser:
-            raise HarnessError(f"target {name} does not run the parser", hint="it has no coverage of it to show")
+            raise HarnessError(f"target {name} does not run the parser", hint="choose another target")
     all_targets = base.targets().items()
     names = chosen or [name for name, target in all_targets if target.uses_parser and not base.missing(target)]
     folders = [paths.corpus_dir(), *([campaign / "corpus"] if campaign else [])]
@@ -110,7 +100,7 @@ def _inputs(chosen: tuple[str, ...], campaign: Path | None, console: Console) ->
     if not inputs:
         raise HarnessError(
             f"no seeds to replay for {', '.join(names)} in {' or '.join(map(str, folders))}",
-            hint="harness corpus import FILE... adds some; --campaign DIR replays what a campaign kept",
+            hint="harness corpus import FILE... adds some; --campaign DIR replays the corpus of a campaign",
         )
     return inputs
 
@@ -124,7 +114,7 @@ def _print(found: Coverage, console: Console) -> None:
         text = f"{name}: {reach.replay.executed} inputs replayed{killed}; {regions}"
         console.print(text, markup=False, soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("of what can be reached", no_wrap=True, overflow="ellipsis")
+    table.add_column("of the reachable", no_wrap=True, overflow="ellipsis")
     for heading in ("regions, branches", "lines", "functions"):
         table.add_column(heading, justify="right", no_wrap=True)
     totals = found.totals()

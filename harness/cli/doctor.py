@@ -1,26 +1,26 @@
-"""``harness doctor``: is everything there that fuzzing needs?"""
+"""``harness doctor``: checks the tools and builds that fuzzing needs."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 
 import click
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from harness.cli import _options
 from harness.parsers.checks import Check, checks
 
 _MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "fail": "[red]FAIL[/]"}
 
 
 @click.command(epilog="Example: harness doctor --json")
-@click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON: name, status, detail, hint.")
+@_options.as_json("Print the checks as JSON: name, status, detail, hint.")
 def command(as_json: bool) -> int:
-    """Check toolchain, atheris, native counters and builds; say how to mend each.
+    """Check toolchain, atheris, native counters and builds; print a remedy for each failure.
 
-    Ends with 0 when fuzzing can start (warnings name what is optional), with 2 when it cannot.
+    Exit status 0: fuzzing can start. Exit status 2: it cannot. A warning is about something optional.
     """
     console = Console(stderr=True)
     done: list[Check] = []
@@ -29,7 +29,7 @@ def command(as_json: bool) -> int:
             done.append(check)
             status.update(f"{check.name}: {check.status}")
     if as_json:
-        click.echo(json.dumps([dataclasses.asdict(check) for check in done], indent=1))
+        _options.print_json([dataclasses.asdict(check) for check in done])
     else:
         _show(done)
     return 2 if any(check.status == "fail" for check in done) else 0

@@ -1,13 +1,13 @@
-"""``harness explain``: a file's header in the open, with what is wrong in it marked."""
+"""``harness explain``: prints the header of a file and marks its faults."""
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
 import click
 
+from harness.cli import _options
 from harness.errors import HarnessError
 from harness.format.judge import RULES, UNSPECIFIED, Judgement, judge
 from harness.targets import base
@@ -19,18 +19,21 @@ from harness.triage.inputs import Named, resolve
 @click.command(epilog="Example: harness explain model.safetensors   (or the id of a finding)")
 @click.argument("what", metavar="FILE|ID")
 @click.option("--width", type=click.IntRange(min=40), default=100, show_default=True, help="Columns.")
-@click.option("--json", "as_json", is_flag=True, help="For machines: the verdict, and the tensors or the program.")
+@_options.as_json("Print the verdict, and the tensors or the program, as JSON.")
 def command(what: str, width: int, as_json: bool) -> int:
-    """Show the header of a file piece by piece, mark what breaks the format, and quote the sentence it breaks.
+    """Print the header of a file piece by piece, mark its fault, and quote the sentence of the format that it breaks.
 
-    Ends with 0 when the format allows the file, else with 1.
+    Exit status 0: the format allows the file. Exit status 1: it does not, or leaves the case open.
     """
     named = resolve(what)
     target = target_named(named.target) if named.target else None
     words = base.explain(target, named.data()) if target is not None else ""
     if words:
         told = {"file": str(named.path), "target": named.target, "signature": named.signature, "program": words}
-        click.echo(json.dumps(told, indent=1) if as_json else words, nl=as_json)
+        if as_json:
+            _options.print_json(told)
+        else:
+            click.echo(words, nl=False)
         return 0
     size = inputs.size_of(named.path)
     if size <= inputs.MAX_WHOLE:
@@ -42,7 +45,7 @@ def command(what: str, width: int, as_json: bool) -> int:
         except OSError as error:
             raise HarnessError(f"{named.path}: {error.strerror}", hint="name a file that can be read") from error
     if as_json:
-        click.echo(json.dumps(_as_json(named, size, judgement), indent=1))
+        _options.print_json(_as_json(named, size, judgement))
     else:
         _print(named, data, size, judgement, width)
     return int(judgement.verdict != "accept")

@@ -1,8 +1,7 @@
-"""``harness findings``: what a campaign found."""
+"""``harness findings``: lists the findings of a campaign."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import click
 
+from harness.cli import _options
 from harness.errors import HarnessError
 from harness.findings import store
 from harness.findings.store import Stored
@@ -21,25 +21,28 @@ from harness.triage import compare_builds
 _WORDS = {
     compare_builds.ONLY_HERE: "does not show on {}: new against it",
     compare_builds.THERE_TOO: "shows on {} too: not new against it",
-    compare_builds.NOT_AGAIN: "shows neither on {} nor, again, where it was found: not counted",
+    compare_builds.NOT_AGAIN: "shows neither on {} nor again on its own build: not counted",
 }
 
 
 @click.command(epilog="Example: harness findings --campaign build/campaigns/main --json")
-@click.option("--campaign", type=click.Path(path_type=Path), metavar="DIR", help="Default: the latest campaign.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
-@click.option("--strict", is_flag=True, help="Known findings that are still open end with status 1 too.")
+@_options.campaign()
+@_options.as_json()
+@click.option("--strict", is_flag=True, help="Exit status 1 for known findings that are open, too.")
 @click.option(
-    "--against", "other", metavar="PARSER", help="Run new ones on this build too: what shows there is not new."
+    "--against",
+    "other",
+    metavar="PARSER",
+    help="Run new findings on this build, too: those that show there are not new.",
 )
 def command(campaign: Path | None, as_json: bool, strict: bool, other: str | None) -> int:
     """List the findings of a campaign, new ones first.
 
-    Ends with 1 when one of them is new, that is, covered by no folder in crashes/ and by no verdict rule. With --against,
-    one that shows on that build as well, or that does not show again, is listed and does not count.
+    Exit status 1: a finding is new, that is, no folder in crashes/ and no verdict rule covers it. With --against, a finding
+    that shows on that build too, or that does not show again, does not count.
     """
     if strict and other is not None:
-        raise HarnessError("--strict and --against exclude each other", hint="old defects count, or they do not")
+        raise HarnessError("--strict and --against exclude each other", hint="leave one of them out")
     base = None if other is None else registry.find(other)
     folder = store.campaign_at(campaign)
     ledger = store.sessions(folder)
@@ -48,7 +51,7 @@ def command(campaign: Path | None, as_json: bool, strict: bool, other: str | Non
     unknown = [stored for stored, name in rows if name is None]
     states = {} if base is None else {stored.id: state for stored, state in compare_builds.compare(unknown, base)}
     if as_json:
-        click.echo(json.dumps([_as_json(stored, name, other, states) for stored, name in rows], indent=1))
+        _options.print_json([_as_json(stored, name, other, states) for stored, name in rows])
     else:
         _print(folder, rows, other, states)
     if base is not None:
@@ -79,12 +82,12 @@ def _as_json(stored: Stored, name: str | None, other: str | None, states: dict[s
 
 
 def seen(count: int) -> str:
-    """How often a finding was met, for people."""
+    """Number of executions that showed a finding, in words."""
     return "seen once" if count == 1 else f"seen {count} times"
 
 
 def replays(entry: Mapping[str, Any]) -> str:
-    """How often a finding showed when it ran again in fresh processes, for people."""
+    """Replays in fresh processes that showed a finding, in words."""
     done = entry.get("replays", {"runs": 0, "held": 0})
     if not done["runs"]:
         return "not replayed"

@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 
 from harness import paths
-from harness.cli._size import Size
+from harness.cli._options import Size
 from harness.cli.findings import replays as again
 from harness.cli.findings import seen
 from harness.engine.campaign.campaign_corpus import Room

@@ -1,43 +1,39 @@
-"""``harness ledger``: what fuzzing cost, what it bought, and what more of it would buy."""
+"""``harness ledger``: cost and yield of fuzzing, and a forecast."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
+from harness.cli import _options
 from harness.ledger import joined, records, spend
-from harness.ledger.forecast import Forecast
 from harness.ledger.growth_curve import money
 from harness.ledger.records import KINDS, Ledger
 
 
 @click.command(epilog="Example: harness ledger --price 0.05 --target safe_open")
-@click.option("--campaign", "folders", multiple=True, type=click.Path(path_type=Path), metavar="DIR",
-              help="A campaign's folder, or a folder of records; may be repeated. Default: build/ledger and all campaigns here.")  # fmt: skip
-@click.option("--target", "names", multiple=True, metavar="T", help="Only this target; may be repeated.")
-@click.option("--price", type=click.FloatRange(min=0), metavar="X", help="Money per CPU-hour.")
+@_options.campaigns("Folder of a campaign or of records; may be repeated. Default: build/ledger and all campaigns.")
+@_options.targets()
+@click.option("--price", type=click.FloatRange(min=0), metavar="X", help="Price of a CPU-hour, in any currency.")
 @click.option(
-    "--hours",
-    type=click.FloatRange(min=0, min_open=True),
-    default=1.0,
-    show_default=True,
-    help="CPU-hours to forecast.",
+    "--hours", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True, help="CPU-hours to forecast."
 )
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
-def command(folders: tuple[Path, ...], names: tuple[str, ...], price: float | None, hours: float, as_json: bool) -> int:
-    """Print spend, what it bought that was new, and the forecast, for each target and in total.
+@_options.as_json()
+def command(
+    folders: tuple[Path, ...], targets: tuple[str, ...], price: float | None, hours: float, as_json: bool
+) -> int:
+    """Print CPU time, new discoveries and the forecast, for each target and in total.
 
-    Files that cannot be read are named and passed over.
+    Files that cannot be read are listed and skipped.
     """
     ledger = records.read(*folders)
-    result = collect(ledger, names, price, hours)
+    result = collect(ledger, targets, price, hours)
     for problem in ledger.damaged:
         click.echo(f"passed over {problem}", err=True)
     if as_json:
-        click.echo(json.dumps(result, indent=1))
+        _options.print_json(result)
     elif not ledger.records:
         click.echo("no session of fuzzing is recorded yet; harness fuzz makes one")
     else:
@@ -46,7 +42,7 @@ def command(folders: tuple[Path, ...], names: tuple[str, ...], price: float | No
 
 
 def collect(ledger: Ledger, names: tuple[str, ...], price: float | None, hours: float) -> dict[str, Any]:
-    """Everything that is printed, as plain types."""
+    """All printed figures, as plain types."""
     gains = spend.bought(ledger)
     targets: dict[str, dict[str, Any]] = {}
     for name in ledger.targets():
@@ -61,12 +57,12 @@ def collect(ledger: Ledger, names: tuple[str, ...], price: float | None, hours: 
             "executions": sum(figures.executions for figures in mine),
             "cpu_seconds": round(cpu, 1),
             "price": _money(cpu, price),
-            "bought": {kind: sum(gain.new[kind] for gain in gains if gain.target == name) for kind in KINDS},
+            "bought": {kind: sum(new[kind] for new in gains[name]) for kind in KINDS},
             "last": {kind: _marginal(curve, kind, price) for kind in ("edges", "signatures")},
-            "forecast": _forecast(joined.forecast(of, name), hours),
+            "forecast": seen.as_json(hours) if (seen := joined.forecast(of, name)) is not None else None,
         }
     counted = [record for record in ledger.records if record.targets.keys() & targets.keys()]
-    # Replays belong to a session, whatever targets it ran.
+    # Replays belong to a session, not to a target.
     replays = 0.0 if names else sum(record.replay_cpu_seconds for record in counted)
     cpu = sum(row["cpu_seconds"] for row in targets.values()) + replays
     total = {
@@ -90,26 +86,15 @@ def _marginal(curve: Any, kind: str, price: float | None) -> dict[str, Any] | No
     if last is None:
         return None
     each = float(f"{last.cpu_seconds:.3g}")
-    return {
-        "count": last.count,
-        "cpu_seconds_each": each,
-        "price_each": _money(each, price),
-        "since": round(last.since, 1),
-    }
-
-
-def _forecast(seen: Forecast | None, hours: float) -> dict[str, Any] | None:
-    return seen.as_json(hours) if seen is not None else None
+    cost = {"cpu_seconds_each": each, "price_each": _money(each, price)}
+    return {"count": last.count, **cost, "since": round(last.since, 1)}
 
 
 def _print(result: dict[str, Any]) -> None:
     total = result["total"]
     sessions = f"{total['sessions']} session{'s' * (total['sessions'] != 1)}"
-    replays = (
-        f", {total['replay_cpu_seconds']:.1f} CPU-seconds of it replays of findings"
-        if total["replay_cpu_seconds"]
-        else ""
-    )
+    seconds = total["replay_cpu_seconds"]
+    replays = f", {seconds:.1f} CPU-seconds of it replays of findings" if seconds else ""
     click.echo(f"{sessions}, {_spent(total)}{replays}; new to the ledger: {_gain(total['bought'])}")
     for name, row in result["targets"].items():
         click.echo(f"\n{name}: {_spent(row)}; new: {_gain(row['bought'])}")
@@ -125,9 +110,7 @@ def _print(result: dict[str, Any]) -> None:
                 )
         for line in row["forecast"]["words"] if row["forecast"] else ["too short to forecast"]:
             click.echo(f"  {line}")
-    click.echo(
-        "\nForecasts are for whoever goes on with these mutators, feedback and corpora; docs/ledger.md says what else they assume."
-    )
+    click.echo("\nForecasts assume the same mutators, feedback and corpora; docs/ledger.md lists all assumptions.")
 
 
 def _spent(row: dict[str, Any]) -> str:

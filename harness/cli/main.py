@@ -1,4 +1,4 @@
-"""The ``harness`` command: finds sub-commands by file name, maps errors to exit statuses."""
+"""The ``harness`` command: finds subcommands by file name, maps errors to exit statuses."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import click
 import harness.cli as package
 from harness.errors import HarnessError
 
-# What the machine says no to, not a defect: a full disk or quota, a disk or folder that may not be written.
+# Errors of the machine: a full disk or quota, a disk or folder without write permission.
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
 
 
 class _Commands(click.Group):
-    """One sub-command per module of this package that defines ``command``; imported only when used."""
+    """One subcommand per module of this package, imported only when used. The module defines ``command``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name != "main" and m.name[0] != "_")
@@ -35,7 +35,7 @@ class _Commands(click.Group):
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="safetensors-harness", prog_name="harness")
 def group() -> None:
-    """Fuzz the safetensors parser and keep what is found as regression tests.
+    """Fuzz the safetensors parser and keep its findings as regression tests.
 
     \b
     Start with:  harness doctor
@@ -44,7 +44,7 @@ def group() -> None:
 
 
 def _our_defect() -> NoReturn:
-    """Print the exception being handled. Python's own status for one is 1, which here means a new finding."""
+    """Print the current exception and exit with 3: Python's own status, 1, means a new finding here."""
     traceback.print_exc()
     click.echo("harness: this is a defect of the harness itself; please report it with the lines above", err=True)
     sys.exit(3)
@@ -71,9 +71,7 @@ def main() -> NoReturn:
         if error.errno not in _NO_ROOM:
             _our_defect()
         click.echo(f"harness: cannot write {error.filename or 'its files'}: {error.strerror}", err=True)
-        click.echo(
-            "  free some disk, or point HARNESS_HOME at a folder that can be written; old content is kept", err=True
-        )
+        click.echo("  free some disk, or set HARNESS_HOME to a writable folder; old content is kept", err=True)
         sys.exit(2)
     except Exception:
         _our_defect()

@@ -1,13 +1,13 @@
-"""``harness minimize``: the smallest input with the same signature."""
+"""``harness minimize``: finds the smallest input with the same signature."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from harness.cli._progress import shrinking
+from harness.cli import _options
+from harness.cli._options import shrinking
 from harness.errors import HarnessError
 from harness.files import write_atomic
 from harness.findings import crashes, store
@@ -21,19 +21,17 @@ from harness.triage.inputs import Named, resolve
 @click.command(epilog="Example: harness minimize crash.safetensors --target safe_open --output small.safetensors")
 @click.argument("what", metavar="ID|FILE")
 @click.option("--target", metavar="T", help="Entry point. Default: the finding's own, or deserialize for a file.")
-@click.option("--parser", metavar="NAME", help="Default: a build on which it shows.")
-@click.option("--signature", "sig", metavar="TEXT", help="Which finding to keep, of a file that shows several.")
-@click.option(
-    "--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: FILE.min; a finding's own input."
-)
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@_options.parser("Build to run on. Default: a build that shows the finding.")
+@click.option("--signature", "sig", metavar="TEXT", help="The finding to keep, of a file that shows several.")
+@click.option("--output", type=_options.FILE, help="Default: FILE.min, or the input of the finding.")
+@_options.as_json()
 def command(
     what: str, target: str | None, parser: str | None, sig: str | None, output: Path | None, as_json: bool
 ) -> int:
-    """Make an input as small as it gets while it still shows the same finding.
+    """Make an input smaller as long as it shows the same finding.
 
-    Pieces of the header go first, with offsets and buffer following, then single bytes, until no single removal is kept.
-    The input of a campaign's finding is replaced; a filed one in crashes/ too. Ends with 1: the finding shows.
+    Pieces of the header go first, with their offsets and data, then single bytes. The input of a finding is replaced, in a
+    campaign and in crashes/. Exit status 1: the finding shows.
     """
     named = resolve(what)
     entry = target or named.target or "deserialize"
@@ -45,16 +43,8 @@ def command(
     if small != data or place != named.path:
         _store(named, place, small)
     if as_json:
-        told = {
-            "id": named.id,
-            "target": entry,
-            "signature": sig,
-            "parser": build.name if build else "",
-            "before": len(data),
-            "after": len(small),
-            "output": str(place),
-        }
-        click.echo(json.dumps(told, indent=1))
+        told = {"id": named.id, "target": entry, "signature": sig, "parser": build.name if build else ""}
+        _options.print_json(told | {"before": len(data), "after": len(small), "output": str(place)})
         return 1
     click.echo(f"{len(data)} -> {len(small)} bytes: {place}")
     click.echo(f"Reproduce with: harness repro {named.id if place == named.path else place} --target {entry}")

@@ -1,14 +1,17 @@
-"""``harness report``: pages and files made of what was found."""
+"""``harness report``: writes findings as pages and files."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from harness import paths
+from harness.cli import _options
+from harness.cli._options import FC
 from harness.errors import HarnessError
 from harness.files import write_named
 from harness.findings import store
@@ -16,119 +19,96 @@ from harness.parsers import registry
 from harness.report import defects, gather, html, issues, junit, sarif, summary
 from harness.report.gather import Campaign, Row
 
-_file = click.Path(dir_okay=False, path_type=Path)
+
+def _file(option: str, text: str) -> Callable[[FC], FC]:
+    return click.option(option, type=_options.FILE, metavar="FILE", help=text)
 
 
 @click.command(
     epilog="Example: harness report --campaign build/campaigns/main --sarif report.sarif --junit junit.xml --summary summary.md"
 )
-@click.option(
-    "--campaign",
-    "folders",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="What this campaign found too; may be repeated. Default: what is filed in crashes/ alone; with --html, the latest campaign.",
+@_options.campaigns(
+    "Add the findings of this campaign; may be repeated. Default: crashes/ alone; with --html, the latest."
 )
+@_file("--defects", "Defects of the newest release, in Markdown.")
+@_file("--sarif", "SARIF 2.1.0, for code scanning.")
+@_file("--junit", "JUnit XML, for the tests' page of a CI system.")
+@_file("--summary", "Markdown, for $GITHUB_STEP_SUMMARY.")
 @click.option(
-    "--defects", "page", type=_file, metavar="FILE", help="What is wrong with the newest release, in Markdown."
-)
-@click.option("--sarif", "log", type=_file, metavar="FILE", help="SARIF 2.1.0, for code scanning.")
-@click.option("--junit", "xml", type=_file, metavar="FILE", help="JUnit XML, for the tests' page of a CI system.")
-@click.option("--summary", "job", type=_file, metavar="FILE", help="Markdown, for $GITHUB_STEP_SUMMARY.")
-@click.option(
-    "--issues", "texts", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="A text per new finding."
+    "--issues", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="A text per new finding."
 )
 @click.option(
     "--html",
-    "pages",
+    "page",
     is_flag=False,
     flag_value="",
     metavar="[DIR|FILE]",
-    help="One HTML page for people, default build/report/index.html.",
+    help="One HTML page. Default: build/report/index.html.",
 )
 @click.option(
-    "--against",
-    "other",
-    metavar="PARSER",
-    help="Run new ones on this build too: what shows there is not new, in any form.",
+    "--against", metavar="PARSER", help="Run new findings on this build, too: those that show there are not new."
 )
-@click.option("--price", type=click.FloatRange(min=0), help="For --html: what an hour of one core costs.")
-@click.option("--json", "as_json", is_flag=True, help="Print all findings, and what was written, as JSON.")
+@click.option("--price", type=click.FloatRange(min=0), help="For --html: price of a CPU-hour, in any currency.")
+@_options.as_json("Print all findings, and the written files, as JSON.")
 def command(
-    folders: tuple[Path, ...],
-    page: Path | None,
-    log: Path | None,
-    xml: Path | None,
-    job: Path | None,
-    texts: Path | None,
-    pages: str | None,
-    other: str | None,
-    price: float | None,
-    as_json: bool,
-) -> int:
-    """Write what was found for people and for machines, in any number of forms at once.
+    folders: tuple[Path, ...], page: str | None, against: str | None, price: float | None, as_json: bool, **forms: Path | None
+) -> int:  # fmt: skip
+    """Write the findings for people and for machines, in any number of forms at once.
 
-    Without a form it prints what is wrong with the newest release today (as --defects). Ends with 0 when all is written:
-    whether something is new is for `harness findings` to say.
+    Without a form, the command prints the defects of the newest release (as --defects). Exit status 0: all is written.
+    `harness findings` has an exit status for new findings.
     """
-    forms: dict[str, Path | None] = {"defects": page, "sarif": log, "junit": xml, "summary": job, "issues": texts}
     chosen = {name: place for name, place in forms.items() if place is not None}
-    if price is not None and pages is None:
+    if price is not None and page is None:
         raise HarnessError("--price is for the HTML page", hint="add --html")
-    if not chosen and not as_json and pages is None:
+    if not chosen and not as_json and page is None:
         if folders:
-            forms_there_are = "--html, --sarif, --junit, --summary, --issues or --json"
-            raise HarnessError("no form was asked for", hint=f"add {forms_there_are}")
+            raise HarnessError(
+                "no form was asked for", hint="add --html, --sarif, --junit, --summary, --issues or --json"
+            )
         click.echo(defects.page(), nl=False)
         return 0
-    base = None if other is None else registry.find(other)
-    # All forms of one run speak of the same.
-    campaigns = gather.campaigns(folders or (store.campaigns()[:1] if pages is not None else ()))
+    base = None if against is None else registry.find(against)
+    campaigns = gather.campaigns(folders or (store.campaigns()[:1] if page is not None else ()))
     if base is not None and not campaigns:
-        raise HarnessError("--against is for what campaigns found", hint="add --campaign")
+        raise HarnessError("--against needs findings of a campaign", hint="add --campaign")
     rows = gather.rows(campaigns, base)
-    if pages is not None:
-        chosen["html"] = html.write(
-            Path(pages) if pages else paths.build_dir() / "report", campaigns, rows, price=price
-        )
+    if page is not None:
+        place = Path(page) if page else paths.build_dir() / "report"
+        chosen["html"] = html.write(place, campaigns, rows, price=price)
     told: dict[str, Any] = {}
     for name, place in chosen.items():
         words = _write(name, place, rows, campaigns, told)
         if not as_json:
             click.echo(f"{place}: {words}")
     if as_json:
-        click.echo(
-            json.dumps(
-                _as_json(rows, campaigns) | {"written": {name: str(at) for name, at in chosen.items()}} | told, indent=1
-            )
-        )
+        written = {name: str(at) for name, at in chosen.items()}
+        _options.print_json(_as_json(rows, campaigns) | {"written": written} | told)
     return 0
 
 
 def _write(name: str, place: Path, rows: list[Row], campaigns: list[Campaign], told: dict[str, Any]) -> str:
-    """Write one form; what is in it, in words, and in ``told`` what a machine wants to know of it beside its place."""
+    """Write one form; its content in words, and in ``told`` the parts of the JSON beside its place."""
     if name == "html":
         return f"{place.stat().st_size} bytes"
+    if name == "issues":
+        written = issues.write(rows, campaigns, place)
+        told["issues"] = [{"id": one.id, "title": one.title, "file": str(one.file)} for one in written]
+        return f"{len(written)} issues"
     if name == "defects":
         text = defects.page()
-        write_named(place, text)
-        return f"{text.count(chr(10) + '### ')} defects"
-    if name == "sarif":
+        words = f"{text.count(chr(10) + '### ')} defects"
+    elif name == "sarif":
         found = sarif.sarif(rows, campaigns)
-        write_named(place, json.dumps(found, indent=1) + "\n")
-        return f"{len(found['runs'][0]['results'])} results"
-    if name == "junit":
+        text, words = json.dumps(found, indent=1) + "\n", f"{len(found['runs'][0]['results'])} results"
+    elif name == "junit":
         text = junit.junit(rows, campaigns)
-        write_named(place, text)
-        return f"{text.count('<testcase ')} cases"
-    if name == "summary":
+        words = f"{text.count('<testcase ')} cases"
+    else:
         text = summary.summary(rows, campaigns)
-        write_named(place, text)
-        return f"{len(text.encode())} bytes"
-    written = issues.write(rows, campaigns, place)
-    told["issues"] = [{"id": one.id, "title": one.title, "file": str(one.file)} for one in written]
-    return f"{len(written)} issues"
+        words = f"{len(text.encode())} bytes"
+    write_named(place, text)
+    return words
 
 
 def _as_json(rows: list[Row], campaigns: list[Campaign]) -> dict[str, Any]:

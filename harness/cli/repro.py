@@ -1,13 +1,13 @@
-"""``harness repro``: run one input again, on one parser or on all."""
+"""``harness repro``: runs one input again, on one parser or on all."""
 
 from __future__ import annotations
 
-import json
 import textwrap
 from typing import Any
 
 import click
 
+from harness.cli import _options
 from harness.parsers import registry
 from harness.parsers.registry import Parser
 from harness.replay import replay
@@ -16,35 +16,32 @@ from harness.targets.files.on_disk import target_named
 from harness.triage import filing
 from harness.triage.inputs import Named, resolve
 
-
-def parsers_for(name: str | None, target: str) -> list[Parser | None]:
-    """The parser of that name, or every plain and instrumented build here; ``[None]`` for a target without parser."""
-    if name is None or not target_named(target).uses_parser:
-        return filing.builds(target)
-    return [registry.find(name)]
+#: A build, its replay, and whether the finding shows.
+Rows = list[tuple[Parser | None, Replay, bool]]
 
 
 @click.command(epilog="Example: harness repro header.duplicate-key-0c17b2d4 --parser 0.8.0-wheel")
 @click.argument("what", metavar="ID|FILE")
 @click.option("--target", metavar="T", help="Entry point. Default: the finding's own, or deserialize for a file.")
-@click.option("--parser", metavar="NAME", help="One parser. Default: every one that is built.")
-@click.option("--timeout", type=click.FloatRange(min=0.1), help="Seconds. Default: 10, or what the target needs.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@_options.parser("Build to run on. Default: every build.")
+@click.option("--timeout", type=click.FloatRange(min=0.1), help="Seconds. Default: 10, or the target's own limit.")
+@_options.as_json()
 def command(what: str, target: str | None, parser: str | None, timeout: float | None, as_json: bool) -> int:
-    """Run one input again, each time in a process of its own, and say what happens on which build.
+    """Run one input again on each build, each time in a fresh process.
 
-    Ends with 1 when it reproduces: a finding shows its own signature, a file shows any finding. Otherwise with 0.
+    Exit status 1: it reproduces. A finding must show its own signature, a file any finding. Exit status 0: it does not.
     """
     named = resolve(what)
     entry = target or named.target or "deserialize"
     data = named.data()
-    rows = []
-    for build in parsers_for(parser, entry):
+    rows: Rows = []
+    one = parser is not None and target_named(entry).uses_parser
+    for build in [registry.find(parser)] if one else filing.builds(entry):
         result = replay.once(build, entry, data, timeout)
         rows.append((build, result, _shows(named, entry, result)))
     reproduces = any(shown for _, _, shown in rows)
     if as_json:
-        click.echo(json.dumps(_as_json(named, entry, rows, reproduces), indent=1))
+        _options.print_json(_as_json(named, entry, rows, reproduces))
     else:
         _print(named, entry, len(data), rows, reproduces)
     return int(reproduces)
@@ -56,9 +53,7 @@ def _shows(named: Named, target: str, result: Replay) -> bool:
     return bool(result.findings)
 
 
-def _as_json(
-    named: Named, target: str, rows: list[tuple[Parser | None, Replay, bool]], reproduces: bool
-) -> dict[str, Any]:
+def _as_json(named: Named, target: str, rows: Rows, reproduces: bool) -> dict[str, Any]:
     return {
         "id": named.id,
         "input": str(named.path),
@@ -82,9 +77,7 @@ def _as_json(
     }
 
 
-def _print(
-    named: Named, target: str, size: int, rows: list[tuple[Parser | None, Replay, bool]], reproduces: bool
-) -> None:
+def _print(named: Named, target: str, size: int, rows: Rows, reproduces: bool) -> None:
     click.echo(f"{named.id or named.path} on {target} ({size} bytes)")
     for build, result, shown in rows:
         name = f"{build.name} ({build.flavour})" if build else "the judge itself"

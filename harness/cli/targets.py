@@ -1,4 +1,4 @@
-"""``harness targets``: the entry points that can be driven here, and which of them a change calls for."""
+"""``harness targets``: lists the targets that can run here, and chooses targets for a change."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from harness import paths
+from harness.cli import _options
 from harness.coverage import baseline, changed
 from harness.coverage.changed import Choice
 from harness.errors import HarnessError
@@ -18,32 +19,31 @@ from harness.targets import base
 
 @click.command(epilog="Example: harness targets --changed safetensors/src/slice.rs --json")
 @click.option(
-    "--changed", "files", multiple=True, metavar="FILE", help="A file that a change touches; may be repeated."
+    "--changed", "files", multiple=True, metavar="FILE", help="A changed file of the parser; may be repeated."
 )
-@click.option("--changed-since", "ref", metavar="REF", help="All files that differ from where the branch left REF.")
+@click.option("--changed-since", "ref", metavar="REF", help="All files that differ from the merge base with REF.")
 @click.option(
     "--source",
-    type=click.Path(path_type=Path),
+    type=_options.PATH,
     default=".",
     metavar="DIR",
-    help="The checkout that --changed-since asks git about. Default: the current folder.",
+    help="Checkout for --changed-since. Default: the current folder.",
 )
-@click.option("--names", is_flag=True, help="Only the names, one a line.")
+@click.option("--names", is_flag=True, help="Only the names, one per line.")
 @click.option(
-    "--shards", type=click.IntRange(1, 64), metavar="N", help="Deal them out to N jobs: a JSON list for a matrix."
+    "--shards", type=click.IntRange(1, 64), metavar="N", help="Divide them among N jobs: a JSON list for a matrix."
 )
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@_options.as_json()
 def command(
     files: tuple[str, ...], ref: str | None, source: Path, names: bool, shards: int | None, as_json: bool
 ) -> int:
     """List the targets that can run here; with changed files of the parser, only those that reach them.
 
-    What reaches what was measured: corpus/coverage.toml has it. A file that is not in there calls for all targets, documents
-    and tests of the parser for none.
+    corpus/coverage.toml has the files that each target reaches. A file without figures calls for all targets. Documents and
+    tests of the parser call for none.
     """
-    missing = {
-        name: reason for name, target in base.targets().items() if (reason := base.missing(target))
-    } | base.broken()
+    every = base.targets().items()
+    missing = {name: reason for name, target in every if (reason := base.missing(target))} | base.broken()
     here = [name for name in base.targets() if name not in missing]
     choice = None
     if files or ref is not None:
@@ -54,7 +54,7 @@ def command(
     if shards is not None:
         click.echo(json.dumps(dealt(here, shards)))
     elif as_json:
-        click.echo(json.dumps(_as_json(here, missing, choice), indent=1))
+        _options.print_json(_as_json(here, missing, choice))
     else:
         _print(here, missing, choice, plain=names)
     return 0
@@ -67,7 +67,7 @@ def dealt(names: list[str], shards: int) -> list[dict[str, str]]:
 
 
 def _since(ref: str, source: Path) -> list[str]:
-    """Names of the files in ``source`` that are not what they were where its branch left ``ref``."""
+    """Names of the files in ``source`` that differ from the merge base with ``ref``."""
     branched = _git(source, ref, "merge-base", ref, "HEAD").strip()
     names = _git(source, ref, "diff", "--name-only", "-z", "--no-renames", branched, "--")
     return [name for name in names.split("\0") if name]
@@ -79,10 +79,10 @@ def _git(source: Path, ref: str, *arguments: str) -> str:
     except OSError as error:
         raise HarnessError(f"git cannot be run: {error.strerror}", hint="install git, or use --changed FILE") from error
     if done.returncode:
-        said = done.stderr.strip().splitlines() or ["they have nothing in common here"]
+        said = done.stderr.strip().splitlines() or ["they have no common commit here"]
         raise HarnessError(
             f"git cannot compare {source} with {ref}: {said[0]}",
-            hint="a clone needs the history back to where the branch left it (fetch-depth: 0); or use --changed FILE",
+            hint="clone the history back to the merge base (fetch-depth: 0); or use --changed FILE",
         )
     return done.stdout
 
@@ -90,9 +90,8 @@ def _git(source: Path, ref: str, *arguments: str) -> str:
 def _as_json(here: list[str], missing: dict[str, str], choice: Choice | None) -> dict[str, Any]:
     table: dict[str, Any] = {"targets": here, "left_out": missing}
     if choice is not None:
-        table["changed"] = {
-            file: {"targets": list(names), "why": choice.why[file]} for file, names in choice.files.items()
-        }
+        every = choice.files.items()
+        table["changed"] = {file: {"targets": list(names), "why": choice.why[file]} for file, names in every}
     return table
 
 
@@ -102,7 +101,7 @@ def _print(here: list[str], missing: dict[str, str], choice: Choice | None, *, p
             which = f" ({', '.join(names)})" if 0 < len(names) < len(here) else ""
             click.echo(f"{file}: {choice.why[file]}{which}", err=True)
         if not here:
-            click.echo("no target is called for: nothing of the parser changed", err=True)
+            click.echo("no target is called for: no file of the parser changed", err=True)
     for name in here:
         click.echo(name if plain else f"{name:14}{base.get(name).description}")
     if not plain and choice is None:

@@ -1,26 +1,28 @@
-"""``harness triage``: from a campaign's findings to folders in crashes/, and verdicts on them."""
+"""``harness triage``: files a campaign's findings into crashes/, and records verdicts."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import click
 
 from harness import paths
-from harness.cli import _verdict
-from harness.cli._progress import shrinking
+from harness.cli import _options
+from harness.cli._options import shrinking
 from harness.errors import HarnessError
 from harness.findings import crashes, store, verdicts
 from harness.findings.crashes import Crash
 from harness.findings.severity import SEVERITIES
+from harness.findings.verdicts import Rule
 from harness.targets.known_findings import known
 from harness.triage import filing, verdict_proposals
+from harness.triage.verdict_proposals import Matches
 
-# Of these the last two are for rules: a folder is open until it is mended, or as it should be.
+# The last two are for rules alone.
 _VERDICTS = tuple(dict.fromkeys((*crashes.STATUSES, *verdicts.VERDICTS)))
 
 
@@ -28,26 +30,23 @@ _VERDICTS = tuple(dict.fromkeys((*crashes.STATUSES, *verdicts.VERDICTS)))
     invoke_without_command=True,
     epilog="Example: harness triage --campaign build/campaigns/main   (or: harness triage verdict ID by-design --why TEXT)",
 )
-@click.option("--campaign", type=click.Path(path_type=Path), metavar="DIR", help="Default: the latest campaign.")
+@_options.campaign()
 @click.option("--no-minimize", is_flag=True, help="File inputs as they were found.")
-@click.option("--json", "as_json", is_flag=True, help="Print what became of each finding as JSON.")
+@_options.as_json("Print the outcome of each finding as JSON.")
 @click.pass_context
 def command(ctx: click.Context, campaign: Path | None, no_minimize: bool, as_json: bool) -> int | None:
     """File a campaign's new findings into crashes/.
 
-    Each is repeated in fresh processes on every build, minimised, described and stored with a reproducer of its own.
-    One that does not show again is reported and left where it is. Ends with 1 when something new was filed, else with 0.
+    Each finding is repeated in fresh processes on every build, minimised, described and stored with a reproducer. A finding
+    that does not show again is reported and stays in the campaign. Exit status 1: a new finding was filed.
     """
     if ctx.invoked_subcommand is not None:
         return None
     folder = store.campaign_at(campaign)
-
-    def say(text: str) -> None:
-        click.echo(text, err=as_json)
-
+    say = _options.sayer(as_json)
     rows: list[dict[str, Any]] = []
     done: set[str] = set()
-    # Filing one may show another, on the release wheel.
+    # The replays of one finding may show another, on the release wheel.
     while waiting := [stored for stored in store.findings(folder) if stored.id not in done]:
         stored = waiting[0]
         done.add(stored.id)
@@ -61,7 +60,7 @@ def command(ctx: click.Context, campaign: Path | None, no_minimize: bool, as_jso
         rows.append(_row(stored.id, crash))
     filed = sum(row["outcome"] == "filed" for row in rows)
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        _options.print_json(rows)
         return int(filed > 0)
     click.echo(f"{filed} of {len(done)} findings filed into {paths.home() / 'crashes'}")
     _print_groups()
@@ -75,24 +74,13 @@ def _row(name: str, crash: Crash | None) -> dict[str, Any]:
 
 
 def _print_groups() -> None:
-    """Which of the filed findings are probably one defect seen through several entry points."""
+    """Print groups of filed findings that are probably one defect seen through several entry points."""
     groups: dict[str, list[str]] = {}
     for crash in crashes.crashes():
         groups.setdefault(filing.group(crash.signature), []).append(f"{crash.id} ({crash.target})")
     for members in groups.values():
         if len(members) > 1:
             click.echo(f"  probably one defect: {', '.join(members)}")
-
-
-def _campaigns(wording: str) -> Callable[[Any], Any]:
-    return click.option(
-        "--campaign",
-        "folders",
-        multiple=True,
-        type=click.Path(path_type=Path),
-        metavar="DIR",
-        help=f"{wording}; may be repeated. Default: all in build/campaigns.",
-    )
 
 
 def _chosen(folders: tuple[Path, ...]) -> list[Path]:
@@ -104,28 +92,26 @@ def _chosen(folders: tuple[Path, ...]) -> list[Path]:
 )
 @click.argument("name", metavar="ID")
 @click.argument("status", type=click.Choice(_VERDICTS))
-@click.option("--why", required=True, metavar="TEXT", help="The reason; it is kept in finding.toml, and in the rule.")
-@click.option("--severity", type=click.Choice(list(SEVERITIES)), help="How bad it is, where the first guess was wrong.")
+@click.option("--why", required=True, metavar="TEXT", help="The reason, stored in finding.toml and in the rule.")
+@click.option("--severity", type=click.Choice(list(SEVERITIES)), help="Correct the severity, too.")
 @click.option(
     "--rule",
     "rule_name",
     is_flag=False,
     flag_value="",
     metavar="[NAME]",
-    help="Make a rule of it in verdicts.toml, which knows the same thing elsewhere; put this last, or name the rule.",
+    help="Add a verdict rule to verdicts.toml, for all findings like it. Put this option last, or name the rule.",
 )
 @click.option(
-    "--sentence", default="", metavar="TEXT", help="What the rule stands on. Default: the finding's own sentence."
+    "--sentence", default="", metavar="TEXT", help="The text the rule rests on. Default: the finding's sentence."
 )
-@click.option(
-    "--target", metavar="GLOB", help="The rule's targets. Default: all, for what the parser does with a file."
-)
-@click.option("--kind", metavar="GLOB", help="The rule's kinds. Default: the finding's.")
-@click.option("--rule-glob", metavar="GLOB", help="What the rule's rules are called. Default: the finding's.")
-@click.option("--aspect", metavar="GLOB", help="The rule's aspects. Default: the finding's.")
-@_campaigns("What to show the rule's matches in, and to hold it against")
-@click.option("--dry-run", is_flag=True, help="Show what the rule would match, and write nothing.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--target", metavar="GLOB", help="Targets of the rule. Default: all, if the parser itself is at fault.")
+@click.option("--kind", metavar="GLOB", help="Kinds of the rule. Default: the finding's.")
+@click.option("--rule-glob", metavar="GLOB", help="Rule names that the rule matches. Default: the finding's.")
+@click.option("--aspect", metavar="GLOB", help="Aspects of the rule. Default: the finding's.")
+@_options.campaigns("Campaign to match the rule against; may be repeated. Default: all in build/campaigns.")
+@click.option("--dry-run", is_flag=True, help="Print the matches of the rule, and write nothing.")
+@_options.as_json()
 def verdict(
     name: str,
     status: str,
@@ -141,34 +127,37 @@ def verdict(
     dry_run: bool,
     as_json: bool,
 ) -> int:
-    """Decide about a finding and say why; with --rule, about everything like it.
+    """Record a verdict on a finding; with --rule, on all findings like it.
 
-    The status (open, fixed, by-design) and the severity of a filed finding are kept in its finding.toml. A rule (by-design,
-    wont-fix, duplicate) may be made of any finding, filed or not; by-design goes into the folder as well. A rule that would
-    hide another finding that is filed as a bug, or more than 1 % of the executions of a campaign, is refused with 2.
+    A filed finding has its status (open, fixed, by-design) and severity in its finding.toml. A rule (by-design, wont-fix,
+    duplicate) can come from any finding, filed or not. Exit status 2: the rule would hide another finding filed as a bug, or
+    more than 1 % of the executions of a campaign.
     """
     if not why.strip():
-        raise HarnessError("a verdict needs a reason", hint='--why "the sentence it stands on, and who decided"')
+        raise HarnessError("a verdict needs a reason", hint='--why "the sentence it rests on"')
     globs = {"target": target, "kind": kind, "rule": rule_glob, "aspect": aspect}
     if rule_name is None:
         if dry_run or sentence or folders or any(value is not None for value in globs.values()):
-            raise HarnessError("this is about a rule, and none is asked for", hint="add --rule [NAME]")
+            raise HarnessError("these options need a rule", hint="add --rule [NAME]")
         if status not in crashes.STATUSES:
             raise HarnessError(f"{status} is a verdict of a rule", hint="add --rule [NAME]")
         crash = _filed(name)
         _decide(crash, status, why, severity)
-        told = {"id": name, "was": crash.status, "status": status, "rule": None, "written": False}
-        click.echo(json.dumps(told, indent=1) if as_json else f"{name}: {crash.status} -> {status}")
+        if as_json:
+            told = {"id": name, "was": crash.status, "status": status, "rule": None, "written": False}
+            _options.print_json(told)
+        else:
+            click.echo(f"{name}: {crash.status} -> {status}")
         return 0
     if status not in verdicts.VERDICTS:
-        raise HarnessError(f"no rule says {status}", hint=f"a rule says {', '.join(verdicts.VERDICTS)}")
+        raise HarnessError(f"{status} is no verdict of a rule", hint=f"use one of {', '.join(verdicts.VERDICTS)}")
     campaigns = _chosen(folders)
     found = verdict_proposals.decided(name, campaigns)
     rule = verdict_proposals.draft(found, status, why, name=rule_name, sentence=sentence, globs=globs)
     (matches,) = verdict_proposals.matches([rule], campaigns)
     if not as_json:
-        click.echo(_verdict.rule_line(rule))
-        for line in _verdict.match_lines(matches):
+        click.echo(_rule_line(rule))
+        for line in _match_lines(matches):
             click.echo(line)
     verdict_proposals.refuse_too_wide(rule, matches, found.id)
     was = found.crash.status if found.crash else "new"
@@ -179,7 +168,7 @@ def verdict(
     now = status if found.crash is None or status in crashes.STATUSES else was
     if as_json:
         told = {"id": name, "was": was, "status": now, "written": not dry_run}
-        click.echo(json.dumps(told | {"rule": _verdict.as_json(rule, matches, verdicts.place())}, indent=1))
+        _options.print_json(told | {"rule": _as_json(rule, matches, verdicts.place())})
     else:
         click.echo("nothing is written" if dry_run else f"{name}: {was} -> {now}; the rule is in {verdicts.place()}")
     return 0
@@ -188,9 +177,7 @@ def verdict(
 def _filed(name: str) -> Crash:
     crash = next((one for one in crashes.crashes() if one.id == name), None)
     if crash is None:
-        raise HarnessError(
-            f"no filed finding is called {name!r}", hint=f"they are the folders of {paths.crashes_dir()}"
-        )
+        raise HarnessError(f"no filed finding is called {name!r}", hint=f"see the folders of {paths.crashes_dir()}")
     return crash
 
 
@@ -199,27 +186,96 @@ def _decide(crash: Crash, status: str, why: str, severity: str | None) -> None:
 
 
 @command.command(name="rules", epilog="Example: harness triage rules --campaign build/campaigns/main --strict")
-@_campaigns("Where to count matches")
-@click.option("--strict", is_flag=True, help="End with 1 when a rule is stale.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@_options.campaigns("Campaign to count matches in; may be repeated. Default: all in build/campaigns.")
+@click.option("--strict", is_flag=True, help="Exit status 1 when a rule is stale.")
+@_options.as_json()
 def list_rules(folders: tuple[Path, ...], strict: bool, as_json: bool) -> int:
-    """List the verdict rules with what each of them matches in crashes/ and in campaigns.
+    """List the verdict rules with their matches in crashes/ and in campaigns.
 
-    A rule that matches nothing any more, though a campaign drove its target, is said to be stale: what it was for is
-    mended, or is called otherwise now.
+    A stale rule matches nothing, although a campaign drove its target: its defect is fixed, or its signature has changed.
     """
     campaigns = _chosen(folders)
     own, packaged = verdicts.own_rules(), verdicts.packaged_rules()
     chosen = own + packaged
     found = verdict_proposals.matches(chosen, campaigns)
     sources = [str(verdicts.place())] * len(own) + ["harness/findings/verdicts.toml"] * len(packaged)
-    stale = any(_verdict.stale(rule, one) for rule, one in zip(chosen, found, strict=True))
+    stale = any(_stale(rule, one) for rule, one in zip(chosen, found, strict=True))
     if as_json:
-        rows = [_verdict.as_json(rule, one, source) for rule, one, source in zip(chosen, found, sources, strict=True)]
-        click.echo(json.dumps(rows, indent=1))
+        _options.print_json([_as_json(*row) for row in zip(chosen, found, sources, strict=True)])
         return int(strict and stale)
     click.echo(f"rules: {len(chosen)}; campaigns looked at: {len(campaigns)}")
     for rule, one, source in zip(chosen, found, sources, strict=True):
-        for line in _verdict.listed(rule, one, source):
+        for line in _listed(rule, one, source):
             click.echo(line)
     return int(strict and stale)
+
+
+def _rule_line(rule: Rule) -> str:
+    """A rule in one line."""
+    return f"{rule.name}: {rule.verdict}, {rule.target}|{rule.kind}|{rule.rule}|{rule.aspect}"
+
+
+def _match_lines(found: Matches) -> Iterator[str]:
+    """Matches of a rule, as lines."""
+    if found.filed:
+        yield f"  filed: {', '.join(f'{crash.id} ({crash.status})' for crash in found.filed)}"
+    for one in found.met:
+        if one.ids:
+            share = f", {100 * one.share:.2f} % of executions" if one.executions else ""
+            times = "once" if one.count == 1 else f"{one.count:,} times"
+            yield f"  in {one.campaign.name}: {', '.join(one.ids)} (seen {times}{share})"
+    if found.nothing:
+        yield f"  nothing in crashes/ and in {_number(len(found.met))}"
+
+
+def _number(count: int) -> str:
+    return f"{count} campaign" + "s" * (count != 1)
+
+
+def _listed(rule: Rule, found: Matches, source: str) -> Iterator[str]:
+    """A rule with its matches and warnings, as lines."""
+    yield f"{_rule_line(rule)}  ({source})"
+    if _stale(rule, found):
+        yield f"  STALE: it matches nothing in crashes/ and in {_number(len(found.met))}"
+    elif found.nothing:
+        yield "  not tried: it matches nothing in crashes/, and no campaign drove its target"
+    else:
+        yield from _match_lines(found)
+    if bugs := _contradicted(rule, found):
+        yield f"  TOO WIDE: it covers {', '.join(bugs)}, filed as bugs"
+    if (most := found.too_wide()) is not None:
+        yield f"  TOO WIDE: it covers {100 * most.share:.1f} % of the executions of {most.campaign.name}"
+
+
+def _contradicted(rule: Rule, found: Matches) -> list[str]:
+    """Ids of filed bugs that the rule calls by-design; a duplicate or a wont-fix may be a bug."""
+    return found.bugs() if rule.verdict == crashes.BY_DESIGN else []
+
+
+def _drove(rule: Rule, found: Matches) -> bool:
+    """Whether one of the campaigns drove a target of the rule."""
+    return any(fnmatchcase(target, rule.target) for one in found.met for target in one.targets)
+
+
+def _stale(rule: Rule, found: Matches) -> bool:
+    """Whether a rule matches nothing although a campaign drove its target."""
+    return found.nothing and _drove(rule, found)
+
+
+def _as_json(rule: Rule, found: Matches, source: Path | str) -> dict[str, Any]:
+    """A rule and its matches, as plain types."""
+    return {
+        **asdict(rule),
+        "source": str(source),
+        "filed": [{"id": crash.id, "status": crash.status} for crash in found.filed],
+        "campaigns": [
+            {"campaign": str(one.campaign), "findings": list(one.ids)}
+            | {"count": one.count, "executions": one.executions, "share": round(one.share, 6)}
+            for one in found.met
+        ],
+        "matched": len(found.filed) + len({name for one in found.met for name in one.ids}),
+        "stale": _stale(rule, found),
+        "driven": _drove(rule, found),
+        "bugs": _contradicted(rule, found),
+        "too_wide": found.too_wide() is not None,
+    }

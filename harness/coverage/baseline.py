@@ -1,8 +1,8 @@
-"""What the committed corpus reaches, written down: so that a corpus that loses something is seen at once.
+"""The baseline ``corpus/coverage.toml``: what the committed corpus reaches on the newest release.
 
-``corpus/coverage.toml`` holds, for the newest release, the regions that each target's seeds reach, per file the covered part
-of what can be reached, and per target what it reaches of each file (:mod:`harness.coverage.changed` chooses targets by that). Edges inside hash maps come and go with the process' random keys, and frameworks differ by
-version, so a little less than was written down is no loss.
+It holds the regions that each target's seeds reach, the coverage of each file in percent of the reachable, and the reach of
+each target by file (:mod:`harness.coverage.changed` chooses targets by it). Hash maps have random keys and frameworks
+differ by version, so a small difference is no loss.
 """
 
 from __future__ import annotations
@@ -22,10 +22,7 @@ SLACK_PERCENT = 0.5
 
 
 def figures(found: Coverage) -> dict[str, Any]:
-    """The figures of one replay in the form of the file.
-
-    ``targets`` in regions, ``files`` in percent of the reachable, ``reach`` by target and file in Rust regions and Python lines.
-    """
+    """Figures of one replay: ``targets`` in regions, ``files`` in percent, ``reach`` in Rust regions and Python lines."""
     files = {file.path: round(file.region_tally.percent, 1) for file in found.rust}
     files |= {file.path: round(file.line_tally.percent, 1) for file in found.python}
     return {
@@ -37,7 +34,7 @@ def figures(found: Coverage) -> dict[str, Any]:
 
 
 def write(path: Path, found: Coverage) -> None:
-    """Write the figures of ``found`` down. Raises HarnessError when ``path`` cannot be written."""
+    """Write the figures of ``found``. Raises HarnessError when ``path`` cannot be written."""
     table = figures(found)
     lines = [
         "# What the committed corpus reaches: regions by target; by file, percent of what can be reached (Rust regions, Python",
@@ -57,7 +54,7 @@ def write(path: Path, found: Coverage) -> None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What was written down. Raises HarnessError when there is nothing, or it is damaged."""
+    """The figures of the file. Raises HarnessError when it is missing or damaged."""
     try:
         table = tomllib.loads(path.read_text())
         targets = {str(name): int(count) for name, count in table["targets"].items()}
@@ -71,16 +68,15 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def losses(found: Coverage, wanted: dict[str, Any]) -> list[str]:
-    """What ``found`` reaches less than was written down, in sentences; empty when nothing is lost.
+    """Losses of ``found`` against the baseline ``wanted``, as sentences.
 
-    A target that was not replayed (its framework is not installed) is passed over, and so is one that reached the
-    module of such a framework; then files are, too: what those reached nobody else need reach.
+    A target that was not replayed does not count, as its framework is missing. Nor does a target that reached the module of
+    such a framework. Files count only when all targets were replayed.
     """
     now = figures(found)
     if now["release"] != wanted["release"]:
-        raise HarnessError(
-            f"the baseline is of release {wanted['release']}, this is {now['release']}", hint="compare like with like"
-        )
+        hint = "measure that release, or write a new baseline"
+        raise HarnessError(f"the baseline is of release {wanted['release']}, this is {now['release']}", hint=hint)
     absent = {f"safetensors/{name}.py" for name in wanted["targets"].keys() - now["targets"].keys()}
     lost = [
         f"target {name} reaches {now['targets'][name]} regions, it was {count}"

@@ -1,8 +1,8 @@
-"""Many inputs through child processes that may die of them, without losing what the others reached.
+"""Runs many inputs in child processes, and keeps the results of the others when an input kills its child.
 
-A profile is written when its process ends; one that is killed takes it along. So inputs go in batches: when a child
-dies, the inputs before the fatal one run again in a fresh child, the fatal one is left out and counted, and
-the rest goes on. The child is any module whose ``main`` calls :func:`serve`.
+A child writes its profile when it ends, so a killed child loses it. Inputs therefore run in batches. When a child dies, the
+inputs before the fatal one run again in a fresh child, the fatal input is counted, and the rest goes on. A child is a
+module whose ``__main__`` calls :func:`serve`.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _SIZE = struct.Struct("<Q")
 
 @dataclass(slots=True)
 class Replayed:
-    """How a replay went: ``executed`` inputs, and ``(index, how it died)`` of those that ended their process."""
+    """``executed`` inputs, and ``(index, exit reason)`` of the inputs that ended their process."""
 
     executed: int = 0
     deaths: list[tuple[int, str]] = field(default_factory=list)
 
 
 def cores() -> int:
-    """How many children may run at a time: the processors that this process may use."""
+    """Processors that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
@@ -57,77 +57,62 @@ def run(
     rerun: bool = True,
     workers: int = 1,
 ) -> Replayed:
-    """Run ``inputs`` in processes ``python -m module``, each given ``settings`` and ``environment(its number)``.
+    """Run ``inputs`` in processes ``python -m module``, each with ``settings`` and ``environment(its number)``.
 
-    ``workers`` is how many run at a time. ``rerun`` is for children whose result comes at their end: what ran before a
-    death is then run again. Raises EngineError when a child fails before it runs anything, or with an exception.
+    ``workers`` processes run at a time. With ``rerun``, inputs before a death run again: the child writes its result at its
+    end. Raises EngineError when a child fails before its first input, or with an exception.
     """
     with tempfile.TemporaryDirectory(prefix="harness-inputs-") as name:
-        _pack(Path(name) / "inputs", inputs)
+        packed = b"".join(_SIZE.pack(len(data)) + data for data in inputs)
+        (Path(name) / "inputs").write_bytes(packed)
         spans = [(first, min(first + batch, len(inputs))) for first in range(0, len(inputs), batch)]
-        runner = _Runner(module, settings, environment, Path(name), rerun=rerun)
+        runner = _Runner(module, settings, environment, Path(name), rerun)
         with ThreadPoolExecutor(max(1, min(workers, len(spans)))) as pool:
             try:
                 parts = list(pool.map(runner.span, spans))
             except BaseException:
-                # One failed, or Ctrl-C: the others end with the input that they are at.
+                # After a failure or Ctrl-C the other children end after their current input.
                 runner.stopped.set()
                 raise
     deaths = sorted(death for part in parts for death in part.deaths)
     return Replayed(sum(part.executed for part in parts), deaths)
 
 
+@dataclass(slots=True)
 class _Runner:
-    """Runs spans of inputs, each in a process and, after a death, in as many as it takes."""
+    """Runs spans of inputs, each in one process, and in more after a death."""
 
-    def __init__(
-        self,
-        module: str,
-        settings: Mapping[str, Any],
-        environment: Callable[[int], Mapping[str, str]],
-        folder: Path,
-        *,
-        rerun: bool,
-    ) -> None:
-        self._module = module
-        self._settings = settings
-        self._environment = environment
-        self._folder = folder
-        self._rerun = rerun
-        self._numbers = itertools.count()
-        self.stopped = threading.Event()
+    module: str
+    settings: Mapping[str, Any]
+    environment: Callable[[int], Mapping[str, str]]
+    folder: Path
+    rerun: bool
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+    stopped: threading.Event = field(default_factory=threading.Event)
 
     def span(self, span: tuple[int, int]) -> Replayed:
         result = Replayed()
         spans = [span]
         while spans and not self.stopped.is_set():
             first, last = spans.pop(0)
-            number = next(self._numbers)
-            own = self._folder / str(number)
+            number = next(self.numbers)
+            own = self.folder / str(number)
             own.mkdir()
-            spec = {
-                **self._settings, "inputs": str(self._folder / "inputs"), "folder": str(own),
-                "first": first, "last": last, "process": number,
-            }  # fmt: skip
-            status, said = _child(self._module, spec, self._environment(number), own)
+            spec = {"inputs": str(self.folder / "inputs"), "folder": str(own)}
+            batch = {"first": first, "last": last, "process": number}
+            status, said = _child(self.module, {**self.settings, **spec, **batch}, self.environment(number), own)
             if status == 0:
                 result.executed += last - first
                 continue
             at = _SIZE.unpack((own / "progress").read_bytes())[0] if (own / "progress").exists() else last
-            # Status 1 is an uncaught exception in Python: a defect of ours or of the set-up, never an input's doing.
+            # Status 1 is an uncaught Python exception: a defect of the harness or of the set-up, not of an input.
             if not first <= at < last or status == 1:
-                raise EngineError(f"{self._module} ended with {died_of(status)}: {said}", hint="run `harness doctor`")
+                raise EngineError(f"{self.module} ended with {died_of(status)}: {said}", hint="run `harness doctor`")
             result.deaths.append((at, died_of(status)))
-            again = [(first, at)] if self._rerun and at > first else []
-            result.executed += 0 if self._rerun else at - first
+            again = [(first, at)] if self.rerun and at > first else []
+            result.executed += 0 if self.rerun else at - first
             spans = [*again, *([(at + 1, last)] if at + 1 < last else []), *spans]
         return result
-
-
-def _pack(path: Path, inputs: Sequence[bytes]) -> None:
-    with path.open("wb") as file:
-        for data in inputs:
-            file.write(_SIZE.pack(len(data)) + data)
 
 
 def _child(module: str, spec: Mapping[str, Any], environment: Mapping[str, str], folder: Path) -> tuple[int, str]:
@@ -147,7 +132,7 @@ def _child(module: str, spec: Mapping[str, Any], environment: Mapping[str, str],
 
 
 def serve(spec: Mapping[str, Any], run_one: Callable[[int, bytes], object]) -> None:
-    """In the child: call ``run_one(index, input)`` for each input of the batch, noting which one is under way."""
+    """In the child: call ``run_one(index, input)`` for each input of the batch; write down the current index."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     folder = Path(spec["folder"])
     progress = os.open(folder / "progress", os.O_WRONLY | os.O_CREAT, 0o600)

@@ -1,9 +1,9 @@
-"""Which of many inputs to keep: all that they reach, within a cap, and no region of the parser lost."""
+"""Chooses the inputs to keep: all that they reach, within a cap, and no region of the parser lost."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.coverage import regions
 from harness.coverage.cover import NO_CAP, Cap, cover, union, within
@@ -12,13 +12,13 @@ from harness.coverage.reached import CODE, REGIONS, Reached
 from harness.coverage.regions import Regions
 from harness.parsers.registry import Parser
 
-#: What inputs are kept for: everything that a campaign is paid for, or what they reach of the code alone.
+#: Features that inputs are kept for: all, or those of code alone.
 KINDS = ("all", "code")
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What inputs are kept for (one of :data:`KINDS`), how many, and whether regions are measured where they can be."""
+    """Features that count (one of :data:`KINDS`), the cap, and whether regions are measured where they can be."""
 
     by: str = "all"
     cap: Cap = NO_CAP
@@ -29,35 +29,41 @@ class Terms:
 EVERYTHING = Terms()
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Inputs that were chosen and those that ended their process, by index, and what the choice costs.
+@dataclass(slots=True, kw_only=True)
+class Cost:
+    """Cost of a choice: ``lost`` of all ``features``, ``lost_code`` of them features of code.
 
-    ``features`` is how many the inputs have, ``lost`` how many of them the chosen ones have not, ``lost_code`` how many of
-    these stand for code. ``regions`` is how many all inputs reach and how many the chosen ones do, None where that was not
-    measured, for the reason ``unmeasured``; ``repaired`` inputs were added for regions that have no counter of their own.
+    ``regions_before`` are reached by all inputs, ``regions_after`` by the chosen ones; None for the reason ``unmeasured``.
+    ``repaired`` inputs were added for regions that have no counter.
     """
 
-    chosen: list[int]
-    dead: list[int]
-    features: int
+    features: int = 0
     lost: int = 0
     lost_code: int = 0
-    regions: tuple[int, int] | None = None
+    regions_before: int | None = None
+    regions_after: int | None = None
     unmeasured: str = ""
     repaired: int = 0
 
 
-def choose(parser: Parser | None, target: str, inputs: Sequence[bytes], terms: Terms, *, settled: int = 0) -> Choice:
-    """Choose among ``inputs`` those that together reach what all do.
+@dataclass(slots=True, kw_only=True)
+class Choice(Cost):
+    """Indices of the inputs that were chosen, and of those that ended their process."""
 
-    The first ``settled`` ones stay, dead or not, unless the cap says otherwise. Raises EngineError when nothing can be run.
+    chosen: list[int] = field(default_factory=list)
+    dead: list[int]
+
+
+def choose(parser: Parser | None, target: str, inputs: Sequence[bytes], terms: Terms, *, settled: int = 0) -> Choice:
+    """Choose inputs that together reach all that ``inputs`` reach.
+
+    The first ``settled`` inputs stay within the cap, dead or not. Raises EngineError when no input can run.
     """
     return _Chooser(parser, target, inputs, terms, settled).choose()
 
 
 class _Chooser:
-    """What all inputs reach, and what a choice among them does."""
+    """Features and regions of all inputs, and of a choice among them."""
 
     def __init__(self, parser: Parser | None, target: str, inputs: Sequence[bytes], terms: Terms, settled: int) -> None:
         self._target = target
@@ -83,38 +89,27 @@ class _Chooser:
         self._wanted = self._all if terms.by == "all" else self._code
 
     def choose(self) -> Choice:
-        chosen = self._within(self._cover())
-        measured: tuple[int, int] | None = None
-        repaired = 0
+        have = union(self._bits[: self._settled]) & self._wanted
+        more = cover([bits & self._wanted for bits in self._bits], self._sizes, have)
+        chosen = self._within([*range(self._settled), *more])
+        made = Choice(dead=self._dead, features=self._wanted.bit_count(), unmeasured=self._unmeasured)
         if self._build is not None:
             lost = self._before - self._regions(chosen)
             firmly = self._reached.mask(*REGIONS) & self._all
             if lost and not firmly & ~union([self._bits[i] for i in chosen]):
-                more = self._repair(self._build, chosen, lost)
+                others = sorted(set(self._alive) - set(chosen))
+                inputs = [self._inputs[i] for i in others]
+                more = [others[i] for i in regions.those_that_reach(self._build, self._target, inputs, lost)]
                 chosen = self._within([*more, *chosen], len(more))
-                repaired = len(more)
+                made.repaired = len(more)
                 lost = self._before - self._regions(chosen)
-            measured = len(self._before), len(self._before) - len(lost)
+            made.regions_before, made.regions_after = len(self._before), len(self._before) - len(lost)
         missing = self._wanted & ~union([self._bits[i] for i in chosen])
-        return Choice(
-            sorted(chosen),
-            self._dead,
-            self._wanted.bit_count(),
-            missing.bit_count(),
-            (missing & self._code).bit_count(),
-            measured,
-            self._unmeasured,
-            repaired,
-        )
-
-    def _cover(self) -> list[int]:
-        """Enough for everything, without regard to the cap."""
-        have = union(self._bits[: self._settled])
-        wanted = [bits & self._wanted for bits in self._bits]
-        return [*range(self._settled), *cover(wanted, self._sizes, have & self._wanted)]
+        made.chosen, made.lost, made.lost_code = sorted(chosen), missing.bit_count(), (missing & self._code).bit_count()
+        return made
 
     def _within(self, chosen: list[int], first: int = 0) -> list[int]:
-        """``chosen``, or where that is too much, the best that the cap has room for; the ``first`` of them before all."""
+        """``chosen``, or the best inputs within the cap; the ``first`` of ``chosen`` before all others."""
         cap = self._terms.cap
         if cap.holds(sum(self._sizes[i] for i in chosen), len(chosen)):
             return chosen
@@ -126,9 +121,3 @@ class _Chooser:
         assert self._build is not None
         alive = set(self._alive)
         return regions.regions_of(self._build, self._target, [self._inputs[i] for i in chosen if i in alive])
-
-    def _repair(self, build: Parser, chosen: Sequence[int], lost: Regions) -> list[int]:
-        """Inputs that reach what has no counter of its own."""
-        others = sorted(set(self._alive) - set(chosen))
-        found = regions.those_that_reach(build, self._target, [self._inputs[i] for i in others], lost)
-        return [others[i] for i in found]

@@ -1,4 +1,4 @@
-"""What coverage is said of: regions, lines, functions and branches of one file, with how often each was reached."""
+"""Coverage of one file: how often each region, line, function and branch ran."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.coverage.rust_source import Source
 
 
 class Region(NamedTuple):
-    """A piece of source that runs as one, as llvm-cov counts it: first byte and past the last, counted from 1."""
+    """A region of llvm-cov: its first byte and the byte past the last, counted from 1."""
 
     start_line: int
     start_column: int
@@ -19,7 +19,7 @@ class Region(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """From ``(line, column)`` on the text ran ``runs`` times; ``counted`` is False for text that is no code."""
+    """The text from ``(line, column)`` on ran ``runs`` times; ``counted`` is False for text that is no code."""
 
     line: int
     column: int
@@ -29,7 +29,7 @@ class Segment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """``covered`` of ``reachable`` of ``total``; reachable is what some call through the extension could run."""
+    """``covered`` of ``reachable`` of ``total``; reachable through some call of the extension."""
 
     covered: int = 0
     reachable: int = 0
@@ -53,7 +53,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class FunctionCoverage:
-    """One function: how often it was entered, and its regions. ``excluded`` is the reason why none can be reached."""
+    """One function: ``count`` of its entries, and its regions. ``excluded`` is the reason why none can be reached."""
 
     name: str
     line: int
@@ -75,14 +75,14 @@ class RustFile:
     excluded: dict[tuple[int, int], str] = field(default_factory=dict)
 
     def reason(self, place: tuple[int, int]) -> str:
-        """Why the code at ``place`` cannot be reached; "" when it can."""
+        """The reason why the code at ``place`` cannot be reached; "" when it can."""
         if not self.excluded:
             return ""
         function = self.source.function_at(place)
         return self.excluded.get(function.start, "") if function else ""
 
     def entered(self) -> set[Region]:
-        """All regions of the functions in which something ran, and what ran outside of functions."""
+        """All regions of the functions that ran, and the regions outside of functions that ran."""
         ran = {region for region, count in self.regions.items() if count}
         functions = {self.source.function_at(region[:2]) for region in ran} - {None}
         return ran | {region for region in self.regions if self.source.function_at(region[:2]) in functions}
@@ -98,7 +98,7 @@ class RustFile:
         return Tally.of((count, bool(self.line_reason(line))) for line, count in self.lines.items())
 
     def line_reason(self, line: int) -> str:
-        """Why the first code of the line cannot be reached; "" when it can."""
+        """The reason why the first code of the line cannot be reached; "" when it can."""
         text = self.source.lines[line - 1]
         return self.reason((line, len(text) - len(text.lstrip()) + 1))
 

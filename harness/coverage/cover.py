@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 
-# An input is worth its new features per byte; this much is added to each size, so that the number of files counts too.
+# The worth of an input is its new features per byte. This is added to each size, so that the number of files counts.
 _FILE_COST = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """The most that a set of inputs may hold, in bytes and in files; None where there is no limit."""
+    """Limits of a set of inputs, in bytes and in files; None for no limit."""
 
     size: int | None = None
     files: int | None = None
@@ -44,8 +44,8 @@ def members(features: int) -> Iterator[int]:
 def cover(features: Sequence[int], sizes: Sequence[int], have: int = 0) -> list[int]:
     """Indices of inputs that together have every feature that is not in ``have``, in the order they were taken.
 
-    Greedy: the input with the most missing features per byte first (ties: the earlier one); inputs that later ones
-    have made superfluous are dropped again. The same arguments give the same answer.
+    Greedy: the input with the most missing features per byte first (ties: the earlier one). Inputs that later ones make
+    superfluous are dropped. The answer is deterministic.
     """
     missing = union(features) & ~have
     heap = [(-(f & missing).bit_count() / (sizes[i] + _FILE_COST), i) for i, f in enumerate(features)]
@@ -55,7 +55,7 @@ def cover(features: Sequence[int], sizes: Sequence[int], have: int = 0) -> list[
         score, index = heapq.heappop(heap)
         now = -(features[index] & missing).bit_count() / (sizes[index] + _FILE_COST)
         if now > score:
-            # Worth less than when it was put in; worth only shrinks, so the first that did not change is the best.
+            # Worth only shrinks, so the first input with an unchanged worth is the best.
             if now < 0:
                 heapq.heappush(heap, (now, index))
             continue
@@ -78,10 +78,7 @@ def _without_superfluous(features: Sequence[int], sizes: Sequence[int], have: in
 def within(
     features: Sequence[int], sizes: Sequence[int], cap: Cap, tiers: Sequence[int], first: Sequence[int] = ()
 ) -> list[int]:
-    """Indices of inputs within ``cap``: of each of ``tiers``, the dearest features first, as much as there is room for.
-
-    Those of ``first`` come before all others, in their order. What is worth least per byte is what does not fit.
-    """
+    """Indices of inputs within ``cap``: ``first``, then cover each of ``tiers`` in turn as far as there is room."""
     taken: list[int] = []
     size = 0
     have = 0
@@ -100,7 +97,7 @@ def within(
     for tier in tiers:
         more = True
         while more:
-            # Where one did not fit, smaller ones may still have a part of what it has.
+            # A smaller input may have a part of the features of an input that did not fit.
             fitting = [cap.holds(size + s, len(taken) + 1) for s in sizes]
             wanted = [f & tier if fits else 0 for f, fits in zip(features, fitting, strict=True)]
             more = take(cover(wanted, sizes, have & tier))

@@ -1,7 +1,6 @@
-"""Functions that the extension never calls, and why: what no input can reach must not count against the corpus.
+"""Functions that the extension never calls, with the reason, from ``unreachable.toml``.
 
-The list is ``unreachable.toml``. It names whole functions only, never a part of one that is called. It is also
-never believed against evidence: a listed function that ran is counted as reachable and reported.
+The list names whole functions. A listed function that ran counts as reachable and gives a warning.
 """
 
 from __future__ import annotations
@@ -42,10 +41,9 @@ def load(path: Path = FILE) -> tuple[list[Exclusion], list[str]]:
 
 
 def apply(files: Sequence[RustFile], exclusions: Sequence[Exclusion], *, exact: bool = True) -> list[str]:
-    """Mark what is excluded in ``files`` and return warnings.
+    """Mark the excluded functions in ``files`` and return warnings.
 
-    A function that ran stays reachable. With ``exact`` (the release that the list was made on) a name that is not in
-    the build is a warning too; elsewhere such names are passed over, as releases differ.
+    A function that ran stays reachable. With ``exact``, a name that is not in the build is a warning too.
     """
     warnings = []
     for exclusion in exclusions:

@@ -1,8 +1,7 @@
-"""What each input contributes, one by one: ``python -m harness.coverage.features SPEC`` and :func:`features_of`.
+"""The features of each input: :func:`features_of`, and its child ``python -m harness.coverage.features SPEC``.
 
-A feature is an edge of the instrumented parser, a line of Python under watch, a rule of the judge with the parser's answer, or
-a combination of dtype, rank and emptiness: what the engine is paid for. Keeping a set of inputs with all features keeps
-what a campaign that starts from them knows. On a coverage build a feature is a counter of llvm-cov's: regions are made of them.
+A feature is an edge of the instrumented parser, a watched line of Python, a rule of the judge with the parser's answer, or
+a combination of dtype, rank and emptiness. On a coverage build a feature is a counter of llvm-cov.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import harness.format
 from harness.coverage import batches
@@ -32,7 +32,7 @@ from harness.replay.child import limit_memory
 from harness.targets import base
 from harness.targets.base import Observation
 
-# A process starts in half a second, with a framework in five: few of them, but some for each core.
+# Least and most inputs per process: a process starts in half a second, with a framework in five.
 _BATCH = (250, 2500)
 _PROFILE = "__llvm_prf_cnts"
 
@@ -40,10 +40,10 @@ _PROFILE = "__llvm_prf_cnts"
 def features_of(
     parser: Parser | None, target: str, inputs: Sequence[bytes], profiles: Path | None = None
 ) -> tuple[Reached, Replayed]:
-    """The features of each input on ``target``; none for those that end their process.
+    """The features of each input on ``target``; none for an input that ends its process.
 
-    ``parser`` is a sancov build, or None for a target that runs none; or a coverage build, whose profiles of all inputs
-    that did not end their process then go to the folder ``profiles``. Raises EngineError when the child cannot start.
+    ``parser`` is a sancov build, None for a target without parser, or a coverage build, whose profiles then go to the folder
+    ``profiles``. Raises EngineError when the child cannot start.
     """
     with tempfile.TemporaryDirectory(prefix="harness-features-") as name:
         out = Path(name)
@@ -56,60 +56,45 @@ def features_of(
             spec,
             lambda process: {"LLVM_PROFILE_FILE": str((profiles or out) / f"{process}.profraw")},
             batch=batch,
-            # Each result is written when it is known, and a death loses nothing of it; but it loses the profile.
+            # A child writes each result at once, but its profile at its end.
             rerun=profiles is not None,
             workers=workers,
         )
         return Reached.read(sorted(out.glob("*.jsonl")), len(inputs)), replayed
 
 
-class _Edges:
-    """The edges of a sancov build; none where no parser runs."""
-
-    prefix = "edge"
+class _Counters:
+    """The edges of a sancov build, or the counters of a coverage build; none for a target without parser."""
 
     def __init__(self, parser: Parser | None) -> None:
-        self._native = NativeCounters(parser.module) if parser else None
-        self.size = self._native.size if self._native else 0
-        self._table = np.frombuffer(self._native.view, np.uint8) if self._native else np.zeros(0, np.uint8)
-
-    def clear(self) -> None:
-        if self._native:
-            self._native.clear()
-
-    def reached(self) -> bytes:
-        return np.packbits(self._table != 0, bitorder="little").tobytes()
-
-    def close(self) -> None:
-        pass
-
-
-class _Counts:
-    """The counters of a coverage build, from which its profile is written when the process ends."""
-
-    prefix = "count"
-
-    def __init__(self, parser: Parser) -> None:
-        address, size = section(parser.module, _PROFILE.encode())
-        self.size = size // 8
-        place = load_address(parser.module) + address
-        self._table = np.ctypeslib.as_array((ctypes.c_uint64 * self.size).from_address(place))
+        self.measured = parser is not None and parser.flavour == "coverage"
+        self.prefix = "count" if self.measured else "edge"
+        self._table: NDArray[Any] = np.zeros(0, np.uint8)
+        if parser is not None and self.measured:
+            address, size = section(parser.module, _PROFILE.encode())
+            place = load_address(parser.module) + address
+            self._table = np.ctypeslib.as_array((ctypes.c_uint64 * (size // 8)).from_address(place))
+        elif parser is not None:
+            self._table = np.frombuffer(NativeCounters(parser.module).view, np.uint8)
+        self.size = len(self._table)
         self._sum = self._table.copy()
 
     def clear(self) -> None:
         self._table[:] = 0
 
     def reached(self) -> bytes:
-        self._sum += self._table
+        if self.measured:
+            self._sum += self._table
         return np.packbits(self._table != 0, bitorder="little").tobytes()
 
     def close(self) -> None:
-        """Put back what :meth:`clear` took away: the profile is of all inputs."""
-        self._table[:] = self._sum
+        """Restore the sums that :meth:`clear` removed: the profile is of all inputs."""
+        if self.measured:
+            self._table[:] = self._sum
 
 
 class _Lines:
-    """The lines of Python under watch that one input runs: the parser's own, or the judge's where no parser runs."""
+    """The watched lines of Python that one input runs: the parser's, or the judge's for a target without parser."""
 
     def __init__(self, parser: Parser | None) -> None:
         folder = parser.site if parser else Path(str(harness.format.__file__)).parent
@@ -127,7 +112,7 @@ class _Lines:
 
     def _called(self, frame: FrameType, event: str, argument: object) -> Any:
         code = frame.f_code
-        # By identity: to hash a code object is to hash all its constants. It is kept, so that no other gets its place.
+        # By identity: a hash of a code object hashes all its constants. The reference keeps the identity unique.
         known = self._known.get(id(code))
         if known is None:
             path = code.co_filename
@@ -147,10 +132,7 @@ class _Lines:
 
 
 def meaning(data: bytes, observation: Observation, *, judged: bool) -> list[str]:
-    """The semantic features of a run: what was answered and by which rule, and what an accepted header holds.
-
-    ``judged`` is False for inputs that are programs.
-    """
+    """Semantic features of a run: outcome, rule, and content of a header. ``judged`` is False for programs."""
     outcome, error, _ = observation
     found = [f"answer {outcome} {normalise(error)}"]
     if not judged:
@@ -165,12 +147,11 @@ def meaning(data: bytes, observation: Observation, *, judged: bool) -> list[str]
 
 
 def report(spec: Mapping[str, Any]) -> None:
-    """In the child: write down what each input of the batch reaches."""
+    """In the child: write the features of each input of the batch."""
     target = base.get(spec["target"])
     parser = registry.find(spec["parser"]) if target.uses_parser else None
     run = target.open(runtime.load(parser) if parser else None)
-    measured = parser is not None and parser.flavour == "coverage"
-    counters = _Counts(parser) if parser and measured else _Edges(parser)
+    counters = _Counters(parser)
     lines = _Lines(parser)
     judged = target.judged or not target.uses_parser
     writer = Writer(Path(spec["out"]) / f"{spec['process']:06}.jsonl", counters.size, counters.prefix)
@@ -191,7 +172,7 @@ def report(spec: Mapping[str, Any]) -> None:
         names += [f"feature {key}" for key in base.features(target, observation)]
         writer.put(index, reached, names)
 
-    batches.serve(spec, count if measured else describe)
+    batches.serve(spec, count if counters.measured else describe)
     counters.close()
     writer.close()
 

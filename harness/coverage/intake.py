@@ -1,4 +1,4 @@
-"""Where seeds come from: the generator, campaigns and other corpora, people's files."""
+"""Sources of seeds: the generator, campaigns and other corpora, files of users."""
 
 from __future__ import annotations
 
@@ -14,27 +14,26 @@ from harness.mutate.generate import generate
 from harness.mutate.rng import Rng
 from harness.targets import base
 
-#: Inputs by SHA-1, with where each came from.
+#: Inputs by SHA-1, each with its origin.
 Sources = dict[str, tuple[bytes, Provenance]]
 
 
 def file_targets() -> list[str]:
-    """Targets whose inputs are whole files, so that a user's file is a seed for them; others take programs."""
+    """Targets whose inputs are whole files. Other targets take programs."""
     return [name for name, target in base.targets().items() if takes_files(target)]
 
 
 def takes_files(target: base.Target) -> bool:
-    """Whether its inputs are whole files."""
-    # The model is not judged, as it is the judge.
+    """Whether the inputs of ``target`` are whole files. The judge itself is such a target, too."""
     return target.judged or not target.uses_parser
 
 
 def own_corpus() -> Path:
-    """The project's corpus, to write to: made from the package's where the project has none yet."""
+    """The project's writable corpus. It starts as a copy of the package's corpus."""
     own = paths.home() / "corpus"
     packaged = paths.corpus_dir()
     if not own.is_dir() and packaged != own:
-        # As soon as it exists it stands in for the package's, so it must hold those seeds too.
+        # An existing folder replaces the package's corpus, so it must hold those seeds too.
         for folder in _folders(packaged):
             for _, data in corpus_store.list_seeds(folder).seeds:
                 corpus_store.add(own / folder.name, data)
@@ -52,9 +51,9 @@ def targets_in(corpus: Path) -> list[str]:
 
 
 def generated(target: str, count: int, first: int) -> Sources:
-    """``count`` valid files from the generator with random seeds from ``first`` on; else the target's own programs.
+    """The target's own programs, or ``count`` valid files from the generator with random seeds from ``first`` on.
 
-    Raises HarnessError for a target that has no generator.
+    Raises HarnessError for a target without generator.
     """
     found: Sources = {}
     programs = base.seeds(base.get(target))
@@ -66,22 +65,22 @@ def generated(target: str, count: int, first: int) -> Sources:
             data = generate(Rng(seed))
             found.setdefault(corpus_store.sha1(data), (data, Provenance("generator", "mutate.generate", seed)))
     else:
-        raise HarnessError(f"there is no generator for target {target}", hint="harness corpus merge takes a campaign's")
+        raise HarnessError(
+            f"there is no generator for target {target}", hint="harness corpus merge takes inputs of a campaign"
+        )
     return found
 
 
 def corpus_in(folder: Path) -> Path:
-    """The corpus of a campaign folder, or ``folder`` where it is one itself. Raises HarnessError when it is neither."""
+    """The corpus of a campaign, or ``folder`` if it is a corpus. Raises HarnessError when it is neither."""
     corpus = folder / "corpus" if (folder / "corpus").is_dir() else folder
     if not targets_in(corpus):
-        raise HarnessError(
-            f"{folder} holds no corpus", hint="name a campaign (build/campaigns/...) or a folder with one per target"
-        )
+        raise HarnessError(f"{folder} holds no corpus", hint="name a campaign, or a folder with one folder per target")
     return corpus
 
 
 def read_sources(folder: Path, target: str) -> tuple[Sources, list[str]]:
-    """The inputs for ``target`` in a campaign, or in another corpus, with provenance; and what was skipped.
+    """The inputs for ``target`` in a campaign or corpus, with provenance; and the names of skipped files.
 
     Raises HarnessError when ``folder`` is neither.
     """
@@ -94,7 +93,7 @@ def read_sources(folder: Path, target: str) -> tuple[Sources, list[str]]:
 
 
 def _campaign_seed(path: Path) -> int | None:
-    """The random seed of the campaign's last session, where its ledger says so."""
+    """The random seed of the campaign's last session; None if unknown."""
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
         seed = json.loads(path.read_text())["sessions"][-1]["seed"]
         return int(seed)
@@ -104,10 +103,9 @@ def _campaign_seed(path: Path) -> int | None:
 def import_files(
     corpus: Path, targets: Sequence[str], names: Iterable[Path]
 ) -> tuple[dict[str, int], list[tuple[Path, str]]]:
-    """Add people's files as seeds; folders are searched for ``*.safetensors``.
+    """Add files of users as seeds; folders are searched for ``*.safetensors``.
 
-    Returns how many are new per target, and the files that were skipped with the reason: a file past the size cap is
-    not cut down, as what is left would be another file. Raises HarnessError for a name that does not exist.
+    Returns the number of new seeds per target, and the skipped files with the reason. Raises HarnessError for a missing file.
     """
     skipped: list[tuple[Path, str]] = []
     found: Sources = {}

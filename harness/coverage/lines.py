@@ -1,4 +1,4 @@
-"""Source lines cut into pieces that ran, did not, or hold no code: what the page shows line by line."""
+"""Source lines for the page, cut into pieces that ran, that did not run, and that hold no code."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 from harness.coverage.counts import PythonFile, RustFile, Segment
 
-# Pieces, and whole lines: ran, no input reached it, no call leads here, no code. A line can also be "partial".
+# Status of a piece or line: it ran, no input reached it, no call leads here, no code; partial for a line alone.
 HIT, MISS, EXCLUDED, PLAIN, PARTIAL = "hit", "miss", "excluded", "plain", "partial"
 
-# Longer runs of lines without code (documentation, other platforms, tests) are folded, but for some context.
+# Longer runs of lines without code are folded, except for some lines of context.
 _FOLD_FROM = 12
 _CONTEXT = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of source. ``count`` is None where there is no code; ``pieces`` are (text, class); ``note`` stands right."""
+    """One line of source. ``count`` is None without code; ``pieces`` are (text, class); ``note`` is shown at the right."""
 
     number: int
     count: int | None
@@ -65,7 +65,7 @@ def _class(file: RustFile, segment: Segment) -> str:
 
 
 def _spaced(text: str, state: str) -> list[tuple[str, str]]:
-    """Indentation and space at the end of a piece are not marked."""
+    """Split indentation and trailing space off a piece: they are not marked."""
     bare = text.strip()
     if not bare or state in (PLAIN, HIT):
         return [(text, PLAIN if not bare else state)]
@@ -85,7 +85,7 @@ def _status(pieces: list[tuple[str, str]], code: bool) -> str:
 
 
 def python_lines(file: PythonFile) -> list[Line]:
-    """All lines of a Python file, with the ways that no input took."""
+    """All lines of a Python file, with the branches that no input took."""
     untaken: dict[int, list[int]] = {}
     for (source, target), taken in file.branches.items():
         if not taken:
@@ -96,14 +96,9 @@ def python_lines(file: PythonFile) -> list[Line]:
         missed = untaken.get(number, []) if count else []
         status = PLAIN if count is None else MISS if not count else PARTIAL if missed else HIT
         pieces = _spaced(text, {PARTIAL: HIT}.get(status, status)) if text else []
-        found.append(Line(number, count, status, pieces, _ways(missed)))
+        ways = ", ".join(f"to line {t}" if t > 0 else "out of the function" for t in sorted(missed))
+        found.append(Line(number, count, status, pieces, f"never goes {ways}" if ways else ""))
     return found
-
-
-def _ways(missed: list[int]) -> str:
-    if not missed:
-        return ""
-    return "never goes " + ", ".join(f"to line {t}" if t > 0 else "out of the function" for t in sorted(missed))
 
 
 def folded(lines: list[Line]) -> Iterator[Line | Fold]:

@@ -15,29 +15,26 @@ from harness.errors import HarnessError
 from harness.parsers import toolchain
 from harness.parsers.registry import Parser
 
-# Sources of other people's crates and of the standard library.
+# Sources of other crates and of the standard library.
 _FOREIGN = re.compile(r"/registry/src/|/rustc/|/rustlib/|/git/checkouts/")
 _CODE_REGION = 0
 
 
 def rust_coverage(parser: Parser, profiles: Sequence[Path], scratch: Path, only: str = "") -> list[RustFile]:
-    """The parser's Rust files with how often each region ran in all of ``profiles``; ``scratch`` is a folder for files.
+    """The parser's Rust files with the counts of ``profiles``; ``scratch`` is a folder for files.
 
-    ``only`` is the end of the one path wanted; default all. Raises HarnessError when the tools are missing or do not
-    read the profiles, or the build's source is gone.
+    ``only`` is the end of the wanted path; default all. Raises HarnessError when the tools are missing or cannot read the
+    profiles, or the build's source is gone.
     """
     export = _export(parser, profiles, scratch)
     exported = json.loads(_run(*export))
-    # Lines are counted by llvm-cov's own rules, which the JSON leaves to the reader.
+    # llvm-cov counts lines by rules of its own, which its JSON does not apply.
     lines = line_counts(_run(*export, "-format=lcov").decode())
     return read_export(exported["data"][0], lines, parser.source, only)
 
 
 def reached_regions(parser: Parser, profiles: Sequence[Path], scratch: Path) -> frozenset[tuple[str, Region]]:
-    """The regions of the parser's own files that ran in any of ``profiles``, with the path of the file; and nothing else.
-
-    Raises HarnessError as :func:`rust_coverage` does.
-    """
+    """The regions of the parser's own files that ran, with the path of the file. Raises as :func:`rust_coverage`."""
     if not profiles:
         return frozenset()
     exported = json.loads(_run(*_export(parser, profiles, scratch)))["data"][0]
@@ -47,10 +44,10 @@ def reached_regions(parser: Parser, profiles: Sequence[Path], scratch: Path) -> 
 
 
 def _export(parser: Parser, profiles: Sequence[Path], scratch: Path) -> tuple[str, ...]:
-    """The command that shows what is in all of ``profiles``."""
+    """The command that exports all of ``profiles``."""
     merged = scratch / "merged.profdata"
     listing = scratch / "profiles.txt"
-    # A list in a file: a command line holds only so many names.
+    # A command line is too short for all names.
     listing.write_text("".join(f"{path}\n" for path in profiles))
     _run("llvm-profdata", "merge", "-sparse", "-f", str(listing), "-o", str(merged))
     return "llvm-cov", "export", str(parser.module), f"-instr-profile={merged}"
@@ -62,7 +59,7 @@ def _run(tool: str, *arguments: str) -> bytes:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         raise HarnessError(
             f"{tool} failed: {said[-1] if said else done.returncode}",
-            hint="the tools must be of the compiler's LLVM version (harness doctor), and the build unchanged",
+            hint="harness doctor checks the LLVM version; else build again: harness build --coverage --force",
         )
     return done.stdout
 
@@ -70,15 +67,12 @@ def _run(tool: str, *arguments: str) -> bytes:
 def read_export(export: dict[str, Any], lines: dict[str, dict[int, int]], root: Path, only: str = "") -> list[RustFile]:
     """The files below ``root`` in an llvm-cov JSON export, the core crate's first.
 
-    ``lines`` is what :func:`line_counts` returns; ``only`` is the end of the one path wanted, default all.
-    Raises HarnessError when the export names files of the parser and none of them is below ``root``.
+    ``lines`` is the result of :func:`line_counts`; ``only`` is the end of the wanted path, default all. Raises HarnessError
+    when no file of the export is below ``root``.
     """
     own = _own_files([file["filename"] for file in export["files"]], root)
     if not own:
-        raise HarnessError(
-            f"the sources of the build are not in {root}",
-            hint="build the parser again: harness build --coverage --force",
-        )
+        raise HarnessError(f"the sources of the build are not in {root}", hint="harness build --coverage --force")
     regions = _regions(export["functions"], own)
     files = []
     for file in export["files"]:
@@ -93,7 +87,7 @@ def read_export(export: dict[str, Any], lines: dict[str, dict[int, int]], root: 
 
 
 def _regions(functions: Sequence[dict[str, Any]], own: Mapping[str, str]) -> dict[str, dict[Region, int]]:
-    """How often each region of the files ``own`` ran, all instantiations of a piece of source together."""
+    """Counts of each region of the files ``own``, summed over all instantiations."""
     regions: dict[str, dict[Region, int]] = {name: {} for name in own}
     for function in functions:
         names = function["filenames"]
@@ -106,7 +100,7 @@ def _regions(functions: Sequence[dict[str, Any]], own: Mapping[str, str]) -> dic
 
 
 def _own_files(names: Sequence[str], root: Path) -> dict[str, str]:
-    """Names in the profile to paths below ``root``; profiles carry the paths of the machine that compiled."""
+    """Names in the profile to paths below ``root``. Profiles name the paths of the machine that compiled."""
     paths = sorted((str(path.relative_to(root)) for path in root.rglob("*.rs")), key=len, reverse=True)
     found = {}
     for name in names:
@@ -117,7 +111,7 @@ def _own_files(names: Sequence[str], root: Path) -> dict[str, str]:
 
 
 def line_counts(lcov: str) -> dict[str, dict[int, int]]:
-    """Times each line with code ran, by file, from an LCOV tracefile."""
+    """Count of each line with code, by file, from an LCOV tracefile."""
     found: dict[str, dict[int, int]] = {}
     for record in lcov.splitlines():
         kind, _, rest = record.partition(":")

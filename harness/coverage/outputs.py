@@ -1,4 +1,4 @@
-"""Coverage as files: the page, JSON for programs, LCOV for editors and coverage services."""
+"""Writes coverage as a page, as JSON, and as LCOV."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write(found: Coverage, folder: Path) -> Path:
 
 
 def as_json(found: Coverage) -> dict[str, Any]:
-    """Everything but the source text. Tallies are ``{"covered", "reachable", "total", "percent"}``."""
+    """All figures. A tally is ``{"covered", "reachable", "total", "percent"}``."""
     return {
         "format": JSON_FORMAT,
         "parser": found.parser.name,
@@ -79,7 +79,7 @@ def _python_entry(file: PythonFile) -> dict[str, Any]:
 
 
 def as_lcov(found: Coverage) -> str:
-    """An LCOV tracefile of both languages; excluded functions are left out, as LCOV has no word for them."""
+    """An LCOV tracefile of both languages, without excluded functions."""
     records: list[str] = []
     for rust in found.rust:
         functions = [f for f in rust.functions if not f.excluded]
@@ -101,16 +101,12 @@ def as_lcov(found: Coverage) -> str:
 
 def _line_records(lines: dict[int, int]) -> list[str]:
     hit = sum(count > 0 for count in lines.values())
-    return [
-        *(f"DA:{n},{count}" for n, count in sorted(lines.items())),
-        f"LF:{len(lines)}",
-        f"LH:{hit}",
-        "end_of_record",
-    ]
+    counts = [f"DA:{n},{count}" for n, count in sorted(lines.items())]
+    return [*counts, f"LF:{len(lines)}", f"LH:{hit}", "end_of_record"]
 
 
 def as_html(found: Coverage) -> str:
-    """The page: one file that needs no other, and no script."""
+    """The page: one file without scripts."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,

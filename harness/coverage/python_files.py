@@ -18,13 +18,9 @@ from harness.parsers.registry import Parser
 
 
 def python_coverage(parser: Parser, data_files: Sequence[Path], scratch: Path) -> list[PythonFile]:
-    """All Python files of the parser, ordered by path; those that no input imported count in full.
-
-    coverage.py knows whether a line ran, not how often: counts are 0 or 1.
-    """
-    watch = coverage.Coverage(
-        data_file=str(scratch / "python-merged"), branch=True, config_file=False, source=[str(parser.site)]
-    )
+    """All Python files of the parser by path, also files that no input imported. Counts are 0 or 1."""
+    merged = str(scratch / "python-merged")
+    watch = coverage.Coverage(data_file=merged, branch=True, config_file=False, source=[str(parser.site)])
     report = scratch / "python.json"
     try:
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
@@ -50,10 +46,7 @@ def python_coverage(parser: Parser, data_files: Sequence[Path], scratch: Path) -
 
 
 def lines_run(parser: Parser, data_files: Sequence[Path]) -> dict[str, int]:
-    """How many lines of each of the parser's Python files ran, by the paths of :func:`python_coverage`.
-
-    Raises HarnessError when a data file cannot be read.
-    """
+    """Number of lines that ran, by Python file of the parser. Raises HarnessError when a data file cannot be read."""
     ran: dict[str, set[int]] = {}
     site = parser.site.resolve()
     try:
@@ -61,7 +54,7 @@ def lines_run(parser: Parser, data_files: Sequence[Path]) -> dict[str, int]:
             data = coverage.CoverageData(basename=str(path))
             data.read()
             for name in data.measured_files():
-                # With branches measured, lines are the ends of arcs; a negative one leaves a scope.
+                # A negative line is an arc that leaves a scope.
                 ran.setdefault(str(Path(name).resolve().relative_to(site)), set()).update(
                     line for line in data.lines(name) or () if line > 0
                 )

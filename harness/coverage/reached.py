@@ -1,9 +1,8 @@
-"""What each of many inputs reaches, as bits: some thousands of features of ten thousand inputs fit into some megabytes.
+"""Features of many inputs as bit sets, and the file format in which children write them.
 
-The children that run the inputs number the features they meet each in their own way, and write down lines of JSON: first
-``[size, prefix]``, where bits below ``size`` are counters called ``prefix N``; then for each input ``[index, new names, group,
-counters, names]``. A set of counters is written in full, in hexadecimal, with the first input that has it: its group is the
-number of that set. ``names`` is the set of the names met so far, in hexadecimal.
+A child writes lines of JSON: first ``[size, prefix]``, where the bits below ``size`` are counters called ``prefix N``; then
+for each input ``[index, new names, group, counters, names]``. ``group`` numbers a set of counters. The first input with the
+set has it in ``counters``, in hexadecimal. ``names`` is a bit set, in hexadecimal, of the child's names so far.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any
 
 from harness.coverage.cover import members, union
 
-#: How the names of features begin that stand for code, as opposed to what a run means: regions of the source first.
+#: Prefixes of features that stand for regions of the source, and for code.
 REGIONS = ("count ", "line ")
 CODE = (*REGIONS, "edge ", "answer ")
 
@@ -38,11 +37,11 @@ class Reached:
         return union([1 << bit for bit, name in enumerate(self.names) if name.startswith(prefixes)])
 
     def count(self) -> int:
-        """How many features any input has."""
+        """Number of features that any input has."""
         return union([bits for bits in self.bits if bits is not None]).bit_count()
 
     def add(self, other: Reached) -> None:
-        """Take in what another build reached with the same inputs; those that it does not know have nothing there."""
+        """Add the features of the same inputs on another build."""
         shift = len(self.names)
         self.names += other.names
         self.bits = [
@@ -52,7 +51,7 @@ class Reached:
 
     @classmethod
     def read(cls, files: Iterable[Path], count: int) -> Reached:
-        """What children wrote to ``files`` of ``count`` inputs. A line that a killed child did not finish counts for nothing."""
+        """Features of ``count`` inputs from the files of children, without the unfinished line of a killed child."""
         found = cls(count)
         numbers: dict[str, int] = {}
         for path in files:
@@ -85,7 +84,7 @@ class Reached:
 
 
 class Writer:
-    """In a child: writes what each input reaches, as :class:`Reached` reads it."""
+    """In a child: writes the features of each input, as :class:`Reached` reads them."""
 
     def __init__(self, path: Path, size: int, prefix: str) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -94,11 +93,11 @@ class Writer:
         self._write([size, prefix])
 
     def _write(self, line: list[Any]) -> None:
-        # One call, at once: whatever kills the process later, the line is there.
+        # One unbuffered call: the line survives the death of the process.
         os.write(self._file, json.dumps(line).encode() + b"\n")
 
     def put(self, index: int, counters: bytes, names: Iterable[str]) -> None:
-        """Note what input ``index`` reached: ``counters`` as bits, the lowest first, and names."""
+        """Write the features of input ``index``: ``counters`` as bits, the lowest first, and names."""
         fresh: list[str] = []
         bits = 0
         for name in names:

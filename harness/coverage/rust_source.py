@@ -1,9 +1,7 @@
 """The functions of a Rust source file, by name and place, read from its text.
 
-llvm-cov knows functions by mangled names that carry hashes and differ from one instantiation and one compiler to the
-next. What people name, and what stays the same, is what stands in the source: ``SafeTensors::tensor`` or
-``<SafeTensorError as Display>::fmt``. A region belongs to the innermost function around its start; closures
-belong to the function they are written in.
+llvm-cov names functions by mangled names, which differ by instantiation and compiler. The names of the source are stable:
+``SafeTensors::tensor`` or ``<SafeTensorError as Display>::fmt``. A region belongs to the innermost function around it.
 """
 
 from __future__ import annotations
@@ -100,7 +98,7 @@ def _blanked(text: str) -> str:
 
 
 def _end_of_comment(text: str, start: int) -> int:
-    """Where the block comment at ``start`` ends; Rust nests them."""
+    """The end of the block comment at ``start``; Rust nests them."""
     depth = 0
     for mark in re.compile(r"/\*|\*/").finditer(text, start):
         depth += 1 if mark[0] == "/*" else -1
@@ -132,7 +130,7 @@ def _items(code: str) -> list[_Item]:
 
 
 def _impl_name(header: str) -> str:
-    """``Type`` or ``<Type as Trait>`` of what stands between ``impl`` and its brace."""
+    """``Type`` or ``<Type as Trait>`` from the text between ``impl`` and its brace."""
     header = header.strip()
     if header.startswith("<"):
         depth = 0

@@ -1,16 +1,15 @@
-"""Keeping the corpus: what is in it, and the small set that reaches the same."""
+"""Keeps the corpus small: counts seeds, and reduces them to a set that reaches the same."""
 
 from __future__ import annotations
 
 import statistics
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from harness import corpus_store
-from harness.corpus_store import Provenance
-from harness.coverage.choose import EVERYTHING, Choice, Terms, choose
+from harness.coverage.choose import EVERYTHING, Choice, Cost, Terms, choose
 from harness.coverage.intake import Sources, takes_files
 from harness.errors import HarnessError
 from harness.format.judge import judge
@@ -22,7 +21,7 @@ Seeds = Sequence[tuple[str, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """One target's seeds. ``sources`` counts them by where they came from, ``rules`` by the judge's answer."""
+    """One target's seeds. ``sources`` counts them by origin, ``rules`` by the judge's answer."""
 
     target: str
     seeds: int
@@ -34,26 +33,16 @@ class Stats:
     skipped: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What an operation did to one target's seeds, in files and in bytes."""
+@dataclass(slots=True, kw_only=True)
+class Change(Cost):
+    """One target's seeds before and after a change, in files and in bytes. ``killed`` inputs ended their process."""
 
     target: str
     before: int
     after: int
     bytes_before: int
     bytes_after: int
-    features: int
     killed: int = 0
-    #: Features that the cap cost, and how many of them stand for code.
-    lost: int = 0
-    lost_code: int = 0
-    #: Regions of the parser that all inputs reached and that those kept reach; None where ``unmeasured`` says why.
-    regions_before: int | None = None
-    regions_after: int | None = None
-    unmeasured: str = ""
-    #: Inputs added for regions that no counter stands for.
-    repaired: int = 0
 
 
 def stats(corpus: Path, target: str) -> Stats:
@@ -77,14 +66,13 @@ def stats(corpus: Path, target: str) -> Stats:
 
 
 def minimize(corpus: Path, target: str, parser: Parser | None, terms: Terms = EVERYTHING) -> Change:
-    """Remove the seeds of ``target`` that add nothing to the rest, those past the cap, and those that end their process.
+    """Remove seeds of ``target`` that add no feature, that exceed the cap, or that end their process.
 
-    Nothing is removed before all is known, so an interruption leaves every seed that is needed. Files that are no
-    seeds stay. Raises HarnessError when there are no seeds or another process changes them, EngineError when they
-    cannot be run.
+    The choice is complete before the first removal, so an interruption loses no needed seed. Files that are no seeds stay.
+    Raises HarnessError when there are no seeds or another process changes them, EngineError when they cannot run.
     """
     if not corpus_store.list_seeds(corpus / target).seeds:
-        raise HarnessError(f"no seeds for target {target} in {corpus}", hint="harness corpus stats shows what there is")
+        raise HarnessError(f"no seeds for target {target} in {corpus}", hint="harness corpus stats lists the seeds")
     with corpus_store.locked(corpus / target) as folder:
         seeds = corpus_store.list_seeds(folder).seeds
         choice = choose(parser, target, [data for _, data in seeds], terms)
@@ -92,12 +80,11 @@ def minimize(corpus: Path, target: str, parser: Parser | None, terms: Terms = EV
 
 
 def merge(corpus: Path, target: str, sources: Sources, parser: Parser | None, terms: Terms = EVERYTHING) -> Change:
-    """Add to the seeds of ``target`` those of ``sources`` (by SHA-1) that reach what no seed reaches yet.
+    """Add inputs of ``sources`` (by SHA-1) with a new feature to the seeds of ``target``.
 
-    By code only edges, lines, regions and answers count: a program may combine what is known in a thousand ways that
-    a campaign is paid for and nobody needs to keep. Inputs that end their process are left out. Where seeds and
-    newcomers together are past the cap, those that are worth least go, old or new. Raises HarnessError when another
-    process changes the seeds, EngineError when they cannot be run.
+    By code, only edges, lines, regions and answers count. Inputs that end their process are left out. Beyond the cap, the
+    inputs with the least features per byte go, old or new. Raises HarnessError when another process changes the seeds,
+    EngineError when they cannot run.
     """
     with corpus_store.locked(corpus / target) as folder:
         old = corpus_store.list_seeds(folder).seeds
@@ -108,16 +95,19 @@ def merge(corpus: Path, target: str, sources: Sources, parser: Parser | None, te
 
 
 def _keep(folder: Path, target: str, old: Seeds, fresh: Sources, choice: Choice) -> Change:
-    """Make the folder hold what was chosen of its seeds and of ``fresh`` ones, which come after them in order."""
+    """Store the choice among ``old`` and ``fresh`` inputs, in this order, in the folder."""
     offered: Seeds = [*old, *((name, data) for name, (data, _) in fresh.items())]
     kept = [offered[i] for i in choice.chosen]
     names = {name for name, _ in kept}
-    new: dict[str, tuple[bytes, Provenance]] = {name: fresh[name] for name in names & fresh.keys()}
+    new: Sources = {name: fresh[name] for name in names & fresh.keys()}
     corpus_store.change(folder, new, [name for name, _ in old if name not in names])
-    before, after = choice.regions or (None, None)
     size_before, size_after = (sum(len(data) for _, data in seeds) for seeds in (old, kept))
     return Change(
-        target, len(old), len(kept), size_before, size_after, choice.features,
-        len(set(choice.dead) - set(choice.chosen)),
-        choice.lost, choice.lost_code, before, after, choice.unmeasured, choice.repaired,
-    )  # fmt: skip
+        target=target,
+        before=len(old),
+        after=len(kept),
+        bytes_before=size_before,
+        bytes_after=size_after,
+        killed=len(set(choice.dead) - set(choice.chosen)),
+        **{part.name: getattr(choice, part.name) for part in fields(Cost)},
+    )

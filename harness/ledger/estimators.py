@@ -1,4 +1,4 @@
-"""The classical estimators of species-discovery statistics, each with its interval; pure functions."""
+"""Classical estimators of species-discovery statistics, each with its interval."""
 
 from __future__ import annotations
 
@@ -13,18 +13,16 @@ _Z = NormalDist().inv_cdf(0.5 + LEVEL / 2)
 
 
 def good_turing(counts: Frequencies) -> Interval:
-    """New species per further sampled execution: f1 / n (Good 1953; as STADS uses it, Boehme 2018).
+    """New species per further sampled execution: f1 / n (Good 1953; Boehme, STADS, 2018).
 
-    f1 is taken for a Poisson count; the upper end adds the distance that holds for any distribution (McAllester and Schapire
-    2000: 2 * sqrt(2) + sqrt(3) times sqrt(ln(3 / delta) / n)) only where it is the nearer one, which it is for no real sample: so
-    the ends are Garwood's exact limits of a Poisson count.
+    f1 is taken for a Poisson count; the ends are Garwood's exact limits.
     """
     low, high = garwood(counts.singletons)
     return Interval(low / counts.sampled, counts.singletons / counts.sampled, high / counts.sampled)
 
 
 def garwood(count: int) -> tuple[float, float]:
-    """Limits of the mean of a Poisson count, 5 % on either side (Garwood 1936), by bisection on the distribution's sum."""
+    """Limits of the mean of a Poisson count, 5 % on either side (Garwood 1936), by bisection."""
 
     def limit(tail: float, up_to: int) -> float:
         low, high = 0.0, count + 10 * math.sqrt(count + 1) + 10
@@ -38,16 +36,16 @@ def garwood(count: int) -> tuple[float, float]:
 
 
 def _poisson(up_to: int, mean: float) -> float:
-    """Chance of at most ``up_to``."""
+    """Probability of at most ``up_to``."""
     if mean <= 0:
         return 1.0
     return math.fsum(math.exp(k * math.log(mean) - mean - math.lgamma(k + 1)) for k in range(up_to + 1))
 
 
 def chao1(counts: Frequencies) -> Interval:
-    """Species that nobody has seen yet, at least: f1**2 / (2 * f2), with f1 * (f1 - 1) / (2 * (f2 + 1)) where f2 is 0 (Chao 1984, 1987).
+    """Lower bound of unseen species: f1**2 / (2 * f2), or f1 * (f1 - 1) / 2 where f2 is 0 (Chao 1984, 1987).
 
-    The interval is log-normal (Chao 1987, equation 12), and its low end is never below 0.
+    The interval is log-normal (Chao 1987, equation 12).
     """
     n = max(counts.sampled, 1)
     once, twice = counts.singletons, counts.doubletons
@@ -62,43 +60,31 @@ def chao1(counts: Frequencies) -> Interval:
         variance = factor * once * (once - 1) / 2 + factor**2 * once * (2 * once - 1) ** 2 / 4
         variance -= factor**2 * once**4 / (4 * total) if total else 0.0
     if left <= 0:
-        # Nothing says that there is more; one singleton less or more would.
+        # No evidence for more species; the upper end is that of the singletons.
         return Interval(0.0, 0.0, float(garwood(once)[1]))
     spread = math.exp(_Z * math.sqrt(math.log1p(max(variance, 0.0) / left**2)))
     return Interval(left / spread, left, left * spread)
 
 
 def still_rising(executions: Sequence[float], known: Sequence[float], cluster: float) -> str:
-    """Whether returns diminish: the last half of the executions against the quarter before it.
+    """Compare the discoveries of the last half of the executions with those of the quarter before it.
 
-    At a constant rate two thirds of what the last three quarters brought fall into the last half. "diminish" where fewer did than clusters of that
-    size explain (5 %), "too few to tell" where even none at all could be chance.
+    At a constant rate, two thirds of both fall into the last half. Fewer, at the 5 % level and in clusters of that size, is
+    "diminish". "too few to tell" is a curve where even none could be chance.
     """
     end = executions[-1]
-    half, quarter = (_known_at(executions, known, end * part) for part in (0.5, 0.25))
-    late, whole = known[-1] - half, known[-1] - quarter
-    share = _share(executions, end)
+    half, quarter = (next(i for i, done in enumerate(executions) if done >= end * part) for part in (0.5, 0.25))
+    late, whole = known[-1] - known[half], known[-1] - known[quarter]
+    share = (end - executions[half]) / (end - executions[quarter]) if end > executions[quarter] else 1.0
     units, hits = round(whole / cluster), late / cluster
-    # A curve whose points lie too far apart has no half or no quarter.
+    # A curve with distant points has no half or no quarter.
     if units < 1 or not 0 < share < 1 or _binomial(0, units, share) > (1 - LEVEL) / 2:
         return "too few to tell"
     return "diminish" if _binomial(math.floor(hits), units, share) <= (1 - LEVEL) / 2 else "do not diminish yet"
 
 
-def _known_at(executions: Sequence[float], known: Sequence[float], at: float) -> float:
-    """The level at the first point at or after ``at``."""
-    return next(level for done, level in zip(executions, known, strict=True) if done >= at)
-
-
-def _share(executions: Sequence[float], end: float) -> float:
-    """Part of the last three quarters that the last half is, at the points there are."""
-    half = next(done for done in executions if done >= end / 2)
-    quarter = next(done for done in executions if done >= end / 4)
-    return (end - half) / (end - quarter) if end > quarter else 1.0
-
-
 def _binomial(up_to: int, trials: int, chance: float) -> float:
-    """Chance of at most ``up_to`` of ``trials``."""
+    """Probability of at most ``up_to`` successes in ``trials``."""
     total = 0.0
     for k in range(min(up_to, trials) + 1):
         log = math.lgamma(trials + 1) - math.lgamma(k + 1) - math.lgamma(trials - k + 1)

@@ -1,8 +1,7 @@
-"""What more fuzzing of a target would buy, and what it would buy an attacker: from its curve, in numbers and in words.
+"""Forecasts the discoveries of more fuzzing, and the chances of an attacker who fuzzes, from the curve of a target.
 
-Assumptions, said wherever a number is shown: whoever goes on draws inputs as this fuzzer does (same mutators, feedback and corpus);
-the rate of discovery goes on falling as it has (:mod:`harness.ledger.growth_curve`); edges are those of this parser build.
-Someone who draws inputs in another way, by hand or by reading the source, is not bounded by any of this.
+Assumptions: the same mutators, feedback and corpus; the rate of discovery falls as before
+(:mod:`harness.ledger.growth_curve`); the same parser build. No bound holds for inputs made in another way.
 """
 
 from __future__ import annotations
@@ -15,19 +14,19 @@ import numpy
 from numpy.typing import NDArray
 
 from harness.ledger.estimators import chao1, good_turing, still_rising
-from harness.ledger.growth_curve import LEVEL, Interval, Model, Shape
+from harness.ledger.growth_curve import Interval, Model, Shape, interval
 from harness.ledger.records import KINDS, Frequencies, Point
 
 TIMES = (2, 10, 100)
-"""Budgets to forecast, as multiples of what was spent."""
+"""Budgets to forecast, as multiples of the executions so far."""
 SHAPES: dict[str, Shape] = {
     "edges": Shape(exponent=1.4, spread=0.1, cluster=3.0, wander=0.25, back=16.0),
     "features": Shape(exponent=1.1, spread=0.1, cluster=3.0, wander=0.25),
     "semantic": Shape(exponent=1.2, spread=0.3, cluster=3.0, wander=0.15),
     "signatures": Shape(exponent=1.4, spread=0.2, cluster=1.8, wander=0.25),
 }
-"""The likeliest on 61 halves of 23 campaigns that were recorded for it, and on no other (docs/ledger.md)."""
-#: A curve of fewer points tells nothing.
+"""Maximum likelihood on 61 halves of 23 campaigns recorded for it, and on no other (docs/ledger.md)."""
+#: Fewest points of a curve that is forecast.
 _LEAST = 4
 _DRAWN_BY = 1
 
@@ -36,10 +35,9 @@ _DRAWN_BY = 1
 class KindForecast:
     """One kind of species on one target.
 
-    ``known`` in total, ``discovered`` since the start of the curve. ``chance`` is new species per execution: it bounds the probability that the
-    next execution shows something new. ``left`` is still to be expected at least (Chao's bound). ``returns`` is
-    "diminish", "do not diminish yet", or "too few to tell". ``sampled_chance`` is Good and Turing's over the sampled executions alone:
-    of what the sample has not seen, known or not.
+    ``known`` in total, ``discovered`` since the start of the curve. ``chance``: new species per execution, an upper bound of
+    the probability of a new one. ``left``: lower bound of unseen species (Chao). ``returns``: "diminish", "do not diminish
+    yet" or "too few to tell". ``sampled_chance``: Good and Turing's estimate, over the sampled executions alone.
     """
 
     kind: str
@@ -53,19 +51,19 @@ class KindForecast:
     model: Model
 
     def more(self, executions: float) -> Interval:
-        """How many new ones so many more executions bring."""
+        """New species in so many more executions."""
         return self.model.more(executions)
 
     def attacker(self, executions: float) -> float:
-        """At most this is the probability (95 % confidence) that so many more executions show anything new."""
+        """Upper bound (95 % confidence) of the probability of a new species in so many more executions."""
         return self.model.at_most(executions)
 
     def safe(self, chance: float) -> float:
-        """So many more executions keep that probability below ``chance``."""
+        """Most executions that keep that probability below ``chance``."""
         return self.model.until(chance)
 
     def as_json(self, executions: float) -> dict[str, Any]:
-        """Plain types; ``executions`` is what was spent."""
+        """Plain types; ``executions`` are those so far."""
         return {
             "known": self.known,
             "discovered": self.discovered,
@@ -82,7 +80,7 @@ class KindForecast:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """One target. ``rate`` is executions per CPU-second, as recorded."""
+    """One target."""
 
     target: str
     parser: str
@@ -96,11 +94,11 @@ class Forecast:
         return self.executions / max(self.cpu_seconds, 1e-9)
 
     def hours(self, hours: float, kind: str = "edges") -> Interval:
-        """New ones in so many more CPU-hours."""
+        """New species in so many more CPU-hours."""
         return self.kinds[kind].more(self.rate * 3600 * hours)
 
     def words(self, hours: float = 1.0) -> list[str]:
-        """Plain sentences: what so many CPU-hours more would buy, what is left, whether it still pays, and the attacker's side."""
+        """The forecast for so many CPU-hours in sentences."""
         done = self.rate * 3600 * hours
         span = "one more CPU-hour" if hours == 1 else f"{hours:g} more CPU-hours"
         lines = []
@@ -110,7 +108,7 @@ class Forecast:
                 more, ten = one.more(done), one.more(9 * self.executions)
                 lines.append(
                     f"{span} ({_count(done)} executions): {_range(more)} new {_NAMES[kind]} (90 %); "
-                    f"ten times what was spent: {_range(ten)}"
+                    f"ten times the executions so far: {_range(ten)}"
                 )
         if "edges" in self.kinds:
             edges = self.kinds["edges"]
@@ -120,13 +118,13 @@ class Forecast:
         if "signatures" in self.kinds:
             one = self.kinds["signatures"]
             lines.append(
-                f"whoever fuzzes like this for another {_count(done)} executions finds a new signature with a probability of "
+                f"another {_count(done)} executions like these show a new signature with a probability of "
                 f"at most {_percent(one.attacker(done))} (95 % confidence); at most 5 % up to {_count(one.safe(0.05))} executions"
             )
         return lines
 
     def as_json(self, hours: float = 1.0) -> dict[str, Any]:
-        """Plain types; ``hours`` are the CPU-hours that ``more`` and ``words`` speak of."""
+        """Plain types; ``hours`` are the CPU-hours of ``more`` and ``words``."""
         return {
             "target": self.target,
             "parser": self.parser,
@@ -146,10 +144,7 @@ _NAMES = {"edges": "edges", "features": "features", "semantic": "semantic featur
 def of_curve(
     target: str, parser: str, curve: Sequence[Point], species: dict[str, Frequencies] | None = None
 ) -> Forecast | None:
-    """The forecast of a target from its curve, several sessions joined or one or a part of one; None where it is too short to tell.
-
-    ``species`` are those of the one session that it is of.
-    """
+    """The forecast of a target from its curve; None for a short curve. ``species`` are those of a single session."""
     if len(curve) < _LEAST or curve[-1].executions <= max(curve[0].executions, 1):
         return None
     at = [point.executions for point in curve]
@@ -178,16 +173,15 @@ def of_curve(
 
 
 def together(parts: Iterable[tuple[KindForecast, float]]) -> Interval:
-    """New ones of several targets, each with so many executions more: their forecasts drawn independently of each other, and added.
+    """New species of several targets, each with so many executions more, from the sum of independent draws.
 
-    Medians do not add up: twenty targets that bring half a one each bring ten, and none of them most probably any.
+    Medians do not add up: twenty targets with half a species each bring ten, and each median is 0.
     """
     random = numpy.random.default_rng(_DRAWN_BY)
     total: NDArray[numpy.float64] = numpy.zeros(1)
     for one, executions in parts:
         total = total + random.permutation(one.model.draws(executions))
-    low, middle, high = (float(value) for value in numpy.quantile(total, (0.5 - LEVEL / 2, 0.5, 0.5 + LEVEL / 2)))
-    return Interval(low, middle, high)
+    return interval(total)
 
 
 def _count(value: float) -> str:
@@ -197,8 +191,8 @@ def _count(value: float) -> str:
     return f"{value:.0f}"
 
 
-def _range(interval: Interval) -> str:
-    low, high = round(interval.low), round(interval.high)
+def _range(found: Interval) -> str:
+    low, high = round(found.low), round(found.high)
     return f"{low}" if low == high else f"{low} to {high}"
 
 

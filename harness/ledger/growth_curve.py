@@ -1,16 +1,13 @@
-"""How many new species the next executions bring: a count with an interval, from the curve of discovery so far.
+"""Predicts the number of new species in the next executions, with an interval, from the curve of discovery.
 
-The expected rate of discovery falls as a power of the executions, rate(n) = c * n**-a: the power-law process of reliability
-growth (Duane 1964; Crow 1974), with a = 1 the logarithmic curve behind the exponential cost of fuzzing (Boehme and Falk, FSE 2020:
-each further species costs a multiple of the one before). In terms of species-discovery statistics (Boehme, STADS, TOSEM 2018),
-n * rate(n) is the expected number of singletons f1, so that rate(n) is Good's (1953) estimate f1/n of the chance to see something
-new, read off the curve itself; and Chao's (1984) lower bound for what is left, f1**2 / (2 * f2), is f1 / a under it.
+The rate of discovery falls as a power of the executions, rate(n) = c * n**-a (Duane 1964; Crow 1974). With a = 1 it is the
+logarithmic curve of fuzzing (Boehme and Falk, FSE 2020). In species-discovery statistics (Boehme, STADS, TOSEM 2018),
+n * rate(n) is the expected number of singletons f1, and rate(n) is Good's (1953) estimate f1 / n of the probability of a new
+species. Chao's (1984) lower bound of unseen species, f1**2 / (2 * f2), is f1 / a.
 
-A fuzzer is no sampling from one fixed distribution, which those estimators ask for: it follows up what it finds, and one input
-often opens many edges at once. So the exponent is uncertain (a prior, moved by the data), counts are over-dispersed (clusters), and
-the rate itself wanders. How much of each is a constant here, set by recorded campaigns other than those of docs/ledger.md.
-
-Predictions are drawn, 4,000 draws with a fixed seed: the same curve gives the same numbers.
+A fuzzer does not sample from a fixed distribution: it mutates its discoveries, and one input often opens many edges. So
+the exponent has a prior, counts come in clusters, and the rate wanders. The constants come from recorded campaigns other
+than those of docs/ledger.md. Predictions are 4,000 draws with a fixed seed, so equal curves give equal numbers.
 """
 
 from __future__ import annotations
@@ -22,7 +19,7 @@ import numpy
 from numpy.typing import NDArray
 
 LEVEL = 0.9
-"""Of an interval: a twentieth lies on either side of it."""
+"""Probability of an interval: a twentieth lies on either side."""
 _DRAWS = 4000
 _SEED = 20240607
 _WINDOWS = 12
@@ -31,11 +28,11 @@ _EXPONENTS = numpy.linspace(-0.5, 4.0, 451)
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What is known of a kind of species before a curve is seen.
+    """Prior of a kind of species.
 
-    ``exponent`` and ``spread``: of the decay; ``cluster``: species that come together, mean of squares over mean; ``wander``: standard deviation
-    of the logarithm of the rate from one doubling to the next; ``least``: discoveries added to the count, so that none seen is not none to come;
-    ``back``: how far the fit looks back, as a factor of executions: what came first tells nothing of what comes next.
+    ``exponent`` and ``spread`` of the decay. ``cluster``: size of a cluster of species, mean of squares over mean. ``wander``:
+    standard deviation of the logarithm of the rate per doubling. ``least``: discoveries added to the count. ``back``: span of
+    the fit, as a factor of executions.
     """
 
     exponent: float = 1.2
@@ -48,7 +45,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """``low`` to ``high`` holds with a probability of 0.9; ``estimate`` is the median, or the estimator's own value."""
+    """``low`` to ``high`` holds with a probability of 0.9; ``estimate`` is the median or the estimator's value."""
 
     low: float
     estimate: float
@@ -69,7 +66,7 @@ class Interval:
 
 
 class Model:
-    """Fitted to one curve: cumulative ``executions``, rising, and how many species were known at each."""
+    """A fit to one curve: cumulative ``executions``, rising, and the species known at each."""
 
     def __init__(self, executions: Sequence[float], known: Sequence[float], shape: Shape | None = None) -> None:
         self.shape = shape or Shape()
@@ -79,7 +76,7 @@ class Model:
         edges = _windows(at, self.shape.back)
         counts = numpy.diff(levels[edges])
         self.discovered = float(counts.sum())
-        # Chance of each window under each exponent, given that a discovery fell into one of them.
+        # Probability of each window under each exponent, given a discovery in one of them.
         areas = _area(at[edges[:-1]], at[edges[1:]])
         self._whole = areas.sum(axis=1)
         likelihood = numpy.log(areas / self._whole[:, None]) @ counts / self.shape.cluster
@@ -88,7 +85,7 @@ class Model:
         self._weights = weights / weights.sum()
         random = numpy.random.default_rng(_SEED)
         self._drawn = random.choice(len(_EXPONENTS), _DRAWS, p=self._weights)
-        # Discoveries come in clusters: the count is worth so many independent ones.
+        # Discoveries come in clusters: this many are independent.
         certain = self.discovered / self.shape.cluster + self.shape.least
         self._scale = random.gamma(certain, 1.0, _DRAWS) * self.shape.cluster / self._whole[self._drawn]
         self._normal = random.standard_normal(_DRAWS)
@@ -99,11 +96,11 @@ class Model:
         return float(self._weights @ _EXPONENTS)
 
     def rate(self) -> Interval:
-        """New species per execution, now: an upper bound of the chance that the next one shows something new."""
-        return _interval(self._scale * self.executions ** -_EXPONENTS[self._drawn])
+        """New species per execution, now: an upper bound of the probability of a new species in the next one."""
+        return interval(self._scale * self.executions ** -_EXPONENTS[self._drawn])
 
     def _means(self, more: float) -> NDArray[numpy.float64]:
-        """Draws of how many new species ``more`` executions are expected to bring."""
+        """Draws of the expected number of new species in ``more`` executions."""
         now = numpy.array([self.executions])
         area = _area(now, now + more)[:, 0]
         doublings = numpy.log2(1 + more / self.executions)
@@ -112,7 +109,7 @@ class Model:
         return drift
 
     def draws(self, more: float) -> NDArray[numpy.float64]:
-        """Draws of how many new species ``more`` executions bring: the mean's uncertainty, then clusters."""
+        """Draws of the number of new species in ``more`` executions: the mean's uncertainty, then clusters."""
         means = self._means(more)
         random = numpy.random.default_rng(_SEED + 1)
         over = self.shape.cluster - 1
@@ -121,18 +118,19 @@ class Model:
         return random.poisson(numpy.minimum(means, 1e9)).astype(float)
 
     def more(self, more: float) -> Interval:
-        """How many new species ``more`` executions bring; whole numbers."""
-        return _interval(self.draws(more), whole=True)
+        """New species in ``more`` executions; whole numbers."""
+        found = interval(self.draws(more))
+        return Interval(float(numpy.floor(found.low)), found.estimate, float(numpy.ceil(found.high)))
 
     def at_most(self, more: float) -> float:
-        """With 95 % confidence, at most this is the chance that ``more`` executions show anything new.
+        """Upper bound, with 95 % confidence, of the probability of a new species in ``more`` executions.
 
-        The chance of at least one is at most the number that is expected (Markov), whatever the order they come in.
+        The probability of at least one is at most the expected number (Markov).
         """
         return min(1.0, float(numpy.quantile(self._means(more), 0.5 + LEVEL / 2)))
 
     def until(self, chance: float) -> float:
-        """How many more executions there may be before :meth:`at_most` passes ``chance``; within 1 %, by bisection."""
+        """Executions until :meth:`at_most` passes ``chance``; within 1 %, by bisection."""
         low, high = 1e-3, 1e18
         while high > 1.01 * low:
             middle = (low * high) ** 0.5
@@ -140,9 +138,9 @@ class Model:
         return low
 
     def left(self) -> Interval:
-        """Species still to be expected: Chao's lower bound, from the curve (f1 over the exponent)."""
+        """Lower bound of unseen species: Chao's, from the curve (f1 over the exponent)."""
         singletons = self._scale * self.executions ** (1 - _EXPONENTS[self._drawn])
-        return _interval(singletons / numpy.maximum(_EXPONENTS[self._drawn], 0.25))
+        return interval(singletons / numpy.maximum(_EXPONENTS[self._drawn], 0.25))
 
 
 def _area(start: NDArray[numpy.float64], end: NDArray[numpy.float64]) -> NDArray[numpy.float64]:
@@ -154,20 +152,18 @@ def _area(start: NDArray[numpy.float64], end: NDArray[numpy.float64]) -> NDArray
 
 
 def _windows(at: NDArray[numpy.float64], back: float) -> NDArray[numpy.int64]:
-    """Places of the curve that bound the windows of the fit, even in the logarithm of the executions."""
+    """Indices of the curve that bound the windows of the fit, even in the logarithm of the executions."""
     last = len(at) - 1
-    # One execution at least: an exponent above 1 has no area from nothing.
+    # One execution at least: an exponent above 1 has no area from 0.
     first = int(numpy.searchsorted(at, max(at[last] / back, 1.0)))
     first = min(first, last - 1)
     marks = numpy.geomspace(at[first], at[last], _WINDOWS + 1)
     return numpy.unique(numpy.concatenate(([first], numpy.searchsorted(at, marks[1:-1]), [last])))
 
 
-def _interval(draws: NDArray[numpy.float64], *, whole: bool = False) -> Interval:
-    low, middle, high = (float(v) for v in numpy.quantile(draws, (0.5 - LEVEL / 2, 0.5, 0.5 + LEVEL / 2)))
-    if whole:
-        return Interval(float(numpy.floor(low)), middle, float(numpy.ceil(high)))
-    return Interval(low, middle, high)
+def interval(draws: NDArray[numpy.float64]) -> Interval:
+    """The interval of LEVEL around the median of ``draws``."""
+    return Interval(*(float(v) for v in numpy.quantile(draws, (0.5 - LEVEL / 2, 0.5, 0.5 + LEVEL / 2))))
 
 
 def money(price: float) -> str:

@@ -1,7 +1,4 @@
-"""Sessions one after the other as one curve: what a target was given in several sittings, and what it found in them.
-
-Whoever joins sessions does it here: the ledger and its forecast, ``harness harden``, and every figure of the reports.
-"""
+"""Joins sessions into one curve per target, for the ledger, its forecast, ``harness harden`` and the reports."""
 
 from __future__ import annotations
 
@@ -12,19 +9,16 @@ from harness.ledger.records import Point, Record
 
 
 def alike(records: Iterable[Record], target: str) -> list[Record]:
-    """Those of ``records`` that a forecast of ``target`` stands on: they ran it, on the parser that it ran on last."""
+    """The records that ran ``target`` on the parser of its last session."""
     mine = [record for record in records if target in record.targets]
     return [record for record in mine if record.parser == mine[-1].parser]
 
 
 def curve(records: Sequence[Record], target: str) -> tuple[Point, ...]:
-    """The points of ``target`` in ``records``, in their order; of the parser that it ran on last, as another's edges are others.
+    """The points of ``target`` in ``records``, in their order, on the parser of its last session.
 
-    Spending goes on from one session to the next: CPU-seconds and executions are those of the target, sessions without a curve and what
-    came after a session's last point included; ``seconds`` is the clock of the sessions, whichever targets they ran.
-
-    A session starts from what the one before it kept, so what is known never falls: where edges of a session come later than its start,
-    they are no discovery. Signatures have names: a session counts its own, and what it found again counts once.
+    CPU-seconds and executions are the target's, summed over sessions; ``seconds`` is the clock of all sessions. A session
+    starts from the corpus of the one before, so levels never fall. A signature counts once.
     """
     joined: list[Point] = []
     known: set[str] = set()
@@ -34,7 +28,7 @@ def curve(records: Sequence[Record], target: str) -> tuple[Point, ...]:
         figures = record.targets.get(target)
         if figures is not None and record.parser == parser:
             mine = set(figures.signatures)
-            # How many of its findings are fresh is known of the whole session alone: they come as it found them, at most so many.
+            # The record counts new findings of the session, not of each point.
             fresh = len(mine - known)
             for point in figures.curve:
                 last = joined[-1] if joined else point
@@ -48,7 +42,7 @@ def curve(records: Sequence[Record], target: str) -> tuple[Point, ...]:
                     corpus=point.corpus,
                     signatures=len(known) + min(point.signatures, fresh),
                 )
-                # Nothing was executed in between: it is the same moment, told better.
+                # Without executions in between, the later point replaces the earlier.
                 if joined and moved.executions <= last.executions:
                     joined.pop()
                 joined.append(moved)
@@ -61,7 +55,7 @@ def curve(records: Sequence[Record], target: str) -> tuple[Point, ...]:
 
 
 def together(curves: Iterable[Sequence[Point]]) -> list[tuple[float, int]]:
-    """What targets that took turns had found by the CPU-seconds that all of them had taken: pairs, in the order of the clock."""
+    """Pairs (CPU-seconds, signatures) of all targets together, in the order of the clock."""
     moments = [(point.seconds, place, point) for place, points in enumerate(curves) for point in points]
     latest: dict[int, Point] = {}
     cpu_seconds, signatures = 0.0, 0
@@ -76,7 +70,7 @@ def together(curves: Iterable[Sequence[Point]]) -> list[tuple[float, int]]:
 
 
 def forecast(records: Sequence[Record], target: str) -> Forecast | None:
-    """The forecast of ``target`` from all of ``records``; None where they tell too little."""
+    """The forecast of ``target`` from all of ``records``; None if there is too little data."""
     mine = alike(records, target)
     if not mine:
         return None

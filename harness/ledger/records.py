@@ -1,15 +1,15 @@
-"""What was spent and what it bought, kept across campaigns: one record per session of fuzzing.
+"""The ledger: one record per session of fuzzing, kept across campaigns.
 
-A record is a file of its own, ``build/ledger/<id>.json``, written once when its session has ended. Sessions that were killed are
-read from their campaign's ``campaign.json``, where the engine keeps them up to date. Both together are a set by id, so that
-ledgers of several machines are merged by copying files into one folder. A file that cannot be read is named and passed over.
+A record is a file ``build/ledger/<id>.json``, written when its session has ended. A killed session is read from the
+``campaign.json`` of its campaign. Records are a set by id: copy files into one folder to merge the ledgers of several
+machines. A file that cannot be read is listed and skipped.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,14 @@ from harness.files import write_atomic
 
 FORMAT = 1
 KINDS = ("edges", "features", "semantic", "signatures")
-"""What is discovered: the parser's edges, libFuzzer's features, semantic features, signatures of findings."""
+"""Species: the parser's edges, libFuzzer's features, semantic features, signatures of findings."""
+_LEVELS = {"edges": "edges", "features": "features", "semantic": "semantic_features"}
 _COLUMNS = ("seconds", "cpu_seconds", "executions", "edges", "features", "semantic", "corpus", "signatures")
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A target at one moment of a session. Levels are totals, what the seeds knew included."""
+    """A target at one moment of a session. Levels are totals, including the seeds."""
 
     seconds: float
     cpu_seconds: float
@@ -60,7 +61,7 @@ class Frequencies:
 
 @dataclass(frozen=True, slots=True)
 class TargetRecord:
-    """One target of a session. ``signatures`` are the ids of its findings, ``new`` those that nothing filed covers."""
+    """One target of a session. ``signatures`` are the ids of its findings, ``new`` the ids that are not known."""
 
     target: str
     executions: int
@@ -73,13 +74,13 @@ class TargetRecord:
     new: tuple[str, ...] = ()
 
     def started_with(self, kind: str) -> int:
-        """What the seeds knew; all of it where no curve was kept, as then the seeds may have been all that ran."""
+        """The level of the seeds; the final level without a curve, as then perhaps only the seeds ran."""
         return int(getattr(self.curve[0], kind)) if self.curve else self.levels[kind]
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One session. ``seconds`` of the clock; ``cpu_seconds`` of the workers; ``ended`` says how, "" where it was killed or still runs."""
+    """One session. ``cpu_seconds`` are those of the workers; ``ended`` is "" for a session that was killed or still runs."""
 
     id: str
     started: str
@@ -97,13 +98,13 @@ class Record:
 
     @property
     def spent(self) -> float:
-        """CPU-seconds in all: of the workers, and of the fresh processes that findings were replayed in."""
+        """CPU-seconds of the workers and of the replays of findings."""
         return self.cpu_seconds + self.replay_cpu_seconds
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """Records in the order of their start, and what could not be read, one line each."""
+    """Records in the order of their start, and a line for each file that could not be read."""
 
     records: list[Record]
     damaged: list[str]
@@ -118,12 +119,12 @@ class Ledger:
 
 
 def folder() -> Path:
-    """Where records are kept."""
+    """The folder of records."""
     return paths.build_dir() / "ledger"
 
 
 def identity(session: Mapping[str, Any]) -> str:
-    """The id of a session of ``campaign.json``: its start, and a hash of what tells it from one that began in the same second."""
+    """The id of a session of ``campaign.json``: its start and a hash."""
     told = {name: session.get(name) for name in ("id", "started", "seed", "targets", "parser", "versions")}
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     began = "".join(c for c in str(session["started"])[:19] if c.isalnum())
@@ -140,7 +141,7 @@ def keep(session: Mapping[str, Any], campaign: Path, into: Path | None = None) -
 
 
 def keep_all(campaign: Path, into: Path | None = None) -> list[Path]:
-    """Write the records of a campaign's sessions: of the last one, and of those that have none as they were killed. Raises OSError."""
+    """Write the record of a campaign's last session, and of killed sessions without a record. Raises OSError."""
     target = into or folder()
     sessions, _ = _sessions(campaign / "campaign.json")
     missing = [session for session in sessions[:-1] if not (target / f"{identity(session)}.json").exists()]
@@ -148,9 +149,9 @@ def keep_all(campaign: Path, into: Path | None = None) -> list[Path]:
 
 
 def read(*folders: Path) -> Ledger:
-    """The records in ``folders``, each a ledger's folder or a campaign's; every session once. Default: all there are here.
+    """The records of ledgers and campaigns in ``folders``, each session once. Default: build/ledger and all campaigns.
 
-    Raises HarnessError where a folder that was asked for holds neither.
+    Raises HarnessError for a named folder without records.
     """
     asked = folders or (folder(), *sorted(path for path in paths.campaigns_dir().glob("*") if path.is_dir()))
     found: dict[str, Record] = {}
@@ -160,10 +161,7 @@ def read(*folders: Path) -> Ledger:
         if folders and not files:
             raise HarnessError(f"{place} holds no records", hint="name a campaign's folder, or a ledger's")
         for path in files:
-            if path.name == "campaign.json":
-                sessions, problem = _sessions(path)
-            else:
-                sessions, problem = _record(path)
+            sessions, problem = _sessions(path)
             damaged += [f"{path}: {problem}"] if problem else []
             for session in sessions:
                 try:
@@ -177,51 +175,55 @@ def read(*folders: Path) -> Ledger:
 
 
 def entries(*folders: Path) -> list[Record]:
-    """The records alone: :func:`read`, without what was damaged."""
+    """The records of :func:`read`, without the damaged files."""
     return read(*folders).records
 
 
+def of_sessions(
+    campaigns: Iterable[tuple[Path, Sequence[Mapping[str, Any]]]],
+) -> tuple[list[list[Record]], list[str]]:
+    """The records of each campaign's sessions, in their order, and a line for each damaged file of the ledger.
+
+    A campaign has only the ends of the curves of older sessions; the project's ledger has them whole.
+    """
+    every = list(campaigns)
+    folders = [place for place, sessions in every if sessions]
+    if folders and any(folder().glob("*.json")):
+        folders.append(folder())
+    found = read(*folders) if folders else Ledger([], [])
+    ids = [{identity(session) for session in sessions if "started" in session} for _, sessions in every]
+    return [[record for record in found.records if record.id in mine] for mine in ids], found.damaged
+
+
 def _weight(record: Record) -> tuple[int, int]:
-    """Of two records of one session, the one that knows more."""
+    """Sort key: of two records of one session, the one with more data is larger."""
     return record.executions, sum(len(target.curve) for target in record.targets.values())
 
 
-def _load(path: Path) -> tuple[Any, str]:
-    try:
-        return json.loads(path.read_text()), ""
-    except (OSError, ValueError) as error:
-        return None, f"{type(error).__name__}: {error}"
-
-
 def _sessions(path: Path) -> tuple[list[dict[str, Any]], str]:
-    """The sessions of a campaign that got as far as having figures, and what is wrong with the file."""
-    if not path.exists():
+    """The sessions with figures in a campaign.json or in a record, and the fault of the file, if any."""
+    try:
+        raw = json.loads(path.read_text())
+    except FileNotFoundError:
         return [], ""
-    raw, problem = _load(path)
-    if problem:
-        return [], problem
-    listed = raw.get("sessions") if isinstance(raw, dict) else None
+    except (OSError, ValueError) as error:
+        return [], f"{type(error).__name__}: {error}"
+    of_campaign = path.name == "campaign.json"
+    listed = raw.get("sessions") if of_campaign and isinstance(raw, dict) else None if of_campaign else [raw]
     if not isinstance(listed, list):
         return [], "no sessions in it"
-    return [entry for entry in listed if isinstance(entry, dict) and "started" in entry and "per_target" in entry], ""
-
-
-def _record(path: Path) -> tuple[list[dict[str, Any]], str]:
-    raw, problem = _load(path)
-    if problem:
-        return [], problem
-    if not isinstance(raw, dict) or "started" not in raw or "per_target" not in raw:
-        return [], "no record of a session"
-    return [raw], ""
+    found = [entry for entry in listed if isinstance(entry, dict) and "started" in entry and "per_target" in entry]
+    return found, "" if found or of_campaign else "no record of a session"
 
 
 def _compact(session: Mapping[str, Any], campaign: Path) -> dict[str, Any]:
-    """What the ledger keeps of a session: curves by column, findings without their display."""
-    targets = {}
-    for name, figures in session["per_target"].items():
-        kept = {key: value for key, value in figures.items() if key not in {"operators", "rules", "stages", "ns"}}
-        kept["curve"] = _columns(figures.get("curve", []))
-        targets[name] = kept
+    """The record of a session: curves by column, findings without their display."""
+    dropped = {"operators", "rules", "stages", "ns"}
+    targets = {
+        name: {key: value for key, value in figures.items() if key not in dropped}
+        | {"curve": _columns(figures.get("curve", []))}
+        for name, figures in session["per_target"].items()
+    }
     findings = {
         name: {key: entry[key] for key in ("count", "known", "signature", "target") if key in entry}
         for name, entry in session.get("findings", {}).items()
@@ -242,19 +244,13 @@ def _parse(session: Mapping[str, Any], campaign: str) -> Record:
     targets = {}
     for name, figures in session["per_target"].items():
         ids = sorted(key for key, entry in findings.items() if entry.get("target", "") == name)
-        curve = _points(_columns(figures.get("curve", [])))
         targets[name] = TargetRecord(
             target=name,
             executions=int(figures["executions"]),
             cpu_seconds=float(figures.get("cpu_seconds", 0.0)),
             seconds=float(figures.get("seconds", 0.0)),
-            levels={
-                "edges": int(figures.get("edges", 0)),
-                "features": int(figures.get("features", 0)),
-                "semantic": int(figures.get("semantic_features", 0)),
-                "signatures": len(ids),
-            },
-            curve=curve,
+            levels={kind: int(figures.get(key, 0)) for kind, key in _LEVELS.items()} | {"signatures": len(ids)},
+            curve=_points(_columns(figures.get("curve", []))),
             species=_species(figures.get("species", {})),
             signatures=tuple(ids),
             new=tuple(key for key in ids if key in new),
@@ -271,7 +267,6 @@ def _parse(session: Mapping[str, Any], campaign: str) -> Record:
         ended=str(session.get("ended", "")),
         campaign=campaign,
         targets=targets,
-        # An older session does not say.
         replay_cpu_seconds=float(session.get("replay_cpu_seconds", 0.0)),
         versions={key: str(value) for key, value in session.get("versions", {}).items()},
     )

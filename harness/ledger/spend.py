@@ -1,23 +1,14 @@
-"""What each session bought that the ledger did not have, and what the last discoveries cost."""
+"""New discoveries of each session, and the cost of the last discoveries."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.ledger.records import KINDS, Ledger, Point, Record
+from harness.ledger.records import KINDS, Ledger, Point
 
 _COUNTED = ("edges", "features", "semantic")
 _LAST = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Bought:
-    """What one session of one target brought, by kind of species."""
-
-    record: Record
-    target: str
-    new: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +20,15 @@ class Marginal:
     since: float
 
 
-def bought(ledger: Ledger) -> list[Bought]:
-    """For each session and target, in order, what was new to the ledger.
+def bought(ledger: Ledger) -> dict[str, list[dict[str, int]]]:
+    """New species by kind, for each target and session in order.
 
-    Edges and features are levels: what a session reached above the best before it on the same parser, and above what its seeds knew. As
-    two sessions may reach as many edges that are not the same, that is a lower bound. Signatures are told apart by name.
+    Edges and features are levels: the rise above the best earlier level on the same parser, and above the seeds. It is a lower
+    bound, as two sessions may reach different edges. Signatures are compared by name.
     """
     best: dict[tuple[str, str, str], int] = {}
     seen: dict[str, set[str]] = {}
-    rows = []
+    rows: dict[str, list[dict[str, int]]] = {}
     for record in ledger.records:
         for name, figures in record.targets.items():
             new = {}
@@ -49,12 +40,12 @@ def bought(ledger: Ledger) -> list[Bought]:
             known = seen.setdefault(name, set())
             new["signatures"] = len(set(figures.signatures) - known)
             known.update(figures.signatures)
-            rows.append(Bought(record, name, new))
+            rows.setdefault(name, []).append(new)
     return rows
 
 
 def marginal(curve: Sequence[Point], kind: str) -> Marginal | None:
-    """What the last ten discoveries of ``kind`` cost, or all where there were fewer; None where there was none."""
+    """Cost of the last ten discoveries of ``kind``, or of all if there were fewer; None without any."""
     assert kind in KINDS
     if not curve or getattr(curve[-1], kind) == getattr(curve[0], kind):
         return None

@@ -1,4 +1,4 @@
-"""One page that says what is wrong with the newest release today, made from crashes/."""
+"""One page in Markdown with the defects of the newest release, from crashes/."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from harness.findings import crashes
 from harness.findings.crashes import Crash
 from harness.findings.severity import SEVERITIES
 from harness.parsers import registry
-from harness.report.text import cell
+from harness.report.text import cell, table
 from harness.triage import filing
 
 _HEAD = """\
@@ -27,9 +27,8 @@ def page(filed: Iterable[Crash] | None = None) -> str:
     """
     release = registry.default_release()
     every = list(crashes.crashes() if filed is None else filed)
-    found = [
-        crash for crash in every if crash.status == crashes.OPEN and (release in crash.releases or not crash.releases)
-    ]
+    still = [crash for crash in every if crash.status == crashes.OPEN]
+    found = [crash for crash in still if release in crash.releases or not crash.releases]
     defects = _defects(found)
     text = _HEAD.format(release=release) + _summary(defects, len(found))
     for name, meaning in SEVERITIES.items():
@@ -39,13 +38,13 @@ def page(filed: Iterable[Crash] | None = None) -> str:
             text += "".join(_defect(members) for members in here)
     decided = [crash for crash in every if crash.status != crashes.OPEN]
     if decided:
-        text += "\n## Decided otherwise\n\n| finding | status | why |\n|---|---|---|\n"
-        text += "".join(f"| {_link(crash)} | {crash.status} | {cell(crash.verdict)} |\n" for crash in decided)
+        rows = [(_link(crash), crash.status, cell(crash.verdict)) for crash in decided]
+        text += "\n## Decided otherwise\n\n" + table(("finding", "status", "why"), rows)
     return text
 
 
 def _defects(found: list[Crash]) -> list[list[Crash]]:
-    """Findings grouped by what is probably one defect, the worst severity first, then by name."""
+    """Groups of findings that are probably one defect, the worst severity first, then by name."""
     groups: dict[tuple[str, str], list[Crash]] = {}
     for crash in found:
         groups.setdefault((crash.severity, filing.group(crash.signature)), []).append(crash)
@@ -55,37 +54,33 @@ def _defects(found: list[Crash]) -> list[list[Crash]]:
 
 
 def _summary(defects: list[list[Crash]], count: int) -> str:
-    lines = ["| how bad | defects | seen through | on the wheel that users install |", "|---|---|---|---|"]
+    rows = []
     for name in SEVERITIES:
         here = [members for members in defects if members[0].severity == name]
         if here:
             targets = sorted({crash.target for members in here for crash in members})
             users = sum(any("wheel" in crash.builds for crash in members) for members in here)
-            lines.append(f"| {name} | {len(here)} | {', '.join(targets)} | {users} |")
-    return f"{len(defects)} defects in {count} findings.\n\n" + "\n".join(lines) + "\n"
+            rows.append((name, len(here), ", ".join(targets), users))
+    heads = ("how bad", "defects", "seen through", "on the wheel that users install")
+    return f"{len(defects)} defects in {count} findings.\n\n{table(heads, rows)}"
 
 
 def _defect(members: list[Crash]) -> str:
     first = members[0]
-    text = f"\n### {_title(first)}\n\n{cell(first.summary, 400)}\n\n{cell(first.why, 600)}"
+    text = f"\n### {cell(f'{first.rule}: {first.aspect}', 110)}\n\n{cell(first.summary, 400)}\n\n{cell(first.why, 600)}"
     if first.sentence:
         text += f' The text: "{first.sentence}"'
-    # What a person found out about each of them, said once where several have the same.
-    text += "".join(
-        f"\n\n{cell(words, 600)}" for words in dict.fromkeys(crash.verdict for crash in members if crash.verdict)
-    )
-    text += "\n\n| finding | entry point | builds | releases | input |\n|---|---|---|---|---|\n"
+    # Each verdict once, as several findings may have the same.
+    verdicts = dict.fromkeys(crash.verdict for crash in members if crash.verdict)
+    text += "".join(f"\n\n{cell(words, 600)}" for words in verdicts)
+    rows = []
     for crash in members:
         builds = ", ".join(crash.builds) or "-"
         if crash.instead:
             builds += f" (on the wheel: {cell(crash.instead.partition(': ')[2], 120)})"
         size = f"{len(crash.data())} bytes, [reproduce.py](../crashes/{crash.id}/reproduce.py)"
-        text += f"| {_link(crash)} | {crash.target} | {builds} | {', '.join(crash.releases) or '-'} | {size} |\n"
-    return text
-
-
-def _title(crash: Crash) -> str:
-    return cell(f"{crash.rule}: {crash.aspect}" if crash.rule != crash.kind else f"{crash.kind}: {crash.aspect}", 110)
+        rows.append((_link(crash), crash.target, builds, ", ".join(crash.releases) or "-", size))
+    return f"{text}\n\n{table(('finding', 'entry point', 'builds', 'releases', 'input'), rows)}"
 
 
 def _link(crash: Crash) -> str:

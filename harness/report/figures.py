@@ -1,4 +1,4 @@
-"""Figures as inline SVG, without a style of their own: the page's style sheet knows their classes."""
+"""Figures as inline SVG; the page's style sheet has their classes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Curve = Sequence[tuple[float, float]]
 
 _WIDTH, _HEIGHT = 260.0, 150.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 38.0, 12.0, 12.0, 22.0
-#: A figure shows the end of the way, and what led there from this part of it on: what is before are a few executions.
+#: A figure shows the last part of a run, from this fraction of its executions on.
 _SPAN = 1000.0
-#: In so many places the runs are compared where there are several.
+#: Places in which several runs are compared.
 _GRID = 60
 
 
 class Ahead(NamedTuple):
-    """What is expected ``x`` further to the right: how much more, the middle and the ends of the interval."""
+    """The forecast ``x`` further to the right: middle and ends of the interval, above the last point."""
 
     x: float
     low: float
@@ -35,7 +35,7 @@ class Ahead(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """A curve of growth: the runs it was measured in, and what is expected to come."""
+    """A curve of growth: the measured runs, and the forecast."""
 
     title: str
     runs: Sequence[Curve]
@@ -50,7 +50,7 @@ class Growth:
         return (band[-1][0], band[-1][2]) if band else max((run[-1] for run in self.runs), default=(0.0, 0.0))
 
     def table(self, places: int = 8) -> list[tuple[float, float, float, float]]:
-        """The figure in numbers, at places as far from each other as they are in the picture: x, least, median, most."""
+        """The figure in numbers at evenly spaced places: x, least, median, most."""
         x, y = self.last
         return _band(self.runs, places) or [(x, y, y, y)]
 
@@ -115,7 +115,7 @@ def growth(figure: Growth) -> Markup:
 
 
 def _bounds(low: float, high: float) -> tuple[float, float, float]:
-    """Where the vertical axis begins and ends, and its step: round numbers, three or four of them."""
+    """Start, end and step of the vertical axis: three or four round numbers."""
     low = 0.0 if low < 0.6 * high else low
     rough = max(high - low, 1.0) / 3
     magnitude = 10 ** math.floor(math.log10(rough))
@@ -161,7 +161,7 @@ class _Scale:
         return made
 
     def line(self, run: Curve, kind: str) -> Markup:
-        """A staircase: nothing is known between two points but that it was not less."""
+        """A staircase, as levels never fall; a forecast is a straight line."""
         path: list[str] = []
         previous = ""
         for x, y in run:
@@ -190,7 +190,7 @@ def _svg(said: str, parts: Iterable[Markup]) -> Markup:
 
 
 def bar(share: float, kind: str = "") -> Markup:
-    """A thin bar, ``share`` of it (0 to 1) filled; what it says stands beside it in figures."""
+    """A thin bar with a filled ``share`` (0 to 1)."""
     filled = f"{100 * min(max(share, 0.0), 1.0):.2f}"
     return Markup(
         '<svg class="bar {}" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">'

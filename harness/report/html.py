@@ -1,8 +1,7 @@
-"""The report: one page that needs no network, no other file and no server.
+"""The report: one HTML page that needs no network, no other file and no server.
 
-What campaigns bring (summaries, names, ledgers) holds bytes of hostile inputs. Every value that the template prints goes
-through :func:`harness.report.words.shown` and is escaped, and the page's own policy lets nothing run or load but its own
-style sheet and script, which are named by their hashes.
+Summaries, names and ledgers hold bytes of hostile inputs. Every value of the template goes through
+:func:`harness.report.words.shown` and is escaped. The page's policy allows its own style sheet and script alone, by hash.
 """
 
 from __future__ import annotations
@@ -24,13 +23,14 @@ from markupsafe import Markup
 from harness import paths
 from harness.engine.worker.tally import STAGES
 from harness.errors import HarnessError
+from harness.files import write_named
 from harness.findings.severity import SEVERITIES
-from harness.ledger import joined
+from harness.ledger import joined, records
 from harness.ledger.forecast import TIMES
 from harness.ledger.growth_curve import Interval, money
 from harness.ledger.records import Record
 from harness.parsers import registry
-from harness.report import figures, gather, outlook, rows, sessions, words
+from harness.report import figures, gather, outlook, rows, words
 from harness.report.drives import Drive, drives
 from harness.report.figures import Growth
 from harness.report.gather import Campaign
@@ -38,9 +38,9 @@ from harness.report.outlook import Outlook
 from harness.report.words import number, table
 
 _HERE = Path(__file__).parent
-#: So many lines of a file are linked that no input reached.
+#: Uncovered lines that are linked per file.
 _GAPS = 12
-#: What a curve is drawn of, a field of its points each.
+#: Fields of a curve's points that are drawn, with heading and explanation.
 _METRICS = {
     "signatures": ("Findings", "Signatures of findings seen so far"),
     "edges": ("Edges", "Edges of the instrumented parser reached so far"),
@@ -52,73 +52,65 @@ _METRICS = {
 def page(
     campaigns: Sequence[Campaign], near: Path, found: Iterable[gather.Row] | None = None, *, price: float | None = None
 ) -> str:
-    """The page for campaigns, and for what is filed; links are relative to the folder ``near``.
+    """The page for campaigns and filed findings; links are relative to the folder ``near``.
 
-    ``found`` are their findings where they have been gathered already; ``price`` is what an hour of one core costs, in any
-    currency. Raises HarnessError when a campaign is damaged.
+    ``found`` are the findings if they are gathered already; ``price`` is that of a CPU-hour. Raises HarnessError for a damaged
+    campaign.
     """
     told = rows.rows(campaigns, near, found)
     driven = drives(session for one in campaigns for session in one.sessions)
     targets = {name: drive for name, drive in driven.items() if drive.sums["executions"]}
     for name, figure in targets.items():
         figure.signatures = sum(name in row.targets for row in told)
-    runs, damaged = sessions.kept(campaigns)
+    runs, damaged = records.of_sessions((one.folder, one.sessions) for one in campaigns)
     expected = outlook.outlook(runs)
     operators = _operators(targets.values())
     style, script = _part("report.css"), _part("report.js")
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            style=style,
-            script=script,
-            policy=_policy(style, script),
-            made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-            campaigns=campaigns,
-            findings=told,
-            tally_of=Counter(row.state for row in told),
-            seen=Counter(row.state for row in told if row.count),
-            flaky=sum(row.flaky for row in told),
-            defects=rows.defects(row for row in told if row.state == rows.OPEN),
-            by_severity=Counter(row.severity for row in told),
-            severities=SEVERITIES,
-            states=rows.STATES,
-            targets=targets,
-            totals=_totals(targets, campaigns),
-            price=price,
-            growth=_growth(runs, list(targets), expected),
-            stages=STAGES,
-            rules=sum((figure.rules for figure in targets.values()), Counter[str]()).most_common(),
-            operators=operators,
-            coverage=_coverage(near),
-            outlook=expected,
-            told=outlook.TOLD,
-            budgets=TIMES,
-            session_rows=[_session(one, session) for one in campaigns for session in one.sessions],
-            headline=_headline(campaigns, told, _release(campaigns)),
-            notes=_notes(campaigns) + [f"the ledger passes over {line}" for line in damaged],
-            bands=len(campaigns) > 1,
-            judged=sum((figure.rules for figure in targets.values()), Counter[str]()).total(),
-            most_cpu=max((figure.sums["cpu_seconds"] for figure in targets.values()), default=0),
-            most_kept=max((one["per_thousand"] for one in operators), default=0),
-            environment=_facts(campaigns),
-        )
+    rules = sum((figure.rules for figure in targets.values()), Counter[str]())
+    template = _environment().get_template("report.html.j2")
+    return template.render(
+        style=style,
+        script=script,
+        policy=_policy(style, script),
+        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        campaigns=campaigns,
+        findings=told,
+        tally_of=Counter(row.state for row in told),
+        seen=Counter(row.state for row in told if row.count),
+        flaky=sum(row.flaky for row in told),
+        defects=rows.defects(row for row in told if row.state == rows.OPEN),
+        by_severity=Counter(row.severity for row in told),
+        severities=SEVERITIES,
+        states=rows.STATES,
+        targets=targets,
+        totals=_totals(targets, campaigns),
+        price=price,
+        growth=_growth(runs, list(targets), expected),
+        stages=STAGES,
+        rules=rules.most_common(),
+        operators=operators,
+        coverage=_coverage(near),
+        outlook=expected,
+        told=outlook.TOLD,
+        budgets=TIMES,
+        session_rows=[_session(one, session) for one in campaigns for session in one.sessions],
+        headline=_headline(campaigns, told, _release(campaigns)),
+        notes=_notes(campaigns) + [f"the ledger passes over {line}" for line in damaged],
+        bands=len(campaigns) > 1,
+        judged=rules.total(),
+        most_cpu=max((figure.sums["cpu_seconds"] for figure in targets.values()), default=0),
+        most_kept=max((one["per_thousand"] for one in operators), default=0),
+        environment=_facts(campaigns),
     )
 
 
 def write(
-    place: Path,
-    campaigns: Sequence[Campaign],
-    found: Iterable[gather.Row] | None = None,
-    *,
-    price: float | None = None,
+    place: Path, campaigns: Sequence[Campaign], found: Iterable[gather.Row] | None = None, *, price: float | None = None
 ) -> Path:
-    """Write the page to the file ``place`` (``*.html``), or as index.html into the folder of that name; its path.
+    """Write the page to the file ``place`` (``*.html``), or to index.html in the folder ``place``; its path.
 
     The rest as in :func:`page`. Raises HarnessError when it cannot be written.
     """
-    from harness.files import write_named
-
     target = place if place.suffix in (".html", ".htm") and not place.is_dir() else place / "index.html"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -129,12 +121,12 @@ def write(
 
 
 def _part(name: str) -> Markup:
-    """A part of the page that is ours, as it is."""
+    """A trusted part of the page."""
     return Markup((_HERE / name).read_text(encoding="utf-8"))  # noqa: S704 - it comes with the package
 
 
 def _policy(style: str, script: str) -> str:
-    """The content security policy: nothing is loaded from anywhere, and nothing but our own style and script counts."""
+    """The content security policy: only our own style and script."""
     hashes = [base64.b64encode(hashlib.sha256(part.encode()).digest()).decode() for part in (style, script)]
     return (
         f"default-src 'none'; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; "
@@ -154,16 +146,10 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         finalize=finalize,
     )
-    environment.filters |= {
-        name: getattr(words, name) for name in ("count", "duration", "size", "cut", "short", "number")
-    } | {"money": money}
-    environment.globals |= {
-        "bar": figures.bar,
-        "stack": figures.stack,
-        "chart": figures.growth,
-        "percent": words.percent,
-        "span": _span,
-    }
+    filters = {name: getattr(words, name) for name in ("count", "duration", "size", "cut", "short", "number")}
+    environment.filters |= filters | {"money": money}
+    environment.globals |= {"bar": figures.bar, "stack": figures.stack, "chart": figures.growth}
+    environment.globals |= {"percent": words.percent, "span": _span}
     return environment
 
 
@@ -174,7 +160,7 @@ def _span(interval: Interval) -> str:
 
 
 def _release(campaigns: Iterable[Campaign]) -> str:
-    """What was fuzzed: the versions that the sessions name, else the newest release."""
+    """The versions that the sessions fuzzed, else the newest release."""
     found = [str(table(s.get("versions")).get("safetensors", "")) for one in campaigns for s in one.sessions]
     return ", ".join(sorted(set(filter(None, found)))) or registry.default_release()
 
@@ -192,7 +178,7 @@ def _totals(targets: Mapping[str, Drive], campaigns: Iterable[Campaign]) -> dict
 
 
 def _headline(campaigns: Sequence[Campaign], found: Sequence[rows.Row], release: str) -> dict[str, str]:
-    """What is new, in one line, and one sentence about the rest."""
+    """A title about the new findings, and sentences about the rest."""
     fresh = [row for row in found if row.state == rows.NEW]
     title, lead = f"Nothing new in safetensors {release}", ""
     if fresh:
@@ -221,7 +207,7 @@ def _last(one: Campaign) -> Mapping[str, Any]:
 
 
 def _notes(campaigns: Iterable[Campaign]) -> list[str]:
-    """What a reader must know of the latest sessions before trusting the figures."""
+    """Warnings about the latest sessions."""
     found: list[str] = []
     for one in campaigns:
         name = one.name
@@ -229,9 +215,8 @@ def _notes(campaigns: Iterable[Campaign]) -> list[str]:
         found += [f"{name}: {text}" for text in _last(one).get("skipped") or ()]
         for entry in _last(one).get("too_wide") or ():
             share = 100 * number(table(entry).get("share"))
-            found.append(
-                f"{name}: verdict rule {table(entry).get('rule')} covers {share:.1f} % of executions: too wide"
-            )
+            rule = table(entry).get("rule")
+            found.append(f"{name}: verdict rule {rule} covers {share:.1f} % of executions: too wide")
         failed = sum(number(table(spent).get("defects")) for spent in table(_last(one).get("per_target")).values())
         if failed:
             found.append(f"{name}: the harness itself failed on {failed:.0f} inputs (log/*-defect.txt in the campaign)")
@@ -275,7 +260,7 @@ def _growth(runs: Sequence[Sequence[Record]], names: Sequence[str], expected: Ou
 
 
 def _operators(targets: Iterable[Drive]) -> list[dict[str, Any]]:
-    """Mutation operators over all targets, those first of whose inputs most were kept."""
+    """Mutation operators over all targets, by the number of inputs kept."""
     merged: dict[str, Counter[str]] = {}
     used: Counter[str] = Counter()
     for figure in targets:
@@ -283,14 +268,8 @@ def _operators(targets: Iterable[Drive]) -> list[dict[str, Any]]:
             merged.setdefault(name, Counter()).update(stats)
             used[name] += bool(stats["uses"])
     found = [
-        {
-            "name": name,
-            "uses": stats["uses"],
-            "kept": stats["kept"],
-            "errors": stats["errors"],
-            "targets": used[name],
-            "per_thousand": 1000 * stats["kept"] / stats["uses"],
-        }
+        {"name": name, **{key: stats[key] for key in ("uses", "kept", "errors")}, "targets": used[name]}
+        | {"per_thousand": 1000 * stats["kept"] / stats["uses"]}
         for name, stats in merged.items()
         if stats["uses"]
     ]
@@ -298,7 +277,7 @@ def _operators(targets: Iterable[Drive]) -> list[dict[str, Any]]:
 
 
 def _coverage(near: Path) -> dict[str, Any] | None:
-    """What `harness coverage` wrote last, with an address of its line view; None where it was not run."""
+    """The last result of `harness coverage`, with the address of its line view; None without one."""
     folder = paths.build_dir() / "coverage"
     path = folder / "coverage.json"
     try:
@@ -324,7 +303,7 @@ def _coverage(near: Path) -> dict[str, Any] | None:
 
 
 def _facts(campaigns: Iterable[Campaign]) -> list[tuple[str, str]]:
-    """What it all ran on: versions of the sessions, how the parser was built, this machine."""
+    """Versions of the sessions, the build of the parser, and this machine."""
     found: dict[str, str] = {}
     for one in campaigns:
         for name, value in table(_last(one).get("versions")).items():

@@ -1,7 +1,7 @@
-"""Campaigns, or what is filed, as JUnit XML: a suite for each, which every CI system can read and show.
+"""Campaigns, or the filed findings, as JUnit XML: a suite for each.
 
-A case for each target that was driven (an error where it was left out, or where the harness itself failed on an input)
-and for each finding: a failure where it is new, skipped where it is known and open or not new against another build, passed where it is decided.
+Each target is a case: an error if it was left out, or if the harness itself failed. Each finding is a case: a failure if it
+is new, skipped if it is open or not new against another build, passed if it is decided.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MOST_TEXT = 4000
 
 
 def junit(rows: Iterable[Row], campaigns: Iterable[Campaign] = ()) -> str:
-    """The XML. Without campaigns it is one suite of what is filed; with them, one suite for what each of them met."""
+    """The XML: one suite per campaign with its findings; without campaigns, one suite of the filed findings."""
     every = list(rows)
     root = ET.Element("testsuites", name="safetensors-harness")
     chosen = list(campaigns)
@@ -56,9 +56,8 @@ def _target(suite: ET.Element, name: str, drive: Drive) -> None:
 
 
 def _finding(suite: ET.Element, row: Row) -> None:
-    case = ET.SubElement(
-        suite, "testcase", classname=plain(f"finding.{row.parts.target}"), name=plain(row.id), time="0"
-    )
+    owner = plain(f"finding.{row.parts.target}")
+    case = ET.SubElement(suite, "testcase", classname=owner, name=plain(row.id), time="0")
     words = f"{row.parts.target}: {row.summary}"
     if row.state == NEW:
         more = f"{row.why}\nSignature: {row.signature}\nSeverity: {row.severity}\nRepeat with: {row.repeat}"
@@ -68,7 +67,6 @@ def _finding(suite: ET.Element, row: Row) -> None:
     elif row.elsewhere:
         _told(case, "skipped", "", f"not new, it {row.elsewhere}: {words}", "")
     else:
-        # What was decided passes; the reason is there for whoever asks.
         why = f"{row.rule.verdict} by the rule {row.rule.name}" if row.rule else f"{row.state}: {words}"
         ET.SubElement(case, "system-out").text = plain(why, MOST_TEXT)
 
@@ -82,7 +80,7 @@ def _told(case: ET.Element, tag: str, kind: str, message: str, text: str) -> Non
 
 
 def _count(element: ET.Element) -> None:
-    """The attributes that sum up what is below."""
+    """Set the attributes that sum up the cases below."""
     cases = list(element.iter("testcase"))
     element.set("tests", str(len(cases)))
     for name, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):

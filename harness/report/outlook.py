@@ -1,4 +1,4 @@
-"""The ledger and its forecast as the page tells them: what was bought, what more would buy, and what an attacker would find."""
+"""The forecast on the HTML page: new findings of more fuzzing, and chances of an attacker."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from harness.ledger.records import Record
 from harness.report import words
 from harness.report.figures import Ahead
 
-#: What is told in a table each, with its name in the page.
+#: Kinds of species with a table, and their names on the page.
 TOLD = {"signatures": "findings", "edges": "edges"}
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One target: new ones that another CPU-hour and multiples of what was spent would bring, and the attacker's side."""
+    """One target: new species by budget (a CPU-hour, multiples of the executions so far), and the attacker's chances."""
 
     target: str
     known: int
@@ -33,9 +33,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """``tables`` by kind; ``sentence`` for the head of the page; ``attacker`` says the same seen from the other side.
+    """``tables`` by kind, ``sentence`` for the head of the page, and a sentence about an ``attacker``.
 
-    ``cpu_seconds`` is what all targets took on the parsers of the forecasts, those of which too little is known for one too.
+    ``cpu_seconds`` of all targets on the parsers of the forecasts, also of targets without a forecast.
     """
 
     sentence: str
@@ -45,7 +45,7 @@ class Outlook:
     cpu_seconds: float
 
     def ahead(self, target: str, kind: str) -> list[Ahead]:
-        """For a figure: how many new ones so many executions more bring, up to ten times what was spent."""
+        """For a figure: new species by executions, up to ten times those so far."""
         made = self.forecasts.get(target)
         one = made.kinds.get(kind) if made else None
         if made is None or one is None:
@@ -54,7 +54,7 @@ class Outlook:
         return [Ahead(more, *_ends(one.more(more))) for more in further]
 
     def ahead_together(self, kind: str) -> list[Ahead]:
-        """The same of all targets, over CPU-seconds."""
+        """The same for all targets together, by CPU-seconds."""
         spent = self.cpu_seconds
         chosen = [(made.kinds[kind], made.executions) for made in self.forecasts.values() if kind in made.kinds]
         return [
@@ -67,9 +67,9 @@ _STEPS = (1.25, 1.6, 2, 3, 5, 10)
 
 
 def outlook(runs: Iterable[Sequence[Record]]) -> Outlook | None:
-    """What the sessions of campaigns let expect, of each target from the campaign that executed it most; None where none tells enough.
+    """The forecast of each target, from the campaign that executed it most; None without any forecast.
 
-    Of a campaign that ran a target on several parsers, the sessions on the last one count: the forecast is of that.
+    Only sessions on a campaign's last parser count.
     """
     most: dict[str, tuple[int, float, Sequence[Record]]] = {}
     for run in runs:
@@ -104,7 +104,7 @@ def _line(made: Forecast, one: KindForecast) -> Line:
 
 
 def _sentences(forecasts: dict[str, Forecast], spent: float, targets: int) -> tuple[str, str]:
-    """What an hour more would bring, or as much again where less than an hour was ``spent`` on all; and what it would an attacker."""
+    """Sentences about another hour, or as much time again if less than an hour was ``spent``; and about an attacker."""
     further = min(spent, words.HOUR)
     parts = [
         (made.kinds["signatures"], made.executions * further / spent)
@@ -112,9 +112,8 @@ def _sentences(forecasts: dict[str, Forecast], spent: float, targets: int) -> tu
         if "signatures" in made.kinds and spent
     ]
     more, done = together(parts), sum(executions for _, executions in parts)
-    budget = (
-        "Another hour of CPU time" if further == words.HOUR else f"As much time again ({words.duration(spent)} of CPU)"
-    )
+    again = f"As much time again ({words.duration(spent)} of CPU)"
+    budget = "Another hour of CPU time" if further == words.HOUR else again
     low, high = math.floor(more.low), math.ceil(more.high)
     found = f"{low:,} to {high:,}" if high else "no"
     still = sum(one.returns == "do not diminish yet" for one, _ in parts)
@@ -123,10 +122,10 @@ def _sentences(forecasts: dict[str, Forecast], spent: float, targets: int) -> tu
     dark = targets - len(parts)
     sentence += f"; of {dark} target{'s' * (dark != 1)} too little is known to tell." if dark else "."
     chance = sum(one.attacker(executions) for one, executions in parts)
-    whoever = f"Whoever fuzzes these targets as this harness does, for another {words.short(done)} executions,"
+    attacker = f"An attacker who fuzzes these targets as this harness does, for another {words.short(done)} executions,"
     if chance >= 1:
-        return sentence, f"{whoever} must be expected to find something new."
-    return sentence, f"{whoever} finds something new with a probability of at most {chance:.2g} (95 % confidence)."
+        return sentence, f"{attacker} must be expected to find something new."
+    return sentence, f"{attacker} finds something new with a probability of at most {chance:.2g} (95 % confidence)."
 
 
 def _ends(interval: Interval) -> tuple[float, float, float]:

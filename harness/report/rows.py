@@ -17,11 +17,11 @@ from harness.report.words import number, table
 from harness.triage import filing
 
 NEW, OPEN, DECIDED, ELSEWHERE = gather.NEW, crashes.OPEN, "decided", "elsewhere"
-#: What a finding can be, with what each means.
+#: States of a finding, and their meaning.
 STATES = {
     NEW: "no folder in crashes/ and no verdict covers it",
     ELSEWHERE: "nothing covers it, and it is not new against another build of the parser",
-    OPEN: "filed in crashes/, not mended yet",
+    OPEN: "filed in crashes/, not fixed yet",
     DECIDED: "fixed, or a person decided that it stays",
 }
 #: Inputs up to this size travel in the page, in bytes.
@@ -30,10 +30,10 @@ EMBEDDED = 4096
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One finding. ``seconds`` and ``seed`` say when it was first seen, ``count`` how often in the campaigns (0: not in them).
+    """One finding, first seen at ``seconds`` with ``seed``; ``count`` executions of the campaigns showed it.
 
-    ``covered`` is what decided it, or why it is not new; ``links`` are (text, relative address); ``data`` is the input as a ``data:`` address
-    where it is small. ``held`` is how many of ``replays`` fresh processes showed it again.
+    ``covered`` is its verdict, or why it is not new. ``links`` are (text, relative address). ``data`` is a small input as a
+    ``data:`` address. ``held`` of ``replays`` fresh processes showed it again.
     """
 
     id: str
@@ -72,7 +72,7 @@ class Row:
 def rows(campaigns: Iterable[Campaign], near: Path, found: Iterable[gather.Row] | None = None) -> list[Row]:
     """Every finding, new ones first, then by severity; links are relative to the folder ``near``.
 
-    ``found`` are the rows of the campaigns where they have been gathered already. Raises HarnessError naming the file of a finding that is damaged.
+    ``found`` are the rows of the campaigns if they are gathered already. Raises HarnessError for a damaged finding.
     """
     campaigns = list(campaigns)
     first = _first_seconds(campaigns)
@@ -82,7 +82,7 @@ def rows(campaigns: Iterable[Campaign], near: Path, found: Iterable[gather.Row] 
 
 
 def _first_seconds(campaigns: Iterable[Campaign]) -> dict[tuple[str, str], float]:
-    """Seconds into its session at which a campaign first saw a finding, where its ledger says."""
+    """Seconds into its session at which a campaign first saw a finding."""
     found: dict[tuple[str, str], float] = {}
     for campaign in campaigns:
         for session in campaign.sessions:
@@ -103,18 +103,15 @@ def _row(row: gather.Row, first: dict[tuple[str, str], float], near: Path) -> Ro
     seconds, seed, date = min(sightings, key=lambda one: one[0])
     replays = [table(one.stored.about.get("replays")) for one in row.seen]
     if crash is not None:
-        # The filed input is minimised.
-        place = crash.input
-        files = {
-            "reproducer": crash.folder / crashes.REPRODUCER,
-            "input": place,
-            "account": crash.folder / crashes.ABOUT,
-            "report": crash.folder / crashes.REPORT,
-        }
+        files = {"reproducer": crash.folder / crashes.REPRODUCER, "input": crash.input}
+        files |= {"account": crash.folder / crashes.ABOUT, "report": crash.folder / crashes.REPORT}
     else:
-        place = row.stored.input
-        files = {"input": place, "report": row.stored.folder / store.REPORT}
-    data = _data(place)
+        files = {"input": row.stored.input, "report": row.stored.folder / store.REPORT}
+    try:
+        data = files["input"].read_bytes()
+    except OSError:
+        data = None
+    small = data if data is not None and len(data) <= EMBEDDED else None
     decided = crash.verdict if crash is not None else row.rule.why if row.rule else ""
     return Row(
         id=row.id,
@@ -141,23 +138,9 @@ def _row(row: gather.Row, first: dict[tuple[str, str], float], near: Path) -> Ro
         held=sum(int(number(one.get("held"))) for one in replays),
         builds=crash.builds if crash else (),
         releases=crash.releases if crash else (),
-        links=_links(near, files),
-        data=_embedded(data),
+        links=tuple((name, address(path, near)) for name, path in files.items() if path.is_file()),
+        data=f"data:application/octet-stream;base64,{base64.b64encode(small).decode()}" if small is not None else "",
     )
-
-
-def _data(path: Path) -> bytes | None:
-    """An input that is small enough to be embedded, or at least there; None when it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError:
-        return None
-
-
-def _embedded(data: bytes | None) -> str:
-    if data is None or len(data) > EMBEDDED:
-        return ""
-    return "data:application/octet-stream;base64," + base64.b64encode(data).decode()
 
 
 def address(path: Path, near: Path) -> str:
@@ -165,10 +148,6 @@ def address(path: Path, near: Path) -> str:
     return quote(os.path.relpath(path.resolve(), near.resolve()), errors="surrogateescape")
 
 
-def _links(near: Path, files: dict[str, Path]) -> tuple[tuple[str, str], ...]:
-    return tuple((name, address(path, near)) for name, path in files.items() if path.is_file())
-
-
 def defects(chosen: Iterable[Row]) -> int:
-    """How many defects the findings probably are: several entry points often show one."""
+    """Probable number of defects behind the findings: several entry points often show one."""
     return len({(row.severity, row.defect) for row in chosen})

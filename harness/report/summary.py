@@ -1,4 +1,4 @@
-"""The page of a CI job in Markdown: in one glance what is new, what was driven, and how discovery went."""
+"""The page of a CI job in Markdown: new findings, targets, and the growth of coverage."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from typing import Any
 
 from harness.findings import crashes
 from harness.findings.severity import SEVERITIES
-from harness.ledger import joined
+from harness.ledger import joined, records
 from harness.ledger.records import Point, Record
-from harness.report import sessions
 from harness.report.drives import Drive
 from harness.report.gather import NEW, Campaign, Row
-from harness.report.text import code, inert
+from harness.report.text import code, inert, table
 
-#: GitHub cuts a job's page at 1 MiB, and shows none that is longer.
+#: GitHub shows no job's page beyond 1 MiB.
 MOST_BYTES = 1 << 20
 _MOST_NEW = 200
 _POINTS = 40
 _BARS = "▁▂▃▄▅▆▇█"
+_HEADS = ("finding", "how bad", "target", "what")
 
 
 def summary(rows: Iterable[Row], campaigns: Sequence[Campaign]) -> str:
-    """The page. Without campaigns it is of what is filed."""
+    """The page; without campaigns, the page of the filed findings."""
     every = list(rows)
     text = _head(every, campaigns)
-    for campaign, run in zip(campaigns, sessions.kept(campaigns)[0], strict=True):
+    runs, _ = records.of_sessions((one.folder, one.sessions) for one in campaigns)
+    for campaign, run in zip(campaigns, runs, strict=True):
         text += _campaign(campaign, run, every)
     text += _new([row for row in every if row.state == NEW]) + _elsewhere([row for row in every if row.elsewhere])
     text += _known(every, campaigns)
@@ -59,9 +60,10 @@ def _campaign(campaign: Campaign, run: Sequence[Record], rows: list[Row]) -> str
         text += "\nIt was interrupted: the figures are up to then.\n"
     text += _picture(campaign, curves)
     if drives:
-        text += "\n| target | executions | per second | deep | edges | kept | edges over time | new | known |\n"
-        text += "|---|---:|---:|---:|---:|---:|---|---:|---:|\n"
-        text += "".join(_target(campaign, name, drive, curves[name], rows) for name, drive in drives.items())
+        numbers = ("executions", "per second", "deep", "edges", "kept", "new", "known")
+        heads = ("target", *numbers[:5], "edges over time", *numbers[5:])
+        cells = [_target(campaign, name, drive, curves[name], rows) for name, drive in drives.items()]
+        text += "\n" + table(heads, cells, numbers)
     for name, drive in drives.items():
         if drive.left_out:
             text += f"\n**{inert(name)} was left out**: {code(drive.left_out)}\n"
@@ -71,7 +73,7 @@ def _campaign(campaign: Campaign, run: Sequence[Record], rows: list[Row]) -> str
 
 
 def _expected(run: Sequence[Record], names: Iterable[str]) -> str:
-    """What the ledger expects more of the same to bring, by target; "" where the curves are too short to tell."""
+    """The forecast by target; "" for short curves."""
     lines = ""
     for name in names:
         if (found := joined.forecast(run, name)) is not None:
@@ -79,19 +81,16 @@ def _expected(run: Sequence[Record], names: Iterable[str]) -> str:
     return f"\n<details><summary>What more of the same would bring</summary>\n\n{lines}\n</details>\n" if lines else ""
 
 
-def _target(campaign: Campaign, name: str, drive: Drive, curve: Sequence[Point], rows: list[Row]) -> str:
+def _target(campaign: Campaign, name: str, drive: Drive, curve: Sequence[Point], rows: list[Row]) -> tuple[object, ...]:
     done = drive.sums["executions"]
     deep = f"{100 * drive.sums['deep'] / done:.0f} %" if done and drive.sums["deep"] else "-"
-    met = [row for row in rows if any(_is(one.campaign, one.stored.target, campaign, name) for one in row.seen)]
+    here = (campaign.name, name)
+    met = [row for row in rows if any((one.campaign, one.stored.target) == here for one in row.seen)]
     new = sum(row.state == NEW for row in met)
     line = sparkline([point.edges for point in curve])
     edges, kept = (drive.largest[name] for name in ("edges", "corpus"))
     figures = (f"{done:,.0f}", f"{drive.rate:,.0f}", deep, f"{edges:,.0f}", f"{kept:,.0f}")
-    return f"| {inert(name)} | {' | '.join(figures)} | {line} | {new} | {len(met) - new} |\n"
-
-
-def _is(name: str, target: str, campaign: Campaign, wanted: str) -> bool:
-    return name == campaign.name and target == wanted
+    return inert(name), *figures, line, new, len(met) - new
 
 
 def sparkline(values: Sequence[float]) -> str:
@@ -104,7 +103,7 @@ def sparkline(values: Sequence[float]) -> str:
 
 
 def _picture(campaign: Campaign, curves: dict[str, tuple[Point, ...]]) -> str:
-    """How discovery went: edges of all targets over time; of a ledger without curves, signatures."""
+    """Edges of all targets over time; findings over time for a ledger without curves."""
     seconds = campaign.total("seconds")
     drawn = [[(point.seconds, point.edges - curve[0].edges) for point in curve] for curve in curves.values() if curve]
     if drawn:
@@ -117,7 +116,7 @@ def _picture(campaign: Campaign, curves: dict[str, tuple[Point, ...]]) -> str:
 
 
 def _since(moment: str, began: str) -> float:
-    """Seconds between two times as the ledger writes them; 0 for what was found before, or where one is no time."""
+    """Seconds between two times of the ledger; 0 for an earlier one, or for text that is no time."""
     try:
         return max(0.0, (datetime.fromisoformat(moment) - datetime.fromisoformat(began)).total_seconds())
     except (TypeError, ValueError):
@@ -143,45 +142,43 @@ def _chart(title: str, unit: str, seconds: float, curves: Sequence[Sequence[tupl
 def _new(rows: list[Row]) -> str:
     if not rows:
         return ""
-    text = "\n## New findings\n\n| finding | how bad | target | what | repeat it |\n|---|---|---|---|---|\n"
-    for row in rows[:_MOST_NEW]:
-        flaky = " (does not repeat each time)" if row.flaky else ""
-        what = f"{code(row.summary)}{flaky}"
-        text += f"| {code(row.id)} | {row.severity} | {inert(row.parts.target)} | {what} | {code(row.repeat)} |\n"
+    flaky = " (does not repeat each time)"
+    cells = [(*_cells(row, flaky if row.flaky else ""), code(row.repeat)) for row in rows[:_MOST_NEW]]
+    text = "\n## New findings\n\n" + table((*_HEADS, "repeat it"), cells)
     if len(rows) > _MOST_NEW:
         text += f"\n... and {len(rows) - _MOST_NEW} more: `harness findings` lists them.\n"
-    return (
-        text + "\nThe input of each lies in the campaign's folder, `findings/ID/input`; `harness triage` files them.\n"
-    )
+    return f"{text}\nEach input is in the campaign's folder, `findings/ID/input`; `harness triage` files them.\n"
+
+
+def _cells(row: Row, remark: str = "") -> tuple[str, str, str, str]:
+    return code(row.id), row.severity, inert(row.parts.target), code(row.summary) + remark
 
 
 def _elsewhere(rows: list[Row]) -> str:
     if not rows:
         return ""
-    text = "\n## Not new against another build\n\n| finding | how bad | target | what | it |\n|---|---|---|---|---|\n"
-    for row in rows[:_MOST_NEW]:
-        what = code(row.summary)
-        text += f"| {code(row.id)} | {row.severity} | {inert(row.parts.target)} | {what} | {inert(row.elsewhere)} |\n"
+    cells = [(*_cells(row), inert(row.elsewhere)) for row in rows[:_MOST_NEW]]
+    text = "\n## Not new against another build\n\n" + table((*_HEADS, "it"), cells)
     return text + (f"\n... and {len(rows) - _MOST_NEW} more.\n" if len(rows) > _MOST_NEW else "")
 
 
 def _known(rows: list[Row], campaigns: Sequence[Campaign]) -> str:
-    """How many known ones there are by severity, and how many of those were met."""
+    """Number of known findings by severity, and of those that campaigns met."""
     known = [row for row in rows if row.state != NEW and not row.elsewhere]
     if not known:
         return ""
-    text = "\n## Known findings\n\n| how bad | open | decided |" + (" met again |" if campaigns else "")
-    text += "\n|---|---:|---:|" + ("---:|" if campaigns else "") + "\n"
+    numbers = ("open", "decided", "met again") if campaigns else ("open", "decided")
+    cells = []
     for name in SEVERITIES:
-        here = [row for row in known if row.severity == name]
-        open_ones = sum(row.state == crashes.OPEN for row in here)
-        met = f" {sum(bool(row.seen) for row in here)} |" if campaigns else ""
-        text += f"| {name} | {open_ones} | {len(here) - open_ones} |{met}\n" if here else ""
-    return text
+        if here := [row for row in known if row.severity == name]:
+            open_ones = sum(row.state == crashes.OPEN for row in here)
+            counts = (open_ones, len(here) - open_ones, sum(bool(row.seen) for row in here))
+            cells.append((name, *counts[: len(numbers)]))
+    return "\n## Known findings\n\n" + table(("how bad", *numbers), cells, numbers)
 
 
 def _cut(text: str) -> str:
-    """All of it, or what fits into one page in whole lines."""
+    """``text``, or the whole lines that fit into one page."""
     raw = text.encode()
     if len(raw) <= MOST_BYTES:
         return text
@@ -191,7 +188,7 @@ def _cut(text: str) -> str:
 
 
 def figures(campaigns: Iterable[Campaign]) -> list[dict[str, Any]]:
-    """What :func:`summary` says of each campaign, for machines."""
+    """Figures of each campaign, as plain types."""
     return [
         {
             "name": one.name,

@@ -1,16 +1,16 @@
-"""Text that comes from inputs and from the parser, made fit to stand in Markdown and XML: it may hold anything."""
+"""Makes text of inputs and of the parser safe for Markdown and XML."""
 
 from __future__ import annotations
 
-# Whatever means something to a Markdown reader, @ and # for the forge that shows it included.
+import re
+from collections.abc import Iterable, Sequence
+
+# Characters with a meaning in Markdown, and the @ and # of a forge.
 _MARKUP = {ord(char): f"&#{ord(char)};" for char in "\\`*_{}[]()<>#+!|~&@:\"'$=^"}
 
 
 def plain(text: str, most: int = 1000) -> str:
-    """``text`` in one line of at most ``most`` printable characters; all others in hexadecimal.
-
-    What is no character at all (half of a surrogate pair) is spelled so too, and so is what turns the direction of reading.
-    """
+    """``text`` in one line of at most ``most`` characters, with those that cannot be printed in hexadecimal."""
     clean = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text[: most + 1])
     return clean if len(clean) <= most else clean[: most - 3] + "..."
 
@@ -29,19 +29,22 @@ def inert(text: str, most: int = 300) -> str:
 
 
 def code(text: str, most: int = 300) -> str:
-    """:func:`plain` text as code, in a paragraph or a table: no markup, no link, and nobody is notified by it."""
+    """Plain text as code in Markdown: no markup, no link, no notification."""
     return f"<code>{plain(text, most).translate(_MARKUP)}</code>"
 
 
 def fenced(text: str, language: str = "") -> str:
-    """A block of code of Markdown that ``text`` cannot leave: its fence is longer than any row of backquotes in it."""
+    """A block of code in Markdown. Its fence is longer than any run of backquotes in ``text``."""
     lines = "\n".join(
         "".join(char if char.isprintable() or char == "\t" else f"\\x{ord(char):02x}" for char in line)
         for line in text.rstrip("\n").split("\n")
     )
-    longest = run = 0
-    for char in lines:
-        run = run + 1 if char == "`" else 0
-        longest = max(longest, run)
-    fence = "`" * max(3, longest + 1)
+    fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", lines))])
     return f"{fence}{language}\n{lines}\n{fence}\n"
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]], numbers: Sequence[str] = ()) -> str:
+    """A table in Markdown; columns whose head is in ``numbers`` are right-aligned. Cells must be safe already."""
+    rule = "|".join("---:" if head in numbers else "---" for head in heads)
+    lines = [" | ".join(map(str, row)) for row in (heads, *rows)]
+    return "".join([f"| {lines[0]} |\n|{rule}|\n", *(f"| {line} |\n" for line in lines[1:])])

@@ -1,4 +1,4 @@
-"""Numbers and foreign text as a person reads them on a page."""
+"""Numbers and untrusted text in readable form."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def cut(text: str, most: int) -> str:
 
 
 def number(value: object) -> float:
-    """``value`` where it is a finite number, else 0: a ledger may be of another version, or have been edited."""
+    """``value`` if it is a finite number, else 0: a ledger may be of another version, or edited."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return 0.0
-    # A whole number past the largest float is no figure of ours either.
+    # A larger whole number does not fit a float.
     return float(value) if abs(value) < 1e300 else 0.0
 
 
 def table(value: object) -> Mapping[str, Any]:
-    """``value`` where it is a JSON object, else an empty one."""
+    """``value`` if it is a JSON object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 

@@ -44,31 +44,18 @@ def size_of(path: Path) -> int:
     return status.st_size
 
 
-def read_part(path: Path, size: int, offset: int = 0) -> bytes:
-    """At most ``size`` bytes from ``offset``. Raises HarnessError when the file cannot be read."""
-    try:
-        # Non-blocking, should a pipe have taken the file's place since it was looked at.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            parts: list[bytes] = []
-            while size > 0 and (part := os.pread(descriptor, min(size, 1 << 24), offset)):
-                parts.append(part)
-                offset += len(part)
-                size -= len(part)
-            return b"".join(parts)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise HarnessError(f"{path}: {error.strerror}", hint="name a file that can be read") from error
-
-
 def read_whole(path: Path) -> bytes:
     """All of a regular file of at most MAX_WHOLE bytes. Raises HarnessError otherwise."""
     size = size_of(path)
     if size > MAX_WHOLE:
         hint = "harness check reads files of any size"
         raise HarnessError(f"{path} has {size} bytes; inputs are run up to {MAX_WHOLE}", hint=hint)
-    return read_part(path, size)
+    try:
+        # Non-blocking: a pipe may have replaced the file.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            return file.read(size)
+    except OSError as error:
+        raise HarnessError(f"{path}: {error.strerror}", hint="name a file that can be read") from error
 
 
 def resolve(name: str) -> Named:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.bench import kills, runner, speed
+from harness.bench import runner, speed
 from harness.engine.worker import recording
 from harness.errors import EngineError
 from harness.parsers.registry import Parser
@@ -48,7 +48,7 @@ def test_speed_counts_both_ways_of_running_the_same_inputs(sancov_parser: Parser
 
 
 def test_guards_skip_what_they_name_and_nothing_else(sancov_parser: Parser) -> None:
-    result = kills.guarded(sancov_parser.name, 1, 4000, print)
+    result = speed.guarded(sancov_parser.name, 1, 4000, print)
     assert 0 < result["skipped"][0] < 0.2
 
 

@@ -47,7 +47,7 @@ def test_spend_and_what_it_bought_and_the_forecast_are_printed(project: Path):
     # The second night reached no more edges than the first, and one signature of its own.
     assert "new: 125 edges, 0 features, 0 semantic features, 3 signatures" in result.output
     assert "one more CPU-hour (3.6M executions): " in result.output
-    assert "finds a new signature with a probability of at most" in result.output
+    assert "show a new signature with a probability of at most" in result.output
 
 
 def test_replays_of_findings_are_spent_too(project: Path):

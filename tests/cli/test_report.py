@@ -76,7 +76,7 @@ def test_a_campaign_wants_a_form(campaign: Path, tmp_path: Path):
         run("report", "--campaign", campaign)
     with pytest.raises(HarnessError, match="is no campaign folder"):
         run("report", "--campaign", tmp_path, "--json")
-    with pytest.raises(HarnessError, match="--against is for what campaigns found"):
+    with pytest.raises(HarnessError, match="--against needs findings of a campaign"):
         run("report", "--json", "--against", "0.8.0")
     with pytest.raises(HarnessError, match="no parser"):
         run("report", "--campaign", campaign, "--json", "--against", "nothing")

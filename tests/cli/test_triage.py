@@ -159,9 +159,7 @@ def test_a_decision_becomes_a_rule_that_is_listed(campaign: Path, project: Path)
     status, text = run("triage", "rules")
     assert status == 0
     assert f"holes: wont-fix, *|differential|layout.hole|accepted/start  ({project / 'verdicts.toml'})" in text
-    assert (
-        "not tried: it matches nothing in crashes/, and no campaign looked at drove its target" in text
-    )  # the package's own
+    assert "not tried: it matches nothing in crashes/, and no campaign drove its target" in text  # the package's own
     assert run("triage", "rules", "--strict")[0] == 0
     rows = {row["name"]: row for row in json.loads(run("triage", "rules", "--json")[1])}
     assert (rows["holes"]["matched"], rows["holes"]["stale"]) == (1, False)
@@ -201,10 +199,10 @@ def test_a_rule_that_hides_a_filed_bug_is_refused_and_nothing_is_written(campaig
 def test_what_a_rule_cannot_say(campaign: Path):
     name = finding_id(GONE)
     for arguments, words in (
-        (("fixed", "--rule"), "no rule says fixed"),
+        (("fixed", "--rule"), "fixed is no verdict of a rule"),
         (("wont-fix",), "wont-fix is a verdict of a rule"),
-        (("by-design", "--target", "*"), "none is asked for"),
-        (("by-design", "--dry-run"), "none is asked for"),
+        (("by-design", "--target", "*"), "these options need a rule"),
+        (("by-design", "--dry-run"), "these options need a rule"),
     ):
         with pytest.raises(HarnessError, match=words):
             run("triage", "verdict", name, *arguments, "--why", "w")

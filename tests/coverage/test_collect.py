@@ -11,7 +11,6 @@ import pytest
 from harness.coverage import outputs
 from harness.coverage.collect import collect
 from harness.coverage.llvm import rust_coverage
-from harness.coverage.measure import measure
 from harness.errors import HarnessError
 from harness.parsers import toolchain
 
@@ -104,15 +103,8 @@ def test_outputs_agree_with_each_other(coverage_parser, tmp_path):
     assert re.search(r"^BRDA:\d+,0,-?\d+,-$", python, re.MULTILINE)
 
 
-def test_measure_counts_regions_and_the_functions_around_them(coverage_parser):
-    junk = measure(coverage_parser, "deserialize", [JUNK])
-    one = measure(coverage_parser, "deserialize", [JUNK, ONE])
-    assert junk.reached < one.reached < one.entered
-    assert measure(coverage_parser, "deserialize", []).reached == frozenset()
-
-
 def test_other_builds_measure_nothing(wheel_parser):
-    with pytest.raises(HarnessError, match="measures no coverage"):
+    with pytest.raises(HarnessError, match="is no coverage build"):
         collect(wheel_parser, {"deserialize": [ONE]})
 
 

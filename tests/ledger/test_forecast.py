@@ -139,7 +139,7 @@ def test_a_forecast_speaks_in_sentences_and_in_plain_types() -> None:
     words = seen.words()
     assert words[0].startswith("one more CPU-hour (3.6M executions): ")
     assert "new edges (90 %)" in words[0]
-    assert any("finds a new signature with a probability of at most" in line for line in words)
+    assert any("show a new signature with a probability of at most" in line for line in words)
     printed = json.loads(json.dumps(seen.as_json()))
     assert printed["kinds"]["edges"]["budget"]["10"]["low"] <= printed["kinds"]["edges"]["budget"]["100"]["low"]
     assert printed["words"] == words

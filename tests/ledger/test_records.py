@@ -96,10 +96,10 @@ def test_what_was_bought_is_what_no_session_before_had(tmp_path: Path) -> None:
     days = [f"2026-01-0{day}T00:00:00+00:00" for day in (1, 2, 3)]
     sessions = [session(days[0], edges=120, ids="ab"), session(days[1], edges=115, ids="bc"), session(days[2], edges=130, ids="a")]  # fmt: skip
     ledger = records.read(campaign(tmp_path / "c", *sessions))
-    rows = spend.bought(ledger)
+    rows = spend.bought(ledger)["t"]
     # The seeds knew 100.
-    assert [row.new["edges"] for row in rows] == [20, 0, 10]
-    assert [row.new["signatures"] for row in rows] == [2, 1, 0]
+    assert [row["edges"] for row in rows] == [20, 0, 10]
+    assert [row["signatures"] for row in rows] == [2, 1, 0]
     curve = joined.curve(ledger.records, "t")
     assert [curve[0].edges, curve[-1].edges] == [100, 130]
     assert curve[-1].signatures == 3
@@ -114,8 +114,8 @@ def test_what_was_bought_is_what_no_session_before_had(tmp_path: Path) -> None:
 def test_a_session_that_got_no_further_than_its_seeds_bought_nothing(tmp_path: Path) -> None:
     short = session()
     short["per_target"]["t"]["curve"] = []
-    (row,) = spend.bought(records.read(campaign(tmp_path / "c", short)))
-    assert (row.new["edges"], row.new["signatures"]) == (0, 2)
+    (row,) = spend.bought(records.read(campaign(tmp_path / "c", short)))["t"]
+    assert (row["edges"], row["signatures"]) == (0, 2)
 
 
 def test_a_month_of_nights_stays_small(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from harness.findings import crashes, store
 from harness.findings.crashes import Crash
 from harness.findings.severity import SEVERITIES
 from harness.ledger import joined, records
-from harness.report import figures, gather, html, outlook, rows, sessions, words
+from harness.report import figures, gather, html, outlook, rows, words
 from harness.report.figures import Ahead, Growth
 from harness.report.gather import Campaign
 from harness.report.junit import junit
@@ -58,6 +58,10 @@ def entry(day: int, findings: str = "", **targets: dict[str, Any]) -> dict[str, 
 
 def spent(executions: int, *points: dict[str, float], **more: Any) -> dict[str, Any]:
     return {"executions": executions, "cpu_seconds": executions / 100, "curve": list(points), **more}
+
+
+def kept(*campaigns: Campaign) -> tuple[list[list[records.Record]], list[str]]:
+    return records.of_sessions((one.folder, one.sessions) for one in campaigns)
 
 
 def test_foreign_text_is_printable_and_turns_nothing_around():
@@ -103,7 +107,7 @@ def test_replays_of_findings_are_spent_too(tmp_path: Path):
     assert "0 executions in 45 s of CPU time" in text
     assert "<dt>CPU time</dt><dd>45 s</dd>" in text
     assert "<dt>Spent</dt><dd>1</dd>" in text
-    assert "for 15 s of CPU time, which the sums above include" in text
+    assert "for 15 s of CPU time; the sums above include it" in text
     assert "in 45 CPU-seconds" in summary([], [run])
     (told,) = summarised([run])
     assert (told["cpu_seconds"], told["replay_cpu_seconds"]) == (45, 15)
@@ -201,7 +205,7 @@ def test_a_large_input_stays_outside(night: Campaign, home: Path, tmp_path: Path
 
 
 def test_the_forecast_is_that_of_the_ledger(night: Campaign):
-    (run,), damaged = sessions.kept([night])
+    (run,), damaged = kept(night)
     assert damaged == []
     told = outlook.outlook([run])
     assert told is not None
@@ -222,14 +226,14 @@ def test_the_forecast_is_that_of_the_ledger(night: Campaign):
 
 def test_a_curve_without_a_point_in_its_last_half_is_too_short_to_tell_of_returns(tmp_path: Path):
     points = [point(1, 10, 0, 100), point(2, 20, 0, 130), point(3, 30, 0, 150), point(4, 900, 0, 190)]
-    runs, _ = sessions.kept([gather.campaign(ledger(tmp_path / "c", entry(1, slices=spent(900, *points))))])
+    runs, _ = kept(gather.campaign(ledger(tmp_path / "c", entry(1, slices=spent(900, *points)))))
     told = outlook.outlook(runs)
     assert told is not None
     assert [line.returns for line in told.tables["edges"]] == ["too few to tell"]
 
 
 def test_without_a_curve_there_is_no_forecast(tmp_path: Path):
-    runs, damaged = sessions.kept([gather.campaign(ledger(tmp_path / "c", entry(1, slices={"executions": 5})))])
+    runs, damaged = kept(gather.campaign(ledger(tmp_path / "c", entry(1, slices={"executions": 5}))))
     assert ([len(run) for run in runs], damaged) == ([1], [])
     assert outlook.outlook(runs) is None
 
@@ -240,7 +244,7 @@ def test_of_several_campaigns_the_one_that_executed_a_target_most_is_told(tmp_pa
 
     once = gather.campaign(ledger(tmp_path / "once", entry(1, slices=steps(9))))
     twice = gather.campaign(ledger(tmp_path / "twice", entry(2, slices=steps(5)), entry(3, slices=steps(6))))
-    runs, _ = sessions.kept([once, twice])
+    runs, _ = kept(once, twice)
     told = outlook.outlook(runs)
     assert told is not None
     (line,) = told.tables["edges"]
@@ -253,7 +257,7 @@ def test_a_target_of_which_too_little_is_known_took_its_time(tmp_path: Path):
     run = gather.campaign(
         ledger(tmp_path / "c", entry(1, "abcd", slices=long, shards={"executions": 5, "cpu_seconds": 30}))
     )
-    runs, _ = sessions.kept([run])
+    runs, _ = kept(run)
     told = outlook.outlook(runs)
     assert told is not None
     assert list(told.forecasts) == ["slices"]
@@ -272,7 +276,7 @@ def test_sessions_on_another_parser_are_not_what_a_forecast_says_again(tmp_path:
 
     before, now = entry(1, "abcd", slices=steps(100_000)), entry(2, "abcd", slices=steps(10_000))
     alone, both = (
-        outlook.outlook(sessions.kept([gather.campaign(ledger(tmp_path / name, *entries))])[0])
+        outlook.outlook(kept(gather.campaign(ledger(tmp_path / name, *entries)))[0])
         for name, entries in (
             ("alone", [now | {"parser": "b"}]),
             ("both", [before | {"parser": "a"}, now | {"parser": "b"}]),
@@ -288,14 +292,14 @@ def test_what_a_campaign_forgot_of_an_old_session_is_in_the_ledger(
     night: Campaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("HARNESS_HOME", str(tmp_path))
-    whole = joined.curve(sessions.kept([night])[0][0], "deserialize")
+    whole = joined.curve(kept(night)[0][0], "deserialize")
     thin = json.loads(json.dumps(night.sessions[-1]))
     ends = thin["per_target"]["deserialize"]["curve"]
     thin["per_target"]["deserialize"]["curve"] = [ends[0], ends[-1]]
     forgetful = gather.campaign(ledger(tmp_path / "c", thin))
-    assert len(joined.curve(sessions.kept([forgetful])[0][0], "deserialize")) == 2
+    assert len(joined.curve(kept(forgetful)[0][0], "deserialize")) == 2
     records.keep(night.sessions[-1], night.folder)
-    assert joined.curve(sessions.kept([forgetful])[0][0], "deserialize") == whole
+    assert joined.curve(kept(forgetful)[0][0], "deserialize") == whole
 
 
 def test_the_command_writes_a_folder_or_a_file(night: Campaign, home: Path):

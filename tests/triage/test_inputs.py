@@ -105,10 +105,9 @@ def test_files_that_are_none_are_refused_without_waiting(tmp_path: Path):
 def test_a_file_that_may_not_be_read_says_so(tmp_path: Path):
     path = tmp_path / "file"
     with pytest.raises(HarnessError, match="No such file"):
-        inputs.read_part(path, 3)
+        inputs.read_whole(path)
     path.write_bytes(b"abcdef")
-    assert inputs.read_part(path, 3, 2) == b"cde"
-    assert inputs.read_part(path, 99) == b"abcdef"
+    assert inputs.read_whole(path) == b"abcdef"
 
 
 def test_a_sparse_giant_is_not_read(tmp_path: Path):
