@@ -31,7 +31,7 @@ def guarded(parser: str, seeds: int, runs: int, say: Callable[[str], None]) -> d
             without = runner.fuzz("deserialize", parser, folder, seed=seed, runs=runs)
             known = runner.fuzz("deserialize", parser, folder, seed=seed, runs=runs, guards=guards)
             ratios.append(known.rate / without.rate)
-            skipped.append(known.status["guarded"] / (known.status["guarded"] + runs))
+            skipped.append(known.status.guarded / (known.status.guarded + runs))
     median = statistics.median(ratios)
     say(f"  median {median:.2f} of the throughput without; {100 * statistics.median(skipped):.1f} % of inputs skipped")
     return {"ratios": ratios, "median": median, "skipped": skipped}

@@ -42,9 +42,9 @@ def depth_and_speed(parser: str, seeds: int, runs: int, say: Say) -> dict[str, A
                 oracles=False,
                 semantics=False,
             )
-            stages.update(full.status["stages"])
-            rules.update(full.status["rules"])
-            spent = sum(full.status["ns"].values())
+            stages.update(full.status.stages)
+            rules.update(full.status.rules)
+            spent, whole_ns = sum(full.status.ns.values()), 1e9 / full.rate
             rows.append(
                 {
                     "seed": seed,
@@ -53,12 +53,12 @@ def depth_and_speed(parser: str, seeds: int, runs: int, say: Say) -> dict[str, A
                     "rate": full.rate,
                     "bare_rate": bare.rate,
                     "ratio": full.rate / bare.rate,
-                    "oracles_share": full.status["ns"]["oracles"] / full.status["executions_ns"],
-                    "mutate_share": full.status["ns"]["mutate"] / full.status["executions_ns"],
+                    "oracles_share": full.status.ns["oracles"] / whole_ns,
+                    "mutate_share": full.status.ns["mutate"] / whole_ns,
                     "sampled_ns": spent,
-                    "median_size": full.status["median_size"],
+                    "median_size": full.status.median_size,
                     "edges": full.edges,
-                    "semantic_features": full.status["semantic_features"],
+                    "semantic_features": full.status.semantic_features,
                 }
             )
             row = rows[-1]
@@ -91,14 +91,14 @@ def other_targets(parser: str, seconds: float, say: Say) -> dict[str, Any]:
             done = runner.fuzz(target, parser, folder, seconds=seconds)
             found[target] = {
                 "rate": done.rate,
-                "rate_wall": done.status["executions"] / done.status["seconds"],
+                "rate_wall": done.status.executions / done.status.seconds,
                 "deep": done.share("deep"),
                 "accepted": done.share("accepted"),
-                "rss_mb": done.status["rss_mb"],
+                "rss_mb": done.status.rss_mb,
             }
             say(
                 f"  {target}: {done.rate:.0f} executions per CPU-second, {100 * done.share('accepted'):.0f} % accepted, "
-                f"{done.status['rss_mb']} MB resident"
+                f"{done.status.rss_mb} MB resident"
             )
     return found
 
@@ -109,7 +109,7 @@ def start_up(parser: str, times: int, say: Say) -> dict[str, Any]:
     with runner.scratch() as folder:
         for seed in range(1, times + 1):
             done = runner.fuzz("deserialize", parser, folder, seed=seed, runs=1)
-            seen.append((done.status["since_exec"], done.status["cpu_seconds"]))
+            seen.append((done.status.since_exec, done.status.cpu_seconds))
     wall, cpu = statistics.median(s[0] for s in seen), statistics.median(s[1] for s in seen)
     say(f"  start-up of a worker: {wall:.2f} s on the clock, {cpu:.2f} CPU-seconds")
     return {"wall_seconds": wall, "cpu_seconds": cpu, "times": times}
@@ -119,6 +119,6 @@ def memory(parser: str, seconds: float, say: Say) -> dict[str, Any]:
     """Resident memory of one ``deserialize`` worker over time: is it flat?"""
     with runner.scratch() as folder:
         done = runner.fuzz("deserialize", parser, folder, seconds=seconds)
-    history = done.status["rss_history"]
+    history = done.status.rss_history
     say(f"  resident memory over {seconds:.0f} s: " + ", ".join(f"{mb} MB at {at:.0f} s" for at, mb in history[-6:]))
-    return {"seconds": seconds, "history": history, "executions": done.status["executions"]}
+    return {"seconds": seconds, "history": history, "executions": done.status.executions}

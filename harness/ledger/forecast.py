@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from harness.ledger.estimators import chao1, good_turing, still_rising
 from harness.ledger.growth_curve import LEVEL, Interval, Model, Shape
 from harness.ledger.records import KINDS, Frequencies, Point
+from harness.text import short
 
 TIMES = (2, 10, 100)
 """Budgets to forecast, as multiples of what was spent."""
@@ -109,7 +110,7 @@ class Forecast:
                 one = self.kinds[kind]
                 more, ten = one.more(done), one.more(9 * self.executions)
                 lines.append(
-                    f"{span} ({_count(done)} executions): {_range(more)} new {_NAMES[kind]} (90 %); "
+                    f"{span} ({short(done)} executions): {_range(more)} new {_NAMES[kind]} (90 %); "
                     f"ten times what was spent: {_range(ten)}"
                 )
         if "edges" in self.kinds:
@@ -120,8 +121,8 @@ class Forecast:
         if "signatures" in self.kinds:
             one = self.kinds["signatures"]
             lines.append(
-                f"whoever fuzzes like this for another {_count(done)} executions finds a new signature with a probability of "
-                f"at most {_percent(one.attacker(done))} (95 % confidence); at most 5 % up to {_count(one.safe(0.05))} executions"
+                f"whoever fuzzes like this for another {short(done)} executions finds a new signature with a probability of "
+                f"at most {_percent(one.attacker(done))} (95 % confidence); at most 5 % up to {short(one.safe(0.05))} executions"
             )
         return lines
 
@@ -188,13 +189,6 @@ def together(parts: Iterable[tuple[KindForecast, float]]) -> Interval:
         total = total + random.permutation(one.model.draws(executions))
     low, middle, high = (float(value) for value in numpy.quantile(total, (0.5 - LEVEL / 2, 0.5, 0.5 + LEVEL / 2)))
     return Interval(low, middle, high)
-
-
-def _count(value: float) -> str:
-    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= limit:
-            return f"{value / limit:.3g}{unit}"
-    return f"{value:.0f}"
 
 
 def _range(interval: Interval) -> str:

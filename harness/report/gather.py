@@ -14,9 +14,9 @@ from harness.findings.severity import SEVERITIES, severity
 from harness.findings.signature import Parts, parts
 from harness.findings.store import Stored
 from harness.findings.verdicts import Rule
+from harness.foreign_json import number, table
 from harness.parsers.registry import Parser
 from harness.report.drives import Drive, drives
-from harness.report.words import number, table
 from harness.targets import known_findings
 from harness.triage import compare_builds
 from harness.triage.account import account

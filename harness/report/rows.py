@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 from harness.findings import crashes, store
 from harness.findings.severity import SEVERITIES
+from harness.foreign_json import number, table
 from harness.report import gather
 from harness.report.gather import Campaign
-from harness.report.words import number, table
 from harness.triage import filing
 
 NEW, OPEN, DECIDED, ELSEWHERE = gather.NEW, crashes.OPEN, "decided", "elsewhere"

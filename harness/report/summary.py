@@ -14,6 +14,7 @@ from harness.report import sessions
 from harness.report.drives import Drive
 from harness.report.gather import NEW, Campaign, Row
 from harness.report.text import code, inert
+from harness.text import percent
 
 #: GitHub cuts a job's page at 1 MiB, and shows none that is longer.
 MOST_BYTES = 1 << 20
@@ -81,7 +82,7 @@ def _expected(run: Sequence[Record], names: Iterable[str]) -> str:
 
 def _target(campaign: Campaign, name: str, drive: Drive, curve: Sequence[Point], rows: list[Row]) -> str:
     done = drive.sums["executions"]
-    deep = f"{100 * drive.sums['deep'] / done:.0f} %" if done and drive.sums["deep"] else "-"
+    deep = percent(drive.sums["deep"], done) if drive.sums["deep"] else "-"
     met = [row for row in rows if any(_is(one.campaign, one.stored.target, campaign, name) for one in row.seen)]
     new = sum(row.state == NEW for row in met)
     line = sparkline([point.edges for point in curve])

@@ -19,6 +19,7 @@ from harness.errors import HarnessError
 from harness.findings import crashes, store
 from harness.findings.crashes import Crash
 from harness.findings.severity import SEVERITIES
+from harness.foreign_json import number
 from harness.ledger import joined, records
 from harness.report import figures, gather, html, outlook, rows, sessions, words
 from harness.report.figures import Ahead, Growth
@@ -27,6 +28,7 @@ from harness.report.junit import junit
 from harness.report.sarif import sarif
 from harness.report.summary import figures as summarised
 from harness.report.summary import summary
+from harness.text import duration
 from tests.report.conftest import HOSTILE_ID, SCRIPTED
 
 
@@ -72,7 +74,7 @@ def test_foreign_text_is_printable_and_turns_nothing_around():
 
 @pytest.mark.parametrize("value", [None, "12", "<b>", [1], {}, True, float("nan"), float("inf"), 10**400])
 def test_what_is_no_number_counts_nothing(value: object):
-    assert words.number(value) == 0
+    assert number(value) == 0
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ def test_what_is_no_number_counts_nothing(value: object):
     [(0, "0 s"), (0.276, "0.28 s"), (45, "45 s"), (600, "10 min"), (36000, "10 h"), (864000, "10 days")],
 )
 def test_durations(seconds: float, says: str):
-    assert words.duration(seconds) == says
+    assert duration(seconds) == says
 
 
 def test_sessions_of_one_campaign_go_on_from_each_other(tmp_path: Path):
@@ -280,7 +282,7 @@ def test_sessions_on_another_parser_are_not_what_a_forecast_says_again(tmp_path:
     )
     assert alone is not None
     assert both is not None
-    assert alone.sentence.startswith("As much time again (100 s of CPU), shared alike, would bring ")
+    assert alone.sentence.startswith("As much time again (1 min 40 s of CPU), shared alike, would bring ")
     assert (both.sentence, both.attacker, both.cpu_seconds) == (alone.sentence, alone.attacker, 100)
 
 

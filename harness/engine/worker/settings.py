@@ -1,4 +1,4 @@
-"""What one worker is told, as one JSON file; written by the campaign, read by the worker process."""
+"""The settings of one worker, a JSON file from the campaign to the worker process."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from harness.files import write_atomic
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """One atheris process: what it runs, for how long, and where it leaves what it finds.
+    """Settings of one atheris process.
 
-    ``seconds`` and ``runs`` both bound the run where they are above zero. ``seed_dirs`` are read, never written;
-    ``campaign`` is the campaign's folder, ``memory`` a folder in a memory file system for this worker alone.
-    The bench alone sets ``mutator`` to other than "grammar" ("bytes": libFuzzer's own, "replay": what ``record`` holds),
-    switches ``oracles`` off, runs every input ``isolated`` or none (None: as the target says), or has every input of the run kept in the file ``record``.
+    ``seconds`` and ``runs`` bound the run where they are above zero. ``seed_dirs`` are read, never written. ``campaign`` is the
+    campaign's folder, ``memory`` a folder in a memory file system for this worker alone.
+
+    Only the bench changes the following. ``mutator``: "bytes" is libFuzzer's own, "replay" repeats the inputs in ``record``.
+    ``record``: the file for the inputs of the run. ``oracles`` and ``semantics`` switch those off. ``fork_server``: whether every
+    input runs in the fork server, or none; None leaves it to the target.
     """
 
     target: str
@@ -37,7 +39,7 @@ class WorkerSettings:
     refused_sample: int = 128
     guards: tuple[str, ...] = ()
     record: Path | None = None
-    isolated: bool | None = None
+    fork_server: bool | None = None
     options: tuple[str, ...] = field(default=())
 
     def save(self, path: Path) -> None:

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.findings import store
-
-from .conftest import Fuzz
+from tests.engine.conftest import Fuzz
 
 SCRIPT = """
 import json, pathlib, sys
-from harness.engine.campaign import Campaign, CampaignSettings
+from harness.engine.campaign.main import Campaign, CampaignSettings
 settings = CampaignSettings(
     folder=pathlib.Path(sys.argv[1]), targets=("deserialize",), parser="0.8.0", seconds=60, patience=2.0
 )

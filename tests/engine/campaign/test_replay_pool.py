@@ -15,7 +15,7 @@ from harness.engine.campaign import replay_pool
 from harness.engine.campaign.plans import Listed
 from harness.engine.campaign.process import WorkerProcess, new_settings
 from harness.engine.campaign.progress import Progress
-from harness.engine.campaign.replay_pool import GUARDED, Isolated
+from harness.engine.campaign.replay_pool import ReplayPool
 from harness.engine.campaign.supervisor import Stop, Supervisor
 from harness.engine.worker import memory
 from harness.findings import store
@@ -29,11 +29,11 @@ SHOWS_NOT = Finding("contract", "contract", "contract.error", "NoSuchError", "it
 
 
 def confirm(campaign: Path, *names: str, hurry: bool = False) -> dict[str, dict[str, Any]]:
-    with Isolated(campaign, sample=False) as isolated:
+    with ReplayPool(campaign, sample=False) as pool:
         for _ in range(2):  # asked for at each look, done once
-            isolated.confirm({name: {"known": ""} for name in names} | {"filed": {"known": "filed"}})
-        isolated.finish(hurry=lambda: hurry)
-        return dict(isolated.replayed())
+            pool.confirm({name: {"known": ""} for name in names} | {"filed": {"known": "filed"}})
+        pool.finish(hurry=lambda: hurry)
+        return dict(pool.replayed())
 
 
 def test_what_shows_each_time_holds_and_what_does_not_is_flaky(
@@ -104,12 +104,12 @@ def test_each_runs_once_before_any_runs_twice_when_the_campaign_is_over(
         for finding in (SHOWS, SHOWS_NOT)
     ]
     said: list[str] = []
-    with Isolated(tmp_path, sample=False) as isolated:
-        monkeypatch.setattr(isolated, "_began", float("-inf"))
-        isolated.confirm({name: {} for name in names})
+    with ReplayPool(tmp_path, sample=False) as pool:
+        monkeypatch.setattr(pool, "_began", float("-inf"))
+        pool.confirm({name: {} for name in names})
         done = "replays: {} of 20 runs".format
-        isolated.finish(hurry=lambda: bool(said) and said[-1] >= done(2), say=said.append)
-        found = dict(isolated.replayed())
+        pool.finish(hurry=lambda: bool(said) and said[-1] >= done(2), say=said.append)
+        found = dict(pool.replayed())
     assert said[0] == done(0)
     assert said[-1] == ""
     first, second = (found[name]["replays"]["runs"] for name in names)
@@ -130,14 +130,14 @@ def test_a_replay_whose_result_cannot_be_stored_is_said_and_the_ledger_has_it(
     progress = Progress(("deserialize",), 0.0, 1)
     progress.findings[name] = {"known": ""}
     shown: list[str] = []
-    with Isolated(tmp_path, sample=False) as isolated:
+    with ReplayPool(tmp_path, sample=False) as pool:
         plan, stop = Listed([]), Stop()
-        Supervisor(tmp_path, plan, 1, progress, isolated, stop, view=lambda seen: shown.append(seen.warning)).run()
+        Supervisor(tmp_path, plan, 1, progress, pool, stop, view=lambda seen: shown.append(seen.warning)).run()
     assert progress.warning.startswith("a replay's result is not stored: ")
     assert str(lock) in progress.warning
     assert shown[-1] == progress.warning
     assert progress.findings[name]["replays"] == {"runs": 1, "held": 1}
-    assert isolated.failed() == []
+    assert pool.failed() == []
 
 
 def test_a_finding_of_an_input_that_ran_apart_and_cannot_be_stored_is_said(
@@ -145,15 +145,15 @@ def test_a_finding_of_an_input_that_ran_apart_and_cannot_be_stored_is_said(
 ) -> None:
     settings = new_settings(target="deserialize", parser=sancov_parser.name, seed=1, campaign=tmp_path)
     try:
-        (settings.memory / GUARDED).write_bytes(TWICE_IN_METADATA)
+        (settings.memory / memory.SKIPPED).write_bytes(TWICE_IN_METADATA)
         (tmp_path / "findings").write_text("")
-        with Isolated(tmp_path, sample=False) as isolated:
-            isolated.offer(cast("WorkerProcess", SimpleNamespace(settings=settings)))
-            isolated.finish()
-            (said,) = isolated.failed()
+        with ReplayPool(tmp_path, sample=False) as pool:
+            pool.offer(cast("WorkerProcess", SimpleNamespace(settings=settings)))
+            pool.finish()
+            (said,) = pool.failed()
         assert said.startswith("a replay's result is not stored: ")
         assert str(tmp_path / "findings") in said
-        assert isolated.found() == []
+        assert pool.found() == []
     finally:
         memory.remove(settings.memory)
 
@@ -164,10 +164,10 @@ def test_an_input_that_ran_apart_until_the_time_was_over_is_no_failure(
     monkeypatch.setattr(replay_pool, "FINISH_S", (0.0, 0.0))
     settings = new_settings(target="deserialize", parser=sancov_parser.name, seed=1, campaign=tmp_path)
     try:
-        (settings.memory / GUARDED).write_bytes(TWICE_IN_METADATA)
-        with Isolated(tmp_path, sample=False) as isolated:
-            isolated.offer(cast("WorkerProcess", SimpleNamespace(settings=settings)))
-            isolated.finish()
-            assert (isolated.failed(), isolated.found()) == ([], [])
+        (settings.memory / memory.SKIPPED).write_bytes(TWICE_IN_METADATA)
+        with ReplayPool(tmp_path, sample=False) as pool:
+            pool.offer(cast("WorkerProcess", SimpleNamespace(settings=settings)))
+            pool.finish()
+            assert (pool.failed(), pool.found()) == ([], [])
     finally:
         memory.remove(settings.memory)

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.parsers.registry import Parser
-
-from .conftest import Fuzz
+from tests.engine.conftest import Fuzz
 
 REASONS = {
     "unopened": "target unopened cannot be used: OSError: libcudart.so.13: cannot open shared object file",
@@ -23,7 +22,7 @@ REASONS = {
 
 SCRIPT = """
 import json, pathlib, sys
-from harness.engine.campaign import Campaign, CampaignSettings
+from harness.engine.campaign.main import Campaign, CampaignSettings
 settings = CampaignSettings(
     folder=pathlib.Path(sys.argv[1]), targets=(*sys.argv[2:],), parser="0.8.0", runs=500, workers=2, empty=True
 )

@@ -54,7 +54,7 @@ def test_a_seed_is_judged_as_it_runs_and_pays_at_once(session: tuple[Session, Ex
     assert read_slot(tmp_path / "slot") == seed
     assert running.tally.judged == 1
     assert ("accepted", "") in running._counters.index
-    assert not running.again
+    assert not running.requeued
 
 
 def test_what_is_accepted_is_judged_together_and_all_of_it(session: tuple[Session, Execute]) -> None:
@@ -67,7 +67,7 @@ def test_what_is_accepted_is_judged_together_and_all_of_it(session: tuple[Sessio
     assert not running.due()
     execute(inputs[-1])
     assert running.due()
-    running.settle()
+    running.judge_batch()
     assert running.tally.judged == running.tally.stages["accepted"] == 24
     assert not running.due()
 
@@ -79,11 +79,11 @@ def test_an_input_whose_judgement_is_new_runs_again_and_pays_then(session: tuple
     key = ("header.duplicate-key", "tensor-name")
     execute(first)
     execute(second)
-    running.settle()
-    assert running.again == [first]
+    running.judge_batch()
+    assert running.requeued == [first]
     assert key not in running._counters.index
     running.at_once = True
-    execute(running.again.pop())
+    execute(running.requeued.pop())
     assert running._counters.table[running._counters.index[key]]
     (wrongly,) = running.tally.found.values()
     assert (wrongly.rule, wrongly.count) == ("header.duplicate-key", 3)
@@ -115,8 +115,8 @@ def test_what_fails_around_an_input_that_runs_apart_is_our_defect_and_the_campai
         finding = Finding("isolation", "crash", "crash", "SIGSEGV/accept", "the process died: SIGSEGV")
         return Remote("crash", "SIGSEGV", [finding], [("crash", "SIGSEGV")])
 
-    running.apart(b"one", remote, lambda: fail("then"))
+    running.run_forked(b"one", remote, lambda: fail("then"))
     assert defects == [(f"[Errno 28] {fails}", b"one")]
-    running.apart(b"two", remote)
+    running.run_forked(b"two", remote)
     assert running.tally.executions == 2
     assert len(defects) == (2 if fails == "run" else 1)

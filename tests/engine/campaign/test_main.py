@@ -15,8 +15,7 @@ from harness import corpus_store
 from harness.findings import store
 from harness.ledger import records
 from harness.targets.lifecycle.program import VOCABULARY
-
-from .conftest import Fuzz
+from tests.engine.conftest import Fuzz
 
 
 def corpus(fuzz: Fuzz, target: str) -> dict[str, bytes]:

@@ -8,15 +8,14 @@ import sys
 import time
 from pathlib import Path
 
-from harness.engine.unit import Result, Unit
+from harness.engine.campaign.units import Result, Unit
 from harness.parsers.registry import Parser
-
-from .conftest import Fuzz
+from tests.engine.conftest import Fuzz
 
 NO_TIME = """
 import pathlib, sys
-from harness.engine import plans
-from harness.engine.campaign import Campaign, CampaignSettings
+from harness.engine.campaign import plans
+from harness.engine.campaign.main import Campaign, CampaignSettings
 plans.OVERTIME_S = 0.3
 settings = CampaignSettings(
     folder=pathlib.Path(sys.argv[1]), targets=("slow", "deserialize", "model"), parser="0.8.0", seconds=0.2, empty=True

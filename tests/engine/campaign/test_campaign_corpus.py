@@ -11,18 +11,17 @@ import pytest
 
 from harness import corpus_store
 from harness.cli.main import group
-from harness.engine.campaign.campaign_corpus import Kept, Mirror, Room
+from harness.engine.campaign.campaign_corpus import CampaignCorpus, CorpusSync, Quota
 from harness.errors import HarnessError
+from tests.engine.conftest import Fuzz
 
-from .conftest import Fuzz
 
-
-def full(tmp_path: Path) -> Mirror:
+def full(tmp_path: Path) -> CorpusSync:
     """Of a worker whose target has two inputs in the campaign's folder already, and room for no more."""
     for data in (b"one", b"two"):
         corpus_store.add(tmp_path / "corpus", data)
     (tmp_path / "memory" / "corpus").mkdir(parents=True)
-    return Mirror(tmp_path / "memory", Kept(tmp_path / "corpus", Room(files=2)))
+    return CorpusSync(tmp_path / "memory", CampaignCorpus(tmp_path / "corpus", Quota(files=2)))
 
 
 def kept(tmp_path: Path) -> set[bytes]:
@@ -35,75 +34,75 @@ def ago(seconds: float) -> int:
 
 
 def test_what_comes_with_no_new_edge_finds_no_room(tmp_path: Path) -> None:
-    mirror = full(tmp_path)
-    mirror.knows(7)
+    sync = full(tmp_path)
+    sync.start_with(7)
     corpus_store.add(tmp_path / "memory" / "corpus", b"three")
-    assert mirror.sync(7, ago(0)) == {}
-    assert mirror.sync(7, ago(-1)) == {}
-    assert mirror.sync(7, ago(-2)) == {}
+    assert sync.sync(7, ago(0)) == {}
+    assert sync.sync(7, ago(-1)) == {}
+    assert sync.sync(7, ago(-2)) == {}
     # Twice is enough.
-    assert mirror.sync(8, ago(-3)) == {}
+    assert sync.sync(8, ago(-3)) == {}
     assert kept(tmp_path) == {b"one", b"two"}
 
 
 def test_one_word_of_a_worker_in_the_middle_of_an_input_passes_over_nothing(tmp_path: Path) -> None:
-    mirror = full(tmp_path)
-    mirror.knows(7)
+    sync = full(tmp_path)
+    sync.start_with(7)
     corpus_store.add(tmp_path / "memory" / "corpus", b"three")
     early = ago(-1)
-    assert mirror.sync(6, early) == {}
-    assert mirror.sync(6, early) == {}  # the same word again
-    assert list(mirror.sync(8, ago(-2)).values()) == [b"three"]
+    assert sync.sync(6, early) == {}
+    assert sync.sync(6, early) == {}  # the same word again
+    assert list(sync.sync(8, ago(-2)).values()) == [b"three"]
 
 
 def test_an_input_whose_smaller_double_finds_no_room_stays(tmp_path: Path) -> None:
     worker = tmp_path / "memory" / "corpus"
     worker.mkdir(parents=True)
-    store = Kept(tmp_path / "corpus", Room(files=1))
-    mirror = Mirror(tmp_path / "memory", store)
-    mirror.knows(7)
+    store = CampaignCorpus(tmp_path / "corpus", Quota(files=1))
+    sync = CorpusSync(tmp_path / "memory", store)
+    sync.start_with(7)
     larger = corpus_store.add(worker, b"larger")
-    mirror.sync(8, ago(0))
+    sync.sync(8, ago(0))
     # As libFuzzer does it: the old one goes first.
     larger.unlink()
     corpus_store.add(worker, b"less")
     for second in range(1, 5):
-        mirror.sync(8, ago(-second))
+        sync.sync(8, ago(-second))
         assert kept(tmp_path) == {b"larger"}
     assert store.passed_over == 1
 
 
 @pytest.mark.parametrize("then", [7, 8])
 def test_what_comes_with_new_edges_is_stored_once_they_are_known(tmp_path: Path, then: int) -> None:
-    mirror = full(tmp_path)
-    mirror.knows(7)
+    sync = full(tmp_path)
+    sync.start_with(7)
     corpus_store.add(tmp_path / "memory" / "corpus", b"three")
     # The status is older than the input, or may be.
-    assert mirror.sync(then, ago(1)) == {}
-    assert mirror.sync(then, ago(1)) == {}
-    assert list(mirror.sync(8, ago(-1)).values()) == [b"three"]
+    assert sync.sync(then, ago(1)) == {}
+    assert sync.sync(then, ago(1)) == {}
+    assert list(sync.sync(8, ago(-1)).values()) == [b"three"]
     assert kept(tmp_path) == {b"one", b"two", b"three"}
 
 
 @pytest.mark.parametrize(("edges", "at", "stored"), [(3, -1, set()), (4, -1, {b"three"}), (3, 1, {b"three"})])
 def test_the_last_inputs_of_a_worker_do_not_wait(tmp_path: Path, edges: int, at: int, stored: set[bytes]) -> None:
-    mirror = full(tmp_path)
-    mirror.knows(3)
+    sync = full(tmp_path)
+    sync.start_with(3)
     corpus_store.add(tmp_path / "memory" / "corpus", b"three")
-    assert set(mirror.sync(edges, ago(at), last=True).values()) == stored
+    assert set(sync.sync(edges, ago(at), last=True).values()) == stored
     assert kept(tmp_path) == {b"one", b"two"} | stored
 
 
 def test_an_input_that_was_replaced_leaves_while_there_is_room(tmp_path: Path) -> None:
     worker = tmp_path / "memory" / "corpus"
     worker.mkdir(parents=True)
-    mirror = Mirror(tmp_path / "memory", Kept(tmp_path / "corpus", Room(size=16, files=9)))
+    sync = CorpusSync(tmp_path / "memory", CampaignCorpus(tmp_path / "corpus", Quota(size=16, files=9)))
     larger = corpus_store.add(worker, b"larger")
-    mirror.sync()
+    sync.sync()
     larger.unlink()
     corpus_store.add(worker, b"less")
-    mirror.sync()
-    mirror.sync()
+    sync.sync()
+    sync.sync()
     assert kept(tmp_path) == {b"less"}
 
 
@@ -127,7 +126,7 @@ def test_a_campaign_says_that_it_is_full_and_lets_nobody_change_its_corpus(fuzz:
     finally:
         process.kill()
     passed_over = fuzz.session()["passed_over"]["parallel"]
-    assert f"the corpus of parallel is full: {passed_over} inputs that brought no new edge were not kept" in errors
+    assert f"the corpus of parallel is full: {passed_over} inputs without a new edge were not saved" in errors
     assert f"{' '.join(minimize)}\n" in errors
     # What came with new edges is there.
     assert len(list((fuzz.campaign / "corpus" / "parallel").iterdir())) > 1

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from harness.engine.worker.fork_server import Isolation, Remote, chooser
+from harness.engine.worker.fork_server import ForkServer, Remote, chooser
 from harness.engine.worker.slot import Slot, read
 from harness.findings.finding import Finding
 from harness.observation import ACCEPT, NOT_READ, Observation, Reading, Run, classify
@@ -73,26 +73,26 @@ class Deadly:
         return Reading([], NOT_READ)
 
 
-Start = Callable[..., Isolation]
+Start = Callable[..., ForkServer]
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    made: list[Isolation] = []
+    made: list[ForkServer] = []
     before = progress.cell()
 
-    def go(target: Target, **options: Any) -> Isolation:
+    def go(target: Target, **options: Any) -> ForkServer:
         slot = Slot(tmp_path / "slot", 256)
         progress.use(slot.cell)
-        isolation = Isolation(target, None, slot, tmp_path, **options)
-        isolation.open(target.open(None))
-        made.append(isolation)
-        return isolation
+        server = ForkServer(target, None, slot, tmp_path, **options)
+        server.open(target.open(None))
+        made.append(server)
+        return server
 
     yield go
     progress.use(before)
-    for isolation in made:
-        isolation.close()
+    for server in made:
+        server.close()
 
 
 @pytest.mark.parametrize(
@@ -111,13 +111,13 @@ def start(tmp_path: Path) -> Iterator[Start]:
 def test_each_kind_of_death_is_a_finding_that_names_the_call(
     start: Start, program: bytes, outcome: str, aspect: str
 ) -> None:
-    isolation = start(Deadly())
-    assert isolation(b"--") == Remote(ACCEPT, "", [], ["ran"])
-    dead = isolation(program)
+    server = start(Deadly())
+    assert server(b"--") == Remote(ACCEPT, "", [], ["ran"])
+    dead = server(program)
     assert dead.outcome == outcome
     assert [(found.oracle, found.kind, found.aspect) for found in dead.findings] == [("isolation", outcome, aspect)]
     # The batch goes on, in a child of its own.
-    assert isolation(b"w").findings == [Finding("own", "differential", "rule", "aspect", "summary")]
+    assert server(b"w").findings == [Finding("own", "differential", "rule", "aspect", "summary")]
 
 
 def test_a_file_past_the_limit_is_refused_and_kills_nobody(
@@ -125,44 +125,44 @@ def test_a_file_past_the_limit_is_refused_and_kills_nobody(
 ) -> None:
     (tmp_path / "large").touch()
     monkeypatch.setenv("DEADLY_FILE", str(tmp_path / "large"))
-    isolation = start(Deadly())
-    remote = isolation(b"f")
+    server = start(Deadly())
+    remote = server(b"f")
     assert (remote.outcome, remote.error.partition(":")[0]) == ("raise", "OSError")
-    assert isolation(b"-").outcome == ACCEPT
-    assert isolation.children == 1
+    assert server(b"-").outcome == ACCEPT
+    assert server.children == 1
 
 
 def test_many_inputs_share_a_child_and_a_batch_has_an_end(start: Start) -> None:
-    isolation = start(Deadly(), batch=10)
+    server = start(Deadly(), batch=10)
     for _ in range(25):
-        assert isolation(b"-").outcome == ACCEPT
-    assert isolation.children == 3
+        assert server(b"-").outcome == ACCEPT
+    assert server.children == 3
 
 
 def test_a_defect_of_ours_is_ours(start: Start) -> None:
-    isolation = start(Deadly())
+    server = start(Deadly())
     with pytest.raises(RuntimeError, match="an oracle of ours"):
-        isolation(b"d")
-    assert isolation(b"-").outcome == ACCEPT
-    assert isolation.children == 1
+        server(b"d")
+    assert server(b"-").outcome == ACCEPT
+    assert server.children == 1
 
 
 def test_a_known_killer_is_guarded_by_the_steps_it_takes_and_met_now_and_then(start: Start) -> None:
-    isolation = start(Deadly())
-    assert isolation.wanted(b"-s-", "")
-    assert isolation(b"--s").outcome == "crash"
-    assert isolation.guards == [[b"s"]]
-    met = [isolation.wanted(b"xs" + bytes([65 + number % 20]), "") for number in range(64)]
+    server = start(Deadly())
+    assert server.wanted(b"-s-", "")
+    assert server(b"--s").outcome == "crash"
+    assert server.guards == [[b"s"]]
+    met = [server.wanted(b"xs" + bytes([65 + number % 20]), "") for number in range(64)]
     assert met.count(True) == 2
-    assert isolation.wanted(b"-b-", "")
+    assert server.wanted(b"-b-", "")
 
 
 def test_a_hazard_that_the_target_knows_is_met_a_few_times_then_seldom(start: Start) -> None:
-    isolation = start(Deadly())
+    server = start(Deadly())
     runs = 0
     for _ in range(100):
-        if isolation.wanted(b"b", "SIGBUS/call-b"):
-            assert isolation(b"b", "SIGBUS/call-b").outcome == "crash"
+        if server.wanted(b"b", "SIGBUS/call-b"):
+            assert server(b"b", "SIGBUS/call-b").outcome == "crash"
             runs += 1
     assert 8 <= runs <= 12
 
@@ -171,19 +171,19 @@ KILLED = """
 import os, signal, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from test_isolation import Deadly
-from harness.engine.worker.fork_server import Isolation
+from test_fork_server import Deadly
+from harness.engine.worker.fork_server import ForkServer
 from harness.engine.worker.slot import Slot
 from harness.programs import progress
 folder = Path(sys.argv[1])
 slot = Slot(folder / "slot", 256)
 progress.use(slot.cell)
 target = Deadly()
-isolation = Isolation(target, None, slot, folder)
-isolation.open(target.open(None))
-isolation(b"-")
-print(isolation._pid, flush=True)
-isolation(b"--h")
+server = ForkServer(target, None, slot, folder)
+server.open(target.open(None))
+server(b"-")
+print(server._pid, flush=True)
+server(b"--h")
 """
 
 
@@ -191,7 +191,7 @@ def test_kill_9_of_the_worker_leaves_the_input_and_its_call_and_no_child(tmp_pat
     worker = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(tmp_path), str(Path(__file__).parent)],
         stdout=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), str(Path(__file__).parent)])},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[3]), str(Path(__file__).parent)])},
     )
     with worker:
         assert worker.stdout is not None
@@ -220,7 +220,7 @@ def test_lifecycle_runs_apart_only_what_its_model_fears() -> None:
 COUNTED = """
 import json, sys
 from pathlib import Path
-from harness.engine.worker.fork_server import Isolation
+from harness.engine.worker.fork_server import ForkServer
 from harness.engine.worker.native import NativeCounters
 from harness.engine.worker.slot import Slot
 from harness.parsers import registry, runtime
@@ -234,8 +234,8 @@ slot = Slot(folder / "slot", 4096)
 progress.use(slot.cell)
 run = target.open(module)
 counters = NativeCounters(parser.module)
-isolation = Isolation(target, counters, slot, folder)
-isolation.open(run)
+server = ForkServer(target, counters, slot, folder)
+server.open(run)
 rows = []
 for data in target.seeds().values():
     run(data)  # opens its file, which stays open
@@ -243,17 +243,17 @@ for data in target.seeds().values():
     run(data)
     inside = sorted(counters.edges())
     counters.clear()
-    assert isolation(data).outcome in ("accept", "reject")
+    assert server(data).outcome in ("accept", "reject")
     rows.append((inside, sorted(counters.edges())))
-    isolation.close()
+    server.close()
 print(json.dumps(rows))
 """
 
 
-def test_what_an_isolated_run_reaches_stands_in_the_workers_own_counters(tmp_path: Path, sancov_parser: object) -> None:
+def test_what_a_forked_run_reaches_stands_in_the_workers_own_counters(tmp_path: Path, sancov_parser: object) -> None:
     done = subprocess.run(
         [sys.executable, "-c", COUNTED, str(tmp_path)],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
         capture_output=True,
         text=True,
         check=True,

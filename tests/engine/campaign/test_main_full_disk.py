@@ -16,8 +16,7 @@ from harness.engine.worker import memory
 from harness.engine.worker.slot import Slot
 from harness.findings import store
 from harness.parsers.registry import Parser
-
-from .conftest import Fuzz
+from tests.engine.conftest import Fuzz
 
 # Mounting takes root, or user namespaces that the system lets everybody have.
 _PRIVATE = ("unshare", "--user", "--map-root-user", "--mount")
@@ -60,7 +59,7 @@ def test_a_full_disk_ends_the_campaign_and_what_it_had_is_there_when_there_is_ro
     )
     assert done.returncode == 0, done.stderr
     assert "No space left on device" in done.stderr
-    assert "the next campaign here takes it over" in done.stderr
+    assert "the next campaign here takes them over" in done.stderr
     assert "defect" not in done.stderr
     # No half-written file, and nobody is blamed for the disk.
     before, after = store.findings(full), {finding.id: finding for finding in store.findings(later)}

@@ -7,16 +7,16 @@ import time
 from pathlib import Path
 
 from harness import corpus_store, paths
-from harness.engine.campaign.campaign_corpus import Kept, Mirror
+from harness.engine.campaign.campaign_corpus import CampaignCorpus, CorpusSync
 from harness.engine.campaign.process import WorkerProcess
-from harness.engine.unit import Unit
+from harness.engine.campaign.units import Unit
 from harness.engine.worker import memory
 from harness.parsers.registry import Parser
 
 
-def mirrored(tmp_path: Path) -> Mirror:
+def mirrored(tmp_path: Path) -> CorpusSync:
     (tmp_path / "memory" / "corpus").mkdir(parents=True)
-    return Mirror(tmp_path / "memory", Kept(tmp_path / "corpus"), tmp_path / "replaced.txt")
+    return CorpusSync(tmp_path / "memory", CampaignCorpus(tmp_path / "corpus"), tmp_path / "replaced.txt")
 
 
 def kept(tmp_path: Path) -> set[bytes]:
@@ -24,54 +24,54 @@ def kept(tmp_path: Path) -> set[bytes]:
 
 
 def test_what_was_replaced_leaves_once_it_has_been_missing_twice(tmp_path: Path) -> None:
-    mirror = mirrored(tmp_path)
+    sync = mirrored(tmp_path)
     large = corpus_store.add(tmp_path / "memory" / "corpus", b"large one")
-    assert list(mirror.sync().values()) == [b"large one"]
+    assert list(sync.sync().values()) == [b"large one"]
     large.unlink()
     # Killed now, libFuzzer would not have written the smaller one yet.
-    mirror.sync()
+    sync.sync()
     assert kept(tmp_path) == {b"large one"}
     corpus_store.add(tmp_path / "memory" / "corpus", b"small")
-    mirror.sync()
+    sync.sync()
     assert kept(tmp_path) == {b"small"}
     assert (tmp_path / "replaced.txt").read_text() == f"corpus/{large.name}\n"
-    assert mirror.brought == {corpus_store.sha1(b"small")}
+    assert sync.brought == {corpus_store.sha1(b"small")}
 
 
 def test_a_worker_deletes_nothing_that_it_did_not_bring(tmp_path: Path) -> None:
     corpus_store.add(tmp_path / "corpus", b"there before")
-    mirror = mirrored(tmp_path)
+    sync = mirrored(tmp_path)
     again = corpus_store.add(tmp_path / "memory" / "corpus", b"there before")
-    mirror.give(corpus_store.sha1(b"given"), b"given")
-    assert mirror.sync() == {}
+    sync.give(corpus_store.sha1(b"given"), b"given")
+    assert sync.sync() == {}
     again.unlink()
     (tmp_path / "memory" / "corpus" / corpus_store.sha1(b"given")).unlink()
     corpus_store.add(tmp_path / "corpus", b"given")
     for _ in range(3):
-        mirror.sync()
+        sync.sync()
     assert kept(tmp_path) == {b"there before", b"given"}
-    assert not mirror.brought
+    assert not sync.brought
 
 
 def test_a_file_that_was_half_written_at_one_look_is_there_at_the_next(tmp_path: Path) -> None:
-    mirror = mirrored(tmp_path)
+    sync = mirrored(tmp_path)
     path = tmp_path / "memory" / "corpus" / corpus_store.sha1(b"the whole")
     path.write_bytes(b"the")
     past = time.time() - 60
     os.utime(path.parent, (past, past))
-    assert mirror.sync() == {}
+    assert sync.sync() == {}
     # That changes the file and not its folder.
     path.write_bytes(b"the whole")
-    assert mirror.sync() == {path.name: b"the whole"}
+    assert sync.sync() == {path.name: b"the whole"}
     assert kept(tmp_path) == {b"the whole"}
 
 
 def test_what_comes_in_the_same_tick_as_a_look_is_not_passed_over(tmp_path: Path) -> None:
-    mirror = mirrored(tmp_path)
+    sync = mirrored(tmp_path)
     corpus = tmp_path / "memory" / "corpus"
     for number in range(200):
         corpus_store.add(corpus, b"%d" % number)
-        assert list(mirror.sync().values()) == [b"%d" % number]
+        assert list(sync.sync().values()) == [b"%d" % number]
     assert len(kept(tmp_path)) == 200
 
 
@@ -79,9 +79,9 @@ def test_what_a_power_cut_spoilt_is_written_again_by_who_has_it(tmp_path: Path) 
     name = corpus_store.sha1(b"spoilt")
     (tmp_path / "corpus").mkdir()
     (tmp_path / "corpus" / name).touch()
-    mirror = mirrored(tmp_path)
+    sync = mirrored(tmp_path)
     corpus_store.add(tmp_path / "memory" / "corpus", b"spoilt")
-    assert mirror.sync() == {name: b"spoilt"}
+    assert sync.sync() == {name: b"spoilt"}
     assert kept(tmp_path) == {b"spoilt"}
 
 
@@ -96,14 +96,14 @@ def test_a_running_worker_takes_up_what_another_one_kept(tmp_path: Path, sancov_
             assert time.monotonic() < deadline
             time.sleep(0.05)
         for name, data in seeds:
-            worker.mirror.give(name, data)
+            worker.corpus_sync.give(name, data)
         while b"RELOAD" not in worker.settings.log.read_bytes():
             worker.poll()
             assert time.monotonic() < deadline, worker.log_tail()
             time.sleep(0.05)
         # It runs what it was given, and what that shows counts as its own.
-        executions = worker.status["executions"]
-        while worker.status["executions"] <= executions or worker.engine["corp"] < 20:
+        executions = worker.status.executions
+        while worker.status.executions <= executions or worker.engine.corpus < 20:
             worker.poll()
             assert time.monotonic() < deadline, worker.log_tail()
             time.sleep(0.05)
@@ -114,9 +114,9 @@ def test_a_running_worker_takes_up_what_another_one_kept(tmp_path: Path, sancov_
         assert worker.poll() == 0
         worker.sync(ended=True)
         # What it was given is not handed back, and its mutations of that are.
-        assert not worker.mirror.brought & {name for name, _ in seeds}
-        assert worker.mirror.brought
-        assert worker.status["defects"] == 0
+        assert not worker.corpus_sync.brought & {name for name, _ in seeds}
+        assert worker.corpus_sync.brought
+        assert worker.status.defects == 0
     finally:
         worker.kill()
         memory.remove(worker.settings.memory)
