@@ -69,9 +69,8 @@ def fuzz(target: str, parser: str, folder: Path, **settings: Any) -> Done:
                 raise EngineError(f"the bench's worker for {target} does not end\n{worker.log_tail()}")
             time.sleep(_POLL)
         if code != 0:
-            failure = worker.failure(code) or {}
             raise EngineError(
-                f"the bench's worker for {target} ended with {code}: {failure.get('problem', '')}\n{worker.log_tail()}",
+                f"the bench's worker for {target} ended with {code}: {worker.failure(code) or ''}\n{worker.log_tail()}",
                 hint="run `harness doctor`",
             )
         files = sorted((worker.settings.memory / "corpus").iterdir(), key=lambda path: path.stat().st_mtime_ns)

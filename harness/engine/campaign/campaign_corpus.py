@@ -19,7 +19,6 @@ from harness.errors import HarnessError
 
 _SHA1 = re.compile(r"[0-9a-f]{40}")
 _TEMPORARY = ".tmp-corpus"
-_BLOCK = 1 << 16
 # File times are those of the kernel's last tick. A folder that changed less than this ago may change again at the same time.
 _TICKS_NS = 50_000_000
 # Statuses without a new edge before an input is passed over.
@@ -67,11 +66,10 @@ class CampaignCorpus:
         """
         temporary = f"{self._path}/{_TEMPORARY}"
         try:
-            try:
-                _write(temporary, data)
-            except FileNotFoundError:
+            if not self._sizes:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                _write(temporary, data)
+            with open(temporary, "wb") as file:
+                file.write(data)
             os.rename(temporary, f"{self._path}/{name}")
         except OSError as error:
             with contextlib.suppress(OSError):
@@ -84,27 +82,6 @@ class CampaignCorpus:
         """Delete an input."""
         (self.folder / name).unlink(missing_ok=True)
         self._size -= self._sizes.pop(name, 0)
-
-
-def _write(path: str, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-    try:
-        while data:
-            data = data[os.write(descriptor, data) :]
-    finally:
-        os.close(descriptor)
-
-
-def _read(path: str) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        data = block = os.read(descriptor, _BLOCK)
-        while len(block) == _BLOCK:
-            block = os.read(descriptor, _BLOCK)
-            data += block
-    finally:
-        os.close(descriptor)
-    return data
 
 
 @dataclass(slots=True)
@@ -207,7 +184,7 @@ class CorpusSync:
     def _copy(self, name: str, fresh: dict[str, bytes]) -> bool:
         """Store an input and add it to ``fresh``; False where it is half written, and the next call must read it again."""
         with contextlib.suppress(FileNotFoundError):  # libFuzzer has replaced it meanwhile
-            data = _read(f"{self._memory}/{name}")
+            data = (self._memory / name).read_bytes()
             if corpus_store.sha1(data) != name:
                 return False
             self._corpus.add(name, data)

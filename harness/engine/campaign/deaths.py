@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from harness.engine.worker import slot
 from harness.engine.worker.essential_tokens import DEADLY, essential_tokens
 from harness.engine.worker.settings import WorkerSettings
-from harness.engine.worker.slot import read_slot
 from harness.findings import store
 from harness.findings.signature import signature
 from harness.parsers import registry
@@ -81,7 +81,7 @@ def record(
 
 def recover(memory: Path) -> None:
     """Record a death in this memory folder that could not be recorded when it happened."""
-    data = read_slot(memory / "slot")
+    data, _ = slot.read(memory / "slot")
     if (memory / _DIED).is_file() and data is not None:
         settings = WorkerSettings.load(memory / "settings.json")
         record(settings.campaign, settings, data, **json.loads((memory / _DIED).read_text()))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
 
 from harness.engine.campaign.scheduling import Shares, Yield
 from harness.engine.campaign.units import Result, Unit
@@ -21,22 +20,6 @@ OVERTIME_S = 15.0
 def overtime_s(seconds: float) -> float:
     """Seconds that a campaign may take beyond its ``seconds``: half of them, but at least :data:`OVERTIME_S`."""
     return max(OVERTIME_S, 0.5 * seconds)
-
-
-class Plan(Protocol):
-    """Gives a unit for each free worker, and takes each result."""
-
-    def next(self) -> Unit | None:
-        """The next unit, or None when nothing is left to start."""
-
-    def finished(self, unit: Unit, result: Result) -> None:
-        """Take the result of a unit of this plan."""
-
-    def drop(self, target: str) -> None:
-        """Remove a target that cannot be driven."""
-
-    def over(self) -> bool:
-        """Whether running units must finish now."""
 
 
 class Listed:
@@ -104,3 +87,6 @@ class Shared:
     def over(self) -> bool:
         """Whether time and overtime are used up."""
         return time.monotonic() >= self._last
+
+
+Plan = Listed | Shared

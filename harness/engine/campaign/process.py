@@ -132,17 +132,18 @@ class WorkerProcess:
             self._process.kill()
         self._process.wait()
 
-    def failure(self, code: int) -> dict[str, Any] | None:
-        """The problem that the worker reported (set-up, start-up check, a full disk), if it ended with ``code`` for one."""
+    def failure(self, code: int) -> HarnessError | None:
+        """The error that the worker reported (set-up, start-up check, a full disk), if it ended with ``code`` for one."""
         try:
-            problem: dict[str, Any] = json.loads((self.settings.memory / "failure.json").read_text())
+            found = json.loads((self.settings.memory / memory.FAILURE).read_text())
         except (OSError, ValueError):
             if code not in (HarnessError.exit_status, EngineError.exit_status):
                 return None
             # The worker had no room for its report.
-            problem = {"problem": f"cannot write {self.settings.memory}: no memory left", "status": code}
-            problem["hint"] = f"free some room in {self.settings.memory.parent}"
-        return problem
+            place = self.settings.memory
+            found = {"problem": f"cannot write {place}: no memory left", "hint": f"free some room in {place.parent}"}
+        kind = EngineError if code == EngineError.exit_status else HarnessError
+        return kind(found["problem"], found["hint"] or "run `harness doctor`")
 
     def death(self, code: int) -> tuple[str, str]:
         """Kind (crash, hang, memory) and words of a death with exit status ``code``."""
@@ -175,13 +176,9 @@ class WorkerProcess:
         bound = first + max(self.target.memory_mb - first, 0) // 2
         return max(self.status.rss_mb - bound, 0)
 
-    def last_input(self) -> bytes | None:
-        """The last input, from shared memory."""
-        return slot.read_slot(self.settings.memory / "slot")
-
-    def last_call(self) -> int:
-        """The number of the last call of its program."""
-        return slot.read(self.settings.memory / "slot")[1]
+    def last_input(self) -> tuple[bytes | None, int]:
+        """The last input and the number of its last call, from shared memory."""
+        return slot.read(self.settings.memory / "slot")
 
     def log_tail(self, lines: int = 15) -> str:
         """The end of the worker's log, for an error message."""

@@ -44,7 +44,6 @@ class _Account:
 
     credit: float = 0.0
     slices: int = 0
-    seconds: float = 0.0
     start_s: float = _UNKNOWN_S
     # Recent yield, and its seconds.
     worth: float = 0.0
@@ -112,7 +111,6 @@ class Shares:
         if account is None:
             return
         self._pay(target, seconds - planned)
-        account.seconds += seconds
         account.start_s = start_s or max(account.start_s, seconds)
         account.worth = _FADE * account.worth + brought.worth
         account.took = _FADE * account.took + seconds
@@ -120,8 +118,3 @@ class Shares:
     def drop(self, target: str) -> None:
         """Remove a target that cannot be driven. The others share its time."""
         self._accounts.pop(target, None)
-
-    def slices(self, target: str) -> int:
-        """Number of slices that a target was given."""
-        account = self._accounts.get(target)
-        return account.slices if account else 0

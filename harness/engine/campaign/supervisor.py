@@ -335,10 +335,9 @@ class Supervisor:
             return  # the worker had no signal handler yet
         failure = worker.failure(code)
         if failure is not None:
-            kind = EngineError if failure.get("status", 3) == 3 else HarnessError
-            self._leave_out(job, kind(failure["problem"], failure.get("hint") or "run `harness doctor`"))
+            self._leave_out(job, failure)
             return
-        data = worker.last_input()
+        data, call = worker.last_input()
         if data is not None:
             hung = job.replaced == "hung"
             kind_of_death, words = ("hang", "no sign of life") if hung else worker.death(code)
@@ -349,7 +348,7 @@ class Supervisor:
                 kind_of_death,
                 words,
                 worker.status.executions,
-                worker.last_call(),
+                call,
                 # The input need not be the cause of a hang.
                 sure=not hung,
             )

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.engine.campaign.process import new_settings
+from harness.engine.worker.json_file import JsonFile
 from harness.engine.worker.settings import WorkerSettings
-from harness.errors import HarnessError
-from harness.files import write_atomic
 
 #: libFuzzer looks into its corpus folder for new files each second.
 RELOAD = "-reload=1"
 
 
 @dataclass(frozen=True)
-class Unit:
+class Unit(JsonFile):
     """One target driven for a slice of time, or for a number of executions.
 
     ``seed_dirs`` are read, never written. ``shared``: the worker also reads the inputs of other workers while it runs.
@@ -44,24 +41,9 @@ class Unit:
             options["options"] = (*options.get("options", ()), RELOAD)
         return new_settings(campaign=campaign, **(fields | options | changed))
 
-    def save(self, path: Path) -> None:
-        """Write as JSON, atomically."""
-        _save(self, path)
-
-    @classmethod
-    def load(cls, path: Path) -> Unit:
-        """Read what :meth:`save` wrote. Raises HarnessError when the file is no unit."""
-        raw = _read(path, cls)
-        raw["seed_dirs"] = tuple(Path(folder) for folder in raw["seed_dirs"])
-        for name in ("disabled", "guards"):
-            raw[name] = tuple(raw.get(name, ()))
-        if "options" in raw.get("options", {}):
-            raw["options"]["options"] = tuple(raw["options"]["options"])
-        return cls(**raw)
-
 
 @dataclass(frozen=True)
-class Result:
+class Result(JsonFile):
     """The result of a unit.
 
     ``corpus`` are names (SHA-1) of new inputs, ``findings`` ids of new findings. ``new`` are those of the findings that no filed
@@ -84,32 +66,3 @@ class Result:
     workers: int = 0
     problem: str = ""
     statistics: dict[str, Any] = field(default_factory=dict)
-
-    def save(self, path: Path) -> None:
-        """Write as JSON, atomically."""
-        _save(self, path)
-
-    @classmethod
-    def load(cls, path: Path) -> Result:
-        """Read what :meth:`save` wrote. Raises HarnessError when the file is no result."""
-        raw = _read(path, cls)
-        tuples: dict[str, Any] = {name: tuple(value) for name, value in raw.items() if isinstance(value, list)}
-        return cls(**(raw | tuples))
-
-
-def _save(value: Unit | Result, path: Path) -> None:
-    write_atomic(path, json.dumps(dataclasses.asdict(value), default=str, indent=1))
-
-
-def _read(path: Path, kind: type[Unit | Result]) -> dict[str, Any]:
-    known = dataclasses.fields(kind)
-    try:
-        raw: dict[str, Any] = json.loads(path.read_text())
-        unknown = raw.keys() - {one.name for one in known}
-        missing = {one.name for one in known if one.default is one.default_factory is dataclasses.MISSING} - raw.keys()
-    except (OSError, ValueError, AttributeError) as error:
-        raise HarnessError(f"{path} cannot be read: {error}", hint="write it with Unit.save or Result.save") from error
-    if unknown or missing:
-        wrong = f"has an unknown field {min(unknown)!r}" if unknown else f"lacks {min(missing)!r}"
-        raise HarnessError(f"{path} {wrong}", hint="write it with Unit.save or Result.save")
-    return raw

@@ -6,8 +6,9 @@ Workers that do not fit as tiles become rows of a table. A part that does not fi
 from __future__ import annotations
 
 import time
+from bisect import bisect
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate, zip_longest
 
 from rich.columns import Columns
@@ -129,14 +130,12 @@ class Dashboard:
         if -(-len(active) // across) * _TILE[1] <= room:
             wide = min(width // min(across, len(active)), 60)
             return Columns([self._tile(worker, wide) for worker in active], padding=0)
-        shown = active[: max((room - 2) * (2 if width >= 150 else 1), 1)]
-        rows = [self._row(worker) for worker in shown]
-        halves = 2 if width >= 150 and len(rows) > 4 else 1
-        down = -(-len(rows) // halves)
-        parts = (rows[:down], rows[down:])[:halves]
-        table: RenderableType = Columns(
-            [_table(_WORKER, part, width // halves - 2) for part in parts], padding=(0, 4, 0, 0)
-        )
+        # Two tables side by side on a wide terminal.
+        tables = 2 if width >= 150 else 1
+        down = min(-(-len(active) // tables), max(room - 2, 1))
+        shown = active[: tables * down]
+        parts = [[self._row(worker) for worker in shown[at : at + down]] for at in range(0, len(shown), down)]
+        table = Columns([_table(_WORKER, part, width // tables - 4) for part in parts], padding=(0, 4, 0, 0))
         hidden = len(active) - len(shown)
         return Group(table, Text(f"and {hidden} more workers", "dim")) if hidden else table
 
@@ -215,22 +214,12 @@ class Dashboard:
 
 def sparkline(points: Sequence[tuple[float, float]], width: int, height: int, blocks: str = _BLOCKS) -> list[str]:
     """The area below ``points`` (time, value), both rising, as ``height`` lines of ``width`` characters of ``blocks``."""
-    steps, (begin, low), (end, high) = len(blocks) - 1, points[0], points[-1]
-    values = _at(points, [begin + (end - begin) * column / max(width - 1, 1) for column in range(width)])
+    steps, times, (begin, low), (end, high) = len(blocks) - 1, [at for at, _ in points], points[0], points[-1]
+    columns = [begin + (end - begin) * column / max(width - 1, 1) for column in range(width)]
+    values = [points[bisect(times, at) - 1][1] for at in columns]
     levels = [max(round((value - low) / ((high - low) or 1) * steps * height), 1) for value in values]
-    return [
-        "".join(blocks[min(max(level - steps * line, 0), steps)] for level in levels)
-        for line in reversed(range(height))
-    ]
-
-
-def _at(points: Sequence[tuple[float, float]], times: Sequence[float]) -> Iterator[float]:
-    """The latest value of ``points`` at each of the rising ``times``."""
-    place = 0
-    for time_ in times:
-        while place + 1 < len(points) and points[place + 1][0] <= time_:
-            place += 1
-        yield points[place][1]
+    lines = reversed(range(height))
+    return ["".join(blocks[min(max(level - steps * line, 0), steps)] for level in levels) for line in lines]
 
 
 def _line(width: int, *pieces: Text | str) -> Text:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from harness.engine.worker.fork_server import ForkServer, chooser
+from harness.engine.worker.fork_server import ForkServer
 from harness.engine.worker.native import NativeCounters
 from harness.engine.worker.session import Session
 from harness.engine.worker.settings import WorkerSettings
@@ -17,6 +17,16 @@ from harness.targets import base
 from harness.targets.base import Target
 
 
+def hazards(target: Target, *, everything: bool | None = None) -> Callable[[bytes], str] | None:
+    """A function that names the hazard of an input, "" where none is known. None where no input runs in the fork server.
+
+    ``everything`` overrides the target: all inputs run there, or none.
+    """
+    if everything is False:
+        return None
+    return base.hazard(target) or ((lambda _: "") if everything or base.isolated(target) else None)
+
+
 class ForkRouter:
     """Sends inputs that may kill the process to a fork server. ``everything``: all inputs go there.
 
@@ -25,7 +35,7 @@ class ForkRouter:
 
     def __init__(self, settings: WorkerSettings, target: Target, parser: Parser, slot: Slot) -> None:
         self._settings = settings
-        self._hazard = chooser(target, everything=settings.fork_server)
+        self._hazard = hazards(target, everything=settings.fork_server)
         self.everything = bool(self._hazard) and bool(settings.fork_server or base.isolated(target))
         self._server: ForkServer | None = None
         progress.use(slot.cell)

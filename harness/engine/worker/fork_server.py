@@ -22,7 +22,7 @@ import struct
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -280,15 +280,3 @@ class ForkServer:
                 return []
         assert self._run is not None
         return judge_observation(self._target, self._run, data, observation, relations=False)
-
-
-def chooser(target: Target, *, everything: bool | None = None) -> Callable[[bytes], str] | None:
-    """A function that names the hazard of an input, "" where none is known. None where no input runs in the fork server.
-
-    ``everything`` overrides the target: all inputs run there, or none.
-    """
-    if everything is False:
-        return None
-    if everything or base.isolated(target):
-        return base.hazard(target) or (lambda _: "")
-    return base.hazard(target)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
-_NAMES = (b"cov:", b"ft:", b"corp:")
+_FIGURES = re.compile(rb"cov: (\d+) ft: (\d+) corp: (\d+)")
 _TAIL = 65_536
 
 
@@ -39,18 +40,13 @@ class LibFuzzerLog:
         # libFuzzer writes a line in several pieces.
         whole = text[: text.rfind(b"\n") + 1]
         self._read = start + len(whole)
-        lines = whole.split(b"\n")
-        if self.seeded is None and (line := next((line for line in lines if b"\tINITED" in line), None)) is not None:
+        if self.seeded is None and (line := re.search(rb"\tINITED.*", whole)):
             # Where no seed gained an edge, the line holds no figures.
-            self.seeded = _figures(line) or Figures()
-        self.figures = next(filter(None, map(_figures, reversed(lines))), self.figures)
+            self.seeded = _last(line[0]) or Figures()
+        self.figures = _last(whole) or self.figures
         return self.figures
 
 
-def _figures(line: bytes) -> Figures | None:
-    """The figures in a line that has all three."""
-    words = line.split()
-    if not all(name in words[:-1] for name in _NAMES):
-        return None
-    values = [words[words.index(name) + 1].split(b"/")[0] for name in _NAMES]
-    return Figures(*map(int, values)) if all(value.isdigit() for value in values) else None
+def _last(text: bytes) -> Figures | None:
+    found = _FIGURES.findall(text)
+    return Figures(*map(int, found[-1])) if found else None

@@ -49,7 +49,6 @@ _SMALLER_EVERY = 5.0
 _SKIPPED_SAMPLE = 1024
 # Most seconds that a slice may take beyond its time to get past its seeds.
 _GRACE_S = 15.0
-_ENGINE_FAILED = 3
 
 
 class Worker:
@@ -228,11 +227,7 @@ class Worker:
         if not problem and rewarded and not self.counters.index:
             problem = "no semantic feature was gained on the seeds"
         if problem:
-            self._fail(problem)
-
-    def _fail(self, problem: str) -> NoReturn:
-        write_atomic(self.settings.memory / "failure.json", json.dumps({"problem": problem}))
-        os._exit(_ENGINE_FAILED)
+            _fail(self.settings, EngineError(problem, hint="run `harness doctor`"))
 
     def _ask_to_stop(self, *_: object) -> None:
         self._stop = True
@@ -346,17 +341,21 @@ class Worker:
         os._exit(0)
 
 
+def _fail(settings: WorkerSettings, error: HarnessError) -> NoReturn:
+    """End the worker. The supervisor reads the error from a file, or where memory is full tells it from the exit status."""
+    failure = {"problem": str(error), "hint": error.hint}
+    with contextlib.suppress(OSError):
+        write_atomic(settings.memory / memory.FAILURE, json.dumps(failure))
+    os._exit(error.exit_status)
+
+
 def _disk_failed(settings: WorkerSettings, error: OSError, data: bytes = b"") -> NoReturn:
     """End the worker for a full disk. ``data`` joins the corpus in memory, where the next campaign finds it."""
     place = error.filename or f"in {settings.campaign} or in memory, {settings.memory.parent}"
-    problem = f"cannot write {place}: {error.strerror}"
-    failure = {"problem": problem, "hint": memory.TAKEN_OVER, "status": HarnessError.exit_status}
-    # Where memory is full too, the exit status alone tells the supervisor.
-    with contextlib.suppress(OSError):
-        write_atomic(settings.memory / "failure.json", json.dumps(failure))
-        if data:
+    if data:
+        with contextlib.suppress(OSError):
             corpus_store.add(settings.memory / "corpus", data)
-    os._exit(HarnessError.exit_status)
+    _fail(settings, HarnessError(f"cannot write {place}: {error.strerror}", hint=memory.TAKEN_OVER))
 
 
 def main() -> NoReturn:
@@ -368,9 +367,7 @@ def main() -> NoReturn:
         memory.working(settings.memory)
         Worker(settings).run()
     except HarnessError as error:
-        problem = {"problem": str(error), "hint": error.hint, "status": error.exit_status}
-        write_atomic(settings.memory / "failure.json", json.dumps(problem))
-        os._exit(error.exit_status if isinstance(error, EngineError) else 2)
+        _fail(settings, error)
     except OSError as error:
         _disk_failed(settings, error)
 

@@ -21,6 +21,8 @@ from harness.targets import scratch
 TAKEN_OVER = "free some disk and start it again: the inputs lie in memory, and the next campaign here takes them over"
 #: Where a worker leaves an input that it skips as deadly, for the replay pool.
 SKIPPED = "skipped"
+#: Where a worker that ends with an error leaves it.
+FAILURE = "failure.json"
 _PREFIX = "safetensors-harness-"
 _OWNER = "owner"
 _FORGOTTEN_S = 86_400.0

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from harness.files import write_atomic
+from harness.engine.worker.json_file import JsonFile
 
 
 @dataclass(frozen=True)
-class WorkerSettings:
+class WorkerSettings(JsonFile):
     """Settings of one atheris process.
 
     ``seconds`` and ``runs`` bound the run where they are above zero. ``seed_dirs`` are read, never written. ``campaign`` is the
@@ -40,20 +38,4 @@ class WorkerSettings:
     guards: tuple[str, ...] = ()
     record: Path | None = None
     fork_server: bool | None = None
-    options: tuple[str, ...] = field(default=())
-
-    def save(self, path: Path) -> None:
-        """Write to ``path`` atomically."""
-        write_atomic(path, json.dumps(dataclasses.asdict(self), default=str, indent=1))
-
-    @classmethod
-    def load(cls, path: Path) -> WorkerSettings:
-        """Read what :meth:`save` wrote."""
-        raw = json.loads(path.read_text())
-        for name in ("campaign", "memory", "log"):
-            raw[name] = Path(raw[name])
-        raw["record"] = Path(raw["record"]) if raw["record"] else None
-        raw["seed_dirs"] = tuple(Path(p) for p in raw["seed_dirs"])
-        for name in ("disabled", "guards", "options"):
-            raw[name] = tuple(raw[name])
-        return cls(**raw)
+    options: tuple[str, ...] = ()

@@ -42,17 +42,9 @@ class Slot:
         return self.view[4:5]
 
 
-def read_slot(path: Path) -> bytes | None:
-    """The last input of a dead worker, or None where it had not started one."""
-    return read(path)[0]
-
-
 def read(path: Path) -> tuple[bytes | None, int]:
-    """The last input, and the number of its last call: 0 before the first."""
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        return None, 0
+    """The last input of a dead worker (None before the first), and the number of its last call (0 before the first)."""
+    raw = path.read_bytes() if path.exists() else b""
     if len(raw) < _LENGTH.size:
         return None, 0
     length, call = _LENGTH.unpack_from(raw)

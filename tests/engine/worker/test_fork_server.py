@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from harness.engine.worker.fork_server import ForkServer, Remote, chooser
+from harness.engine.worker.fork_router import hazards
+from harness.engine.worker.fork_server import ForkServer, Remote
 from harness.engine.worker.slot import Slot, read
 from harness.findings.finding import Finding
 from harness.observation import ACCEPT, NOT_READ, Observation, Reading, Run, classify
@@ -208,13 +209,13 @@ def test_kill_9_of_the_worker_leaves_the_input_and_its_call_and_no_child(tmp_pat
 
 
 def test_lifecycle_runs_apart_only_what_its_model_fears() -> None:
-    choose = chooser(Lifecycle())
+    choose = hazards(Lifecycle())
     assert choose is not None
     step, encode = VOCABULARY.step, VOCABULARY.encode
     assert choose(encode([step("open"), step("cut"), step("get_tensor")])) == "SIGBUS/get_tensor"
     assert choose(encode([step("open"), step("get_tensor")])) == ""
-    assert chooser(Lifecycle(), everything=False) is None
-    assert chooser(Deadly()) is not None
+    assert hazards(Lifecycle(), everything=False) is None
+    assert hazards(Deadly()) is not None
 
 
 COUNTED = """

@@ -11,7 +11,7 @@ import pytest
 from harness.engine.worker.fork_server import Remote
 from harness.engine.worker.semantics import SemanticCounters
 from harness.engine.worker.session import Session
-from harness.engine.worker.slot import Slot, read_slot
+from harness.engine.worker.slot import Slot, read
 from harness.findings.finding import Finding
 from harness.mutate import Rng, generate
 from harness.targets import base as targets
@@ -51,7 +51,7 @@ def test_a_seed_is_judged_as_it_runs_and_pays_at_once(session: tuple[Session, Ex
     running, execute = session
     seed = generate(Rng(1))
     execute(seed)
-    assert read_slot(tmp_path / "slot") == seed
+    assert read(tmp_path / "slot")[0] == seed
     assert running.tally.judged == 1
     assert ("accepted", "") in running._counters.index
     assert not running.requeued

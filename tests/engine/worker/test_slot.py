@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness.engine.worker.slot import Slot, read_slot
+from harness.engine.worker.slot import Slot, read
 
 
 def test_the_input_of_a_killed_process_is_left_in_its_slot(tmp_path: Path) -> None:
@@ -16,10 +16,10 @@ def test_the_input_of_a_killed_process_is_left_in_its_slot(tmp_path: Path) -> No
     )
     done = subprocess.run([sys.executable, "-c", script, tmp_path / "slot"], check=False)
     assert done.returncode == -signal.SIGKILL
-    assert read_slot(tmp_path / "slot") == b"the one"
+    assert read(tmp_path / "slot")[0] == b"the one"
 
 
 def test_a_slot_that_was_never_filled_or_is_not_there_holds_nothing(tmp_path: Path) -> None:
     Slot(tmp_path / "slot", 64)
-    assert read_slot(tmp_path / "slot") is None
-    assert read_slot(tmp_path / "none") is None
+    assert read(tmp_path / "slot") == (None, 0)
+    assert read(tmp_path / "none") == (None, 0)
