@@ -229,7 +229,7 @@ from harness.targets import base
 folder = Path(sys.argv[1])
 parser = registry.find(None, flavour="sancov")
 module = runtime.load(parser)
-target = base.get("slices")
+target = get_target("slices")
 slot = Slot(folder / "slot", 4096)
 progress.use(slot.cell)
 run = target.open(module)

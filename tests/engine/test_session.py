@@ -14,7 +14,7 @@ from harness.engine.worker.session import Session
 from harness.engine.worker.slot import Slot, read_slot
 from harness.findings.finding import Finding
 from harness.mutate import Rng, generate
-from harness.targets import base as targets
+from harness.targets.registry import get_target
 
 
 class Intent:
@@ -34,7 +34,7 @@ def doubled(data: bytes) -> bytes:
 
 @pytest.fixture
 def session(safetensors: ModuleType, tmp_path: Path) -> tuple[Session, Execute]:
-    target = targets.get("deserialize")
+    target = get_target("deserialize")
     found = Session(
         target,
         target.open(safetensors),
@@ -93,7 +93,7 @@ def test_an_input_whose_judgement_is_new_runs_again_and_pays_then(session: tuple
 def test_what_fails_around_an_input_that_runs_apart_is_our_defect_and_the_campaign_goes_on(
     safetensors: ModuleType, tmp_path: Path, fails: str
 ) -> None:
-    target = targets.get("deserialize")
+    target = get_target("deserialize")
     defects: list[tuple[str, bytes]] = []
 
     def fail(name: str) -> None:

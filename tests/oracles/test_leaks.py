@@ -16,10 +16,10 @@ from harness.format.encode import pack
 from harness.observation import Observation, Run
 from harness.oracles import leaks
 from harness.oracles.leaks import Counts
-from harness.targets import base
 from harness.targets.base import Target
 from harness.targets.files.deserialize import Deserialize
 from harness.targets.files.safe_open import SafeOpen
+from harness.targets.registry import get_target
 
 FILE = pack([("a", "F32", (2,), bytes(8)), ("b", "U8", (0,), b"")], {"k": "v"})
 REFUSED = b"\x02\0\0\0\0\0\0\0[]"
@@ -134,7 +134,7 @@ def test_growth_that_stops_or_is_less_than_one_per_run_is_none():
 @pytest.mark.parametrize("name", ["deserialize", "safe_open"])
 def test_no_committed_seed_leaks(safetensors: ModuleType, name: str):
     """A sample of the corpus, spread over it: accepted, refused and raising files alike."""
-    target = base.get(name)
+    target = get_target(name)
     run: Run = target.open(safetensors)
     seeds = corpus_store.list_seeds(paths.corpus_dir() / name).seeds[::10]
     assert len(seeds) > 10

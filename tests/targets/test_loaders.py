@@ -14,15 +14,15 @@ from harness.errors import HarnessError
 from harness.format.dtypes import DTYPE_BITS
 from harness.format.encode import pack
 from harness.observation import ACCEPT, RAISE, REJECT, Event, Reading, Readings, Trace, Written
-from harness.targets import base
 from harness.targets.loaders.backends import Backends
 from harness.targets.loaders.loader import BACKEND_CALLS, FRAMEWORK_CALLS, Loader
 from harness.targets.loaders.numpy import OWN, Numpy
+from harness.targets.registry import all_targets, get_target
 
 PARTS = [("second", "F32", (2, 1), bytes(range(8))), ("first", "U8", (3,), b"abc"), ("", "I64", (), b"12345678")]
 METADATA = {"a": "b", "ü": "\U0001f600"}
 FILE = pack(PARTS, METADATA)
-LOADERS = [target for target in base.targets().values() if isinstance(target, Loader)]
+LOADERS = [target for target in all_targets().values() if isinstance(target, Loader)]
 
 
 def events(value: Any) -> dict[str, Event]:
@@ -59,7 +59,7 @@ COMMON = [
 @pytest.fixture(params=[target for target in LOADERS if target.name != "backends"], ids=lambda target: target.name)
 def framework(request) -> Loader:
     target: Loader = request.param
-    if reason := base.missing(target):
+    if reason := target.missing():
         pytest.skip(reason)
     return target
 
@@ -82,7 +82,7 @@ def test_every_framework_reads_and_saves_what_all_of_them_have(safetensors: Modu
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
 @pytest.mark.parametrize("dtype", DTYPE_BITS)
 def test_torch_reads_every_dtype_that_it_has(safetensors: ModuleType, dtype: str) -> None:
-    target = base.get("torch")
+    target = get_target("torch")
     assert isinstance(target, Loader)
     held = bytes(i % 2 for i in range(DTYPE_BITS[dtype]))
     outcome, _, value = target.open(safetensors)(pack([("t", dtype, (2, 4), held)]))
@@ -97,16 +97,16 @@ def test_torch_reads_every_dtype_that_it_has(safetensors: ModuleType, dtype: str
 @pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="tensorflow is not installed")
 def test_tensorflow_is_asked_for_the_byte_of_a_boolean_not_for_its_truth(safetensors: ModuleType) -> None:
     tensors = [("scalar", "BOOL", (), b"\x08"), ("row", "BOOL", (2,), b"\x08\0")]
-    value = base.get("tensorflow").open(safetensors)(pack(tensors))[2]
-    assert content(base.get("tensorflow").reading(value)) == set(tensors)
+    value = get_target("tensorflow").open(safetensors)(pack(tensors))[2]
+    assert content(get_target("tensorflow").reading(value)) == set(tensors)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("paddle") is None, reason="paddle is not installed")
 def test_nothing_is_asked_of_paddle_that_it_cannot_do(safetensors: ModuleType) -> None:
     """It holds unsigned numbers past eight bits, and has no operation on them."""
     tensors = [("wide", "U64", (2,), bytes(range(16))), ("narrow", "U32", (1,), bytes(4))]
-    value = base.get("paddle").open(safetensors)(pack(tensors))[2]
-    assert content(base.get("paddle").reading(value)) == set(tensors)
+    value = get_target("paddle").open(safetensors)(pack(tensors))[2]
+    assert content(get_target("paddle").reading(value)) == set(tensors)
 
 
 def test_both_backends_are_asked_for_everything(safetensors: ModuleType) -> None:
@@ -205,8 +205,8 @@ def test_files_of_all_sizes_follow_one_another_and_leave_nothing_behind(safetens
 @pytest.mark.parametrize("target", LOADERS, ids=lambda target: target.name)
 def test_a_framework_that_is_not_installed_is_named(target: Loader, monkeypatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert target.needs[0] in base.missing(target)
-    assert "not installed" in base.missing(target)
+    assert target.needs[0] in target.missing()
+    assert "not installed" in target.missing()
 
 
 @pytest.mark.parametrize("target", LOADERS, ids=lambda target: target.name)

@@ -13,6 +13,7 @@ from harness.replay.judge import judge_observation
 from harness.targets import base
 from harness.targets.parallel.program import VOCABULARY
 from harness.targets.parallel.target import Parallel
+from harness.targets.registry import get_target
 
 S = VOCABULARY.step
 SEEDS = Parallel().seeds()
@@ -20,7 +21,7 @@ SEEDS = Parallel().seeds()
 
 @pytest.fixture(scope="module")
 def run(safetensors: ModuleType) -> Run:
-    return base.get("parallel").open(safetensors)
+    return get_target("parallel").open(safetensors)
 
 
 def test_every_seed_is_valid_to_the_last_call_but_the_one_that_says_so(run: Run):
@@ -50,7 +51,7 @@ def test_several_handles_read_one_file(run: Run, backends: int, keep: int):
     )
     observation = run(program)
     assert observation[0] == ACCEPT
-    assert judge_observation(base.get("parallel"), run, program, observation) == []
+    assert judge_observation(get_target("parallel"), run, program, observation) == []
 
 
 def test_files_stay_open_without_descriptors_of_ours(run: Run):
@@ -74,18 +75,18 @@ def test_most_mutated_programs_are_valid_to_the_last_call(run: Run):
 @given(data=strategies.programs(VOCABULARY))
 def test_parts_put_together_are_the_whole_whatever_the_program(run: Run, data: bytes):
     """Empty parts are refused at the end of a dimension and of tensors without elements: known, and filed."""
-    found = judge_observation(base.get("parallel"), run, data, run(data))
+    found = judge_observation(get_target("parallel"), run, data, run(data))
     assert {(one.rule, one.aspect) for one in found} <= {("refused", "empty-at-end"), ("refused", "of-no-elements")}
 
 
 def test_features_tell_splits_apart(run: Run):
-    target = base.get("parallel")
-    seen = {name: frozenset(base.features(target, run(program))) for name, program in SEEDS.items()}
+    target = get_target("parallel")
+    seen = {name: frozenset(target.features(run(program))) for name, program in SEEDS.items()}
     assert len(set(seen.values())) == len(seen)
 
 
 def test_a_program_is_explained_as_python():
-    text = base.explain(base.get("parallel"), VOCABULARY.encode([S("tensor", 0, 3), S("columns")]))
+    text = base.explain(get_target("parallel"), VOCABULARY.encode([S("tensor", 0, 3), S("columns")]))
     assert text == (
         "# 'a': F32 [2, 3]\n"
         'files = [safe_open("model.safetensors", framework="numpy", backend=backend) for backend in (\'mmap\',)]\n'

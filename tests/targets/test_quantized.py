@@ -14,6 +14,7 @@ from harness.replay.judge import judge_observation
 from harness.targets import base
 from harness.targets.quantized.program import LENT, VOCABULARY
 from harness.targets.quantized.target import Quantized, lent
+from harness.targets.registry import get_target
 
 S = VOCABULARY.step
 SEEDS = Quantized().seeds()
@@ -39,7 +40,7 @@ def test_the_bytes_of_dtypes_that_numpy_lacks_are_seen_and_right(run: Run):
     program = VOCABULARY.encode([S("fp8"), S("get_tensor"), S("part", 0, 1), S("part", 0, 3, 1), S("deserialize")])
     observation = run(program)
     assert observation[0] == ACCEPT
-    assert judge_observation(base.get("quantized"), run, program, observation) == []
+    assert judge_observation(get_target("quantized"), run, program, observation) == []
 
 
 def test_numpy_is_given_back_as_it_was():
@@ -80,7 +81,7 @@ KNOWN = {"shape/F4", "AttributeError", "TypeError", "ValueError"}
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=strategies.programs(VOCABULARY))
 def test_the_bytes_that_went_in_come_out_whatever_the_program(run: Run, data: bytes):
-    found = judge_observation(base.get("quantized"), run, data, run(data))
+    found = judge_observation(get_target("quantized"), run, data, run(data))
     aspects = {one.aspect if one.oracle == "quantized" else one.aspect.split(": ")[1] for one in found}
     assert aspects <= KNOWN
 
@@ -93,7 +94,7 @@ def test_features_tell_conventions_apart(run: Run):
 
 def test_a_program_is_explained_as_python():
     text = base.explain(
-        base.get("quantized"), VOCABULARY.encode([S("single", 9, 3), S("part", 0, 1), S("deserialize")])
+        get_target("quantized"), VOCABULARY.encode([S("single", 9, 3), S("part", 0, 1), S("deserialize")])
     )
     assert text == (
         "# 'layers.0.weight': I32 [2, 3], 24 bytes\n"

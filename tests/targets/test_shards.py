@@ -13,6 +13,7 @@ from harness.observation import ACCEPT, REJECT, Run, Trace
 from harness.programs import strategies
 from harness.replay.judge import judge_observation
 from harness.targets import base
+from harness.targets.registry import get_target
 from harness.targets.shards.program import VOCABULARY, decode
 from harness.targets.shards.target import Shards
 
@@ -71,7 +72,7 @@ def test_most_mutated_folders_are_in_order(run: Run):
 @given(data=strategies.programs(VOCABULARY))
 def test_safe_open_gives_what_the_index_says_whatever_the_folder(run: Run, data: bytes):
     """What another implementation makes of the folder is not held here."""
-    found = judge_observation(base.get("shards"), run, data, run(data))
+    found = judge_observation(get_target("shards"), run, data, run(data))
     assert [one for one in found if not f"{one.rule} {one.aspect}".startswith(("hub.", "raise hub."))] == []
 
 
@@ -82,7 +83,7 @@ def test_features_tell_what_is_wrong_apart(run: Run):
 
 
 def test_a_folder_is_explained():
-    text = base.explain(base.get("shards"), SEEDS["missing"])
+    text = base.explain(get_target("shards"), SEEDS["missing"])
     assert text is not None
     assert "# to be refused: shard: missing\n" in text
     assert 'read_sharded("model", safe_open, backend="mmap")\n' in text
@@ -91,7 +92,7 @@ def test_a_folder_is_explained():
 def test_the_hub_s_readers_take_part_where_they_are_installed(run: Run):
     pytest.importorskip("huggingface_hub")
     trace = run(SEEDS["in-order"])[2]
-    assert judge_observation(base.get("shards"), run, SEEDS["in-order"], run(SEEDS["in-order"])) == []
+    assert judge_observation(get_target("shards"), run, SEEDS["in-order"], run(SEEDS["in-order"])) == []
     assert "hub.metadata" in [event.call for event in trace.events]
 
 
@@ -105,5 +106,5 @@ def test_the_hub_s_readers_take_part_where_they_are_installed(run: Run):
     ],
 )
 def test_what_is_about_another_implementation_is_told_apart(words: str, about: str):
-    assert base.about_another(base.get("shards"), words) == about
-    assert base.about_another(base.get("slices"), words) == ""
+    assert base.about_another(get_target("shards"), words) == about
+    assert base.about_another(get_target("slices"), words) == ""

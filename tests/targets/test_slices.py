@@ -13,6 +13,7 @@ from harness.observation import ACCEPT, RAISE, REJECT, Observation, Run, Trace
 from harness.programs import strategies
 from harness.replay.judge import judge_observation
 from harness.targets import base
+from harness.targets.registry import get_target
 from harness.targets.slices.program import VOCABULARY
 
 S = VOCABULARY.step
@@ -20,7 +21,7 @@ S = VOCABULARY.step
 
 @pytest.fixture(scope="module")
 def run(safetensors: ModuleType) -> Run:
-    return base.get("slices").open(safetensors)
+    return get_target("slices").open(safetensors)
 
 
 def trace(observation: Observation) -> Trace:
@@ -29,7 +30,7 @@ def trace(observation: Observation) -> Trace:
 
 
 def test_every_seed_is_valid_to_the_last_call_but_those_that_say_so(run: Run):
-    outcomes = {name: run(program)[0] for name, program in base.seeds(base.get("slices")).items()}
+    outcomes = {name: run(program)[0] for name, program in base.seeds(get_target("slices")).items()}
     assert {name for name, outcome in outcomes.items() if outcome != ACCEPT} == {"odd", "about"}
     assert RAISE not in outcomes.values()
 
@@ -49,7 +50,7 @@ def test_undocumented_errors_are_told_by_call(run: Run):
     program = VOCABULARY.encode([S("tensor", 0, 3), S("index"), S("range", 8)])
     observation = run(program)
     assert observation[0] == RAISE
-    target = base.get("slices")
+    target = get_target("slices")
     found = [signature("slices", one) for one in judge_observation(target, run, program, observation)]
     assert found == ["slices|contract|raise|get_slice: OverflowError: can't convert negative int to unsigned"]
 
@@ -62,8 +63,8 @@ def test_files_stay_open_without_descriptors(run: Run):
 
 
 def test_most_mutated_programs_are_valid_to_the_last_call(run: Run):
-    target = base.get("slices")
-    seeds = list(base.seeds(target).values())
+    target = get_target("slices")
+    seeds = list(target.seeds().values())
     mutate = target.mutate  # type: ignore[attr-defined]
     outcomes = Counter(run(mutate(seeds[seed % len(seeds)], target.max_len, seed * 7919))[0] for seed in range(600))
     assert outcomes[ACCEPT] > 300
@@ -74,20 +75,20 @@ def test_most_mutated_programs_are_valid_to_the_last_call(run: Run):
 @given(data=strategies.programs(VOCABULARY))
 def test_what_slices_give_is_numpy_s_or_an_error_whatever_the_program(run: Run, data: bytes):
     """Undocumented errors are known and filed; other data than numpy's only for booleans, which are known as well."""
-    target = base.get("slices")
+    target = get_target("slices")
     observation = run(data)
     wrong = [one for one in judge_observation(target, run, data, observation) if one.oracle == "numpy"]
     assert [one for one in wrong if not one.aspect.endswith("/odd")] == []
 
 
 def test_features_tell_calls_and_outcomes_apart(run: Run):
-    target = base.get("slices")
-    seen = {name: frozenset(base.features(target, run(program))) for name, program in base.seeds(target).items()}
+    target = get_target("slices")
+    seen = {name: frozenset(target.features(run(program))) for name, program in target.seeds().items()}
     assert len(set(seen.values())) == len(seen)
 
 
 def test_a_program_is_explained_as_python():
-    text = base.explain(base.get("slices"), VOCABULARY.encode([S("tensor", 0, 3), S("index"), S("int", 0)]))
+    text = base.explain(get_target("slices"), VOCABULARY.encode([S("tensor", 0, 3), S("index"), S("int", 0)]))
     assert text == (
         "# 'a': F32 [2, 3]\n"
         'with safe_open("model.safetensors", framework="numpy", backend="mmap") as file:\n'

@@ -14,6 +14,7 @@ from harness.observation import ACCEPT, RAISE, REJECT, Observation, Run, Trace
 from harness.programs import strategies
 from harness.replay.judge import judge_observation
 from harness.targets import base
+from harness.targets.registry import get_target
 from harness.targets.torch_writers.program import VOCABULARY, decode
 from harness.targets.torch_writers.tensors import DTYPES, FORMS, LAYOUTS, ODD_DTYPES, VIEWS
 from harness.targets.writers.program import NAMES
@@ -28,7 +29,7 @@ ANSWER = "torch_writers|roundtrip|torch.answer|types: ('set', 'list')"
 
 @pytest.fixture(scope="module")
 def run(safetensors: ModuleType) -> Run:
-    return base.get("torch_writers").open(safetensors)
+    return get_target("torch_writers").open(safetensors)
 
 
 def events(observation: Observation) -> list[tuple[str, str]]:
@@ -37,15 +38,15 @@ def events(observation: Observation) -> list[tuple[str, str]]:
 
 
 def signatures(run: Run, *steps) -> set[str]:
-    program, target = VOCABULARY.encode(steps), base.get("torch_writers")
+    program, target = VOCABULARY.encode(steps), get_target("torch_writers")
     return {signature("torch_writers", one) for one in judge_observation(target, run, program, run(program))}
 
 
 def test_seeds_have_every_kind_of_call_and_none_fails_otherwise_than_announced(run: Run):
-    target = base.get("torch_writers")
-    seeds = base.seeds(target).values()
+    target = get_target("torch_writers")
+    seeds = target.seeds().values()
     assert {run(program)[0] for program in seeds} == {ACCEPT, REJECT}
-    calls = {call for program in seeds for call in base.call_names(target, program) or ()}
+    calls = {call for program in seeds for call in target.call_names(program) or ()}
     assert calls == {kind.name for kind in VOCABULARY.kinds[VOCABULARY.number["save"] :]}
 
 
@@ -154,14 +155,14 @@ def calm(data: bytes) -> bool:
 )
 @given(data=strategies.programs(VOCABULARY).filter(calm))
 def test_what_calm_programs_save_is_what_comes_back(run: Run, data: bytes):
-    target = base.get("torch_writers")
+    target = get_target("torch_writers")
     found = {signature("torch_writers", one) for one in judge_observation(target, run, data, run(data))}
     assert found <= {ANSWER}
 
 
 def test_a_third_of_mutated_programs_or_more_are_taken_to_the_last_call(run: Run):
-    target = base.get("torch_writers")
-    seeds = list(base.seeds(target).values())
+    target = get_target("torch_writers")
+    seeds = list(target.seeds().values())
     mutate = target.mutate  # type: ignore[attr-defined]
     outcomes = Counter(run(mutate(seeds[seed % len(seeds)], target.max_len, seed * 7919))[0] for seed in range(400))
     assert 3 * outcomes[ACCEPT] > outcomes.total()
@@ -169,8 +170,8 @@ def test_a_third_of_mutated_programs_or_more_are_taken_to_the_last_call(run: Run
 
 
 def test_features_tell_programs_apart(run: Run):
-    target = base.get("torch_writers")
-    seen = {name: frozenset(base.features(target, run(program))) for name, program in base.seeds(target).items()}
+    target = get_target("torch_writers")
+    seen = {name: frozenset(target.features(run(program))) for name, program in target.seeds().items()}
     assert len(set(seen.values())) == len(seen)
 
 
@@ -182,5 +183,5 @@ def test_nothing_is_left_behind_by_a_run(run: Run):
 
 def test_it_is_left_out_where_torch_is_not_installed(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert base.missing(base.get("torch_writers")) == "torch is not installed"
-    assert base.install(base.get("torch_writers")) == "pip install 'safetensors-harness[torch]'"
+    assert base.missing(get_target("torch_writers")) == "torch is not installed"
+    assert base.install(get_target("torch_writers")) == "pip install 'safetensors-harness[torch]'"

@@ -18,6 +18,7 @@ from harness.programs import array_values, strategies
 from harness.programs.arrays import NUMPY_NAMES
 from harness.replay.judge import judge_observation
 from harness.targets import base
+from harness.targets.registry import get_target
 from harness.targets.writers import specs
 from harness.targets.writers import target as writers
 from harness.targets.writers.output_files import Files
@@ -28,7 +29,7 @@ S = VOCABULARY.step
 
 @pytest.fixture(scope="module")
 def run(safetensors: ModuleType) -> Run:
-    return base.get("writers").open(safetensors)
+    return get_target("writers").open(safetensors)
 
 
 def trace(observation: Observation) -> Trace:
@@ -38,12 +39,12 @@ def trace(observation: Observation) -> Trace:
 
 def signatures(run: Run, *steps) -> list[str]:
     program = VOCABULARY.encode(steps)
-    target = base.get("writers")
+    target = get_target("writers")
     return [signature("writers", one) for one in judge_observation(target, run, program, run(program))]
 
 
 def test_every_seed_is_valid_to_the_last_call(run: Run):
-    assert {run(program)[0] for program in base.seeds(base.get("writers")).values()} == {ACCEPT}
+    assert {run(program)[0] for program in base.seeds(get_target("writers")).values()} == {ACCEPT}
 
 
 def test_a_program_runs_all_its_calls_whatever_happens_to_one(run: Run):
@@ -104,8 +105,8 @@ def test_a_process_that_dies_of_a_call_is_seen_and_lives(run: Run, monkeypatch: 
 
 
 def test_most_mutated_programs_are_valid_to_the_last_call(run: Run):
-    target = base.get("writers")
-    seeds = list(base.seeds(target).values())
+    target = get_target("writers")
+    seeds = list(target.seeds().values())
     mutate = target.mutate  # type: ignore[attr-defined]
     outcomes = Counter(run(mutate(seeds[seed % len(seeds)], target.max_len, seed * 7919))[0] for seed in range(600))
     assert outcomes[ACCEPT] > 300
@@ -125,7 +126,7 @@ def calm(data: bytes) -> bool:
 @given(data=strategies.programs(VOCABULARY).filter(calm))
 def test_what_calm_programs_save_is_what_comes_back(run: Run, data: bytes):
     """But for what is filed of all files and all metadata: their permissions, and the order of its entries."""
-    target = base.get("writers")
+    target = get_target("writers")
     observation = run(data)
     found = judge_observation(target, run, data, observation)
     assert [one for one in found if one.rule not in ("roundtrip.mode", "roundtrip.unstable")] == []
@@ -134,14 +135,14 @@ def test_what_calm_programs_save_is_what_comes_back(run: Run, data: bytes):
 
 
 def test_features_tell_programs_apart(run: Run):
-    target = base.get("writers")
-    seen = {name: frozenset(base.features(target, run(program))) for name, program in base.seeds(target).items()}
+    target = get_target("writers")
+    seen = {name: frozenset(target.features(run(program))) for name, program in target.seeds().items()}
     assert len(set(seen.values())) == len(seen)
 
 
 def test_a_program_is_explained_as_python():
     text = base.explain(
-        base.get("writers"), VOCABULARY.encode([S("tensor", 0, 3, 6), S("entry"), S("save"), S("load")])
+        get_target("writers"), VOCABULARY.encode([S("tensor", 0, 3, 6), S("entry"), S("save"), S("load")])
     )
     assert text == (
         "tensors = {\n"
@@ -208,7 +209,7 @@ def in_a_fork(call: Callable[[], bool]) -> int:
 
 @pytest.mark.parametrize("writer", ["save_file", "serialize_file"])
 def test_what_a_fork_left_that_died_of_a_writer_is_seen_by_no_other(safetensors: ModuleType, writer: str):
-    run = base.get("writers").open(safetensors)
+    run = get_target("writers").open(safetensors)
     shared = Path(run.__self__._files._shared)  # type: ignore[attr-defined]
     content = S("tensor" if writer == "save_file" else "spec", 0, 3)
 

@@ -7,11 +7,13 @@ import pytest
 from harness.parsers import registry
 from harness.programs.steps import Step
 from harness.replay import exit_reason, replay
-from harness.targets import base, known_findings
+from harness.targets import known_findings
+from harness.targets.base import UNCAUGHT
 from harness.targets.lifecycle.program import VOCABULARY
+from harness.targets.registry import get_target
 
 step = VOCABULARY.step
-TARGET = base.get("lifecycle")
+TARGET = get_target("lifecycle")
 PROGRAM = VOCABULARY.encode([step("open"), step("cut"), step("get_tensor")])
 
 REPORT = b"""some words before
@@ -102,7 +104,7 @@ HANDLER = (
 @pytest.mark.parametrize(
     ("said", "aspect"),
     [
-        (UNCAUGHT + HANDLER, base.UNCAUGHT),
+        (UNCAUGHT + HANDLER, UNCAUGHT),
         (b"", "SIGABRT/framing.length"),
         (HANDLER, "SIGABRT/framing.length"),
         (b"double free or corruption (out)\n" + HANDLER, "SIGABRT/framing.length"),
@@ -113,12 +115,12 @@ HANDLER = (
     ],
 )  # fmt: skip
 def test_an_abort_is_a_framework_s_only_where_the_process_said_so(name: str, said: bytes, aspect: str) -> None:
-    target = base.get(name)
+    target = get_target(name)
     end = exit_reason.ending(target, b"", -signal.SIGABRT, said)
     assert end.finding.aspect == aspect
-    assert bool(base.about_another(target, f"{name}|crash|crash|{aspect}")) == (aspect == base.UNCAUGHT)
+    assert bool(target.about_another(f"{name}|crash|crash|{aspect}")) == (aspect == UNCAUGHT)
     rule = known_findings.verdict(f"paddle|crash|crash|{aspect}")
-    assert (rule is not None) == (aspect == base.UNCAUGHT)
+    assert (rule is not None) == (aspect == UNCAUGHT)
 
 
 @pytest.mark.skipif(

@@ -10,14 +10,15 @@ from types import ModuleType
 from harness.findings.signature import signature
 from harness.format.encode import pack
 from harness.replay.judge import isolated, judge_observation, judge_run, judgement_of
-from harness.targets import base
-from harness.targets.files.on_disk import OpenFile, judge_file, target_named
+from harness.targets.base import UNCAUGHT
+from harness.targets.files.on_disk import OpenFile, judge_file
+from harness.targets.registry import all_targets, get_target
 
 DEEP = [("a", "U8", (0, 8, 1 << 61), b"")]
 
 
 def rules(target_name: str, module: ModuleType | None, data: bytes) -> set[str]:
-    target = base.get(target_name)
+    target = get_target(target_name)
     return {signature(target_name, f).partition("|")[2] for f in judge_run(target, target.open(module), data)}
 
 
@@ -40,7 +41,7 @@ def test_every_oracle_is_asked(safetensors: ModuleType):
 
 
 def test_what_runs_leave_behind_is_asked_for_apart(safetensors: ModuleType):
-    target = base.get("deserialize")
+    target = get_target("deserialize")
     honest = target.open(safetensors)
     kept: list[int] = []
 
@@ -59,24 +60,24 @@ def test_what_runs_leave_behind_is_asked_for_apart(safetensors: ModuleType):
 
 
 def test_only_files_are_judged_as_files():
-    assert judgement_of(base.get("huge"), b"") is None
-    assert judgement_of(base.get("model"), b"") is None
-    found = judgement_of(base.get("deserialize"), b"")
+    assert judgement_of(get_target("huge"), b"") is None
+    assert judgement_of(get_target("model"), b"") is None
+    found = judgement_of(get_target("deserialize"), b"")
     assert found is not None
     assert found.rule == "framing.length"
 
 
 def test_a_death_is_told_apart_by_what_is_wrong_with_the_input():
-    target = base.get("deserialize")
+    target = get_target("deserialize")
     aspects = {isolated(target, data, "crash", "SIGSEGV").aspect for data in (b"", pack([], None), bytes(8))}
     assert aspects == {"SIGSEGV/framing.length", "SIGSEGV/accept", "SIGSEGV/header.first-byte"}
-    assert isolated(base.get("huge"), b"", "hang", "timeout").aspect == "timeout"
+    assert isolated(get_target("huge"), b"", "hang", "timeout").aspect == "timeout"
 
 
 def test_a_death_that_is_another_implementations_has_one_name_whatever_the_input():
-    target = base.get("paddle")
-    ends = [isolated(target, data, "crash", base.UNCAUGHT).aspect for data in (b"", pack([], None), bytes(8))]
-    assert ends == [base.UNCAUGHT] * 3
+    target = get_target("paddle")
+    ends = [isolated(target, data, "crash", UNCAUGHT).aspect for data in (b"", pack([], None), bytes(8))]
+    assert ends == [UNCAUGHT] * 3
     assert isolated(target, b"", "crash", "SIGABRT").aspect == "SIGABRT/framing.length"
     assert isolated(target, b"", "crash", "SIGSEGV").aspect == "SIGSEGV/framing.length"
     assert isolated(target, b"", "memory", "allocation").aspect == "allocation/framing.length"
@@ -119,6 +120,6 @@ def test_an_open_file_is_compared_with_the_judge(tmp_path: Path, safetensors: Mo
 
 
 def test_it_is_named_but_not_listed():
-    assert target_named("file").name == "file"
-    assert "file" not in base.targets()
-    assert target_named("model").name == "model"
+    assert get_target("file").name == "file"
+    assert "file" not in all_targets()
+    assert get_target("model").name == "model"

@@ -19,7 +19,7 @@ from harness.findings.finding import Finding
 from harness.findings.signature import finding_id, parts
 from harness.mutate.growth import FAMILIES
 from harness.parsers.registry import Parser
-from harness.targets.files.on_disk import target_named
+from harness.targets.registry import get_target
 from harness.targets.resources import meter as metering
 from harness.targets.resources import meter_child
 from harness.targets.resources import target as resources
@@ -161,7 +161,7 @@ def test_without_valgrind_instructions_are_refused(
 
 
 def test_the_target_is_known_and_listed_nowhere(safetensors: ModuleType):
-    target = target_named(resources.TARGET)
+    target = get_target(resources.TARGET)
     run = target.open(safetensors)
     outcome, _, value = run(b"bytes get_tensor other-data")
     assert (outcome, value.call) == ("accept", "get_tensor")

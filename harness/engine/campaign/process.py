@@ -19,8 +19,8 @@ from harness.engine.worker.opening import is_open
 from harness.engine.worker.settings import WorkerSettings
 from harness.errors import EngineError, HarnessError
 from harness.parsers import registry, runtime
-from harness.targets import base as targets
 from harness.targets import scratch
+from harness.targets.registry import get_target
 
 # libFuzzer's own exit statuses (FuzzerFlags.def): a timeout, memory, a deadly signal it caught.
 _LIBFUZZER = {70: "hang", 71: "memory", 77: "crash"}
@@ -34,7 +34,7 @@ class WorkerProcess:
     def __init__(self, settings: WorkerSettings, kept: Kept | None = None) -> None:
         """Start it. ``kept`` is its target's corpus in the campaign's folder."""
         self.settings = settings
-        self.target = targets.get(settings.target)
+        self.target = get_target(settings.target)
         self.started = time.monotonic()
         self.status: dict[str, Any] = {}
         self._pulse = Pulse(settings.log)
@@ -141,7 +141,7 @@ class WorkerProcess:
 
     def late(self) -> bool:
         """Whether it should have opened its target by now and has not."""
-        return not self.opened() and time.monotonic() - self.started > targets.start_s(self.target)
+        return not self.opened() and time.monotonic() - self.started > self.target.start_s
 
     def silent_s(self) -> float:
         """Seconds since it opened its target or last showed a sign of life; 0 before."""

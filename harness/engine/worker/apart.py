@@ -13,7 +13,6 @@ from harness.findings import store
 from harness.observation import Run
 from harness.parsers.registry import Parser
 from harness.programs import progress
-from harness.targets import base
 from harness.targets.base import Target
 
 
@@ -23,7 +22,7 @@ class Apart:
     def __init__(self, settings: WorkerSettings, target: Target, parser: Parser, slot: Slot) -> None:
         self._settings = settings
         self._hazard = chooser(target, everything=settings.isolated)
-        self.everything = bool(self._hazard) and bool(settings.isolated or base.isolated(target))
+        self.everything = bool(self._hazard) and bool(settings.isolated or target.runs_in_fork_server)
         self._isolation: Isolation | None = None
         progress.use(slot.cell)
         if self._hazard is not None:

@@ -7,10 +7,10 @@ import sys
 from typing import Any
 
 from harness.parsers import registry, runtime
-from harness.targets import base as targets
+from harness.targets.base import Target
 
 
-def load(parser: registry.Parser, target: targets.Target) -> tuple[Any, Any]:
+def load(parser: registry.Parser, target: Target) -> tuple[Any, Any]:
     """Atheris with its own libFuzzer in the global scope, then the parser, its Python layer instrumented."""
     runtime.prepare(mutator=True)
     import atheris

@@ -41,7 +41,7 @@ from harness.files import write_atomic
 from harness.findings import store
 from harness.mutate import Mutator
 from harness.parsers import registry, runtime
-from harness.targets import base as targets
+from harness.targets.registry import get_target
 
 STATUS = "status.json"
 _STATUS_EVERY = 0.5
@@ -75,7 +75,7 @@ class Worker:
         # Termination is a request to finish cleanly; libFuzzer's own handlers for it are switched off below.
         signal.signal(signal.SIGTERM, self._ask_to_stop)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        target = targets.get(settings.target)
+        target = get_target(settings.target)
         self.target = target
         parser = registry.find(settings.parser)
         atheris, module = load(parser, target)
@@ -109,7 +109,7 @@ class Worker:
         self.native = native
         seeds = arguments.seeds(settings, target)
         self.session.tally.seeds = len(seeds)
-        own = getattr(target, "mutate", None)
+        own = target.mutator()
         # A target whose inputs are no files brings the mutator that understands them.
         self.mutator = (
             OwnMutator(own)
@@ -257,17 +257,10 @@ class Worker:
     def _store(self, found: Found) -> None:
         settings = self.settings
         try:
-            store.add_finding(
+            store.add(
                 settings.campaign,
-                id=found.id,
-                target=found.target,
-                oracle=found.oracle,
-                kind=found.kind,
-                rule=found.rule,
-                aspect=found.aspect,
-                signature=found.signature,
-                summary=found.summary,
-                data=found.smallest,
+                found.finding,
+                found.smallest,
                 parser=settings.parser or "",
                 seed=settings.seed,
                 execution=found.first_execution,

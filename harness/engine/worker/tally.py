@@ -6,6 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.findings.finding import Finding, Record
+from harness.findings.rule import Rule
+
 # The parser's own words for its refusals, cut to their first twelve characters: what the hot loop looks up.
 # Everything that is not named here got past the JSON and the fields of every tensor.
 _SHALLOW = {
@@ -39,17 +42,10 @@ def deep(counts: Counter[str]) -> int:
 
 
 @dataclass
-class Found:
-    """One signature in this worker: how often, and the smallest input that shows it."""
+class Found(Record):
+    """One finding in this worker: how often, and the smallest input that shows it."""
 
-    id: str
-    signature: str
-    target: str
-    oracle: str
-    kind: str
-    rule: str
-    aspect: str
-    summary: str
+    finding: Finding
     known: str
     first_execution: int
     first_seconds: float
@@ -83,7 +79,7 @@ class Tally:
     mutate_timed: int = 0
     #: All of the time that judging in full took where it had waited; the examination of new members is not in it.
     settle_ns: int = 0
-    found: dict[tuple[str, str, str, str], Found] = field(default_factory=dict)
+    found: dict[tuple[Rule, str, str], Found] = field(default_factory=dict)
 
     def summary(self) -> dict[str, Any]:
         """The part that other processes read, as plain JSON types."""

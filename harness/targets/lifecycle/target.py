@@ -30,11 +30,11 @@ from harness.observation import (
 from harness.programs import progress
 from harness.programs.steps import Step
 from harness.targets import scratch
+from harness.targets.base import ProgramTarget
 from harness.targets.lifecycle import kit, oracle
 from harness.targets.lifecycle import script as lifecycle_sources
 from harness.targets.lifecycle.expectation import ANY, BUS, REFUSED, TYPE, UNKNOWN, VALUE, Call, value
 from harness.targets.lifecycle.program import PATHS, VOCABULARY, decode
-from harness.targets.program import ProgramTarget
 
 
 class Lifecycle(ProgramTarget):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from harness.observation import ACCEPT, REJECT, Event, Observation, Run, Trace, attempt, failure, observe
 from harness.programs.steps import Step
-from harness.targets.program import ProgramTarget
+from harness.targets.base import ProgramTarget
 from harness.targets.writers import oracle
 from harness.targets.writers import program as writers
 from harness.targets.writers import script as sources
