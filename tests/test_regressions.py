@@ -20,7 +20,6 @@ from harness.findings.crashes import BY_DESIGN, FIXED, OPEN, Crash
 from harness.parsers import registry
 from harness.replay import replay
 from harness.replay.replay import Replayer
-from harness.targets import base
 from harness.targets.known_findings import known
 from harness.targets.registry import all_targets, get_target
 
@@ -49,7 +48,7 @@ def test_filed_finding(crash: Crash) -> None:
         pytest.skip(reason)
     # A slow machine must not make a hang of what is none.
     patience = 1 if crash.kind in ("hang", "time") else 4
-    seconds = patience * base.timeout_s(get_target(crash.target))
+    seconds = patience * get_target(crash.target).timeout_s
     result = replay.once(parser_for(crash), crash.target, crash.data(), seconds)
     shows = crash.signature in result.signatures
     if crash.status == OPEN and shows:

@@ -12,8 +12,8 @@ from harness.engine.worker.fork_server import Remote
 from harness.engine.worker.semantics import SemanticCounters
 from harness.engine.worker.session import Session
 from harness.engine.worker.slot import Slot, read_slot
-from harness.findings.finding import Finding
 from harness.mutate import Rng, generate
+from harness.replay.judge import death
 from harness.targets.registry import get_target
 
 
@@ -86,7 +86,7 @@ def test_an_input_whose_judgement_is_new_runs_again_and_pays_then(session: tuple
     execute(running.again.pop())
     assert running._counters.table[running._counters.index[key]]
     (wrongly,) = running.tally.found.values()
-    assert (wrongly.rule, wrongly.count) == ("header.duplicate-key", 3)
+    assert (wrongly.rule.name, wrongly.count) == ("header.duplicate-key", 3)
 
 
 @pytest.mark.parametrize("fails", ["run", "store", "then"])
@@ -112,7 +112,7 @@ def test_what_fails_around_an_input_that_runs_apart_is_our_defect_and_the_campai
 
     def remote(data: bytes) -> Remote:
         fail("run")
-        finding = Finding("isolation", "crash", "crash", "SIGSEGV/accept", "the process died: SIGSEGV")
+        finding = death(target, data, "crash", "SIGSEGV")
         return Remote("crash", "SIGSEGV", [finding], [("crash", "SIGSEGV")])
 
     running.apart(b"one", remote, lambda: fail("then"))

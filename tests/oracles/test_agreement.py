@@ -11,6 +11,7 @@ import pytest
 from harness.format.encode import pack
 from harness.observation import ACCEPT, RAISE, REJECT, Event, Observation, Reading, Readings
 from harness.oracles import contract
+from harness.oracles.oracle import Execution
 from harness.targets.loaders import agreement
 from harness.targets.loaders.backends import Backends
 from harness.targets.loaders.numpy import Numpy
@@ -29,9 +30,9 @@ def event(observation: Observation, call: str) -> Event:
 
 
 def findings(observation: Observation) -> list[tuple[str, str]]:
-    found = agreement.check(FILE, observation)
+    found = agreement.check(Execution(FILE, observation))
     assert all((finding.oracle, finding.kind) == ("agreement", "differential") for finding in found)
-    return [(finding.rule, finding.aspect) for finding in found]
+    return [(finding.rule.name, finding.aspect) for finding in found]
 
 
 @pytest.mark.parametrize("target", [Numpy(), Backends()], ids=lambda target: target.name)
@@ -95,7 +96,7 @@ def test_what_is_raised_is_the_contract_s_to_say_but_for_entry_points_of_one_fra
     failed = event(observation, "load")
     failed.outcome, failed.error, failed.value = RAISE, "KeyError: 'x'", KeyError("x")
     assert findings(observation) == [("agreement.mmap.get_tensor-load", "outcome:accept/raise")]
-    assert [finding.aspect for finding in contract.check(observation)] == ["load: KeyError: _"]
+    assert [finding.aspect for finding in contract.check(Execution(FILE, observation))] == ["load: KeyError: _"]
     event(observation, "mmap.get_tensor").value.partial = {"t": "KeyError: 'x'"}
     assert ("agreement.mmap.get_tensor-load", "outcome:accept/raise") not in findings(observation)
 
@@ -128,6 +129,6 @@ def test_names_of_empty_tensors_may_stand_in_any_order() -> None:
 
 def test_entry_points_that_fail_in_the_same_words_have_one_defect(safetensors: ModuleType) -> None:
     data = pack([("t", "BF16", (4,), bytes(8))])
-    aspects = [finding.aspect for finding in contract.check(run(safetensors, data, Numpy()))]
+    aspects = [finding.aspect for finding in contract.check(Execution(data, run(safetensors, data, Numpy())))]
     assert aspects == ["mmap.get_tensor: TypeError: data type _ not understood", "load: KeyError: _"]
     assert run(safetensors, data, Numpy())[0] != ACCEPT

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from harness.observation import ACCEPT, REJECT, Event, Trace
+from harness.oracles.oracle import Execution
 from harness.programs import arrays
 from harness.targets.device import oracle
 from harness.targets.device.program import FILE, INDICES, TYPES, VOCABULARY, Call, decode
@@ -31,8 +32,8 @@ def name(text: str, **more: Any) -> Call:
 
 
 def findings(made: Call, outcome: str, value: Any = None) -> list[tuple[str, str]]:
-    found = oracle.check(b"", (outcome, "", Trace(b"", [Event(made.kind, outcome, "no", value, made)])))
-    return [(finding.rule, finding.aspect) for finding in found]
+    found = oracle.check(Execution(b"", (outcome, "", Trace(b"", [Event(made.kind, outcome, "no", value, made)]))))
+    return [(finding.rule.name, finding.aspect) for finding in found]
 
 
 @pytest.mark.parametrize(
@@ -82,4 +83,4 @@ def test_the_real_reader_is_not_accused_of_what_it_does_right(safetensors: Modul
     program = VOCABULARY.encode([*steps, VOCABULARY.step("open", 0, 1)])
     observation = run(program)
     assert [event.outcome for event in observation[2].events] == [ACCEPT, REJECT, REJECT]
-    assert oracle.check(program, observation) == []
+    assert oracle.check(Execution(program, observation)) == []

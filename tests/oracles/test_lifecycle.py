@@ -10,6 +10,7 @@ import numpy
 import pytest
 
 from harness.observation import Observation
+from harness.oracles.oracle import Execution
 from harness.programs.steps import Step
 from harness.targets.lifecycle.oracle import check
 from harness.targets.lifecycle.program import VOCABULARY
@@ -79,7 +80,7 @@ def run(safetensors: ModuleType, wrapper: type[Wrapper], *steps: Step) -> tuple[
     lying.safe_open.get_tensors = True
     data = VOCABULARY.encode(steps)
     observation = Lifecycle().open(lying)(data)  # type: ignore[arg-type]
-    return observation, {(found.rule, found.aspect) for found in check(data, observation)}
+    return observation, {(found.rule.name, found.aspect) for found in check(Execution(data, observation))}
 
 
 OPEN, EXIT = step("open"), step("exit")
@@ -125,5 +126,5 @@ ALIKE = [
 @pytest.mark.parametrize(("steps", "name"), ALIKE)
 def test_one_cause_has_one_name(safetensors: ModuleType, steps: tuple[Step, ...], name: str) -> None:
     data = VOCABULARY.encode(steps)
-    found = check(data, Lifecycle().open(safetensors)(data))
-    assert {f"{one.rule}|{one.aspect}" for one in found} == {name}
+    found = check(Execution(data, Lifecycle().open(safetensors)(data)))
+    assert {f"{one.rule.name}|{one.aspect}" for one in found} == {name}

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from harness.observation import ACCEPT
+from harness.oracles.oracle import Execution
 from harness.targets.slices import oracle
 from harness.targets.slices.program import VOCABULARY, decode
 from harness.targets.slices.target import Slices
@@ -63,7 +64,7 @@ def found(reader: type, program: bytes = PROGRAM) -> list[tuple[str, str]]:
     module: Any = SimpleNamespace(safe_open=reader, SafetensorError=Refused)
     observation = Slices().open(module)(program)
     assert observation[0] == ACCEPT, observation[1]
-    return [(one.rule, one.aspect) for one in oracle.check(program, observation)]
+    return [(one.rule.name, one.aspect) for one in oracle.check(Execution(program, observation))]
 
 
 def lying(**methods: Any) -> type:

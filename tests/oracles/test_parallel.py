@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from harness.oracles.oracle import Execution
 from harness.programs import arrays
 from harness.targets.parallel import oracle
 from harness.targets.parallel.program import VOCABULARY, decode
@@ -59,7 +60,7 @@ class Part:
 def found(reader: type, program: bytes = PROGRAM) -> list[tuple[str, str]]:
     module: Any = SimpleNamespace(safe_open=reader, SafetensorError=Refused)
     observation = Parallel().open(module)(program)
-    return [(one.rule, one.aspect) for one in oracle.check(program, observation)]
+    return [(one.rule.name, one.aspect) for one in oracle.check(Execution(program, observation))]
 
 
 def lying(program: bytes = PROGRAM, **methods: Any) -> Any:

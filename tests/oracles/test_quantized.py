@@ -8,6 +8,7 @@ from typing import Any
 import numpy
 import pytest
 
+from harness.oracles.oracle import Execution
 from harness.programs.arrays import NUMPY_NAMES
 from harness.targets.quantized import oracle
 from harness.targets.quantized.program import AWRY, VOCABULARY, Held, cut, decode, stored_shape
@@ -87,7 +88,7 @@ def found(program: bytes = PROGRAM, deserialize: Any = None, **methods: Any) -> 
     read = deserialize or (lambda raw: rows(program))
     module: Any = SimpleNamespace(safe_open=reader, deserialize=read, SafetensorError=Refused)
     observation = Quantized().open(module)(program)
-    return {(one.rule, one.aspect) for one in oracle.check(program, observation)}
+    return {(one.rule.name, one.aspect) for one in oracle.check(Execution(program, observation))}
 
 
 def test_the_honest_reader_passes():

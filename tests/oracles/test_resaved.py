@@ -9,6 +9,7 @@ import pytest
 
 from harness.format.encode import pack
 from harness.observation import REJECT, Event, Observation, Reading, Written
+from harness.oracles.oracle import Execution
 from harness.targets.loaders import resaved
 from harness.targets.loaders.numpy import Numpy
 
@@ -22,9 +23,9 @@ def saved(safetensors: ModuleType, data: bytes = FILE) -> tuple[Observation, dic
 
 
 def findings(observation: Observation) -> list[tuple[str, str]]:
-    found = resaved.check(FILE, observation)
+    found = resaved.check(Execution(FILE, observation))
     assert all((finding.oracle, finding.kind) == ("resaved", "roundtrip") for finding in found)
-    return [(finding.rule, finding.aspect) for finding in found]
+    return [(finding.rule.name, finding.aspect) for finding in found]
 
 
 def test_the_honest_saver_is_not_accused(safetensors: ModuleType) -> None:

@@ -22,7 +22,7 @@ def series(
 
 
 def rules(points: list[Point], cost: str = INSTRUCTIONS) -> list[tuple[str, str, str]]:
-    return [(f.kind, f.rule, f.aspect) for f in judge("call", "family", "things", cost, points)]
+    return [(f.kind, f.rule.name, f.aspect) for f in judge("call", "family", "things", cost, points)]
 
 
 @pytest.mark.parametrize(

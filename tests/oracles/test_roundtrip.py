@@ -15,6 +15,7 @@ import pytest
 from harness.format.encode import pack
 from harness.format.judge import judge
 from harness.observation import ACCEPT
+from harness.oracles.oracle import Execution
 from harness.programs import array_values, arrays
 from harness.programs.array_layouts import LAYOUTS
 from harness.targets.writers import oracle
@@ -106,7 +107,7 @@ def found(kind: type[Honest], program: bytes = PROGRAM, *, fails: bool = False) 
     )
     observation = Writers().open(module)(program)
     assert fails or observation[0] == ACCEPT, observation[1]
-    return [(one.rule, one.aspect) for one in oracle.check(program, observation)]
+    return [(one.rule.name, one.aspect) for one in oracle.check(Execution(program, observation))]
 
 
 def _array(spec: dict[str, Any]) -> Any:

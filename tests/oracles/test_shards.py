@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from harness.observation import ACCEPT, REJECT, Event, Observation, Trace
+from harness.oracles.oracle import Execution
 from harness.programs import arrays
 from harness.targets.shards import oracle
 from harness.targets.shards.program import OUTSIDE_TENSORS, VOCABULARY, Program, decode
@@ -23,7 +24,7 @@ NO_INDEX = decode(VOCABULARY.encode([*TWO, S("index")]))
 
 def found(program: Program, call: str, value: Any, outcome: str = ACCEPT) -> list[tuple[str, str]]:
     observation: Observation = outcome, "", Trace(program, [Event(call, outcome, "no", value, "mmap")])
-    return [(one.rule, one.aspect) for one in oracle.check(b"", observation)]
+    return [(one.rule.name, one.aspect) for one in oracle.check(Execution(b"", observation))]
 
 
 def tensors(program: Program) -> dict[str, Any]:

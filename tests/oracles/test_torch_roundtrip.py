@@ -13,6 +13,7 @@ import pytest
 
 from harness.format.encode import pack
 from harness.format.judge import judge
+from harness.oracles.oracle import Execution
 from harness.programs.arrays import WRITER_DTYPES
 from harness.targets.torch_writers import oracle
 from harness.targets.torch_writers.program import VOCABULARY
@@ -87,7 +88,7 @@ def found(kind: type[Honest], program: bytes) -> list[tuple[str, str]]:
     library = kind()
     module: Any = SimpleNamespace(torch=library, SafetensorError=Refused)
     observation = TorchWriters().open(module)(program)
-    return [(one.rule, one.aspect) for one in oracle.check(program, observation)]
+    return [(one.rule.name, one.aspect) for one in oracle.check(Execution(program, observation))]
 
 
 def lying(**methods: Any) -> type[Honest]:

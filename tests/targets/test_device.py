@@ -8,8 +8,8 @@ from types import ModuleType
 import pytest
 
 from harness.observation import ACCEPT, REJECT, Trace
+from harness.oracles.oracle import Execution
 from harness.programs import arrays
-from harness.targets import base
 from harness.targets.device import oracle
 from harness.targets.device.program import FILE, VOCABULARY, decode
 from harness.targets.device.target import Device
@@ -41,17 +41,17 @@ def test_calls_of_a_framework_that_is_not_installed_are_passed_over(safetensors:
     assert outcomes(safetensors, step("open", 1), step("load_file"), step("open")) == [
         ("open", ACCEPT, ("cpu", CONTENT))
     ]
-    assert base.note(Device()).startswith("torch is not installed")
-    assert base.missing(Device(), VOCABULARY.encode([step("load_file")])) == "torch is not installed"
-    assert base.missing(Device(), VOCABULARY.encode([step("open")])) == ""
+    assert Device().note().startswith("torch is not installed")
+    assert Device().missing(VOCABULARY.encode([step("load_file")])) == "torch is not installed"
+    assert Device().missing(VOCABULARY.encode([step("open")])) == ""
 
 
 def test_without_a_device_it_says_that_nothing_is_read_onto_one(monkeypatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
     monkeypatch.setattr("pathlib.Path.glob", lambda self, pattern: iter(()))
-    assert base.note(Device()) == "there is no CUDA device: words for devices are tried, and nothing is read onto one"
+    assert Device().note() == "there is no CUDA device: words for devices are tried, and nothing is read onto one"
     monkeypatch.setattr("pathlib.Path.glob", lambda self, pattern: iter(("/dev/nvidia0",)))
-    assert base.note(Device()) == ""
+    assert Device().note() == ""
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
@@ -60,7 +60,7 @@ def test_torch_reads_onto_the_cpu_by_both_calls(safetensors: ModuleType) -> None
     assert made == [(call, ACCEPT, ("cpu", CONTENT)) for call in ("open", "open", "load_file", "load_file")]
 
 
-@pytest.mark.skipif(base.note(Device()) != "", reason=base.note(Device()))
+@pytest.mark.skipif(Device().note() != "", reason=Device().note())
 def test_torch_reads_onto_a_cuda_device(safetensors: ModuleType) -> None:
     for given in (step("name"), step("name", 0, 1), step("number")):
         program = VOCABULARY.encode(
@@ -68,7 +68,7 @@ def test_torch_reads_onto_a_cuda_device(safetensors: ModuleType) -> None:
         )
         observation = Device().open(safetensors)(program)
         assert [event.value for event in observation[2].events] == [("cuda", CONTENT)] * 4
-        assert oracle.check(program, observation) == []
+        assert oracle.check(Execution(program, observation)) == []
 
 
 def test_any_bytes_are_a_program_and_its_words_are_python() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from harness.format.judge import judge
 from harness.observation import ACCEPT, REJECT
-from harness.targets.huge.oracle import DESERIALIZE, KEYS, OPEN, READ, Measured
+from harness.oracles.oracle import Execution
+from harness.targets.huge.oracle import DESERIALIZE, KEYS, OPEN, READ, Measured, check
 from harness.targets.huge.program import Step, encode, seeds
 from harness.targets.huge.target import Huge, describe, materialise
 
@@ -44,7 +45,7 @@ def test_past_four_gigabytes_tensors_behind_are_read_from_their_place(run):
     assert DESERIALIZE not in value.ends
     assert value.layout.size > 1 << 33
     assert [data for _, _, data in value.tensors.values()][-1] != b"\0\0"
-    assert Huge().check(b"", (outcome, "", value)) == []
+    assert check(Execution(b"", (outcome, "", value))) == []
 
 
 @pytest.mark.parametrize(("size", "outcome"), [(LIMIT, ACCEPT), (LIMIT + 1, REJECT)])
@@ -52,7 +53,7 @@ def test_the_limit_of_the_header_from_both_sides(run, size: int, outcome: str):
     got, error, value = measured(run, Step("tensors", 1), Step("pad-to", size))
     assert got == outcome, error
     assert value.layout.header_size == size
-    assert Huge().check(b"", (got, error, value)) == []
+    assert check(Execution(b"", (got, error, value))) == []
 
 
 def test_a_refusal_is_an_observation_with_its_cost(run):
@@ -71,13 +72,10 @@ def test_memory_is_measured_for_large_headers(run):
     assert 4 * header < value.growth[OPEN] < 200 * header
 
 
-def test_the_reading_is_the_sample(run):
-    target = Huge()
-    outcome, _, value = run(encode([Step("tensors", 2, 3)]))
-    reading = target.reading(value)
-    assert [name for name, _ in reading.tensors] == ["t0.0", "t0.1"]
-    assert (outcome, reading.metadata, reading.offset_keys) == (ACCEPT, None, ["t0.0", "t0.1"])
-    assert target.reading(ValueError("no run at all")).tensors == []
+def test_what_is_read_back_is_the_sample(run):
+    outcome, _, value = measured(run, Step("tensors", 2, 3))
+    assert list(value.tensors) == ["t0.0", "t0.1"]
+    assert (outcome, value.metadata, value.offset_keys) == (ACCEPT, None, ["t0.0", "t0.1"])
 
 
 def test_runs_leave_neither_files_nor_mappings(run):

@@ -18,7 +18,7 @@ from harness.targets.registry import get_target
 SCRIPT = """
 import json, sys
 from harness.parsers import registry, runtime
-from harness.targets import base
+from harness.targets.registry import get_target
 module = runtime.load(registry.find(sys.argv[1]))
 answers = {}
 for name, inputs in json.load(sys.stdin).items():

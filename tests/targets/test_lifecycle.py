@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 from harness.observation import ACCEPT, REJECT, Event, Run, Trace
+from harness.oracles.oracle import Execution
 from harness.programs import progress
 from harness.programs.steps import Step
 from harness.replay.judge import judge_observation
@@ -32,7 +33,7 @@ def events(run: Run, *steps: Step) -> list[Event]:
     assert not TARGET.hazard(data)
     observation = run(data)
     assert isinstance(observation[2], Trace)
-    assert not oracle.check(data, observation)
+    assert not oracle.check(Execution(data, observation))
     return observation[2].events
 
 
@@ -46,7 +47,7 @@ def test_seeds_run_to_their_end_as_the_model_says(run: Run, name: str) -> None:
     data = TARGET.seeds()[name]
     observation = run(data)
     assert len(observation[2].events) == len(TARGET.call_names(data))
-    assert not oracle.check(data, observation)
+    assert not oracle.check(Execution(data, observation))
 
 
 def test_a_closed_handle_refuses_and_what_was_kept_stays(run: Run) -> None:
@@ -120,14 +121,15 @@ def test_the_number_of_the_call_stands_in_the_cell(safetensors: ModuleType) -> N
 def test_mutated_programs_show_only_what_is_filed_or_known_to_be_wrong(run: Run) -> None:
     draw = random.Random(5)
     corpus = list(TARGET.seeds().values())
+    mutate = TARGET.mutator()
     seen: set[str] = set()
     ran = 0
     for number in range(400):
-        data = TARGET.mutate(draw.choice(corpus), TARGET.max_len, number + 1)
+        data = mutate(draw.choice(corpus), TARGET.max_len, number + 1)
         if TARGET.hazard(data):
             continue
         ran += 1
-        seen |= {f"{found.rule}|{found.aspect}" for found in judge_observation(TARGET, run, data, run(data))}
+        seen |= {f"{found.rule.name}|{found.aspect}" for found in judge_observation(TARGET, run, data, run(data))}
     assert ran > 350
     # Every finding of a call that is not the opening of a path without a file would be a model gone wrong, or a new defect.
     assert {name for name in seen if not name.startswith("lifecycle.open")} <= {

@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from harness.observation import ACCEPT, RAISE, REJECT, Run, Trace
 from harness.programs import strategies
 from harness.replay.judge import judge_observation
-from harness.targets import base
 from harness.targets.quantized.program import LENT, VOCABULARY
 from harness.targets.quantized.target import Quantized, lent
 from harness.targets.registry import get_target
@@ -67,9 +66,8 @@ def test_files_stay_open_without_descriptors_of_ours(run: Run):
 def test_most_mutated_programs_run_to_their_end(run: Run):
     target = Quantized()
     seeds = list(SEEDS.values())
-    outcomes = Counter(
-        run(target.mutate(seeds[seed % len(seeds)], target.max_len, seed * 7919))[0] for seed in range(600)
-    )
+    mutate = target.mutator()
+    outcomes = Counter(run(mutate(seeds[seed % len(seeds)], target.max_len, seed * 7919))[0] for seed in range(600))
     assert outcomes[ACCEPT] > 200
     assert outcomes[REJECT] > 10
 
@@ -93,9 +91,7 @@ def test_features_tell_conventions_apart(run: Run):
 
 
 def test_a_program_is_explained_as_python():
-    text = base.explain(
-        get_target("quantized"), VOCABULARY.encode([S("single", 9, 3), S("part", 0, 1), S("deserialize")])
-    )
+    text = get_target("quantized").explain(VOCABULARY.encode([S("single", 9, 3), S("part", 0, 1), S("deserialize")]))
     assert text == (
         "# 'layers.0.weight': I32 [2, 3], 24 bytes\n"
         'file = safe_open("model.safetensors", framework="numpy", backend="mmap")\n'

@@ -8,11 +8,9 @@ from types import ModuleType
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from harness.findings.signature import signature
 from harness.observation import ACCEPT, RAISE, REJECT, Observation, Run, Trace
 from harness.programs import strategies
 from harness.replay.judge import judge_observation
-from harness.targets import base
 from harness.targets.registry import get_target
 from harness.targets.slices.program import VOCABULARY
 
@@ -30,7 +28,7 @@ def trace(observation: Observation) -> Trace:
 
 
 def test_every_seed_is_valid_to_the_last_call_but_those_that_say_so(run: Run):
-    outcomes = {name: run(program)[0] for name, program in base.seeds(get_target("slices")).items()}
+    outcomes = {name: run(program)[0] for name, program in get_target("slices").seeds().items()}
     assert {name for name, outcome in outcomes.items() if outcome != ACCEPT} == {"odd", "about"}
     assert RAISE not in outcomes.values()
 
@@ -51,7 +49,7 @@ def test_undocumented_errors_are_told_by_call(run: Run):
     observation = run(program)
     assert observation[0] == RAISE
     target = get_target("slices")
-    found = [signature("slices", one) for one in judge_observation(target, run, program, observation)]
+    found = [one.signature for one in judge_observation(target, run, program, observation)]
     assert found == ["slices|contract|raise|get_slice: OverflowError: can't convert negative int to unsigned"]
 
 
@@ -65,7 +63,8 @@ def test_files_stay_open_without_descriptors(run: Run):
 def test_most_mutated_programs_are_valid_to_the_last_call(run: Run):
     target = get_target("slices")
     seeds = list(target.seeds().values())
-    mutate = target.mutate  # type: ignore[attr-defined]
+    mutate = target.mutator()
+    assert mutate is not None
     outcomes = Counter(run(mutate(seeds[seed % len(seeds)], target.max_len, seed * 7919))[0] for seed in range(600))
     assert outcomes[ACCEPT] > 300
     assert outcomes[REJECT] > 10
@@ -88,7 +87,7 @@ def test_features_tell_calls_and_outcomes_apart(run: Run):
 
 
 def test_a_program_is_explained_as_python():
-    text = base.explain(get_target("slices"), VOCABULARY.encode([S("tensor", 0, 3), S("index"), S("int", 0)]))
+    text = get_target("slices").explain(VOCABULARY.encode([S("tensor", 0, 3), S("index"), S("int", 0)]))
     assert text == (
         "# 'a': F32 [2, 3]\n"
         'with safe_open("model.safetensors", framework="numpy", backend="mmap") as file:\n'

@@ -9,11 +9,9 @@ from types import ModuleType
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from harness.findings.signature import signature
 from harness.observation import ACCEPT, RAISE, REJECT, Observation, Run, Trace
 from harness.programs import strategies
 from harness.replay.judge import judge_observation
-from harness.targets import base
 from harness.targets.registry import get_target
 from harness.targets.torch_writers.program import VOCABULARY, decode
 from harness.targets.torch_writers.tensors import DTYPES, FORMS, LAYOUTS, ODD_DTYPES, VIEWS
@@ -39,7 +37,7 @@ def events(observation: Observation) -> list[tuple[str, str]]:
 
 def signatures(run: Run, *steps) -> set[str]:
     program, target = VOCABULARY.encode(steps), get_target("torch_writers")
-    return {signature("torch_writers", one) for one in judge_observation(target, run, program, run(program))}
+    return {one.signature for one in judge_observation(target, run, program, run(program))}
 
 
 def test_seeds_have_every_kind_of_call_and_none_fails_otherwise_than_announced(run: Run):
@@ -156,14 +154,15 @@ def calm(data: bytes) -> bool:
 @given(data=strategies.programs(VOCABULARY).filter(calm))
 def test_what_calm_programs_save_is_what_comes_back(run: Run, data: bytes):
     target = get_target("torch_writers")
-    found = {signature("torch_writers", one) for one in judge_observation(target, run, data, run(data))}
+    found = {one.signature for one in judge_observation(target, run, data, run(data))}
     assert found <= {ANSWER}
 
 
 def test_a_third_of_mutated_programs_or_more_are_taken_to_the_last_call(run: Run):
     target = get_target("torch_writers")
     seeds = list(target.seeds().values())
-    mutate = target.mutate  # type: ignore[attr-defined]
+    mutate = target.mutator()
+    assert mutate is not None
     outcomes = Counter(run(mutate(seeds[seed % len(seeds)], target.max_len, seed * 7919))[0] for seed in range(400))
     assert 3 * outcomes[ACCEPT] > outcomes.total()
     assert outcomes[REJECT] > outcomes[RAISE] > 0
@@ -183,5 +182,5 @@ def test_nothing_is_left_behind_by_a_run(run: Run):
 
 def test_it_is_left_out_where_torch_is_not_installed(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert base.missing(get_target("torch_writers")) == "torch is not installed"
-    assert base.install(get_target("torch_writers")) == "pip install 'safetensors-harness[torch]'"
+    assert get_target("torch_writers").missing() == "torch is not installed"
+    assert get_target("torch_writers").install() == "pip install 'safetensors-harness[torch]'"
