@@ -93,7 +93,7 @@ class Campaign:
             seeds, skipped = {}, []
             for target in chosen:
                 seeds[target.name], lines = folder.seeds(
-                    self._seed_dirs(target.name), target.name, empty=settings.empty
+                    self._seed_dirs(target.name), target.name, own=target.seeds(), empty=settings.empty
                 )
                 skipped += lines
             self.progress = Progress(settings.targets, settings.seconds, settings.runs)
