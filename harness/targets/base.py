@@ -36,9 +36,9 @@ class Target(ABC):
     """One entry point under test. A subclass sets ``name`` and ``description``, and overrides what differs for it."""
 
     #: What users call it: its folder below harness/targets, or its file in a folder of several.
-    name: ClassVar[str]
+    name: ClassVar[str] = ""
     #: One clause for ``harness targets``: the calls that it drives.
-    description: ClassVar[str]
+    description: ClassVar[str] = ""
 
     #: One of INPUT_KINDS. The judge and the oracles of files look at files alone.
     input_kind: ClassVar[str] = FILE
@@ -135,13 +135,14 @@ class Target(ABC):
         """Whether the independent judge reads its inputs."""
         return self.input_kind == FILE and self.uses_parser
 
-    def overrides(self, method: str) -> bool:
-        """Whether its class has a ``method`` of its own."""
-        return getattr(type(self), method) is not getattr(Target, method)
+    @property
+    def has_features(self) -> bool:
+        """Whether its runs show features of their own: asking a target without any costs time in each run."""
+        return type(self).features is not Target.features
 
     def foresees(self) -> Callable[[bytes], str] | None:
         """Its method ``hazard``; None where no input is foreseen to kill."""
-        return self.hazard if self.overrides("hazard") else None
+        return self.hazard if type(self).hazard is not Target.hazard else None
 
     def missing(self, data: bytes | None = None) -> str:
         """Why it cannot run here (or not all of the program ``data``), as a clause ("torch is not installed"), or "".

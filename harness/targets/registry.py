@@ -62,18 +62,20 @@ def _likely(name: str) -> Iterator[str]:
     """Modules where a target of that name stands by convention: importing all of them takes longer."""
     if not name.isidentifier():
         return
-    for place in (f"{name}.target", f"files.{name}", f"loaders.{name}"):
-        with_package = f"{targets.__name__}.{place}"
-        if importlib.util.find_spec(with_package.rpartition(".")[0]) and importlib.util.find_spec(with_package):
-            yield with_package
+    folders = _folders()
+    own = [f"{name}.target"] if name in folders else []
+    for place in (*own, *(f"{folder}.{name}" for folder in folders)):
+        if importlib.util.find_spec(f"{targets.__name__}.{place}"):
+            yield f"{targets.__name__}.{place}"
+
+
+def _folders() -> list[str]:
+    names = (info.name for info in pkgutil.iter_modules(targets.__path__) if info.ispkg)
+    return sorted(names, key=lambda name: (name != "files", name))
 
 
 def _own() -> dict[str, Target]:
-    folders = sorted(
-        (info.name for info in pkgutil.iter_modules(targets.__path__) if info.ispkg),
-        key=lambda name: (name != "files", name),
-    )
-    return {name: target for folder in folders for place in _places(folder) for name, target in _in(place).items()}
+    return {name: target for folder in _folders() for place in _places(folder) for name, target in _in(place).items()}
 
 
 def _places(folder: str) -> list[str]:
@@ -143,8 +145,8 @@ def check(target: Target) -> str:
 
     Each of its oracles judges a refused run of no bytes: one that raises on that raises on every run.
     """
-    for field in ("name", "description"):
-        if not isinstance(getattr(target, field, None), str) or not getattr(target, field).strip():
+    for field, words in (("name", target.name), ("description", target.description)):
+        if not isinstance(words, str) or not words.strip():
             return f"it has no {field}"
     if target.input_kind not in INPUT_KINDS:
         return f"its input_kind {target.input_kind!r} is none of {', '.join(INPUT_KINDS)}"

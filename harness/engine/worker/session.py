@@ -81,7 +81,7 @@ class Session:
         #: Whether the independent judge reads this target's inputs; else the target brings its own ``check``.
         self._oracles = oracles and target.judged
         self._own = own_check(target) if oracles else None
-        self._features_of = target.features if oracles and target.overrides("features") else None
+        self._features_of = target.features if oracles and target.has_features else None
         self._contract = oracles
         self._counters = counters
         self._hit: Callable[[Hashable], None] = counters.hit if semantics else _ignore
