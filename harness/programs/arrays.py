@@ -11,6 +11,8 @@ import numpy
 from harness.format.dtypes import DTYPE_BITS
 from harness.format.encode import pack
 
+#: The ways in which ``safe_open`` reads.
+BACKENDS = ("mmap", "pread")
 #: dtypes by number: those that numpy knows, the usual ones first; then those of which it has no name.
 NUMPY_NAMES: dict[str, str] = {
     "F32": "float32", "U8": "uint8", "I64": "int64", "F16": "float16", "I32": "int32", "F64": "float64", "BOOL": "bool",

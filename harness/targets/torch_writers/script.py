@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from importlib.resources import files
 
-from harness.programs import contents
+from harness.programs import scripts
 from harness.targets.torch_writers.program import ANNOUNCED, Call, Item, Program
 
 
@@ -142,7 +142,7 @@ def calls(program: Program) -> str:
     parts = [
         "import collections\nimport json\nimport types\nfrom typing import Any\n\nimport safetensors.torch\nimport torch\n",
         _kit(),
-        inspect.getsource(contents.content),
+        inspect.getsource(scripts.content),
         _HELPERS,
         'PATH = pathlib.Path(tempfile.mkdtemp()) / "model.safetensors"\nFILES, GIVEN = [], []',
         f"ANNOUNCED = {ANNOUNCED!r}\nWORDS = {words!r}\nMETADATA = {things.metadata.source}\n\n",

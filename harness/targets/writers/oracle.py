@@ -15,8 +15,8 @@ from harness.findings.finding import Finding, normalise
 from harness.format.header import Header
 from harness.format.judge import Judgement, judge
 from harness.observation import ACCEPT, REJECT, Event, Observation, Trace
-from harness.programs.array_values import format_dtype
 from harness.programs.arrays import NUMPY_NAMES
+from harness.targets.writers.array_values import format_dtype
 from harness.targets.writers.program import ODD_PATHS, PATHS, WRITES, Call, Content, Died
 
 _KNOWN = 1 << 13

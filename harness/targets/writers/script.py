@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from harness.programs import array_layouts, contents
+from harness.programs import scripts
 from harness.programs.arrays import NUMPY_NAMES
+from harness.targets.writers import array_layouts
 from harness.targets.writers.program import ODD_PATHS, PATHS, TO_FILE, Call, Content, Program
 from harness.targets.writers.specs import Spec
 
@@ -178,7 +179,7 @@ def _specs(program: Program) -> str:
 
 def _needed(text: str) -> list[str]:
     """Helpers that a text speaks of, with those that these speak of."""
-    sources = {function.__name__: function for function in (contents.content, contents.order)}
+    sources = {function.__name__: function for function in (scripts.content, scripts.order)}
     sources |= {word: one for word, one in array_layouts.NAMES.items() if word != "numpy"}
     texts = {word: _plain_source(one) for word, one in sources.items()} | _HELPERS
     wanted: dict[str, str] = {}
