@@ -53,10 +53,10 @@ ODD = (
 _WORDS = (*[1] * 3, *range(REAL)), (0, 0, 0, 1), (0, 0, 0, 2)
 VOCABULARY = Vocabulary(
     [
-        Kind("name", 6, (range(REAL), (0, 0, 1, 2, 4, 5, 7, 8), (0, 0, 0, 2)), calm=_WORDS),
+        Kind("name", 6, (range(REAL), (0, 0, 1, 2, 4, 5, 7, 8), (0, 0, 0, 2)), default_values=_WORDS),
         Kind("number", 2, (range(6), (0, 0, 2, 3))),
-        Kind("odd", 1, (range(len(ODD)),), wild=True),
-        Kind("open", 4, ((0, 1), (0, 1)), calm=((1,), (0, 1))),
+        Kind("odd", 1, (range(len(ODD)),), always_invalid=True),
+        Kind("open", 4, ((0, 1), (0, 1)), default_values=((1,), (0, 1))),
         Kind("load_file", 3, ((0, 1),)),
     ],
     max_steps=12,

@@ -59,30 +59,30 @@ _TENSOR = range(MOST_TENSORS)
 # in every shape; of the places those that are in every rank, with each stride.
 _READABLE = tuple(number for number, dtype in enumerate(DTYPES) if dtype in LENT or dtype in NUMPY_NAMES)
 _READABLE_ELEMENTS = tuple(number for number, dtype in enumerate(_ELEMENTS) if dtype in LENT)
-_CALM_SHAPES = (3, 4, 8, 9, 16, 17, 21, 7)
+_DEFAULT_SHAPES = (3, 4, 8, 9, 16, 17, 21, 7)
 _HALVES = range(3)
 _ANYWHERE = (0, 2)
-_CALM_STRIDES = tuple(len(_WHERE) * stride + where for stride in range(len(_STRIDES)) for where in _ANYWHERE)
+_DEFAULT_STRIDES = tuple(len(_WHERE) * stride + where for stride in range(len(_STRIDES)) for where in _ANYWHERE)
 VOCABULARY = Vocabulary(
     [
         Kind("single", 3, (range(len(DTYPES)), (3, 4, 8, 9, 16, 17, 21, 1, 5, 7), range(3)), rare=True,
-             calm=(_READABLE, _CALM_SHAPES, range(3))),
+             default_values=(_READABLE, _DEFAULT_SHAPES, range(3))),
         Kind("fp8", 2, (range(5), range(len(_SIZES)), range(4)), rare=True),
         Kind("blocks", 2, (range(5), range(len(_SIZES)), range(3)), rare=True,
-             calm=(_READABLE_ELEMENTS, range(len(_SIZES)), range(3))),
+             default_values=(_READABLE_ELEMENTS, range(len(_SIZES)), range(3))),
         Kind("gptq", 1, (range(4), range(5), range(4)), rare=True),
         Kind("awq", 1, (range(4), range(5), range(4)), rare=True),
         Kind("awry", 1, (_TENSOR, range(4)), rare=True),
         Kind("pread", 1, rare=True),
-        Kind("plain-numpy", 1, wild=True, rare=True),
+        Kind("plain-numpy", 1, always_invalid=True, rare=True),
         Kind("deserialize", 2),
         Kind("get_tensor", 2, (_TENSOR,)),
         Kind("get_tensors", 1),
         Kind("about", 1, (_TENSOR,)),
-        Kind("part", 6, (_TENSOR, range(len(_BOUNDS)), range(len(_WHERE))), calm=(_TENSOR, _HALVES, _ANYWHERE)),
+        Kind("part", 6, (_TENSOR, range(len(_BOUNDS)), range(len(_WHERE))), default_values=(_TENSOR, _HALVES, _ANYWHERE)),
         Kind("strided", 2, (_TENSOR, range(len(_BOUNDS)), range(len(_WHERE) * len(_STRIDES))),
-             calm=(_TENSOR, _HALVES, _CALM_STRIDES)),
-        Kind("item", 1, (_TENSOR, range(4)), calm=(_TENSOR, (0, 0, 0, 1))),
+             default_values=(_TENSOR, _HALVES, _DEFAULT_STRIDES)),
+        Kind("item", 1, (_TENSOR, range(4)), default_values=(_TENSOR, (0, 0, 0, 1))),
     ],
     max_steps=14,
 )  # fmt: skip

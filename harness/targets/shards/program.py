@@ -92,15 +92,15 @@ _TENSOR = range(6)
 VOCABULARY = Vocabulary(
     [
         Kind("tensor", 6, (_SHARD, range(len(NUMPY_NAMES)), range(9)), rare=True),
-        Kind("path", 3, (_SHARD, (0, 1, 2, 0, 1, 2, *range(len(PATHS)))), calm=(_SHARD, range(_RIGHT_PATHS))),
+        Kind("path", 3, (_SHARD, (0, 1, 2, 0, 1, 2, *range(len(PATHS)))), default_values=(_SHARD, range(_RIGHT_PATHS))),
         Kind("doubled", 2, (_TENSOR, _SHARD)),
         Kind("unmapped", 1, (_TENSOR,)),
         Kind("metadata", 1, (range(len(_METADATA)),)),
-        Kind("moved", 1, (_TENSOR, _SHARD), wild=True),
-        Kind("ghost", 1, (range(4), _SHARD), wild=True),
-        Kind("missing", 1, (_SHARD,), wild=True),
-        Kind("damaged", 1, (_SHARD, range(len(_DAMAGE))), wild=True),
-        Kind("index", 1, (range(len(_INDEX)),), wild=True),
+        Kind("moved", 1, (_TENSOR, _SHARD), always_invalid=True),
+        Kind("ghost", 1, (range(4), _SHARD), always_invalid=True),
+        Kind("missing", 1, (_SHARD,), always_invalid=True),
+        Kind("damaged", 1, (_SHARD, range(len(_DAMAGE))), always_invalid=True),
+        Kind("index", 1, (range(len(_INDEX)),), always_invalid=True),
     ],
     max_steps=12,
 )
