@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy
 
-from harness.programs.arrays import Tensors
+from harness.programs.arrays import BACKENDS, Tensors
+from harness.programs.scripts import Index
 from harness.programs.steps import Kind, Step, Vocabulary
 
 #: The file that every call reads.
@@ -32,7 +33,7 @@ INDICES: tuple[tuple[str, str], ...] = (
 HANDED = ("{!r}", "str({!r})", "Word({!r})", "numpy.str_({!r})", "{!r}.encode()", "[{!r}]", "({!r},)", "bytearray({!r}.encode())")  # fmt: skip
 _STRINGS = 4
 NUMBERS = ("0", "1", "-1", "127", "128", "2**31", "2**32", "2**63-1", "2**63", "2**64-1", "2**64", "-2**63", "10**40")
-TYPED = ("{}", "int({})", "numpy.int64({})", "numpy.uint8({})", "Number({})", "bool({})", "float({})")
+TYPED = ("{}", "int({})", "numpy.int64({})", "numpy.uint8({})", "Index({})", "bool({})", "float({})")
 _INTEGERS = 5
 ODD = (
     "None",
@@ -64,7 +65,6 @@ VOCABULARY = Vocabulary(
 _NAME, _NUMBER, _ODD_VALUE, _OPEN, _LOAD = range(len(VOCABULARY.kinds))
 #: Frameworks of ``open``: what ``safe_open`` calls them.
 FRAMEWORKS = ("numpy", "pt")
-BACKENDS = ("mmap", "pread")
 
 # Torch's own words: a kind, and an index without sign or leading zero.
 _WORD = re.compile(rf"(?:{'|'.join(TYPES[:REAL])})(?::(?:0|[1-9][0-9]*))?")
@@ -74,17 +74,6 @@ class Word(str):
     """A string that is no plain one."""
 
     __slots__ = ()
-
-
-class Number:
-    """An integer by ``__index__`` alone."""
-
-    def __init__(self, value: int) -> None:
-        self._value = value
-
-    def __index__(self) -> int:
-        """The integer."""
-        return self._value
 
 
 class Given(NamedTuple):
@@ -135,7 +124,7 @@ def _given(step: Step) -> Given | None:
         if value is None:
             return None
         whole = step.b % len(TYPED) < _INTEGERS
-        number = int(value) if whole and not isinstance(value, Number) else value.__index__() if whole else -1
+        number = int(value) if whole and not isinstance(value, Index) else value.__index__() if whole else -1
         right = 0 <= number < 1 << 64
         form = (
             "number"
@@ -155,13 +144,17 @@ def _given(step: Step) -> Given | None:
 def _value(source: str) -> Any:
     try:
         # The text comes from the tables above, never from outside.
-        return eval(source, {"numpy": numpy, "Word": Word, "Number": Number})  # noqa: S307
+        return eval(source, {"numpy": numpy, "Word": Word, "Index": Index})  # noqa: S307
     except (ValueError, OverflowError, TypeError):
         return None
 
 
-def decode(program: bytes) -> tuple[Call, ...]:
-    """The calls of a program; never fails."""
+#: The calls of a program.
+Program = tuple[Call, ...]
+
+
+def decode(program: bytes) -> Program:
+    """The calls of a program. Never raises."""
     given = _CPU
     calls: list[Call] = []
     for step in VOCABULARY.decode(program):

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy
 
 from harness.programs.arrays import DTYPES, NAMES, SHAPES, Tensors
+from harness.programs.scripts import Index
 from harness.programs.steps import STEP, Kind, Step, Vocabulary
 
 #: Shapes without elements beside large dimensions: the format allows them ("They are not storing any data in the databuffer,
@@ -66,17 +67,6 @@ VOCABULARY = Vocabulary(
 )
 _TENSOR, _INDEX, _RANGE, _INT, _ELLIPSIS, _ODD_ITEM, *_ = range(len(VOCABULARY.kinds))
 _ITEMS = (_RANGE, _INT, _ELLIPSIS, _ODD_ITEM)
-
-
-class Index:
-    """An integer by ``__index__`` alone, as operator.index takes it."""
-
-    def __init__(self, value: int) -> None:
-        self._value = value
-
-    def __index__(self) -> int:
-        """The integer."""
-        return self._value
 
 
 class Call(NamedTuple):
