@@ -7,8 +7,8 @@ from functools import lru_cache
 
 from harness.programs import scripts
 from harness.targets.lifecycle import kit
-from harness.targets.lifecycle.expectation import ANY, REFUSED, TYPE, Call, Program
-from harness.targets.lifecycle.program import PATHS
+from harness.targets.lifecycle.expectation import ANY, REFUSED, TYPE, Call
+from harness.targets.lifecycle.program import PATHS, Program
 
 _OPENING = f"""\
 folder = tempfile.mkdtemp()
@@ -52,7 +52,7 @@ def calls(program: Program) -> str:
 
 
 def _expected(call: Call) -> str:
-    """Source of a function that gives the value, or raises the error, that is right; ``None`` where several are."""
+    """Source of a function that gives the right value or raises the right error; ``None`` where several are right."""
     if call.end in (ANY, TYPE):
         return "None"
     if call.end == REFUSED:

@@ -8,7 +8,8 @@ import pathlib
 
 from harness.programs import arrays, scripts
 from harness.targets.shards import reader
-from harness.targets.shards.program import INDEX, OUTSIDE, OUTSIDE_TENSORS, Program
+from harness.targets.shards.program import OUTSIDE, OUTSIDE_TENSORS, Program
+from harness.targets.shards.reader import INDEX
 
 
 def explain(program: Program) -> str:
