@@ -105,11 +105,11 @@ class Lifecycle(ProgramTarget):
 
     def explain(self, data: bytes) -> str:
         """The Python that a program stands for."""
-        return lifecycle_sources.lifecycle(decode(data))
+        return lifecycle_sources.explain(decode(data))
 
     def script(self, data: bytes) -> str:
         """The calls of a program as a generator, for a reproducer."""
-        return lifecycle_sources.lifecycle_calls(decode(data))
+        return lifecycle_sources.calls(decode(data))
 
 
 @lru_cache(1 << 14)

@@ -19,8 +19,8 @@ from harness.observation import ACCEPT, REJECT, Event
 from harness.oracles.deaths import CRASH
 from harness.oracles.oracle import Execution, oracle
 from harness.oracles.written import TEXTS, judged, only_metadata_order_differs
-from harness.programs.array_values import format_dtype
 from harness.programs.arrays import NUMPY_NAMES
+from harness.targets.writers.array_values import format_dtype
 from harness.targets.writers.program import ODD_PATHS, PATHS, WRITES, Call, Content, Died
 
 _KNOWN = 1 << 13

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from harness.format.judge import judge
 from harness.programs import arrays, strategies
 from harness.targets.shards import script as shards_source
-from harness.targets.shards.program import INDEX, OUTSIDE, OUTSIDE_TENSORS, PATHS, SHARDS, VOCABULARY, Program, decode
-from harness.targets.shards.reader import BadIndex, read_sharded
+from harness.targets.shards.program import OUTSIDE, OUTSIDE_TENSORS, PATHS, SHARDS, VOCABULARY, Program, decode
+from harness.targets.shards.reader import INDEX, BadIndex, read_sharded
 
 S = VOCABULARY.step
 TWO = [S("tensor"), S("tensor", 1, 1, 3)]

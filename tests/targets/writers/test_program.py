@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.programs import array_layouts, array_values, contents, strategies
+from harness.programs import scripts, strategies
 from harness.programs.arrays import SHAPES, WRITER_DTYPES
+from harness.programs.saving import METADATA, NAMES, ODD_METADATA, ODD_NAMES
+from harness.targets.writers import array_layouts, array_values, specs
 from harness.targets.writers import program as writers
 from harness.targets.writers import script as writer_sources
-from harness.targets.writers import specs
-from harness.targets.writers.program import METADATA, NAMES, ODD_NAMES, VOCABULARY, decode
+from harness.targets.writers.program import VOCABULARY, decode
 
 S = VOCABULARY.step
 
@@ -161,7 +162,7 @@ def test_what_no_file_can_hold_is_said():
         content = program(S("tensor"), S("name", number)).things.array_content
         assert content.odd.startswith("name")
         assert not content.sound
-    for number in range(writers.ODD_METADATA, len(METADATA)):
+    for number in range(ODD_METADATA, len(METADATA)):
         content = program(S("metadata", number)).things.array_content
         assert (content.odd, content.sound, TypeError in content.fair) == ("metadata", False, True)
 
@@ -180,13 +181,13 @@ def test_contents_are_what_numpy_says_of_the_arrays(data: bytes):
 def test_a_file_is_read_by_the_words_of_the_format():
     header = b'{"__metadata__":{"k":"v"},"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}'
     raw = len(header).to_bytes(8, "little") + header + b"\1\2"
-    assert contents.content(raw) == ({"a": ["U8", [2], "0102"]}, {"k": "v"})
-    assert contents.order(raw) == (["a"], ({"a": ["U8", [2], "0102"]}, {"k": "v"}), len(raw))
+    assert scripts.content(raw) == ({"a": ["U8", [2], "0102"]}, {"k": "v"})
+    assert scripts.order(raw) == (["a"], ({"a": ["U8", [2], "0102"]}, {"k": "v"}), len(raw))
     for wrong in (
         b'{}"__metadata__":{}', b'{"__metadata__":{"k":1}}', b'{"__metadata__":{"k":"v","k":"w"}}',
         b'{"__metadata__":{"dtype":"U8","shape":[],"data_offsets":[0,1]}}', b'{"a":{}}', b"[]",
     ):  # fmt: skip
-        assert "no valid file" in contents.content(len(wrong).to_bytes(8, "little") + wrong)
+        assert "no valid file" in scripts.content(len(wrong).to_bytes(8, "little") + wrong)
 
 
 @given(data=strategies.programs(VOCABULARY, 5))

@@ -11,11 +11,11 @@ from hypothesis import given
 
 from harness.programs import strategies
 from harness.programs.arrays import SHAPES
+from harness.programs.saving import NAMES
 from harness.targets.torch_writers import script as torch_source
 from harness.targets.torch_writers import tensors as torch_made
 from harness.targets.torch_writers.program import HOLDERS, MODELS, VOCABULARY, Things, decode, whole
 from harness.targets.torch_writers.tensors import DTYPES, LAYOUTS, ODD_DTYPES, VIEWS, Made
-from harness.targets.writers.program import NAMES
 
 S = VOCABULARY.step
 L = {laid.word: number for number, laid in enumerate(LAYOUTS)}

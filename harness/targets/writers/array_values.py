@@ -10,11 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy
 
-from harness.programs.array_layouts import LAYOUTS, NAMES, TYPES
 from harness.programs.arrays import NUMPY_NAMES, SHAPES
-
-#: What Python documents for a value of another type, and for one of the type that cannot be: docs/oracles.md.
-CONVENTION: tuple[type[BaseException], ...] = (TypeError, ValueError, OverflowError)
+from harness.programs.saving import CONVENTION
+from harness.targets.writers.array_layouts import LAYOUTS, NAMES, TYPES
 
 _LITTLE = {name: word for word, name in NUMPY_NAMES.items()}
 _BIG = ("'>f4'", "'>i8'", "'>f2'", "'>i4'", "'>f8'", "'>i2'", "'>u2'", "'>u4'", "'>u8'", "'>c8'")

@@ -90,7 +90,7 @@ def test_the_hazard_is_real(safetensors: ModuleType, tmp_path: Path, kind: str, 
         "import sys, safetensors\nfrom harness.targets.lifecycle.target import Lifecycle\n"
         "run = Lifecycle().open(safetensors)\nrun(bytes.fromhex(sys.argv[1]))\n"
     )
-    path = os.pathsep.join([str(Path(str(safetensors.__file__)).parents[1]), str(Path(__file__).parents[2])])
+    path = os.pathsep.join([str(Path(str(safetensors.__file__)).parents[1]), str(Path(__file__).parents[3])])
     environment = os.environ | {"PYTHONPATH": path, scratch.VARIABLE: str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", script, data.hex()], env=environment, capture_output=True, check=False)
     assert done.returncode == -7, done.stderr

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.programs.lazy import Lazy
+from harness.targets.writers.program import Lazy
 
 
 class Counted:

@@ -15,11 +15,11 @@ from harness.format.encode import pack
 from harness.format.judge import judge
 from harness.oracles.oracle import Execution
 from harness.programs.arrays import WRITER_DTYPES
+from harness.programs.saving import NAMES
 from harness.targets.torch_writers import oracle
 from harness.targets.torch_writers.program import VOCABULARY
 from harness.targets.torch_writers.target import TorchWriters
 from harness.targets.torch_writers.tensors import DTYPES, LAYOUTS, VIEWS
-from harness.targets.writers.program import NAMES
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
 S = VOCABULARY.step

@@ -72,5 +72,5 @@ def test_the_files_are_what_they_are_said_to_be() -> None:
 @given(programs(VOCABULARY, max_steps=12))
 def test_any_program_decodes_and_explains_and_its_reproducer_is_python(data: bytes) -> None:
     program = decode(data)
-    compile(sources.lifecycle(program), "explained", "exec")
-    compile(sources.lifecycle_calls(program), "script", "exec")
+    compile(sources.explain(program), "explained", "exec")
+    compile(sources.calls(program), "script", "exec")

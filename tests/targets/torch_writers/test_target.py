@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 
 from harness.observation import ACCEPT, RAISE, REJECT, Observation, Run, Trace
 from harness.programs import strategies
+from harness.programs.saving import NAMES
 from harness.replay.judge import judge_observation
 from harness.targets.registry import get_target
 from harness.targets.torch_writers.program import VOCABULARY, decode
 from harness.targets.torch_writers.tensors import DTYPES, FORMS, LAYOUTS, ODD_DTYPES, VIEWS
-from harness.targets.writers.program import NAMES
 
 S = VOCABULARY.step
 L = {laid.word: number for number, laid in enumerate(LAYOUTS)}

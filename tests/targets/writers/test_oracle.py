@@ -16,10 +16,11 @@ from harness.format.encode import pack
 from harness.format.judge import judge
 from harness.observation import ACCEPT
 from harness.oracles.oracle import Execution
-from harness.programs import array_values, arrays
-from harness.programs.array_layouts import LAYOUTS
-from harness.targets.writers import oracle
-from harness.targets.writers.program import NAMES, PATHS, VOCABULARY
+from harness.programs import arrays
+from harness.programs.saving import NAMES
+from harness.targets.writers import array_values, oracle
+from harness.targets.writers.array_layouts import LAYOUTS
+from harness.targets.writers.program import PATHS, VOCABULARY
 from harness.targets.writers.target import Writers
 
 S = VOCABULARY.step
