@@ -40,7 +40,7 @@ def run(
 def findings(measured: Sequence[Measured]) -> list[tuple[Measured, Finding]]:
     """What is wrong with each of them, in the order they were measured."""
     return [
-        (one, finding)
+        (one, finding.on(TARGET))
         for one in measured
         for finding in judge(one.call, one.family, FAMILIES[one.family].words, one.cost, one.points)
     ]
@@ -64,12 +64,10 @@ def distinct(found: Sequence[tuple[Measured, Finding]]) -> list[tuple[Measured, 
 
 def keep(campaign: Path, parser: Parser, found: Sequence[tuple[Measured, Finding]]) -> list[str]:
     """Store findings as a campaign does; ``harness triage --campaign`` files them. Returns their ids."""
-    return [
-        store.add(
-            campaign, TARGET, finding, program(one.cost, one.call, one.family), parser=parser.name, seed=0
-        )
-        for one, finding in found
-    ]  # fmt: skip
+    for one, finding in found:
+        data = program(one.cost, one.call, one.family)
+        store.add(campaign, finding, data, parser=parser.name, seed=0)
+    return [finding.id for _, finding in found]
 
 
 def cell(one: Measured) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from harness.bench import runner
-from harness.targets import base
+from harness.targets.registry import all_targets
 
 Say = Callable[[str], None]
 
@@ -85,7 +85,7 @@ def other_targets(parser: str, seconds: float, say: Say) -> dict[str, Any]:
     Of programs, the share that is valid to the last call counts as accepted.
     """
     found: dict[str, Any] = {}
-    names = [name for name, target in base.targets().items() if name != "deserialize" and not base.missing(target)]
+    names = [name for name, target in all_targets().items() if name != "deserialize" and not target.missing()]
     with runner.scratch() as folder:
         for target in names:
             done = runner.fuzz(target, parser, folder, seconds=seconds)

@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.bench import runner
 from harness.errors import EngineError
-from harness.targets import base
+from harness.targets.registry import all_targets
 
 Say = Callable[[str], None]
 
@@ -60,7 +60,7 @@ def supervisor(parser: str, seconds: float, say: Say) -> dict[str, Any]:
 
     The top level is what came of the two, ``all`` what came of all. Beside other work workers have less time, and its share is larger.
     """
-    everything = tuple(name for name, target in base.targets().items() if not base.missing(target))
+    everything = tuple(name for name, target in all_targets().items() if not target.missing())
     return _supervisor(parser, ("deserialize", "safe_open"), seconds, say) | {
         "all": _supervisor(parser, everything, seconds, say)
     }

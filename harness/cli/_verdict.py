@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.findings import crashes
-from harness.findings.verdicts import Rule
+from harness.findings.verdicts import VerdictRule
 from harness.triage.verdict_proposals import Matches
 
 
-def rule_line(rule: Rule) -> str:
+def rule_line(rule: VerdictRule) -> str:
     """A rule in one line."""
     return f"{rule.name}: {rule.verdict}, {rule.target}|{rule.kind}|{rule.rule}|{rule.aspect}"
 
@@ -35,7 +35,7 @@ def _campaigns(count: int) -> str:
     return f"{count} campaign" + "s" * (count != 1)
 
 
-def listed(rule: Rule, found: Matches, source: str) -> Iterator[str]:
+def listed(rule: VerdictRule, found: Matches, source: str) -> Iterator[str]:
     """A rule with all that is to be said of it, in lines."""
     yield f"{rule_line(rule)}  ({source})"
     if stale(rule, found):
@@ -50,17 +50,17 @@ def listed(rule: Rule, found: Matches, source: str) -> Iterator[str]:
         yield f"  TOO WIDE: it covers {100 * most.share:.1f} % of the executions of {most.campaign.name}"
 
 
-def contradicted(rule: Rule, found: Matches) -> list[str]:
+def contradicted(rule: VerdictRule, found: Matches) -> list[str]:
     """Ids of filed bugs that the rule says are by design; what is a duplicate or stays as it is may be a bug."""
     return found.bugs() if rule.verdict == crashes.BY_DESIGN else []
 
 
-def drove(rule: Rule, found: Matches) -> bool:
+def drove(rule: VerdictRule, found: Matches) -> bool:
     """Whether one of the campaigns drove a target that the rule is for."""
     return any(fnmatchcase(target, rule.target) for one in found.met for target in one.targets)
 
 
-def stale(rule: Rule, found: Matches) -> bool:
+def stale(rule: VerdictRule, found: Matches) -> bool:
     """Whether a rule matches nothing, though something was there that it could have matched.
 
     Of a target that was not driven, as its framework is not installed here, nobody knows.
@@ -68,7 +68,7 @@ def stale(rule: Rule, found: Matches) -> bool:
     return found.nothing and drove(rule, found)
 
 
-def as_json(rule: Rule, found: Matches, source: Path | str) -> dict[str, Any]:
+def as_json(rule: VerdictRule, found: Matches, source: Path | str) -> dict[str, Any]:
     """A rule and what it covers, for machines."""
     return {
         **asdict(rule),

@@ -216,13 +216,11 @@ def resources(
     writes build/bench/resources.json. Ends with 1 when a cost grows that is not known to, else with 0.
     """
     from harness.bench import resources as measures
-    from harness.findings.signature import finding_id, signature
     from harness.mutate.growth import FAMILIES
     from harness.targets.known_findings import known
     from harness.targets.resources.calls import CALLS
     from harness.targets.resources.meter import valgrind
     from harness.targets.resources.oracle import COSTS
-    from harness.targets.resources.target import TARGET
 
     for asked, there in ((calls, list(CALLS)), (families, list(FAMILIES))):
         if strange := sorted(set(asked) - set(there)):
@@ -247,8 +245,8 @@ def resources(
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, json.dumps(result, indent=1))
     found = measures.distinct(measures.findings(measured))
-    names = [finding_id(signature(TARGET, finding)) for _, finding in found]
-    new = [known(signature(TARGET, finding)) is None for _, finding in found]
+    names = [finding.id for _, finding in found]
+    new = [known(finding.signature) is None for _, finding in found]
     folder = campaign or paths.campaigns_dir() / "resources"
     measures.keep(folder, build, [pair for pair, is_new in zip(found, new, strict=True) if is_new])
     if as_json:

@@ -22,7 +22,7 @@ from harness.coverage.upkeep import Change, Stats
 from harness.errors import HarnessError
 from harness.parsers import registry
 from harness.parsers.registry import Parser
-from harness.targets import base
+from harness.targets.registry import get_target
 
 _RULES_SHOWN = 8
 # Bytes of one target that are worth a word: copying and loading them costs each campaign seconds.
@@ -78,7 +78,7 @@ def command() -> None:
 
 def _chosen(names: tuple[str, ...], default: list[str]) -> list[str]:
     for name in names:
-        base.get(name)
+        get_target(name)
     return list(names) or default
 
 
@@ -87,14 +87,14 @@ def _able(names: tuple[str, ...], found: list[str]) -> list[str]:
     if names:
         return _chosen(names, [])
     for target in found:
-        if reason := base.missing(base.get(target)):
+        if reason := get_target(target).missing():
             click.echo(f"{target} is left as it is: {reason}", err=True)
-    return [target for target in found if not base.missing(base.get(target))]
+    return [target for target in found if not get_target(target).missing()]
 
 
 def _parser_for(target: str, name: str | None) -> Parser | None:
     """The build that ``target`` runs on; None for a target that runs none."""
-    return registry.find(name, flavour="sancov") if base.get(target).uses_parser else None
+    return registry.find(name, flavour="sancov") if get_target(target).uses_parser else None
 
 
 @command.command(name="stats")
@@ -267,7 +267,7 @@ def _remarks(change: Change) -> Iterator[str]:
         yield f"{change.killed} left out, as they end their process"
     if change.lost:
         yield f"the cap cost {change.lost} of {change.features} features, {change.lost_code} of them code"
-    if change.regions_before is None and change.unmeasured and base.get(change.target).uses_parser:
+    if change.regions_before is None and change.unmeasured and get_target(change.target).uses_parser:
         yield f"regions were not measured: {change.unmeasured}"
     if change.regions_before != change.regions_after:
         yield f"{(change.regions_before or 0) - (change.regions_after or 0)} regions are lost"

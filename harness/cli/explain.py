@@ -10,8 +10,8 @@ import click
 
 from harness.errors import HarnessError
 from harness.format.judge import RULES, UNSPECIFIED, Judgement, judge
-from harness.targets import base
-from harness.targets.files.on_disk import judge_file, target_named
+from harness.targets.files.on_disk import judge_file
+from harness.targets.registry import get_target
 from harness.triage import inputs, show
 from harness.triage.inputs import Named, resolve
 
@@ -26,8 +26,8 @@ def command(what: str, width: int, as_json: bool) -> int:
     Ends with 0 when the format allows the file, else with 1.
     """
     named = resolve(what)
-    target = target_named(named.target) if named.target else None
-    words = base.explain(target, named.data()) if target is not None else ""
+    target = get_target(named.target) if named.target else None
+    words = target.explain(named.data()) if target is not None else ""
     if words:
         told = {"file": str(named.path), "target": named.target, "signature": named.signature, "program": words}
         click.echo(json.dumps(told, indent=1) if as_json else words, nl=as_json)

@@ -23,8 +23,8 @@ from harness.errors import HarnessError
 from harness.ledger import records
 from harness.parsers import registry
 from harness.report.drives import drives
-from harness.targets import base as targets
 from harness.targets import known_findings
+from harness.targets.registry import all_targets, broken_targets, get_target
 from harness.text import percent
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -132,9 +132,10 @@ def choose(names: tuple[str, ...]) -> tuple[str, ...]:
     """These targets, or all that can run here; says what a person must know of them. Raises HarnessError of one that cannot run."""
     chosen = names or _runnable()
     for name in chosen:
-        if reason := targets.missing(target := targets.get(name)):
-            raise HarnessError(f"target {name} cannot run: {reason}", hint=targets.install(target))
-        if note := targets.note(target):
+        target = get_target(name)
+        if reason := target.missing():
+            raise HarnessError(f"target {name} cannot run: {reason}", hint=target.install())
+        if note := target.note():
             click.echo(f"target {name}: {note}", err=True)
     return tuple(dict.fromkeys(chosen))
 
@@ -168,8 +169,8 @@ def _keep(campaign: Path, ledger: Path | None) -> None:
 
 def _runnable() -> tuple[str, ...]:
     """All targets that can run here. Prints the others with the reason."""
-    reasons = {name: targets.missing(target) for name, target in targets.targets().items()}
-    for name, reason in {**{name: reason for name, reason in reasons.items() if reason}, **targets.broken()}.items():
+    reasons = {name: target.missing() for name, target in all_targets().items()}
+    for name, reason in {**{name: reason for name, reason in reasons.items() if reason}, **broken_targets()}.items():
         click.echo(f"target {name} is left out: {reason}", err=True)
     return tuple(name for name, reason in reasons.items() if not reason)
 

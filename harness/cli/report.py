@@ -136,13 +136,13 @@ def _as_json(rows: list[Row], campaigns: list[Campaign]) -> dict[str, Any]:
         "findings": [
             {
                 "id": row.id,
-                "target": row.parts.target,
+                "target": row.target,
                 "oracle": row.oracle,
-                "kind": row.parts.kind,
+                "kind": row.kind,
                 "signature": row.signature,
                 "severity": row.severity,
                 "state": row.state,
-                "rule": row.rule.name if row.rule else None,
+                "rule": row.verdict.name if row.verdict else None,
                 "summary": row.summary,
                 "flaky": row.flaky,
                 "campaigns": sorted({one.campaign for one in row.seen}),

@@ -12,14 +12,14 @@ from harness.parsers import registry
 from harness.parsers.registry import Parser
 from harness.replay import replay
 from harness.replay.replay import Replay
-from harness.targets.files.on_disk import target_named
+from harness.targets.registry import get_target
 from harness.triage import filing
 from harness.triage.inputs import Named, resolve
 
 
 def parsers_for(name: str | None, target: str) -> list[Parser | None]:
     """The parser of that name, or every plain and instrumented build here; ``[None]`` for a target without parser."""
-    if name is None or not target_named(target).uses_parser:
+    if name is None or not get_target(target).uses_parser:
         return filing.builds(target)
     return [registry.find(name)]
 

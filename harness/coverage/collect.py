@@ -14,7 +14,7 @@ from harness.coverage.llvm import rust_coverage
 from harness.coverage.python_files import lines_run, python_coverage
 from harness.errors import HarnessError
 from harness.parsers.registry import Parser
-from harness.targets import base
+from harness.targets.registry import get_target
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def _target_reach(parser: Parser, target: str, inputs: Sequence[bytes], folder: 
 
 def replay(parser: Parser, target: str, inputs: Sequence[bytes], folder: Path) -> Replayed:
     """Replay ``inputs`` on one target, leaving profiles in ``folder``: ``*.profraw`` and coverage.py's ``python.*``."""
-    if not base.get(target).uses_parser:
+    if not get_target(target).uses_parser:
         raise HarnessError(f"target {target} does not run the parser", hint="it has no coverage of it to show")
     folder.mkdir(parents=True)
     return batches.run(

@@ -16,7 +16,7 @@ from harness.coverage import batches
 from harness.parsers import registry, runtime
 from harness.parsers.registry import Parser
 from harness.replay.child import limit_memory
-from harness.targets import base
+from harness.targets.registry import get_target
 
 
 @contextlib.contextmanager
@@ -37,7 +37,7 @@ def _python_watched(parser: Parser, data_file: str) -> Iterator[None]:
 
 def replay(spec: Mapping[str, Any]) -> None:
     """Run the batch of ``spec``; Python coverage goes to ``spec["python"]`` with the process' number, if named."""
-    target = base.get(spec["target"])
+    target = get_target(spec["target"])
     parser = registry.find(spec["parser"])
     with _python_watched(parser, spec["python"] and f"{spec['python']}.{spec['process']}"):
         run = target.open(runtime.load(parser))

@@ -22,10 +22,9 @@ wrong only after it has read every field; or one that dies in framing, encoding,
 class Operator(NamedTuple):
     """A named mutation.
 
-    ``tensors`` is how many (0, 1 or 2) readable tensors an input must have for it to do anything. ``smaller``
-    ones tend to shrink the input: they get more turns when it is large. ``dear`` ones cost several times what
-    others do, and get fewer: what they make is dear to make, or is always accepted, known to be wrongly so, and dear
-    to judge.
+    ``tensors`` is how many readable tensors an input must have (0, 1 or 2). ``smaller`` operators tend to shrink the
+    input: they get more turns when it is large. ``expensive`` operators get fewer turns. Their outputs take several times
+    as long to make, or the parser always accepts them, wrongly and as is known, and judging them takes long.
     """
 
     name: str
@@ -34,7 +33,7 @@ class Operator(NamedTuple):
     summary: str
     tensors: int
     smaller: bool
-    dear: bool
+    expensive: bool
 
 
 OPERATORS: dict[str, Operator] = {}
@@ -42,7 +41,7 @@ OPERATORS: dict[str, Operator] = {}
 
 
 def operator(
-    name: str, family: Family, *, tensors: int = 0, smaller: bool = False, dear: bool = False
+    name: str, family: Family, *, tensors: int = 0, smaller: bool = False, expensive: bool = False
 ) -> Callable[[Function], Function]:
     """Enter the decorated function into OPERATORS as ``name``.
 
@@ -53,7 +52,7 @@ def operator(
         if name in OPERATORS:
             raise ValueError(f"two operators are called {name}")
         summary = (function.__doc__ or "").strip().split("\n")[0]
-        OPERATORS[name] = Operator(name, family, function, summary, tensors, smaller, dear)
+        OPERATORS[name] = Operator(name, family, function, summary, tensors, smaller, expensive)
         return function
 
     return enter

@@ -29,8 +29,8 @@ _SHARES: Final = {
 }
 _EVEN: Final = 0.4
 """Part of a family's share that is spread evenly, whatever was learnt."""
-_DEAR: Final = 8
-"""What the weight of a dear operator is divided by."""
+_EXPENSIVE: Final = 8
+"""The weight of an expensive operator is divided by this."""
 _MEMORY: Final = 0.995
 """What the past counts at each rebuild, compared with the one before."""
 
@@ -91,8 +91,8 @@ class Schedule:
             total = sum(rates.values())
             for i, rate in rates.items():
                 weights[i] = _EVEN / len(rates) + (1 - _EVEN) * rate / total
-                if self.operators[i].dear:
-                    weights[i] /= _DEAR
+                if self.operators[i].expensive:
+                    weights[i] /= _EXPENSIVE
             total = sum(weights[i] for i in rates)
             for i in rates:
                 weights[i] *= share / total

@@ -51,7 +51,7 @@ def _defects(found: list[Crash]) -> list[list[Crash]]:
         groups.setdefault((crash.severity, filing.group(crash.signature)), []).append(crash)
     ranks = list(SEVERITIES)
     members = [sorted(group, key=lambda crash: (len(crash.data()), crash.id)) for group in groups.values()]
-    return sorted(members, key=lambda group: (ranks.index(group[0].severity), group[0].rule, group[0].id))
+    return sorted(members, key=lambda group: (ranks.index(group[0].severity), group[0].rule.name, group[0].id))
 
 
 def _summary(defects: list[list[Crash]], count: int) -> str:
@@ -85,7 +85,9 @@ def _defect(members: list[Crash]) -> str:
 
 
 def _title(crash: Crash) -> str:
-    return cell(f"{crash.rule}: {crash.aspect}" if crash.rule != crash.kind else f"{crash.kind}: {crash.aspect}", 110)
+    return cell(
+        f"{crash.rule.name}: {crash.aspect}" if crash.rule.name != crash.kind else f"{crash.kind}: {crash.aspect}", 110
+    )
 
 
 def _link(crash: Crash) -> str:

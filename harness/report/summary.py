@@ -148,7 +148,7 @@ def _new(rows: list[Row]) -> str:
     for row in rows[:_MOST_NEW]:
         flaky = " (does not repeat each time)" if row.flaky else ""
         what = f"{code(row.summary)}{flaky}"
-        text += f"| {code(row.id)} | {row.severity} | {inert(row.parts.target)} | {what} | {code(row.repeat)} |\n"
+        text += f"| {code(row.id)} | {row.severity} | {inert(row.target)} | {what} | {code(row.repeat)} |\n"
     if len(rows) > _MOST_NEW:
         text += f"\n... and {len(rows) - _MOST_NEW} more: `harness findings` lists them.\n"
     return (
@@ -162,7 +162,7 @@ def _elsewhere(rows: list[Row]) -> str:
     text = "\n## Not new against another build\n\n| finding | how bad | target | what | it |\n|---|---|---|---|---|\n"
     for row in rows[:_MOST_NEW]:
         what = code(row.summary)
-        text += f"| {code(row.id)} | {row.severity} | {inert(row.parts.target)} | {what} | {inert(row.elsewhere)} |\n"
+        text += f"| {code(row.id)} | {row.severity} | {inert(row.target)} | {what} | {inert(row.elsewhere)} |\n"
     return text + (f"\n... and {len(rows) - _MOST_NEW} more.\n" if len(rows) > _MOST_NEW else "")
 
 

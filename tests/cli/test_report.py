@@ -10,6 +10,7 @@ import pytest
 
 from harness.errors import HarnessError
 from harness.findings import crashes, store
+from harness.findings.finding import Finding
 from tests.cli.running import run
 
 SIGNATURE = "deserialize|differential|layout.hole|accepted/start"
@@ -19,11 +20,8 @@ NAME = "layout.hole-2cc0ad64"
 @pytest.fixture
 def campaign(project: Path) -> Path:
     folder = project / "build" / "campaigns" / "one"
-    store.add_finding(
-        folder, id=NAME, target="deserialize", oracle="differential", kind="differential", rule="layout.hole",
-        aspect="accepted/start", signature=SIGNATURE, summary="a hole", data=b"nothing", parser="0.8.0", seed=1,
-        execution=1, seconds=0.0,
-    )  # fmt: skip
+    finding = Finding.of_signature(SIGNATURE, "differential", "a hole")
+    store.add(folder, finding, b"nothing", parser="0.8.0", seed=1, execution=1)
     (folder / "campaign.json").write_text(json.dumps({"format": 1, "sessions": [{"targets": ["deserialize"]}]}))
     return folder
 

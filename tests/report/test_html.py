@@ -188,7 +188,7 @@ def test_two_campaigns_are_one_row_each_finding(night: Campaign, home: Path):
 
 def test_what_does_not_hold_is_marked(night: Campaign, home: Path):
     stored = next(one for one in night.findings if one.id == HOSTILE_ID)
-    shaky = replace(stored, about=stored.about | {"flaky": True, "replays": {"runs": 10, "held": 3}})
+    shaky = replace(stored, fields=stored.fields | {"flaky": True, "replays": {"runs": 10, "held": 3}})
     session = {"findings": {HOSTILE_ID: {"first_seconds": 0.75}}}
     (row,) = (one for one in rows.rows([Campaign("c", home, (session,), (shaky,))], home) if one.id == HOSTILE_ID)
     assert (row.flaky, row.replays, row.held, row.seconds) == (True, 10, 3, 0.75)

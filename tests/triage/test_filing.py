@@ -19,8 +19,10 @@ from harness.findings.signature import finding_id, parts
 from harness.format.encode import pack
 from harness.parsers.registry import Parser
 from harness.targets import base, known_findings
+from harness.targets.base import Target
 from harness.targets.huge.layout import build
 from harness.targets.huge.program import Step, decode, encode
+from harness.targets.registry import all_targets, get_target
 from harness.triage import account, filing, reproducer
 
 TWICE = b"\x3a\0\0\0\0\0\0\0" + b'{"__metadata__":{"format":"pt","key":"one","key":"two"}}  '
@@ -86,7 +88,7 @@ BACKWARDS = "slices|panic|panic|get_slice: PanicException: attempt to subtract w
 def test_a_program_is_shrunk_filed_and_reproduced_and_what_users_see_of_it_too(
     project: Path, tmp_path: Path, wheel_parser: Parser
 ):
-    words = base.vocabulary(base.get("slices"))
+    words = base.vocabulary(get_target("slices"))
     assert words is not None
     step = words.step
     program = words.encode(
@@ -104,7 +106,7 @@ def test_a_program_is_shrunk_filed_and_reproduced_and_what_users_see_of_it_too(
     assert crash is not None
     assert crash.builds == ("sancov",)
     assert crash.instead.startswith("0.8.0-wheel: raise: SystemError: Negative size")
-    assert base.explain(base.get("slices"), crash.data()).splitlines()[2:] == ["    file.get_slice('a')[slice(1, 0)]"]
+    assert base.explain(get_target("slices"), crash.data()).splitlines()[2:] == ["    file.get_slice('a')[slice(1, 0)]"]
     assert run(crash.folder, wheel_parser, tmp_path)[0] == 0
     (other,) = [one for one in store.findings(project / "campaign") if one.id != finding.id]
     assert other.parser == wheel_parser.name
@@ -196,16 +198,16 @@ def test_reproducers_tell_both_ways(
     assert sorted(path.name for path in folder.iterdir()) == [crashes.ABOUT, crashes.INPUT, crashes.REPRODUCER]
 
 
-PROGRAMS = [target for target in base.targets().values() if base.vocabulary(target) is not None]
+PROGRAMS = [target for target in all_targets().values() if target.vocabulary is not None]
 
 
 @pytest.mark.parametrize("target", PROGRAMS, ids=lambda target: target.name)
 @pytest.mark.parametrize("oracle", ["contract", "lifecycle", "roundtrip"])
-def test_no_name_of_a_program_s_reproducer_is_taken_twice(target: base.Target, oracle: str):
+def test_no_name_of_a_program_s_reproducer_is_taken_twice(target: Target, oracle: str):
     """A script brings its own functions: of two of one name the later would be called by both."""
     sig = "contract|raise|load: KeyError: _" if oracle == "contract" else "differential|refused|x"
     crash = crash_of(f"{target.name}|{sig}", oracle=oracle)
-    for data in list(base.seeds(target).values())[:4]:
+    for data in list(target.seeds().values())[:4]:
         tree = ast.parse(reproducer.write(crash, data))
         names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
         assert len(names) == len(set(names)) > 3
@@ -284,7 +286,7 @@ def test_the_account_of_a_death_says_what_the_program_did():
 def test_what_is_about_another_implementation_stays_in_the_campaign(project: Path):
     said: list[str] = []
     sig = "shards|contract|raise|hub.metadata: ZeroDivisionError: _"
-    finding = stored(project / "campaign", sig, base.get("shards").seeds()["in-order"])  # type: ignore[attr-defined]
+    finding = stored(project / "campaign", sig, get_target("shards").seeds()["in-order"])  # type: ignore[attr-defined]
     assert filing.file_finding(finding, project / "campaign", say=said.append) is None
     assert "is about huggingface_hub, not the parser" in said[0]
     assert list((project / "crashes").iterdir()) == []
@@ -294,7 +296,7 @@ def test_what_is_about_another_implementation_stays_in_the_campaign(project: Pat
 def test_a_part_that_is_refused_has_a_reproducer_that_needs_no_harness(
     project: Path, tmp_path: Path, wheel_parser: Parser
 ):
-    words = base.vocabulary(base.get("parallel"))
+    words = base.vocabulary(get_target("parallel"))
     assert words is not None
     program = words.encode([words.step("tensor", 0, 3), words.step("columns", 0, 3, 1)])  # two rows, three ranks
     finding = stored(project / "campaign", "parallel|differential|refused|empty-at-end", program)

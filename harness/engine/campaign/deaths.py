@@ -15,13 +15,12 @@ from harness.engine.worker import slot
 from harness.engine.worker.essential_tokens import DEADLY, essential_tokens
 from harness.engine.worker.settings import WorkerSettings
 from harness.findings import store
-from harness.findings.signature import signature
 from harness.parsers import registry
 from harness.replay import replay
 from harness.replay.exit_reason import call_at, sign_at
-from harness.replay.judge import isolated
-from harness.targets import base as targets
+from harness.replay.judge import death
 from harness.targets import known_findings
+from harness.targets.registry import get_target
 
 _DIED = "died.json"
 
@@ -45,7 +44,7 @@ def record(
     # Where the campaign's folder is full, :func:`recover` records the death from this note.
     note = settings.memory / _DIED
     note.write_text(json.dumps({"kind": kind, "words": words, "executions": executions, "call": call, "sure": sure}))
-    target = targets.get(settings.target)
+    target = get_target(settings.target)
     parser = registry.find(settings.parser) if target.uses_parser else None
     again = replay.once(parser, settings.target, data)
     repeats = again.outcome in DEADLY
@@ -55,28 +54,33 @@ def record(
     if repeats:
         finding = again.findings[0].finding
     else:
-        finding = isolated(target, data, kind, sign_at(target, data, call, words), call_at(target, data, call))
+        finding = death(target, data, kind, sign_at(target, data, call, words), call_at(target, data, call))
         finding = replace(finding, summary=f"{finding.summary} (it did not repeat in a fresh process)")
-    name = store.add(
+    store.add(
         campaign,
-        target.name,
         finding,
         data,
         parser=parser.name if parser else "",
         seed=settings.seed,
         execution=executions,
     )
-    text = signature(target.name, finding)
-    known = known_findings.known(text) or ""
+    known = known_findings.known(finding.signature) or ""
     if again.report:
-        store.set_report(campaign, name, again.report)
+        store.set_report(campaign, finding.id, again.report)
     if repeats:
         dies = lambda other: replay.once(parser, settings.target, other).outcome in DEADLY  # noqa: E731
-        guard = essential_tokens(data, targets.unit(target), dies)
+        guard = essential_tokens(data, target.unit, dies)
         if guard:
-            store.set_guard(campaign, name, [word.decode("latin-1") for word in guard])
+            store.set_guard(campaign, finding.id, [word.decode("latin-1") for word in guard])
     note.unlink()
-    return {"id": name, "known": known, "signature": text, "count": 1, "size": len(data), "target": settings.target}
+    return {
+        "id": finding.id,
+        "known": known,
+        "signature": finding.signature,
+        "count": 1,
+        "size": len(data),
+        "target": settings.target,
+    }
 
 
 def recover(memory: Path) -> None:

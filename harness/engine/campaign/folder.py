@@ -7,9 +7,10 @@ import fcntl
 import json
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from harness import corpus_store, paths
@@ -99,10 +100,20 @@ def seed_dirs(folder: Path, target: str, *, empty: bool = False) -> tuple[Path, 
     return (own,) if empty else (paths.corpus_dir() / target, own)
 
 
-def seeds(folders: tuple[Path, ...], target: str, *, empty: bool = False) -> tuple[int, list[str]]:
-    """The number of seeds, and a line for each skipped file. Raises HarnessError where there is none, unless ``empty``."""
+def seeds(
+    folders: tuple[Path, ...], target: str, *, own: Mapping[str, bytes] = MappingProxyType({}), empty: bool = False
+) -> tuple[int, list[str]]:
+    """The number of the target's seeds, and a line for each skipped file.
+
+    Without any, the target's ``own`` seeds go into the last folder. Raises HarnessError where there is none either, unless
+    ``empty``.
+    """
     listings = [(folder, corpus_store.list_seeds(folder)) for folder in folders]
     count = sum(len(listing.seeds) for _, listing in listings)
+    if not count and own and not empty:
+        for data in own.values():
+            corpus_store.add(folders[-1], data)
+        count = len(set(own.values()))
     if not count and not empty:
         raise HarnessError(
             f"no seeds for target {target}: looked in {', '.join(str(folder) for folder in folders)}",

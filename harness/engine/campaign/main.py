@@ -26,7 +26,7 @@ from harness.errors import HarnessError
 from harness.parsers import registry
 from harness.parsers.registry import Parser
 from harness.replay import replay
-from harness.targets import base as targets
+from harness.targets.registry import get_target
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Campaign:
     def _run(self) -> Outcome:
         settings = self.settings
         parser = registry.find(settings.parser)
-        chosen = [targets.get(name) for name in settings.targets]
+        chosen = [get_target(name) for name in settings.targets]
         with folder.locked(settings.folder):
             # The corpus is locked twice, as --fresh replaces its folder.
             with corpus_store.locked_whole(settings.folder / "corpus"):
@@ -93,7 +93,7 @@ class Campaign:
             seeds, skipped = {}, []
             for target in chosen:
                 seeds[target.name], lines = folder.seeds(
-                    self._seed_dirs(target.name), target.name, empty=settings.empty
+                    self._seed_dirs(target.name), target.name, own=target.seeds(), empty=settings.empty
                 )
                 skipped += lines
             self.progress = Progress(settings.targets, settings.seconds, settings.runs)
@@ -199,7 +199,7 @@ class Campaign:
 def run_unit(unit: Unit, place: Path) -> Result:
     """Run one unit in the folder ``place``. Raises HarnessError where it cannot be set up."""
     registry.find(unit.parser)
-    targets.get(unit.target)
+    get_target(unit.target)
     with folder.locked(place):
         folder.prepare(place)
         folder.seeds(unit.seed_dirs, unit.target, empty=not unit.seed_dirs)

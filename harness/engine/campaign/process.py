@@ -20,8 +20,8 @@ from harness.engine.worker.settings import WorkerSettings
 from harness.engine.worker.status import WorkerStatus
 from harness.errors import EngineError, HarnessError
 from harness.parsers import registry, runtime
-from harness.targets import base as targets
 from harness.targets import scratch
+from harness.targets.registry import get_target
 
 # libFuzzer's own exit statuses (FuzzerFlags.def): a timeout, memory, a deadly signal it caught.
 _LIBFUZZER = {70: "hang", 71: "memory", 77: "crash"}
@@ -35,7 +35,7 @@ class WorkerProcess:
     def __init__(self, settings: WorkerSettings, corpus: CampaignCorpus | None = None) -> None:
         """Start it. ``corpus`` is its target's corpus in the campaign's folder."""
         self.settings = settings
-        self.target = targets.get(settings.target)
+        self.target = get_target(settings.target)
         self.started = time.monotonic()
         self.status = WorkerStatus()
         #: Time of the last new input in its corpus, on the monotonic clock.
@@ -154,7 +154,7 @@ class WorkerProcess:
 
     def late(self) -> bool:
         """Whether it takes too long to open its target."""
-        return not self.opened() and time.monotonic() - self.started > targets.start_s(self.target)
+        return not self.opened() and time.monotonic() - self.started > self.target.start_s
 
     def silent_s(self) -> float:
         """Seconds since its last status; 0 before it has opened its target."""

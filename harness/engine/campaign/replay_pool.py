@@ -27,8 +27,8 @@ from harness.errors import HarnessError
 from harness.findings import store
 from harness.parsers import registry
 from harness.replay import replay
-from harness.targets import base as targets
 from harness.targets import known_findings
+from harness.targets.registry import get_target
 
 #: Seconds between two corpus members. A process costs about one.
 SAMPLE_EVERY = 20.0
@@ -172,16 +172,16 @@ class ReplayPool:
     def _replay(self, name: str) -> None:
         """Replay a finding once. With too few replays it waits again, behind the others."""
         stored = store.finding_at(self._campaign / "findings" / name)
-        earlier = stored.about.get("replays", {})
+        earlier = stored.fields.get("replays", {})
         if earlier.get("runs", 0) >= REPLAYS:
             self._runs[name] = earlier["runs"], earlier["held"]
-            self._replayed.append((name, {"replays": earlier, "flaky": bool(stored.about.get("flaky"))}))
+            self._replayed.append((name, {"replays": earlier, "flaky": bool(stored.fields.get("flaky"))}))
             return
-        target = targets.get(stored.target)
+        target = get_target(stored.target)
         parser = registry.find(stored.parser) if target.uses_parser else None
         runs, held = self._runs.get(name, (0, 0))
         # A slow machine must not turn a slow input into a hang.
-        slow = targets.timeout_s(target) * (1 if stored.kind in ("hang", "time") else _PATIENCE)
+        slow = target.timeout_s * (1 if stored.kind in ("hang", "time") else _PATIENCE)
         try:
             result = replay.once(parser, target.name, stored.data(), slow, live=self._alive)
         except HarnessError:
@@ -198,7 +198,7 @@ class ReplayPool:
 
     def _keep(self, stored: store.Stored, runs: int, held: int) -> None:
         """Store the number of replays, unless an earlier campaign had more."""
-        earlier = stored.about.get("replays", {})
+        earlier = stored.fields.get("replays", {})
         if earlier.get("runs", 0) > runs:
             runs, held = earlier["runs"], earlier["held"]
         fields = {"replays": {"runs": runs, "held": held}, "flaky": held < runs}
@@ -211,7 +211,7 @@ class ReplayPool:
         return [self._found.popleft() for _ in range(len(self._found))]
 
     def _run(self, settings: WorkerSettings, data: bytes) -> None:
-        target = targets.get(settings.target)
+        target = get_target(settings.target)
         parser = registry.find(settings.parser) if target.uses_parser else None
         try:
             result = replay.once(parser, target.name, data, live=self._alive)
@@ -222,9 +222,8 @@ class ReplayPool:
         if self._over.is_set():
             return
         for judged in result.findings:
-            name = store.add(
+            store.add(
                 self._campaign,
-                target.name,
                 judged.finding,
                 data,
                 parser=parser.name if parser else "",
@@ -232,7 +231,7 @@ class ReplayPool:
             )
             self._found.append(
                 {
-                    "id": name,
+                    "id": judged.id,
                     "known": known_findings.known(judged.signature) or "",
                     "signature": judged.signature,
                     "count": 1,

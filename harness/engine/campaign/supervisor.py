@@ -24,7 +24,6 @@ from harness.engine.campaign.replay_pool import ReplayPool
 from harness.engine.campaign.units import Result, Unit
 from harness.engine.worker.libfuzzer_log import Figures
 from harness.errors import EngineError, HarnessError
-from harness.targets import base as targets
 from harness.targets.base import Target
 
 _POLL = 0.1
@@ -39,7 +38,7 @@ _STILLBORN = 3
 
 def hung_s(target: Target) -> float:
     """Seconds without a status after which a worker is replaced. libFuzzer ends a slow run well before."""
-    return 30.0 + 3.0 * targets.timeout_s(target)
+    return 30.0 + 3.0 * target.timeout_s
 
 
 class Stop:
@@ -280,7 +279,7 @@ class Supervisor:
             if worker.late():
                 worker.kill()
                 code = 0
-                seconds = targets.start_s(worker.target)
+                seconds = worker.target.start_s
                 self._leave_out(job, HarnessError(f"target {job.unit.target} did not open within {seconds:.0f} s",
                                                   hint=f"its log: {worker.settings.log}"))  # fmt: skip
             elif not worker.opened() and self._ended_at and time.monotonic() - self._ended_at > _FINISH_S:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from harness.engine.worker.native import NativeCounters
 from harness.errors import EngineError
+from harness.observation import Run
 from harness.parsers.registry import Parser
-from harness.targets.base import Run, Target
+from harness.targets.base import Target
 
 ADVICE = "run `harness doctor`: it says which part is missing and how to repair it"
 

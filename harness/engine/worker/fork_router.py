@@ -13,7 +13,6 @@ from harness.findings import store
 from harness.observation import Run
 from harness.parsers.registry import Parser
 from harness.programs import progress
-from harness.targets import base
 from harness.targets.base import Target
 
 
@@ -24,7 +23,7 @@ def hazards(target: Target, *, everything: bool | None = None) -> Callable[[byte
     """
     if everything is False:
         return None
-    return base.hazard(target) or ((lambda _: "") if everything or base.isolated(target) else None)
+    return target.foresees() or ((lambda _: "") if everything or target.runs_in_fork_server else None)
 
 
 class ForkRouter:
@@ -36,7 +35,7 @@ class ForkRouter:
     def __init__(self, settings: WorkerSettings, target: Target, parser: Parser, slot: Slot) -> None:
         self._settings = settings
         self._hazard = hazards(target, everything=settings.fork_server)
-        self.everything = bool(self._hazard) and bool(settings.fork_server or base.isolated(target))
+        self.everything = bool(self._hazard) and bool(settings.fork_server or target.runs_in_fork_server)
         self._server: ForkServer | None = None
         progress.use(slot.cell)
         if self._hazard is not None:

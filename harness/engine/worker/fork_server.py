@@ -35,7 +35,6 @@ from harness.parsers import runtime
 from harness.replay.child import limit_memory
 from harness.replay.exit_reason import ending
 from harness.replay.judge import judge_observation
-from harness.targets import base
 from harness.targets.base import Target
 
 #: Most inputs and seconds of one child, so that leftovers of runs do not pile up.
@@ -85,7 +84,7 @@ class ForkServer:
         self._said = os.open(folder / "fork_server.err", os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         self._batch = batch
         # Shorter than libFuzzer's own timeout, which would end the worker.
-        self._seconds = 0.8 * base.timeout_s(target)
+        self._seconds = 0.8 * target.timeout_s
         self._run: Run | None = None
         self._pid = 0
         self._line: socket.socket | None = None
@@ -141,7 +140,7 @@ class ForkServer:
         outcome, error, findings, features = pickle.loads(view[self._answer : self._answer + length])  # noqa: S301 - our own child
         if outcome == "defect":
             raise RuntimeError(error)
-        return Remote(outcome, error, [Finding(*fields) for fields in findings], features)
+        return Remote(outcome, error, [Finding.of(fields, self._target.name) for fields in findings], features)
 
     def _died(self, data: bytes, hazard: str, *, timely: bool) -> Remote:
         """Make a finding of the death of the child, or of its silence."""
@@ -158,7 +157,7 @@ class ForkServer:
         self.deaths[name] += 1
         if name != hazard and self.deaths[name] <= _GUARDS and not self._guarding:
             self._guarding = True
-            words = essential_tokens(data, base.unit(self._target), lambda other: self(other).outcome in DEADLY)
+            words = essential_tokens(data, self._target.unit, lambda other: self(other).outcome in DEADLY)
             self._guarding = False
             self.guards += [words] if words else []
         self.report = end.report
@@ -263,11 +262,11 @@ class ForkServer:
                 findings = [ending(self._target, data, -signal.SIGABRT, b"memory allocation of ", call).finding]
             else:
                 findings = self._judge(data, observation)
-            features = list(base.features(self._target, observation))
+            features = list(self._target.features(observation))
         except Exception as failure:
             return "defect", f"{type(failure).__name__}: {failure}", [], []
         fields: list[tuple[str, ...]]
-        fields = [(f.oracle, f.kind, f.rule, f.aspect, f.summary) for f in findings]
+        fields = [finding.fields() for finding in findings]
         return outcome, error[:2000], fields, features
 
     def _judge(self, data: bytes, observation: Observation) -> list[Finding]:

@@ -41,7 +41,7 @@ from harness.files import write_atomic
 from harness.findings import store
 from harness.mutate import Mutator
 from harness.parsers import registry, runtime
-from harness.targets import base as targets
+from harness.targets.registry import get_target
 
 _STATUS_EVERY = 0.5
 # Seconds between two writes of smaller inputs for known signatures.
@@ -73,7 +73,7 @@ class Worker:
         # SIGTERM is a request to finish cleanly. The command line switches libFuzzer's own handlers for it off.
         signal.signal(signal.SIGTERM, self._ask_to_stop)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        target = targets.get(settings.target)
+        target = get_target(settings.target)
         self.target = target
         parser = registry.find(settings.parser)
         atheris, module = load(parser, target)
@@ -107,7 +107,7 @@ class Worker:
         self.native = native
         seeds = arguments.seeds(settings, target)
         self.session.tally.seeds = len(seeds)
-        own = getattr(target, "mutate", None)
+        own = target.mutator()
         # A target whose inputs are no files has a mutator of its own.
         self.mutator = (
             OwnMutator(own)
@@ -251,17 +251,10 @@ class Worker:
     def _store(self, found: Found) -> None:
         settings = self.settings
         try:
-            store.add_finding(
+            store.add(
                 settings.campaign,
-                id=found.id,
-                target=found.target,
-                oracle=found.oracle,
-                kind=found.kind,
-                rule=found.rule,
-                aspect=found.aspect,
-                signature=found.signature,
-                summary=found.summary,
-                data=found.smallest,
+                found.finding,
+                found.smallest,
                 parser=settings.parser or "",
                 seed=settings.seed,
                 execution=found.first_execution,

@@ -2,7 +2,7 @@
 
 A target may be another package's, or a framework's whose installation is broken. Its failure is found before the fuzzing starts
 and names the target, so that the campaign goes on without it. A worker that has opened its target writes a file. A worker
-without that file after :func:`harness.targets.base.start_s` seconds hangs.
+without that file after :attr:`harness.targets.base.Target.start_s` seconds hangs.
 """
 
 from __future__ import annotations

@@ -23,11 +23,12 @@ from harness.engine.worker.slot import Slot
 from harness.engine.worker.species import MOST, Sampler, spacing
 from harness.engine.worker.tally import ACCEPTED, KEY_LENGTH, Found, Tally, refusal_key
 from harness.findings.finding import Finding
-from harness.findings.signature import finding_id, signature
 from harness.format.judge import Judgement, judge
+from harness.observation import ACCEPT, REJECT, Observation, Reading, Run
 from harness.oracles import contract, differential
+from harness.oracles.oracle import Execution
 from harness.replay.judge import judge_run, own_check
-from harness.targets.base import ACCEPT, REJECT, Observation, Reading, Run, Target
+from harness.targets.base import Target
 from harness.targets.known_findings import known
 
 _FIRST = 64
@@ -73,13 +74,13 @@ class Session:
         on_defect: Callable[[Exception, bytes], None],
     ) -> None:
         self.target = target
-        self.tally = Tally(staged=target.uses_parser and target.judged)
+        self.tally = Tally(staged=target.judged)
         self._run = run
         self._slot = slot
         # Whether the independent judge reads this target's inputs. Other targets bring their own ``check``.
-        self._oracles = oracles and target.uses_parser and target.judged
+        self._oracles = oracles and target.judged
         self._own = own_check(target) if oracles else None
-        self._features_of = getattr(target, "features", None) if oracles else None
+        self._features_of = target.features if oracles and target.has_features else None
         self._contract = oracles
         self._counters = counters
         self._hit: Callable[[Hashable], None] = counters.hit if semantics else _ignore
@@ -281,9 +282,9 @@ class Session:
         outcome, _, value = observation
         self.tally.stages[outcome] += 1
         if self._contract:
-            for finding in contract.check(observation):
+            for finding in contract.check(Execution(data, observation)):
                 self.report(data, finding)
-                self._hit((finding.rule, finding.aspect))
+                self._hit((finding.rule.name, finding.aspect))
         if self._oracles and isinstance(value, Reading):
             self._accepted(data, observation)
 
@@ -305,27 +306,20 @@ class Session:
 
     def report(self, data: bytes, finding: Finding) -> Found:
         """Count a finding and keep its smallest input. A new signature is stored at once."""
-        key = (finding.oracle, finding.kind, finding.rule, finding.aspect)
+        key = (finding.rule, finding.kind, finding.aspect)
         found = self.tally.found.get(key)
         if found is None:
-            text = signature(self.target.name, finding)
+            finding = finding.on(self.target.name)
             found = Found(
-                id=finding_id(text),
-                signature=text,
-                target=self.target.name,
-                oracle=finding.oracle,
-                kind=finding.kind,
-                rule=finding.rule,
-                aspect=finding.aspect,
-                summary=finding.summary,
-                known=known(text) or "",
+                finding,
+                known=known(finding.signature) or "",
                 first_execution=self.tally.executions,
                 first_seconds=round(time.monotonic() - self._started, 3),
             )
             self.tally.found[key] = found
         found.count += 1
         if found.count == 1 or len(data) < len(found.smallest):
-            found.smallest, found.summary = data, finding.summary
+            found.smallest, found.finding = data, finding.on(self.target.name)
         if found.count == 1:
             self._on_new(found)
         return found

@@ -6,6 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.findings.finding import Finding, Record
+from harness.findings.rule import Rule
+
 # The parser's error messages, cut to twelve characters, as the hot loop looks them up.
 # Refusals with other messages got past the JSON and the fields of every tensor.
 _SHALLOW = {
@@ -39,17 +42,10 @@ def deep(counts: Counter[str]) -> int:
 
 
 @dataclass
-class Found:
+class Found(Record):
     """One signature in this worker, with its count and its smallest input."""
 
-    id: str
-    signature: str
-    target: str
-    oracle: str
-    kind: str
-    rule: str
-    aspect: str
-    summary: str
+    finding: Finding
     known: str
     first_execution: int
     first_seconds: float
@@ -82,7 +78,7 @@ class Tally:
     mutate_timed: int = 0
     # The whole time of judging batches, without the slow oracles.
     batch_ns: int = 0
-    found: dict[tuple[str, str, str, str], Found] = field(default_factory=dict)
+    found: dict[tuple[Rule, str, str], Found] = field(default_factory=dict)
 
     def figures(self) -> dict[str, Any]:
         """The fields of :class:`harness.engine.worker.status.WorkerStatus` that are known here."""

@@ -31,7 +31,7 @@ def missing(doc: Doc, rng: Rng) -> list[bytes]:
     return doc.splice(fields[at - 1][1][1], fields[at][1][1], b"")
 
 
-@operator("field.extra", "deep", tensors=1, dear=True)
+@operator("field.extra", "deep", tensors=1, expensive=True)
 def extra(doc: Doc, rng: Rng) -> list[bytes]:
     """One more field in a tensor, of any type, nested deep now and then."""
     (start, _), (_, stop) = rng.choice(rng.choice(doc.tensors).fields)

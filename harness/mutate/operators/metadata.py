@@ -28,7 +28,7 @@ def wrong_type(doc: Doc, rng: Rng) -> list[bytes]:
     return doc.splice(*doc.metadata.value, *rng.some(_OTHER))
 
 
-@operator("metadata.duplicate", "deep", dear=True)
+@operator("metadata.duplicate", "deep", expensive=True)
 def duplicate(doc: Doc, rng: Rng) -> list[bytes]:
     """A key twice in the metadata, perhaps with another value or spelling; or the metadata themselves twice."""
     if doc.metadata is None:

@@ -11,13 +11,13 @@ _SPACES = (b" ", b"\n", b"\t", b"\r", b"\r\n", b"        ", b" \n\t ")
 _OTHER = (b"\n", b"\t", b"\r", b"\r\n", b" \n", b"\n ", b"\t" * 8, b"\x00", b" \x00", b"\x0b")
 
 
-@operator("space.padding-other", "deep", dear=True)
+@operator("space.padding-other", "deep", expensive=True)
 def padding_other(doc: Doc, rng: Rng) -> list[bytes]:
     """White space that is no space, or a NUL, after the header."""
     return doc.splice(doc.end, doc.end, *rng.some(_OTHER))
 
 
-@operator("space.leading", "deep", dear=True)
+@operator("space.leading", "deep", expensive=True)
 def leading(doc: Doc, rng: Rng) -> list[bytes]:
     """White space before the header's first brace."""
     return doc.splice(LENGTH, LENGTH, *rng.some(_SPACES))

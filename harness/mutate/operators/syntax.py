@@ -21,7 +21,7 @@ _NUMBERS = (
 )  # fmt: skip
 
 
-@operator("syntax.duplicate-key", "deep", dear=True)
+@operator("syntax.duplicate-key", "deep", expensive=True)
 def duplicate_key(doc: Doc, rng: Rng) -> list[bytes]:
     """A member of the header twice: alike, or with the other one's value, or with the name spelled otherwise."""
     members = doc.members

@@ -11,10 +11,10 @@ from typing import Any
 
 from harness.observation import ACCEPT, REJECT, Event, Observation, Run, Trace, classify, observe
 from harness.programs import arrays
+from harness.targets.base import ProgramTarget
 from harness.targets.parallel import oracle
 from harness.targets.parallel import script as parallel_source
 from harness.targets.parallel.program import VOCABULARY, Call, Program, decode
-from harness.targets.program import ProgramTarget
 
 #: Sets of handles that stay open, by content and backends.
 _OPEN = 256

@@ -23,7 +23,7 @@ from harness.observation import (
     classify,
     observe,
 )
-from harness.targets.program import ProgramTarget
+from harness.targets.base import ProgramTarget
 from harness.targets.quantized import oracle
 from harness.targets.quantized import script as quantized_source
 from harness.targets.quantized.program import LENT, VOCABULARY, Call, Held, Program, decode, file
@@ -41,7 +41,7 @@ class Quantized(ProgramTarget):
     description = "deserialize and safe_open on FP8, block-scaled, F4, F6, GPTQ and AWQ groups of tensors, by programs"
     vocabulary = VOCABULARY
     oracles = (oracle.check,)
-    core = ("slices", "safe_open")
+    built_on = ("slices", "safe_open")
     calls = ("get_tensor", "get_tensors", "get_slice")
 
     def open(self, safetensors: ModuleType | None) -> Run:

@@ -21,7 +21,7 @@ from harness.observation import (
 )
 from harness.programs import arrays, progress
 from harness.programs.steps import Step
-from harness.targets.program import ProgramTarget
+from harness.targets.base import ProgramTarget
 from harness.targets.slices import oracle, script
 from harness.targets.slices.program import VOCABULARY, Call, Program, decode, wide
 
@@ -36,7 +36,7 @@ class Slices(ProgramTarget):
     description = "safe_open(...).get_slice(name)[index], get_shape, get_dtype, get_tensor(s), by programs"
     vocabulary = VOCABULARY
     oracles = (oracle.check,)
-    core = "safe_open"
+    built_on = ("safe_open",)
     calls = ("get_tensor", "get_tensors", "get_slice")
 
     def open(self, safetensors: ModuleType | None) -> Run:

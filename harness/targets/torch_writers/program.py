@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
-from harness.programs.array_values import CONVENTION
-from harness.programs.arrays import SHAPES
+from harness.programs import saving
+from harness.programs.arrays import BACKENDS, SHAPES
+from harness.programs.saving import KEYS, METADATA, NAMES, ODD_NAMES, UNSPEAKABLE, VALUES, Metadata, metadata_of, name
 from harness.programs.steps import Kind, Step, Vocabulary
 from harness.targets.torch_writers import tensors as torch_made
-from harness.targets.torch_writers.tensors import DTYPES, FORMS, LAYOUTS, ODD_DTYPES, VALUES, VIEWS, Made
-from harness.targets.writers.program import BACKENDS, KEYS, NAMES, ODD_NAMES, UNSPEAKABLE, Metadata, metadata_of, name
-from harness.targets.writers.program import METADATA as METADATA_FORMS
-from harness.targets.writers.program import VALUES as METADATA_VALUES
+from harness.targets.torch_writers.tensors import DTYPES, FORMS, LAYOUTS, NO_TENSORS, ODD_DTYPES, VIEWS, Made
 
 MOST_TENSORS = 5
 #: What the tensors are handed over in, by number, as source; those from :data:`ODD_HOLDERS` on are no dictionaries.
@@ -38,20 +36,20 @@ _WHOLE = (0, 1, 2, 3)
 VOCABULARY = Vocabulary(
     [
         Kind("tensor", 14, ((*[*range(ODD_DTYPES)] * 2, *range(len(DTYPES))), range(len(SHAPES)), _PLAIN), rare=True,
-             calm=(_READ_DTYPES, range(len(SHAPES)), (*[0] * 8, *_CONTIGUOUS))),
-        Kind("view", 9, ((0, 0, 0, 1, 2), (0, 0, *range(len(VIEWS)))), calm=((0, 0, 0, 1, 2), _WHOLE)),
+             default_values=(_READ_DTYPES, range(len(SHAPES)), (*[0] * 8, *_CONTIGUOUS))),
+        Kind("view", 9, ((0, 0, 0, 1, 2), (0, 0, *range(len(VIEWS)))), default_values=((0, 0, 0, 1, 2), _WHOLE)),
         Kind("form", 6, (range(len(FORMS)),)),
         Kind("name", 5, ((0,) * 3 + tuple(range(ODD_NAMES)),)),
-        Kind("value", 1, (range(len(VALUES)),), wild=True),
-        Kind("holder", 2, (range(ODD_HOLDERS),), wild=True),
-        Kind("entry", 4, (range(len(KEYS)), (0, 0, 0, *range(len(METADATA_VALUES))))),
+        Kind("value", 1, (range(len(NO_TENSORS)),), always_invalid=True),
+        Kind("holder", 2, (range(ODD_HOLDERS),), always_invalid=True),
+        Kind("entry", 4, (range(len(KEYS)), (0, 0, 0, *range(len(VALUES))))),
         Kind("metadata", 2, ((0, 0, 1),)),
         Kind("save", 14),
         Kind("save_file", 4),
         Kind("save_model", 12, ((0, 0, 1),)),
         Kind("load", 10),
         Kind("load_file", 6, (range(2),)),
-        Kind("load_model", 12, ((0, 0, *range(len(MODELS))), range(2), range(2)), calm=((0,), range(2), range(2))),
+        Kind("load_model", 12, ((0, 0, *range(len(MODELS))), range(2), range(2)), default_values=((0,), range(2), range(2))),
         Kind("again", 4),
         Kind("resave", 5),
         Kind("twice", 4, (range(3),)),
@@ -164,7 +162,7 @@ class Things:
     def fair(self) -> tuple[type[BaseException], ...]:
         """Errors as Python has them for values of a wrong type: of names and metadata."""
         odd = any(UNSPEAKABLE.get(name(item.name)) == "name" for item in self.items)
-        return CONVENTION if odd or not self.metadata.sound else ()
+        return saving.CONVENTION if odd or not self.metadata.sound else ()
 
     def sound_state(self, *, contiguous: bool) -> bool:
         """Whether ``save_model`` has no reason to refuse the module; ``contiguous`` is its argument."""
@@ -244,7 +242,7 @@ def _things(steps: tuple[Step, ...]) -> Things:
             row: list[Any] = [NAMES[place], None, FORMS[0], "", -1]
             tensors = [number for number, item in enumerate(items) if item[1] is not None]
             if kind == _VALUE:
-                row[3] = VALUES[a % len(VALUES)]
+                row[3] = NO_TENSORS[a % len(NO_TENSORS)]
             elif kind == _VIEW and tensors:
                 of = tensors[-1 - a % len(tensors)]
                 row[1] = torch_made.view(items[of][1], b % len(VIEWS))
@@ -258,9 +256,9 @@ def _things(steps: tuple[Step, ...]) -> Things:
         elif kind == _NAME and items:
             items[-1][0] = NAMES[a % len(NAMES)]
         elif kind == _ENTRY:
-            entries.append((a % len(KEYS), b % len(METADATA_VALUES)))
+            entries.append((a % len(KEYS), b % len(VALUES)))
         elif kind == _METADATA:
-            form = a % len(METADATA_FORMS)
+            form = a % len(METADATA)
         elif kind == _HOLDER:
             holder = a % len(HOLDERS)
     if not items:

@@ -30,7 +30,7 @@ from harness.observation import (
 )
 from harness.programs.steps import Step
 from harness.targets import scratch
-from harness.targets.program import ProgramTarget
+from harness.targets.base import ProgramTarget
 from harness.targets.torch_writers import oracle
 from harness.targets.torch_writers import script as sources
 from harness.targets.torch_writers.program import ANNOUNCED, VOCABULARY, WRITES, Call, Program, Things, decode
@@ -52,7 +52,7 @@ class TorchWriters(ProgramTarget):
     needs = ("torch",)
     packages = ("torch",)
     extra = "torch"
-    core = "torch"
+    built_on = ("torch",)
     timeout_s = 30.0
 
     def open(self, safetensors: ModuleType | None) -> Run:

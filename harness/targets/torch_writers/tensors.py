@@ -102,7 +102,7 @@ VIEWS: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
 #: What a tensor is wrapped into, by number.
 FORMS = ("{}", "parameter({})", "{}.as_subclass(Own)")
 #: What stands in the place of a tensor, by number, as source.
-VALUES = ("numpy.zeros(2, 'float32')", "None", "[1.0, 2.0]", "1", "'text'")
+NO_TENSORS = ("numpy.zeros(2, 'float32')", "None", "[1.0, 2.0]", "1", "'text'")
 
 
 @dataclass(frozen=True, eq=False)

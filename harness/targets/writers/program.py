@@ -6,47 +6,32 @@ steps are calls; those that read take the file written last.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy
 
-from harness.programs.array_layouts import ARRAYS, DENSE, LAYOUTS, TYPES
-from harness.programs.array_values import CONVENTION, DTYPES, ODD_DTYPES, Made, make
-from harness.programs.arrays import NUMPY_NAMES, SHAPES, WRITER_DTYPES
-from harness.programs.lazy import Lazy
+from harness.programs import saving
+from harness.programs.arrays import BACKENDS, NUMPY_NAMES, SHAPES, WRITER_DTYPES
+from harness.programs.saving import KEYS, METADATA, NAMES, ODD_NAMES, UNSPEAKABLE, VALUES, Metadata, metadata_of, name
 from harness.programs.steps import STEP, Kind, Vocabulary
 from harness.targets.writers import specs
+from harness.targets.writers.array_layouts import ARRAYS, DENSE, LAYOUTS, TYPES
+from harness.targets.writers.array_values import DTYPES, ODD_DTYPES, Made, make
 from harness.targets.writers.specs import FAULTS, SOUND_FAULTS, Spec
 
+T = TypeVar("T")
 #: Tensors of one dictionary.
 MOST_TENSORS = 4
 
-#: Names by number, as source; those from :data:`ODD_NAMES` on are none that a file can hold.
-NAMES: tuple[str, ...] = (
-    "'a'", "'b'", "'c'", "'weight'", "'model.layers.0.q'", "''", "'é'", "'a b'", "'quo\"te'", r"'back\\slash'",
-    r"'new\nline'", r"'nul\0'", r"'\u2028'", "'\U0001f917'", "'dtype'", "'__metadata'", "'x' * 600",
-    "'__metadata__'", r"'\ud800'", "1", "None", "b'a'", "('a',)", "True", r"'a\udcff'",
-)  # fmt: skip
-ODD_NAMES = 17
-RESERVED = "'__metadata__'"
-KEYS = ("'format'", "'a'", "'b'", "''", "'é'", "'quo\"te'", "'__metadata__'", "'x' * 40", r"'nul\0'", "'dtype'")
-VALUES = ("'pt'", "''", "'é'", r"'\n\"\\'", "'y' * 2000", r"'\0'", "'{}'", "'\U0001f917'")
-#: Metadata by number, as source; None stands for the entries that the program gives. From :data:`ODD_METADATA` on wrong.
-METADATA: tuple[str | None, ...] = (
-    None, "{}", "{str(n): 'x' for n in range(64)}", "{'a': 'x' * 10_000}",
-    "{'a': 1}", "{1: 'a'}", r"{'\ud800': 'a'}", r"{'a': '\ud800'}", "[]", "'text'", "{'a': None}", "{'a': b'x'}", "1",
-)  # fmt: skip
-ODD_METADATA = 4
 #: Files to write to by number; those from :data:`ODD_PATHS` on are refused. What each is: harness/targets/writers/target.py.
 PATHS = (
     "str", "Path", "existing", "relative", "unicode", "undecodable", "symlink", "read-only",
     "missing-folder", "directory", "bytes", "bytes-like", "empty", "nul", "int", "None", "too-long", "surrogate",
 )  # fmt: skip
 ODD_PATHS = 8
-BACKENDS = ("mmap", "pread")
 
 _NAMED = (0,) * 3 + tuple(range(ODD_NAMES))
 _USUAL_DTYPES = (*range(ODD_DTYPES), *range(len(NUMPY_NAMES)))
@@ -61,14 +46,14 @@ VOCABULARY = Vocabulary(
         Kind("metadata", 3, ((0, 0, 1),)),
         Kind("spec", 6, (_USUAL_CODES, range(len(SHAPES)), (0, 0, 0, *range(SOUND_FAULTS))), rare=True),
         Kind("save", 18),
-        # Files cost much, so that mutators leave them out of most programs, as they do what is wild.
-        Kind("save_file", 1, (range(ODD_PATHS),), wild=True),
+        # Calls on files take ten times as long as the others.
+        Kind("save_file", 1, (range(ODD_PATHS),), expensive=True),
         Kind("serialize", 9),
-        Kind("serialize_file", 1, (range(ODD_PATHS),), wild=True),
+        Kind("serialize_file", 1, (range(ODD_PATHS),), expensive=True),
         Kind("load", 12),
         Kind("deserialize", 9),
-        Kind("load_file", 1, (range(2),), wild=True),
-        Kind("safe_open", 1, (range(2), range(2)), wild=True),
+        Kind("load_file", 1, (range(2),), expensive=True),
+        Kind("safe_open", 1, (range(2), range(2)), expensive=True),
         Kind("again", 6),
         Kind("equal", 6),
         Kind("resave", 6),
@@ -86,14 +71,6 @@ FROM_FILE = frozenset(("load_file", "safe_open"))
 MOST_TO_FILE, MOST_FROM_FILE = 1, 2
 
 
-class Metadata(NamedTuple):
-    """Metadata as source and value; ``sound`` where it is what a file can hold."""
-
-    source: str
-    value: Any
-    sound: bool
-
-
 class Call(NamedTuple):
     """One call. ``arrays`` tells whether it is about the arrays or the specs; ``path`` names one of :data:`PATHS`."""
 
@@ -102,6 +79,24 @@ class Call(NamedTuple):
     path: str = ""
     backend: str = "mmap"
     whole: bool = True
+
+
+class Lazy(Generic[T]):
+    """A property that is worked out once for each object, and kept in its ``__dict__``.
+
+    As ``functools.cached_property``, which until Python 3.11 takes a lock each time: dearer than most of what is asked here.
+    """
+
+    def __init__(self, make: Callable[[Any], T]) -> None:
+        self._make = make
+        self._name = make.__name__
+        self.__doc__ = make.__doc__
+
+    def __get__(self, one: Any, _: type | None = None) -> T:
+        """The value; from the next time on Python finds it before it asks here. Raises what making it raises, each time."""
+        made: T = self._make(one)
+        one.__dict__[self._name] = made
+        return made
 
 
 class Died(NamedTuple):
@@ -203,14 +198,6 @@ class Program(NamedTuple):
         """What the file of a call should hold."""
         return self.things.array_content if call.arrays else self.things.spec_content
 
-
-@lru_cache(1 << 10)
-def name(source: str) -> Any:
-    """The value of a name of the table."""
-    return eval(source)  # noqa: S307 - text of the tables above
-
-
-T = TypeVar("T")
 
 _DEFAULT_ARRAY = (NAMES[0], make(0, 0, 0, 0, 0))
 _DEFAULT_SPEC = (NAMES[0], specs.spec(0, 0, 0, 0))
@@ -354,16 +341,6 @@ def _named_once(row: Iterable[tuple[str, T]]) -> tuple[tuple[str, T], ...]:
     return tuple({name(source): (source, one) for source, one in row}.values())
 
 
-@lru_cache(1 << 12)
-def metadata_of(form: int, entries: tuple[tuple[int, int], ...]) -> Metadata:
-    """Metadata of one of the forms of :data:`METADATA`, or of entries, each the number of a key and of a value."""
-    source = METADATA[form]
-    if source is None:
-        row = {KEYS[key]: VALUES[value] for key, value in entries}
-        source = "{" + ", ".join(f"{key}: {value}" for key, value in row.items()) + "}" if row else "None"
-    return Metadata(source, eval(source), form < ODD_METADATA)  # noqa: S307 - text of the tables above
-
-
 def _content(row: Sequence[tuple[str, Made | Spec]], metadata: Metadata) -> Content:
     """What a file of these should hold."""
     tensors: dict[str, tuple[str, tuple[int, ...], bytes, str]] = {}
@@ -373,7 +350,7 @@ def _content(row: Sequence[tuple[str, Made | Spec]], metadata: Metadata) -> Cont
         key = name(source)
         if key in UNSPEAKABLE:
             odd = odd or UNSPEAKABLE[key]
-            fair += () if source == RESERVED else CONVENTION
+            fair += () if key == "__metadata__" else saving.CONVENTION
         else:
             tensors[key] = one.entry
         odd = odd or one.odd
@@ -381,11 +358,5 @@ def _content(row: Sequence[tuple[str, Made | Spec]], metadata: Metadata) -> Cont
         fair += one.fair
     if not metadata.sound:
         odd = odd or "metadata"
-        fair += CONVENTION
+        fair += saving.CONVENTION
     return Content(tensors, metadata, odd, sound and not odd, fair)
-
-
-#: Names that no file can hold, and how signatures speak of them.
-UNSPEAKABLE: dict[Any, str] = {
-    name(source): "name/__metadata__" if source == RESERVED else "name" for source in NAMES[ODD_NAMES:]
-}

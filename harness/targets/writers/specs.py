@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy
 
 from harness.format.dtypes import DTYPE_BITS
-from harness.programs.array_values import CONVENTION
 from harness.programs.arrays import NUMPY_NAMES, SHAPES, WRITER_DTYPES
+from harness.programs.saving import CONVENTION
 
 #: dtypes by number: those that numpy reads first.
 DTYPES = (*NUMPY_NAMES, *(code for code in WRITER_DTYPES if code not in NUMPY_NAMES))
@@ -55,7 +55,7 @@ _IN_RANGE = ("short", "long", "no-data", "most-data", "overflow", "huge", "huge-
 class Spec(NamedTuple):
     """A spec: source of its arguments, their values, the memory it speaks of, and its ``entry`` in a file.
 
-    ``entry``, ``odd``, ``sound`` and ``fair`` are as in :class:`harness.programs.array_values.Made`. ``data`` is what is at
+    ``entry``, ``odd``, ``sound`` and ``fair`` are as in :class:`harness.targets.writers.array_values.Made`. ``data`` is what is at
     ``data_ptr``, which the arguments leave out where it is the address of ``memory``.
     """
 

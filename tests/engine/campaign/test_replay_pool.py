@@ -20,12 +20,19 @@ from harness.engine.campaign.supervisor import Stop, Supervisor
 from harness.engine.worker import memory
 from harness.findings import store
 from harness.findings.finding import Finding
+from harness.oracles import contract, differential
 from harness.parsers.registry import Parser
 from harness.replay import replay
 
 TWICE_IN_METADATA = b"\x24\0\0\0\0\0\0\0" + b'{"__metadata__":{"a":"1","a":"2"}}  '
-SHOWS = Finding("differential", "differential", "header.duplicate-key", "accepted/metadata-key", "it shows")
-SHOWS_NOT = Finding("contract", "contract", "contract.error", "NoSuchError", "it does not show")
+SHOWS = Finding(differential.RULES["header.duplicate-key"], "accepted/metadata-key", "it shows", target="deserialize")
+SHOWS_NOT = Finding(contract.RAISED, "NoSuchError", "it does not show", target="deserialize")
+
+
+def stored(campaign: Path, finding: Finding, parser: Parser) -> str:
+    """The id of ``finding``, which is new in ``campaign``."""
+    assert store.add(campaign, finding, TWICE_IN_METADATA, parser=parser.name, seed=1)
+    return finding.id
 
 
 def confirm(campaign: Path, *names: str, hurry: bool = False) -> dict[str, dict[str, Any]]:
@@ -41,10 +48,7 @@ def test_what_shows_each_time_holds_and_what_does_not_is_flaky(
 ) -> None:
     monkeypatch.setattr(replay_pool, "REPLAYS", 2)
     monkeypatch.setattr(replay_pool, "FINISH_S", (300.0, 300.0))
-    held, lost = (
-        store.add(tmp_path, "deserialize", finding, TWICE_IN_METADATA, parser=sancov_parser.name, seed=1)
-        for finding in (SHOWS, SHOWS_NOT)
-    )
+    held, lost = (stored(tmp_path, finding, sancov_parser) for finding in (SHOWS, SHOWS_NOT))
     before = replay.cpu_seconds()
     found = confirm(tmp_path, held, lost)
     assert replay.cpu_seconds() > before
@@ -52,8 +56,8 @@ def test_what_shows_each_time_holds_and_what_does_not_is_flaky(
         held: {"replays": {"runs": 2, "held": 2}, "flaky": False},
         lost: {"replays": {"runs": 2, "held": 0}, "flaky": True},
     }
-    stored = {one.id: {name: one.about[name] for name in ("replays", "flaky")} for one in store.findings(tmp_path)}
-    assert stored == found
+    kept = {one.id: {name: one.fields[name] for name in ("replays", "flaky")} for one in store.findings(tmp_path)}
+    assert kept == found
     # Once is enough, whoever asks.
     monkeypatch.setattr(replay_pool, "FINISH_S", (0.5, 0.5))
     assert confirm(tmp_path, held) == {held: found[held]}
@@ -67,12 +71,12 @@ def test_what_is_not_reached_in_time_is_said_to_be_not_replayed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sancov_parser: Parser
 ) -> None:
     monkeypatch.setattr(replay_pool, "FINISH_S", (0.0, 0.0))
-    name = store.add(tmp_path, "deserialize", SHOWS, TWICE_IN_METADATA, parser=sancov_parser.name, seed=1)
+    name = stored(tmp_path, SHOWS, sancov_parser)
     assert confirm(tmp_path, name, hurry=True) == {name: {"replays": {"runs": 0, "held": 0}, "flaky": False}}
     # What an earlier campaign saw of it stays.
     seen = {"replays": {"runs": 3, "held": 2}, "flaky": True}
-    (stored,) = store.findings(tmp_path)
-    store.update(stored, **seen)
+    (one,) = store.findings(tmp_path)
+    store.update(one, **seen)
     assert confirm(tmp_path, name, hurry=True) == {name: seen}
 
 
@@ -89,7 +93,7 @@ def test_a_run_that_is_not_done_in_time_is_ended_and_counts_for_nothing(
         return really(self)
 
     monkeypatch.setattr(replay.Replayer, "_start", start)
-    name = store.add(tmp_path, "deserialize", SHOWS, TWICE_IN_METADATA, parser=sancov_parser.name, seed=1)
+    name = stored(tmp_path, SHOWS, sancov_parser)
     assert confirm(tmp_path, name) == {name: {"replays": {"runs": 0, "held": 0}, "flaky": False}}
     assert started
     assert [one._child for one in started] == [None] * len(started)
@@ -99,10 +103,7 @@ def test_each_runs_once_before_any_runs_twice_when_the_campaign_is_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sancov_parser: Parser
 ) -> None:
     monkeypatch.setattr(replay_pool, "FINISH_S", (0.0, 300.0))
-    names = [
-        store.add(tmp_path, "deserialize", finding, TWICE_IN_METADATA, parser=sancov_parser.name, seed=1)
-        for finding in (SHOWS, SHOWS_NOT)
-    ]
+    names = [stored(tmp_path, finding, sancov_parser) for finding in (SHOWS, SHOWS_NOT)]
     said: list[str] = []
     with ReplayPool(tmp_path, sample=False) as pool:
         monkeypatch.setattr(pool, "_began", float("-inf"))
@@ -123,7 +124,7 @@ def test_a_replay_whose_result_cannot_be_stored_is_said_and_the_ledger_has_it(
 ) -> None:
     monkeypatch.setattr(replay_pool, "REPLAYS", 1)
     monkeypatch.setattr(replay_pool, "FINISH_S", (300.0, 300.0))
-    name = store.add(tmp_path, "deserialize", SHOWS, TWICE_IN_METADATA, parser=sancov_parser.name, seed=1)
+    name = stored(tmp_path, SHOWS, sancov_parser)
     lock = tmp_path / "findings" / ".lock"
     lock.unlink()
     lock.mkdir()

@@ -19,21 +19,37 @@ from harness.engine.worker.fork_router import hazards
 from harness.engine.worker.fork_server import ForkServer, Remote
 from harness.engine.worker.slot import Slot, read
 from harness.findings.finding import Finding
-from harness.observation import ACCEPT, NOT_READ, Observation, Reading, Run, classify
+from harness.findings.rule import Rule
+from harness.findings.severity import WRONG_DATA
+from harness.observation import ACCEPT, Observation, Run, classify
+from harness.oracles.oracle import Execution, oracle
 from harness.programs import progress
-from harness.targets.base import Target
+from harness.targets.base import PROGRAM, Target
 from harness.targets.lifecycle.program import VOCABULARY
 from harness.targets.lifecycle.target import Lifecycle
 
+RULE = Rule("rule", "own", "differential", WRONG_DATA, title="A word of ours", why="The program has the word w.")
+FOUND = Finding(RULE, "aspect", "summary")
 
-class Deadly:
+
+@oracle(RULE)
+def words(execution: Execution) -> list[Finding]:
+    """Fails on one letter, and reports another."""
+    if b"d" in execution.data:
+        raise ZeroDivisionError("an oracle of ours")
+    return [FOUND] if b"w" in execution.data else []
+
+
+class Deadly(Target):
     """A target of programs of one byte a step, most of which kill."""
 
-    name, description, max_len, memory_mb, uses_parser, judged = "deadly", "dies on demand", 64, 64, False, False
+    name, description, max_len, memory_mb, uses_parser = "deadly", "dies on demand", 64, 64, False
+    input_kind = PROGRAM
+    oracles = (words,)
     unit = 1
     timeout_s = 2.0
-    isolated = True
-    words = {  # noqa: RUF012
+    runs_in_fork_server = True
+    actions = {  # noqa: RUF012
         "s": lambda: os.kill(os.getpid(), signal.SIGSEGV),
         "b": lambda: os.kill(os.getpid(), signal.SIGBUS),
         "a": os.abort,
@@ -52,7 +68,7 @@ class Deadly:
             for number, letter in enumerate(data.decode("latin-1"), 1):
                 cell[0] = number
                 try:
-                    self.words.get(letter, int)()
+                    self.actions.get(letter, int)()
                 except BaseException as error:
                     return classify(error, ())
             return ACCEPT, "", None
@@ -64,14 +80,6 @@ class Deadly:
 
     def features(self, observation: Observation) -> list[str]:
         return ["ran"]
-
-    def check(self, data: bytes, observation: Observation) -> list[Finding]:
-        if b"d" in data:
-            raise ZeroDivisionError("an oracle of ours")
-        return [Finding("own", "differential", "rule", "aspect", "summary")] if b"w" in data else []
-
-    def reading(self, value: Any) -> Reading:
-        return Reading([], NOT_READ)
 
 
 Start = Callable[..., ForkServer]
@@ -118,7 +126,7 @@ def test_each_kind_of_death_is_a_finding_that_names_the_call(
     assert dead.outcome == outcome
     assert [(found.oracle, found.kind, found.aspect) for found in dead.findings] == [("isolation", outcome, aspect)]
     # The batch goes on, in a child of its own.
-    assert server(b"w").findings == [Finding("own", "differential", "rule", "aspect", "summary")]
+    assert server(b"w").findings == [FOUND.on("deadly")]
 
 
 def test_a_file_past_the_limit_is_refused_and_kills_nobody(
@@ -226,11 +234,11 @@ from harness.engine.worker.native import NativeCounters
 from harness.engine.worker.slot import Slot
 from harness.parsers import registry, runtime
 from harness.programs import progress
-from harness.targets import base
+from harness.targets.registry import get_target
 folder = Path(sys.argv[1])
 parser = registry.find(None, flavour="sancov")
 module = runtime.load(parser)
-target = base.get("slices")
+target = get_target("slices")
 slot = Slot(folder / "slot", 4096)
 progress.use(slot.cell)
 run = target.open(module)

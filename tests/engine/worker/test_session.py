@@ -12,9 +12,9 @@ from harness.engine.worker.fork_server import Remote
 from harness.engine.worker.semantics import SemanticCounters
 from harness.engine.worker.session import Session
 from harness.engine.worker.slot import Slot, read
-from harness.findings.finding import Finding
 from harness.mutate import Rng, generate
-from harness.targets import base as targets
+from harness.replay.judge import death
+from harness.targets.registry import get_target
 
 
 class Intent:
@@ -34,7 +34,7 @@ def doubled(data: bytes) -> bytes:
 
 @pytest.fixture
 def session(safetensors: ModuleType, tmp_path: Path) -> tuple[Session, Execute]:
-    target = targets.get("deserialize")
+    target = get_target("deserialize")
     found = Session(
         target,
         target.open(safetensors),
@@ -86,14 +86,14 @@ def test_an_input_whose_judgement_is_new_runs_again_and_pays_then(session: tuple
     execute(running.requeued.pop())
     assert running._counters.table[running._counters.index[key]]
     (wrongly,) = running.tally.found.values()
-    assert (wrongly.rule, wrongly.count) == ("header.duplicate-key", 3)
+    assert (wrongly.rule.name, wrongly.count) == ("header.duplicate-key", 3)
 
 
 @pytest.mark.parametrize("fails", ["run", "store", "then"])
 def test_what_fails_around_an_input_that_runs_apart_is_our_defect_and_the_campaign_goes_on(
     safetensors: ModuleType, tmp_path: Path, fails: str
 ) -> None:
-    target = targets.get("deserialize")
+    target = get_target("deserialize")
     defects: list[tuple[str, bytes]] = []
 
     def fail(name: str) -> None:
@@ -112,7 +112,7 @@ def test_what_fails_around_an_input_that_runs_apart_is_our_defect_and_the_campai
 
     def remote(data: bytes) -> Remote:
         fail("run")
-        finding = Finding("isolation", "crash", "crash", "SIGSEGV/accept", "the process died: SIGSEGV")
+        finding = death(target, data, "crash", "SIGSEGV")
         return Remote("crash", "SIGSEGV", [finding], [("crash", "SIGSEGV")])
 
     running.run_forked(b"one", remote, lambda: fail("then"))
