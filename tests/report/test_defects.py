@@ -21,6 +21,12 @@ def test_the_committed_page_is_that_of_the_filed_findings():
     assert (ROOT / "docs/defects.md").read_text() == defects.page(), "run: harness report --defects docs/defects.md"
 
 
+def test_the_readme_counts_as_the_page_does():
+    said = re.search(r"^(\d+) defects in (\d+) findings", defects.page(), re.MULTILINE)
+    assert said
+    assert f"[{said[1]} open defects](docs/defects.md) in {said[2]} findings" in (ROOT / "README.md").read_text()
+
+
 def test_every_open_finding_stands_on_the_page_once():
     text = defects.details()
     for crash in FILED:
