@@ -319,11 +319,9 @@ class Worker:
         }
         if final:
             status["semantic_keys"] = [str(key) for key in self.counters.index]
-        temporary = self.settings.memory / (STATUS + ".tmp")
         try:
             self.sampler.write(self.settings.memory / species.FILE)
-            temporary.write_text(json.dumps(status))
-            temporary.rename(self.settings.memory / STATUS)
+            write_atomic(self.settings.memory / STATUS, json.dumps(status), durable=False)
         except OSError as error:
             _disk_failed(self.settings, error)
 
