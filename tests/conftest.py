@@ -19,9 +19,9 @@ from harness.targets import scratch
 
 # A busy machine is slow: no test here says how fast anything is. Examples of earlier runs are not drawn again.
 # `settings` of a test that name health checks replace those named here.
-_SAME = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "database": None}
-settings.register_profile("fixed", derandomize=True, **_SAME)
-settings.register_profile("seeded", derandomize=False, print_blob=True, **_SAME)
+_SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
+settings.register_profile("fixed", _SLOW, derandomize=True)
+settings.register_profile("seeded", _SLOW, derandomize=False, print_blob=True)
 
 
 @pytest.hookimpl(tryfirst=True)
