@@ -214,7 +214,7 @@ def furnished(project: Path) -> Path:
     """A project with this repository's findings and seeds, a few files, and a parser that counts no edges."""
     shutil.rmtree(project / "crashes")
     shutil.copytree(ROOT / "crashes", project / "crashes", ignore=shutil.ignore_patterns(NEW))
-    for name in ("deserialize", "slices"):
+    for name in ("deserialize", "writers"):
         shutil.copytree(ROOT / "corpus" / name, project / "corpus" / name)
     shutil.copy(ROOT / "corpus" / "coverage.toml", project / "corpus")
     (project / "good").write_bytes(pack([("a", "BF16", (2,), b"xyxy"), ("b", "F4", (2,), b"x")], {"format": "pt"}))
@@ -251,7 +251,7 @@ def test_a_run_of_programs_repeats_to_the_last_byte(furnished: Path) -> None:
     """Files are run twice in tests/engine/test_campaign.py."""
     found = []
     for campaign in ("one", "two"):
-        arguments = f"--target slices --runs 1500 --seed 1 --workers 1 --no-ui --campaign {campaign}"
+        arguments = f"--target writers --runs 1500 --seed 1 --workers 1 --no-ui --campaign {campaign}"
         subprocess.run(
             [sys.executable, "-m", "harness", "fuzz", *shlex.split(arguments)],
             env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -259,7 +259,7 @@ def test_a_run_of_programs_repeats_to_the_last_byte(furnished: Path) -> None:
             check=False,
             timeout=120,
         )
-        inputs = [*furnished.glob(f"{campaign}/corpus/slices/*"), *furnished.glob(f"{campaign}/findings/*/input")]
+        inputs = [*furnished.glob(f"{campaign}/corpus/writers/*"), *furnished.glob(f"{campaign}/findings/*/input")]
         found.append({str(path.relative_to(furnished / campaign)): path.read_bytes() for path in inputs})
     assert len(found[0]) > 100
     assert found[0] == found[1]
