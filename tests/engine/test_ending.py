@@ -15,8 +15,8 @@ from .conftest import Fuzz
 
 NO_TIME = """
 import pathlib, sys
-from harness.engine import plans
-from harness.engine.campaign import Campaign, CampaignSettings
+from harness.engine.campaign import plans
+from harness.engine.campaign.main import Campaign, CampaignSettings
 plans.OVERTIME_S = 0.3
 settings = CampaignSettings(
     folder=pathlib.Path(sys.argv[1]), targets=("slow", "deserialize", "model"), parser="0.8.0", seconds=0.2, empty=True

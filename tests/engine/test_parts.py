@@ -152,7 +152,7 @@ def test_recorded_inputs_come_back_in_order_and_a_torn_end_is_left_out(tmp_path:
 def left_behind(campaign: Path) -> Path:
     """The folder in memory of a process that is no more, with one input in it."""
     script = (
-        "import sys\nfrom pathlib import Path\nfrom harness import corpus_store\nfrom harness.engine import memory\n"
+        "import sys\nfrom pathlib import Path\nfrom harness import corpus_store\nfrom harness.engine.worker import memory\n"
         "folder = memory.create(Path(sys.argv[1]), 'deserialize')\n"
         "corpus_store.add(folder / 'corpus', b'kept')\nprint(folder)\n"
     )

@@ -17,7 +17,7 @@ from .conftest import Fuzz
 
 SCRIPT = """
 import json, pathlib, sys
-from harness.engine.campaign import Campaign, CampaignSettings
+from harness.engine.campaign.main import Campaign, CampaignSettings
 settings = CampaignSettings(
     folder=pathlib.Path(sys.argv[1]), targets=("deserialize",), parser="0.8.0", seconds=1800, patience=10.0
 )
