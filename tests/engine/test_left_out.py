@@ -23,7 +23,7 @@ REASONS = {
 
 SCRIPT = """
 import json, pathlib, sys
-from harness.engine.campaign import Campaign, CampaignSettings
+from harness.engine.campaign.main import Campaign, CampaignSettings
 settings = CampaignSettings(
     folder=pathlib.Path(sys.argv[1]), targets=(*sys.argv[2:],), parser="0.8.0", runs=500, workers=2, empty=True
 )

@@ -24,6 +24,7 @@ from harness.engine.worker.settings import WorkerSettings
 from harness.engine.worker.slot import Slot, read_slot
 from harness.engine.worker.tally import ACCEPTED, deep, refusal_key, stage
 from harness.errors import EngineError
+from tests.waiting import wait_until
 
 LOG = b"""\
 INFO: found LLVMFuzzerCustomMutator (0x7f). Disabling -len_control by default.
@@ -151,17 +152,16 @@ def test_recorded_inputs_come_back_in_order_and_a_torn_end_is_left_out(tmp_path:
 def left_behind(campaign: Path) -> Path:
     """The folder in memory of a process that is no more, with one input in it."""
     script = (
-        "import sys\nfrom pathlib import Path\nfrom harness import corpus_store\nfrom harness.engine import memory\n"
+        "import sys\nfrom pathlib import Path\nfrom harness import corpus_store\nfrom harness.engine.worker import memory\n"
         "folder = memory.create(Path(sys.argv[1]), 'deserialize')\n"
         "corpus_store.add(folder / 'corpus', b'kept')\nprint(folder)\n"
     )
     done = subprocess.run([sys.executable, "-c", script, campaign], capture_output=True, text=True, check=True)
     left = Path(done.stdout.strip())
     assert left.is_dir()
-    deadline = time.monotonic() + 10
-    while memory.abandoned(campaign) != [(left, "deserialize")]:
-        assert time.monotonic() < deadline, "the process that owned the folder does not go away"
-        time.sleep(0.05)
+    wait_until(
+        lambda: memory.abandoned(campaign) == [(left, "deserialize")], what="the process that owned the folder is gone"
+    )
     return left
 
 

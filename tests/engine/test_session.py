@@ -57,6 +57,17 @@ def test_a_seed_is_judged_as_it_runs_and_pays_at_once(session: tuple[Session, Ex
     assert not running.again
 
 
+def test_a_session_that_was_stopped_passes_over_what_comes(session: tuple[Session, Execute]) -> None:
+    running, execute = session
+    execute(generate(Rng(1)))
+    before = running.tally.summary()
+    running.stop()
+    for seed in range(2, 600):
+        execute(generate(Rng(seed)))
+    assert running.tally.summary() == before
+    assert before["executions"] == 1
+
+
 def test_what_is_accepted_is_judged_together_and_all_of_it(session: tuple[Session, Execute]) -> None:
     running, execute = session
     running.at_once = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from harness.engine.worker.memory import TAKEN_OVER
 from harness.errors import HarnessError
 
 _SHA1 = re.compile(r"[0-9a-f]{40}")
-_TEMPORARY = ".tmp-kept"
+_TEMPORARY = ".tmp-kept-"
 _BLOCK = 1 << 16
 # The times of files are those of the kernel's last tick: a folder that changed less than this ago may change unseen.
 _TICKS_NS = 50_000_000
@@ -44,6 +45,8 @@ class Kept:
         """Look at what is there. Empty files are none: a power cut leaves some, and the next worker may have the input."""
         self.folder = folder
         self._path = str(folder)
+        # Its own: no other object, thread or process writes to this name.
+        self._temporary = f"{folder}/{_TEMPORARY}{secrets.token_hex(8)}"
         self._room = room
         #: How many inputs were not stored, as there was no room.
         self.passed_over = 0
@@ -65,7 +68,7 @@ class Kept:
 
         Nobody waits for the disk: what a power cut spoils does not bear its name.
         """
-        temporary = f"{self._path}/{_TEMPORARY}"
+        temporary = self._temporary
         try:
             try:
                 _write(temporary, data)

@@ -48,6 +48,8 @@ class Apart:
                 isolation.report = ""
 
         def choose(data: bytes) -> None:
+            if session.over:
+                return
             hazard = hazard_of(data)
             if not hazard and not every:
                 execute(data)

@@ -163,6 +163,8 @@ class Worker:
 
     def _skip(self, data: bytes) -> None:
         """An input that is known to kill: counted, and now and then left for the supervisor's isolated child."""
+        if self.session.over:
+            return
         tally = self.session.tally
         if tally.guarded % _GUARDED_SAMPLE == 0:
             (self.settings.memory / GUARDED).write_bytes(data)
@@ -195,6 +197,8 @@ class Worker:
     def _between(self) -> None:
         """What waits until a batch of mutations is used up: judging in full, and a look at new members."""
         session, mutator = self.session, self.mutator
+        if session.over:
+            self.finish()
         if not self._checked:
             self._prove_alive()
         if mutator.fresh:
@@ -250,9 +254,15 @@ class Worker:
             runs and self.session.tally.executions >= runs
         )
         if done or self._stop:
-            self.finish()
+            self._end()
         if now - self._status_at >= _STATUS_EVERY:
             self._write_status()
+
+    def _end(self) -> None:
+        """Finish; among the seeds, at the first mutation: libFuzzer has not said what they cover before."""
+        if self._checked or self.settings.mutator != "grammar":
+            self.finish()
+        self.session.stop()
 
     def _store(self, found: Found) -> None:
         settings = self.settings
@@ -312,11 +322,9 @@ class Worker:
         }
         if final:
             status["semantic_keys"] = [str(key) for key in self.counters.index]
-        temporary = self.settings.memory / (STATUS + ".tmp")
         try:
             self.sampler.write(self.settings.memory / species.FILE)
-            temporary.write_text(json.dumps(status))
-            temporary.rename(self.settings.memory / STATUS)
+            write_atomic(self.settings.memory / STATUS, json.dumps(status), durable=False)
         except OSError as error:
             _disk_failed(self.settings, error)
 

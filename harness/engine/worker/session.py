@@ -100,6 +100,8 @@ class Session:
         self._waiting: list[tuple[bytes, Observation]] = []
         #: Whether inputs are judged as they run: the seeds, and what runs for the second time.
         self.at_once = True
+        #: Whether what comes is passed over: see :meth:`stop`.
+        self.over = False
         #: What should run for the second time.
         self.again: list[bytes] = []
         self._awaited: set[Hashable] = set()
@@ -165,6 +167,9 @@ class Session:
             try:
                 if executions & self._between_samples:
                     look(data, run(data))
+                elif self.over:
+                    tally.executions -= 1
+                    return
                 else:
                     if executions % _TIMED_EVERY:
                         look(data, run(data))
@@ -178,6 +183,11 @@ class Session:
                 self._tick()
 
         return execute
+
+    def stop(self) -> None:
+        """Pass over what comes from now on: libFuzzer says what its seeds cover behind the last of them."""
+        # Each execution is one to be sampled now, so that the others need not ask whether it is over.
+        self.over, self._between_samples = True, 0
 
     def bare(self, data: bytes) -> None:
         """Run one input and nothing else: what the bench compares :meth:`executor` with."""
