@@ -78,8 +78,28 @@ def test_every_package_has_its_layer_and_its_tests() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_is_in_the_readme(name: str) -> None:
-    assert re.search(rf"\bharness {name}\b", (ROOT / "README.md").read_text())
+def test_every_command_has_its_row_in_the_documentation(name: str) -> None:
+    assert re.search(rf"^\| `harness {name}\b", (ROOT / "docs/commands.md").read_text(), re.MULTILINE)
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    pages = [ROOT / name for name, _ in texts() if name.endswith(".md")]
+    broken = []
+    for page in pages:
+        for place in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)):
+            name, _, anchor = place.partition("#")
+            there = (page.parent / name).resolve() if name else page
+            if "://" in place:
+                continue
+            if not there.exists() or (anchor and anchor not in anchors(there)):
+                broken.append(f"{page.relative_to(ROOT)}: {place}")
+    assert broken == []
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as a forge makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

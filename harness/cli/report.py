@@ -31,7 +31,11 @@ _file = click.Path(dir_okay=False, path_type=Path)
     help="What this campaign found too; may be repeated. Default: what is filed in crashes/ alone; with --html, the latest campaign.",
 )
 @click.option(
-    "--defects", "page", type=_file, metavar="FILE", help="What is wrong with the newest release, in Markdown."
+    "--defects",
+    "page",
+    type=_file,
+    metavar="FILE",
+    help="Open defects of the newest release, one line each, in Markdown; the long form goes to build/defects.md.",
 )
 @click.option("--sarif", "log", type=_file, metavar="FILE", help="SARIF 2.1.0, for code scanning.")
 @click.option("--junit", "xml", type=_file, metavar="FILE", help="JUnit XML, for the tests' page of a CI system.")
@@ -69,7 +73,7 @@ def command(
 ) -> int:
     """Write what was found for people and for machines, in any number of forms at once.
 
-    Without a form it prints what is wrong with the newest release today (as --defects). Ends with 0 when all is written:
+    Without a form it prints the open defects of the newest release (as --defects). Ends with 0 when all is written:
     whether something is new is for `harness findings` to say.
     """
     forms: dict[str, Path | None] = {"defects": page, "sarif": log, "junit": xml, "summary": job, "issues": texts}
@@ -111,9 +115,12 @@ def _write(name: str, place: Path, rows: list[Row], campaigns: list[Campaign], t
     if name == "html":
         return f"{place.stat().st_size} bytes"
     if name == "defects":
-        text = defects.page()
-        write_named(place, text)
-        return f"{text.count(chr(10) + '### ')} defects"
+        write_named(place, defects.page())
+        long = paths.build_dir() / "defects.md"
+        long.parent.mkdir(parents=True, exist_ok=True)
+        text = defects.details()
+        write_named(long, text)
+        return f"{text.count(chr(10) + '### ')} defects; the long form: {long}"
     if name == "sarif":
         found = sarif.sarif(rows, campaigns)
         write_named(place, json.dumps(found, indent=1) + "\n")

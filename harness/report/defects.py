@@ -1,4 +1,4 @@
-"""One page that says what is wrong with the newest release today, made from crashes/."""
+"""Two pages on the open defects of the newest release, made from crashes/: one line per defect, and the long form."""
 
 from __future__ import annotations
 
@@ -12,36 +12,58 @@ from harness.report.text import cell
 from harness.triage import filing
 
 _HEAD = """\
-# What is wrong with safetensors {release} today
+# Open defects of safetensors {release}
 
-Made by `harness report --defects` from `crashes/`; do not edit. Every line was found by a campaign of this harness, repeats in a fresh
-process, and is replayed by the test-suite: the day upstream mends one, the suite says so.
+`harness report --defects FILE` makes this page from `crashes/`; do not edit it. {more}
 
 """
+_SHORT = """\
+Campaigns of this harness found every defect. The test suite replays every finding. When upstream mends a defect, the
+suite fails and names the finding. `harness repro ID` runs a finding again. `harness report --defects` also writes the
+long form, with cause and builds, to `build/defects.md`."""
+_LONG = "The short form has one line per defect."
 
 
 def page(filed: Iterable[Crash] | None = None) -> str:
-    """The page in Markdown: open findings of the newest release by severity, then those that were decided otherwise.
+    """The short page in Markdown: one row per open defect of the newest release, the worst first; then closed findings.
 
-    Findings that are probably one defect, seen through several entry points, stand together.
+    Findings that are probably one defect, seen through several entry points, share a row.
     """
+    text, defects, closed = _start(filed, _SHORT)
+    text += "\n## Defects\n\n| severity | defect | findings | first finding |\n|---|---|---|---|\n"
+    for members in defects:
+        first = members[0]
+        text += f"| {first.severity} | {cell(first.summary, 120)} | {len(members)} | {_folder(first)} |\n"
+    if closed:
+        text += "\n## Closed findings\n\n| finding | status | summary |\n|---|---|---|\n"
+        text += "".join(f"| {_folder(crash)} | {crash.status} | {cell(crash.summary, 120)} |\n" for crash in closed)
+    return text
+
+
+def details(filed: Iterable[Crash] | None = None) -> str:
+    """The long page in Markdown: of each open defect the cause, the sentence of the text, all findings and builds."""
+    text, defects, closed = _start(filed, _LONG)
+    for name, meaning in SEVERITIES.items():
+        here = [members for members in defects if members[0].severity == name]
+        if here:
+            text += f"\n## {name.capitalize()}\n\nHere {meaning}.\n"
+            text += "".join(_defect(members) for members in here)
+    if closed:
+        text += "\n## Closed findings\n\n| finding | status | why |\n|---|---|---|\n"
+        text += "".join(f"| {_link(crash)} | {crash.status} | {cell(crash.verdict)} |\n" for crash in closed)
+    return text
+
+
+def _start(filed: Iterable[Crash] | None, more: str) -> tuple[str, list[list[Crash]], list[Crash]]:
+    """Head and summary of a page, the open defects of the newest release, and the closed findings."""
     release = registry.default_release()
     every = list(crashes.crashes() if filed is None else filed)
     found = [
         crash for crash in every if crash.status == crashes.OPEN and (release in crash.releases or not crash.releases)
     ]
     defects = _defects(found)
-    text = _HEAD.format(release=release) + _summary(defects, len(found))
-    for name, meaning in SEVERITIES.items():
-        here = [members for members in defects if members[0].severity == name]
-        if here:
-            text += f"\n## {name.capitalize()}\n\nHere {meaning}.\n"
-            text += "".join(_defect(members) for members in here)
-    decided = [crash for crash in every if crash.status != crashes.OPEN]
-    if decided:
-        text += "\n## Decided otherwise\n\n| finding | status | why |\n|---|---|---|\n"
-        text += "".join(f"| {_link(crash)} | {crash.status} | {cell(crash.verdict)} |\n" for crash in decided)
-    return text
+    text = _HEAD.format(release=release, more=more) + _summary(defects, len(found))
+    return text, defects, [crash for crash in every if crash.status != crashes.OPEN]
 
 
 def _defects(found: list[Crash]) -> list[list[Crash]]:
@@ -55,13 +77,13 @@ def _defects(found: list[Crash]) -> list[list[Crash]]:
 
 
 def _summary(defects: list[list[Crash]], count: int) -> str:
-    lines = ["| how bad | defects | seen through | on the wheel that users install |", "|---|---|---|---|"]
+    lines = ["| severity | defects | of these in the wheel | targets |", "|---|---|---|---|"]
     for name in SEVERITIES:
         here = [members for members in defects if members[0].severity == name]
         if here:
             targets = sorted({crash.target for members in here for crash in members})
             users = sum(any("wheel" in crash.builds for crash in members) for members in here)
-            lines.append(f"| {name} | {len(here)} | {', '.join(targets)} | {users} |")
+            lines.append(f"| {name} | {len(here)} | {users} | {', '.join(targets)} |")
     return f"{len(defects)} defects in {count} findings.\n\n" + "\n".join(lines) + "\n"
 
 
@@ -70,7 +92,7 @@ def _defect(members: list[Crash]) -> str:
     text = f"\n### {_title(first)}\n\n{cell(first.summary, 400)}\n\n{cell(first.why, 600)}"
     if first.sentence:
         text += f' The text: "{first.sentence}"'
-    # What a person found out about each of them, said once where several have the same.
+    # A verdict that several findings share stands here once.
     text += "".join(
         f"\n\n{cell(words, 600)}" for words in dict.fromkeys(crash.verdict for crash in members if crash.verdict)
     )
@@ -92,3 +114,7 @@ def _title(crash: Crash) -> str:
 
 def _link(crash: Crash) -> str:
     return f"[{crash.id}](../crashes/{crash.id}/finding.toml)"
+
+
+def _folder(crash: Crash) -> str:
+    return f"[{crash.id}](../crashes/{crash.id})"

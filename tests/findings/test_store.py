@@ -13,6 +13,7 @@ from harness.errors import HarnessError
 from harness.findings import crashes, store
 from harness.findings.signature import finding_id
 from harness.targets import known_findings
+from tests.waiting import LONG
 
 SIGNATURE = "deserialize|differential|header.padding|accepted/newline"
 ID = finding_id(SIGNATURE)
@@ -64,7 +65,7 @@ def test_workers_that_store_at_once_lose_nothing(tmp_path: Path):
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path)]
     workers = [subprocess.Popen(command, env=environment) for _ in range(3)]
-    assert [worker.wait(120) for worker in workers] == [0, 0, 0]
+    assert [worker.wait(LONG) for worker in workers] == [0, 0, 0]
     (found,) = store.findings(tmp_path)
     assert (found.count, found.data()) == (120, b"\0")
 

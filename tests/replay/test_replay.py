@@ -147,15 +147,17 @@ def test_a_parser_that_does_not_load_is_no_finding(sancov_parser: Parser, projec
 def test_what_a_killed_supervisor_left_in_memory_goes_with_the_next_one() -> None:
     code = (
         "import time\nfrom harness.replay.replay import Replayer\n"
-        "one = Replayer(None, 'model')\none.run(b'')\nprint(one._scratch, flush=True)\ntime.sleep(60)"
+        "one = Replayer(None, 'model')\none.run(b'')\nprint(one._scratch, flush=True)\ntime.sleep(3600)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as killed:
         assert killed.stdout is not None
         left = Path(killed.stdout.readline().strip())
-        with Replayer(None, "model") as living:
-            living.run(b"")
-            assert left.is_dir()
-        killed.kill()
+        try:
+            with Replayer(None, "model") as living:
+                living.run(b"")
+                assert left.is_dir()
+        finally:
+            killed.kill()
     with Replayer(None, "model") as other:
         other.run(b"")
         assert other._scratch is not None

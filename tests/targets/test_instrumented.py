@@ -14,6 +14,7 @@ from harness.format.encode import pack
 from harness.parsers.registry import Parser
 from harness.targets.huge.program import Step, encode
 from harness.targets.registry import get_target
+from tests.waiting import LONG
 
 SCRIPT = """
 import json, sys
@@ -49,7 +50,7 @@ def instrumented(sancov_parser: Parser) -> dict[str, Any]:
         input=message,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=LONG,
     )
     assert child.returncode == 0, child.stderr[-2_000:]
     answers: dict[str, Any] = json.loads(child.stdout[child.stdout.index("{") :])

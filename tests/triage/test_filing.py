@@ -24,6 +24,7 @@ from harness.targets.huge.layout import build
 from harness.targets.huge.program import Step, decode, encode
 from harness.targets.registry import all_targets, get_target
 from harness.triage import account, filing, reproducer
+from tests.waiting import LONG
 
 TWICE = b"\x3a\0\0\0\0\0\0\0" + b'{"__metadata__":{"format":"pt","key":"one","key":"two"}}  '
 DUPLICATE = "deserialize|differential|header.duplicate-key|accepted/metadata-key"
@@ -54,7 +55,7 @@ def run(folder: Path, parser: Parser, tmp_path: Path) -> tuple[int, str]:
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(parser.site)}
     done = subprocess.run(
         [sys.executable, str(folder / crashes.REPRODUCER)],
-        env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,
+        env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=LONG,
     )  # fmt: skip
     return done.returncode, done.stdout + done.stderr
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from harness.engine.worker.memory import TAKEN_OVER
 from harness.errors import HarnessError
 
 _SHA1 = re.compile(r"[0-9a-f]{40}")
-_TEMPORARY = ".tmp-corpus"
+_TEMPORARY = ".tmp-corpus-"
 # File times are those of the kernel's last tick. A folder that changed less than this ago may change again at the same time.
 _TICKS_NS = 50_000_000
 # Statuses without a new edge before an input is passed over.
@@ -43,6 +44,8 @@ class CampaignCorpus:
         """Read the folder. Empty files do not count: a power cut leaves some, and a worker may write the input again."""
         self.folder = folder
         self._path = str(folder)
+        # A name of its own: no other object, thread or process writes to it.
+        self._temporary = f"{folder}/{_TEMPORARY}{secrets.token_hex(8)}"
         self._quota = quota
         #: Number of inputs that were not saved because of the quota.
         self.passed_over = 0
@@ -64,7 +67,7 @@ class CampaignCorpus:
 
         The write is not flushed to the disk: a file that a power cut spoils does not match its name.
         """
-        temporary = f"{self._path}/{_TEMPORARY}"
+        temporary = self._temporary
         try:
             if not self._sizes:
                 self.folder.mkdir(parents=True, exist_ok=True)

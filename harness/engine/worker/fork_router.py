@@ -61,6 +61,8 @@ class ForkRouter:
                 server.report = ""
 
         def route(data: bytes) -> None:
+            if session.over:
+                return
             hazard = hazard_of(data)
             if not hazard and not every:
                 execute(data)

@@ -161,6 +161,8 @@ class Worker:
 
     def _skip(self, data: bytes) -> None:
         """Count an input that is known to kill. A sample of them is left for the replay pool."""
+        if self.session.over:
+            return
         tally = self.session.tally
         if tally.guarded % _SKIPPED_SAMPLE == 0:
             (self.settings.memory / memory.SKIPPED).write_bytes(data)
@@ -193,6 +195,8 @@ class Worker:
     def _between(self) -> None:
         """Work between two batches of mutations: judging in full, and slow oracles on new corpus members."""
         session, mutator = self.session, self.mutator
+        if session.over:
+            self.finish()
         if not self._checked:
             self._prove_alive()
         if mutator.fresh:
@@ -244,9 +248,15 @@ class Worker:
             runs and self.session.tally.executions >= runs
         )
         if done or self._stop:
-            self.finish()
+            self._end()
         if now - self._status_at >= _STATUS_EVERY:
             self._write_status()
+
+    def _end(self) -> None:
+        """Finish, but within the seeds wait for the first mutation: only then does libFuzzer log the edges of the seeds."""
+        if self._checked or self.settings.mutator != "grammar":
+            self.finish()
+        self.session.stop()
 
     def _store(self, found: Found) -> None:
         settings = self.settings
@@ -309,11 +319,9 @@ class Worker:
             moments=list(self._moments),
             semantic_keys=[str(key) for key in self.counters.index] if final else [],
         )
-        temporary = self.settings.memory / (FILE + ".tmp")
         try:
             self.sampler.write(self.settings.memory / species.FILE)
-            temporary.write_text(status.to_json())
-            temporary.rename(self.settings.memory / FILE)
+            write_atomic(self.settings.memory / FILE, status.to_json(), durable=False)
         except OSError as error:
             _disk_failed(self.settings, error)
 

@@ -99,6 +99,8 @@ class Session:
         self._waiting: list[tuple[bytes, Observation]] = []
         #: Whether inputs are judged as they run: true for the seeds and for requeued inputs.
         self.at_once = True
+        #: Whether further inputs are ignored (:meth:`stop`).
+        self.over = False
         #: Inputs that run a second time.
         self.requeued: list[bytes] = []
         self._awaited: set[Hashable] = set()
@@ -164,6 +166,9 @@ class Session:
             try:
                 if executions & self._between_samples:
                     look(data, run(data))
+                elif self.over:
+                    tally.executions -= 1
+                    return
                 else:
                     if executions % _TIMED_EVERY:
                         look(data, run(data))
@@ -177,6 +182,11 @@ class Session:
                 self._tick()
 
         return execute
+
+    def stop(self) -> None:
+        """Ignore further inputs: libFuzzer logs the edges of its seeds after the last of them."""
+        # Each further execution counts as sampled, so that the hot loop has no check of its own.
+        self.over, self._between_samples = True, 0
 
     def bare(self, data: bytes) -> None:
         """Run one input without judging it. The bench compares :meth:`executor` with it."""

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from harness.engine.worker.native import NativeCounters
 from harness.engine.worker.semantics import SemanticCounters
+from harness.files import write_atomic
 
 FILE = "species"
 #: Largest number of executions per sample. A sample takes some 10 us, an execution of the fastest target 8 us.
@@ -71,9 +72,8 @@ class Sampler:
         known = len(self._names)
         header = _HEADER.pack(self.sampled, self.every, len(self._edges), known)
         names = numpy.array(self._names, numpy.uint32)
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_bytes(header + self._edges.tobytes() + names.tobytes() + self._features[:known].tobytes())
-        temporary.rename(path)
+        counts = self._edges.tobytes() + names.tobytes() + self._features[:known].tobytes()
+        write_atomic(path, header + counts, durable=False)
 
 
 class Counts:

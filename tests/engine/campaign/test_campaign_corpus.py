@@ -14,6 +14,7 @@ from harness.cli.main import group
 from harness.engine.campaign.campaign_corpus import CampaignCorpus, CorpusSync, Quota
 from harness.errors import HarnessError
 from tests.engine.conftest import Fuzz
+from tests.waiting import LONG, wait_until
 
 
 def full(tmp_path: Path) -> CorpusSync:
@@ -112,17 +113,17 @@ def test_a_campaign_says_that_it_is_full_and_lets_nobody_change_its_corpus(fuzz:
         command, env=fuzz.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     minimize = ["corpus", "minimize", "--target", "parallel", "--corpus", str(fuzz.campaign / "corpus")]
-    deadline = time.monotonic() + 120
+
+    def full() -> bool:
+        assert process.poll() is None
+        return (fuzz.campaign / "campaign.json").exists() and bool(fuzz.session()["passed_over"])
+
     try:
-        # Until a second without a new edge.
-        while not (fuzz.campaign / "campaign.json").exists() or not fuzz.session()["passed_over"]:
-            assert time.monotonic() < deadline
-            assert process.poll() is None
-            time.sleep(0.1)
+        wait_until(full, what="an input without a new edge is passed over")
         with pytest.raises(HarnessError, match="another process is changing the seeds"):
             group.main(minimize, standalone_mode=False)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=LONG)
     finally:
         process.kill()
     passed_over = fuzz.session()["passed_over"]["parallel"]

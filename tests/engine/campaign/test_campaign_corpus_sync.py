@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from harness import corpus_store, paths
@@ -12,6 +13,7 @@ from harness.engine.campaign.process import WorkerProcess
 from harness.engine.campaign.units import Unit
 from harness.engine.worker import memory
 from harness.parsers.registry import Parser
+from tests.waiting import wait_until
 
 
 def mirrored(tmp_path: Path) -> CorpusSync:
@@ -85,33 +87,35 @@ def test_what_a_power_cut_spoilt_is_written_again_by_who_has_it(tmp_path: Path) 
     assert kept(tmp_path) == {b"spoilt"}
 
 
+def assert_that(worker: WorkerProcess, condition: Callable[[], bool], what: str) -> None:
+    """In time, of a worker that runs."""
+
+    def holds() -> bool:
+        assert worker.poll() is None, worker.log_tail()
+        return condition()
+
+    wait_until(holds, what=what)
+
+
 def test_a_running_worker_takes_up_what_another_one_kept(tmp_path: Path, sancov_parser: Parser) -> None:
-    unit = Unit("deserialize", sancov_parser.name, 1, (), seconds=60.0, shared=True)
+    unit = Unit("deserialize", sancov_parser.name, 1, (), seconds=1800.0, shared=True)
     seeds = corpus_store.list_seeds(paths.corpus_dir() / "deserialize").seeds
     worker = WorkerProcess(unit.settings(tmp_path))
     try:
-        deadline = time.monotonic() + 60
-        while not worker.seeded:
-            worker.poll()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        assert_that(worker, lambda: bool(worker.seeded), "the seeds have run")
         for name, data in seeds:
             worker.corpus_sync.give(name, data)
-        while b"RELOAD" not in worker.settings.log.read_bytes():
-            worker.poll()
-            assert time.monotonic() < deadline, worker.log_tail()
-            time.sleep(0.05)
+        assert_that(worker, lambda: b"RELOAD" in worker.settings.log.read_bytes(), "libFuzzer reads what it was given")
         # It runs what it was given, and what that shows counts as its own.
         executions = worker.status.executions
-        while worker.status.executions <= executions or worker.engine.corpus < 20:
-            worker.poll()
-            assert time.monotonic() < deadline, worker.log_tail()
-            time.sleep(0.05)
+        assert_that(
+            worker,
+            lambda: worker.status.executions > executions and worker.engine.corpus >= 20,
+            "what was given has run",
+        )
         worker.ask_to_stop()
-        while worker.poll() is None:
-            assert time.monotonic() < deadline, worker.log_tail()
-            time.sleep(0.05)
-        assert worker.poll() == 0
+        wait_until(lambda: worker.poll() is not None, what="the worker ends")
+        assert worker.poll() == 0, worker.log_tail()
         worker.sync(ended=True)
         # What it was given is not handed back, and its mutations of that are.
         assert not worker.corpus_sync.brought & {name for name, _ in seeds}

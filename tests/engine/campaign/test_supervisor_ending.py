@@ -5,12 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from harness.engine.campaign.units import Result, Unit
 from harness.parsers.registry import Parser
 from tests.engine.conftest import Fuzz
+from tests.waiting import LONG, children, wait_until
 
 NO_TIME = """
 import pathlib, sys
@@ -24,15 +24,15 @@ Campaign(settings, lambda progress: None).run()
 """
 
 
-def workers(process: subprocess.Popen[str], count: int) -> set[str]:
+def workers(process: subprocess.Popen[str], count: int) -> list[int]:
     """The processes that ``process`` has started, once there are so many."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    deadline = time.monotonic() + 60
-    while len(found := children.read_text().split()) < count:
-        assert time.monotonic() < deadline
+
+    def started() -> list[int]:
         assert process.poll() is None
-        time.sleep(0.01)
-    return set(found)
+        found = children(process.pid)
+        return found if len(found) >= count else []
+
+    return wait_until(started, what=f"{count} workers start")
 
 
 def test_ctrl_c_ends_three_workers_that_have_not_opened_their_targets(fuzz: Fuzz) -> None:
@@ -45,7 +45,7 @@ def test_ctrl_c_ends_three_workers_that_have_not_opened_their_targets(fuzz: Fuzz
         started = workers(process, 3)
         process.send_signal(signal.SIGINT)
         # One of them would load for an hour.
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=LONG)
     finally:
         process.kill()
     assert process.returncode in (0, 1), errors
@@ -67,7 +67,7 @@ def test_a_unit_that_is_asked_to_end_before_it_begins_gives_a_result(
     try:
         workers(process, 1)
         process.terminate()
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=LONG)
     finally:
         process.kill()
     assert process.returncode == 0, errors
@@ -81,7 +81,7 @@ def test_a_campaign_waits_no_longer_than_its_overtime_for_what_loads_slowly(fuzz
         env=fuzz.environment(),
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=LONG,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.engine.campaign import folder
 from harness.engine.campaign.campaign_corpus import CampaignCorpus, CorpusSync
 from harness.engine.worker import memory
+from tests.waiting import wait_until
 
 
 def left_behind(campaign: Path) -> Path:
@@ -22,10 +23,9 @@ def left_behind(campaign: Path) -> Path:
     done = subprocess.run([sys.executable, "-c", script, campaign], capture_output=True, text=True, check=True)
     left = Path(done.stdout.strip())
     assert left.is_dir()
-    deadline = time.monotonic() + 10
-    while memory.abandoned(campaign) != [(left, "deserialize")]:
-        assert time.monotonic() < deadline, "the process that owned the folder does not go away"
-        time.sleep(0.05)
+    wait_until(
+        lambda: memory.abandoned(campaign) == [(left, "deserialize")], what="the process that owned the folder is gone"
+    )
     return left
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -55,6 +56,17 @@ def test_a_seed_is_judged_as_it_runs_and_pays_at_once(session: tuple[Session, Ex
     assert running.tally.judged == 1
     assert ("accepted", "") in running._counters.index
     assert not running.requeued
+
+
+def test_a_session_that_was_stopped_passes_over_what_comes(session: tuple[Session, Execute]) -> None:
+    running, execute = session
+    execute(generate(Rng(1)))
+    before = copy.deepcopy(running.tally.figures())
+    running.stop()
+    for seed in range(2, 600):
+        execute(generate(Rng(seed)))
+    assert running.tally.figures() == before
+    assert before["executions"] == 1
 
 
 def test_what_is_accepted_is_judged_together_and_all_of_it(session: tuple[Session, Execute]) -> None:

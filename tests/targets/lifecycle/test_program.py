@@ -68,7 +68,7 @@ def test_the_files_are_what_they_are_said_to_be() -> None:
         assert raw[begin:] == b"".join(array.tobytes() for array in kit.CONTENTS[number].values())
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(programs(VOCABULARY, max_steps=12))
 def test_any_program_decodes_and_explains_and_its_reproducer_is_python(data: bytes) -> None:
     program = decode(data)

@@ -5,7 +5,7 @@ from collections import Counter
 from types import ModuleType
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from harness.observation import ACCEPT, REJECT, Run, Trace
 from harness.programs import arrays, strategies
@@ -69,7 +69,6 @@ def test_most_mutated_programs_are_valid_to_the_last_call(run: Run):
     assert outcomes[REJECT] > 10
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=strategies.programs(VOCABULARY))
 def test_parts_put_together_are_the_whole_whatever_the_program(run: Run, data: bytes):
     """Empty parts are refused at the end of a dimension and of tensors without elements: known, and filed."""

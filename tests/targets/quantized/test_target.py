@@ -6,7 +6,7 @@ from types import ModuleType
 
 import numpy
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from harness.observation import ACCEPT, RAISE, REJECT, Run, Trace
 from harness.programs import strategies
@@ -76,7 +76,6 @@ def test_most_mutated_programs_run_to_their_end(run: Run):
 KNOWN = {"shape/F4", "AttributeError", "TypeError", "ValueError"}
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=strategies.programs(VOCABULARY))
 def test_the_bytes_that_went_in_come_out_whatever_the_program(run: Run, data: bytes):
     found = judge_observation(get_target("quantized"), run, data, run(data))

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.format.judge import judge
@@ -113,7 +113,6 @@ def test_shards_that_are_not_damaged_are_valid_files(data: bytes):
     ast.parse(shards_source.calls(made))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_folder(tmp_path_factory: pytest.TempPathFactory, data: bytes):
     folder = write(decode(data), tmp_path_factory.mktemp("any"))

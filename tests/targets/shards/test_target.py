@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from harness.observation import ACCEPT, REJECT, Run, Trace
 from harness.programs import strategies
@@ -68,7 +68,6 @@ def test_most_mutated_folders_are_in_order(run: Run):
     assert wrong[True] > 40
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=strategies.programs(VOCABULARY))
 def test_safe_open_gives_what_the_index_says_whatever_the_folder(run: Run, data: bytes):
     """What another implementation makes of the folder is not held here."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from harness.observation import ACCEPT, RAISE, REJECT, Observation, Run, Trace
 from harness.programs import strategies
@@ -70,7 +70,6 @@ def test_most_mutated_programs_are_valid_to_the_last_call(run: Run):
     assert outcomes[REJECT] > 10
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=strategies.programs(VOCABULARY))
 def test_what_slices_give_is_numpy_s_or_an_error_whatever_the_program(run: Run, data: bytes):
     """Undocumented errors are known and filed; other data than numpy's only for booleans, which are known as well."""

@@ -146,11 +146,7 @@ def calm(data: bytes) -> bool:
     return ready and read and signed and bool(things.tensors or things.metadata.value != {})
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
-    deadline=None,
-    max_examples=60,
-)
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much], max_examples=60)
 @given(data=strategies.programs(VOCABULARY).filter(calm))
 def test_what_calm_programs_save_is_what_comes_back(run: Run, data: bytes):
     target = get_target("torch_writers")
