@@ -129,7 +129,7 @@ def command(
 
 
 def choose(names: tuple[str, ...]) -> tuple[str, ...]:
-    """These targets, or all that can run here; says what a person must know of them. Raises HarnessError of one that cannot run."""
+    """The targets ``names``, or all that can run here. Prints their notes. Raises HarnessError for a target that cannot run."""
     chosen = names or _runnable()
     for name in chosen:
         target = get_target(name)

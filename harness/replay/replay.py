@@ -30,7 +30,7 @@ from harness.findings.finding import Finding, Record
 from harness.parsers import runtime
 from harness.parsers.registry import Parser
 from harness.replay import wire
-from harness.replay.exit_reason import Ending, ending, panic_place
+from harness.replay.exit_reason import ExitReason, exit_reason, panic_place
 from harness.targets import scratch
 from harness.targets.registry import get_target
 
@@ -255,7 +255,7 @@ class Replayer:
         if reply is None:
             return self._ended(child, data, said)
         if "died" in reply:
-            return self._dead(ending(self.target, data, reply["died"], said, self._call()))
+            return self._dead(exit_reason(self.target, data, reply["died"], said, self._call()))
         place = panic_place(said)
         if "defect" in reply:
             raise EngineError(
@@ -284,9 +284,9 @@ class Replayer:
         except subprocess.TimeoutExpired:
             status = None
         self.close()
-        return self._dead(ending(self.target, data, status, said, call))
+        return self._dead(exit_reason(self.target, data, status, said, call))
 
-    def _dead(self, end: Ending) -> Replay:
+    def _dead(self, end: ExitReason) -> Replay:
         return Replay(end.outcome, end.words, (Judged(end.finding),), end.place, end.report)
 
 

@@ -45,12 +45,12 @@ SUMMARY: AddressSanitizer: heap-use-after-free bindings/python/src/lib.rs:901:21
     ],
 )  # fmt: skip
 def test_an_end_has_the_same_name_in_every_build(status: int | None, said: bytes, outcome: str, aspect: str) -> None:
-    end = exit_reason.ending(TARGET, PROGRAM, status, said, 3)
+    end = exit_reason.exit_reason(TARGET, PROGRAM, status, said, 3)
     assert (end.outcome, end.finding.kind, end.finding.aspect) == (outcome, outcome, aspect)
 
 
 def test_a_report_is_cut_out_and_holds_nothing_of_the_machine() -> None:
-    end = exit_reason.ending(TARGET, PROGRAM, 1, REPORT, 3)
+    end = exit_reason.exit_reason(TARGET, PROGRAM, 1, REPORT, 3)
     assert end.place == "bindings/python/src/lib.rs:901"
     lines = end.report.splitlines()
     assert lines[0].startswith("ERROR: AddressSanitizer: heap-use-after-free")
@@ -62,7 +62,7 @@ def test_a_report_is_cut_out_and_holds_nothing_of_the_machine() -> None:
 
 
 def test_a_panic_before_a_death_tells_its_place() -> None:
-    end = exit_reason.ending(
+    end = exit_reason.exit_reason(
         TARGET, PROGRAM, -6, b"\nthread '<unnamed>' panicked at safetensors/src/tensor.rs:12:5:\nboom\n", 0
     )
     assert (end.place, end.finding.aspect) == ("safetensors/src/tensor.rs:12", "SIGABRT")
@@ -84,11 +84,11 @@ def test_a_panic_before_a_death_tells_its_place() -> None:
 def test_a_sigbus_is_by_design_only_where_the_model_foresees_it(steps: list[Step], number: int, aspect: str) -> None:
     program = VOCABULARY.encode(steps)
     for status, said in ((-signal.SIGBUS, b""), (77, REPORT.replace(b"heap-use-after-free", b"BUS"))):
-        assert exit_reason.ending(TARGET, program, status, said, number).finding.aspect == aspect
+        assert exit_reason.exit_reason(TARGET, program, status, said, number).finding.aspect == aspect
     rule = known_findings.verdict(f"lifecycle|crash|crash|{aspect}")
     assert (rule is not None and rule.verdict == "by-design") == ("unforeseen" not in aspect)
     # Of any other signal there is nothing to foresee.
-    assert "unforeseen" not in exit_reason.ending(TARGET, program, -signal.SIGSEGV, b"", number).finding.aspect
+    assert "unforeseen" not in exit_reason.exit_reason(TARGET, program, -signal.SIGSEGV, b"", number).finding.aspect
 
 
 UNCAUGHT = (
@@ -116,7 +116,7 @@ HANDLER = (
 )  # fmt: skip
 def test_an_abort_is_a_framework_s_only_where_the_process_said_so(name: str, said: bytes, aspect: str) -> None:
     target = get_target(name)
-    end = exit_reason.ending(target, b"", -signal.SIGABRT, said)
+    end = exit_reason.exit_reason(target, b"", -signal.SIGABRT, said)
     assert end.finding.aspect == aspect
     assert bool(target.about_another(f"{name}|crash|crash|{aspect}")) == (aspect == UNCAUGHT)
     rule = known_findings.verdict(f"paddle|crash|crash|{aspect}")

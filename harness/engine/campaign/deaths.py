@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from harness.engine.campaign.figures import finding_entry
 from harness.engine.worker import slot
 from harness.engine.worker.essential_tokens import DEADLY, essential_tokens
 from harness.engine.worker.settings import WorkerSettings
@@ -19,7 +20,6 @@ from harness.parsers import registry
 from harness.replay import replay
 from harness.replay.exit_reason import call_at, sign_at
 from harness.replay.judge import death
-from harness.targets import known_findings
 from harness.targets.registry import get_target
 
 _DIED = "died.json"
@@ -64,7 +64,6 @@ def record(
         seed=settings.seed,
         execution=executions,
     )
-    known = known_findings.known(finding.signature) or ""
     if again.report:
         store.set_report(campaign, finding.id, again.report)
     if repeats:
@@ -73,14 +72,7 @@ def record(
         if guard:
             store.set_guard(campaign, finding.id, [word.decode("latin-1") for word in guard])
     note.unlink()
-    return {
-        "id": finding.id,
-        "known": known,
-        "signature": finding.signature,
-        "count": 1,
-        "size": len(data),
-        "target": settings.target,
-    }
+    return finding_entry(finding, len(data))
 
 
 def recover(memory: Path) -> None:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from harness.engine.worker.status import WorkerStatus
+from harness.findings.finding import Finding
 from harness.foreign_json import number, table
+from harness.targets import known_findings
 
 #: Names in campaign.json of the figures that are summed up, and of those whose largest value counts.
 SUMS = (
@@ -34,6 +36,13 @@ def ledger_entry(status: WorkerStatus) -> dict[str, Any]:
     """A worker's figures under the names of campaign.json."""
     names = (*SUMS, *LARGEST, *_LATEST, *_COUNTS, "operators")
     return {name: getattr(status, _ATTRIBUTES.get(name, name)) for name in names}
+
+
+def finding_entry(finding: Finding, size: int) -> dict[str, Any]:
+    """The entry in campaign.json of a finding that was met once, with an input of ``size`` bytes."""
+    known = known_findings.known(finding.signature) or ""
+    entry = {"id": finding.id, "known": known, "signature": finding.signature}
+    return entry | {"count": 1, "size": size, "target": finding.target}
 
 
 @dataclass(slots=True)

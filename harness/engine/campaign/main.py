@@ -100,7 +100,8 @@ class Campaign:
             self._ledger = folder.Ledger(settings.folder)
             self._describe(parser, seeds=seeds, recovered=recovered, skipped=skipped)
             corpus = corpus_store.locked_whole(settings.folder / "corpus")
-            with corpus, self._stop.signals(), self._replay_pool() as replay_pool:
+            pool = ReplayPool(settings.folder, workers=settings.workers, sample=not settings.runs)
+            with corpus, self._stop.signals(), pool as replay_pool:
                 self._supervisor = supervisor = Supervisor(
                     settings.folder,
                     self._plan(),
@@ -144,10 +145,6 @@ class Campaign:
             "workers": settings.workers,
             **found,
         }
-
-    def _replay_pool(self) -> ReplayPool:
-        settings = self.settings
-        return ReplayPool(settings.folder, workers=settings.workers, sample=not settings.runs)
 
     def _seed_dirs(self, target: str) -> tuple[Path, ...]:
         return folder.seed_dirs(self.settings.folder, target, empty=self.settings.empty)

@@ -20,6 +20,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Self
 
+from harness.engine.campaign.figures import finding_entry
 from harness.engine.campaign.process import WorkerProcess
 from harness.engine.worker.memory import SKIPPED
 from harness.engine.worker.settings import WorkerSettings
@@ -27,7 +28,6 @@ from harness.errors import HarnessError
 from harness.findings import store
 from harness.parsers import registry
 from harness.replay import replay
-from harness.targets import known_findings
 from harness.targets.registry import get_target
 
 #: Seconds between two corpus members. A process costs about one.
@@ -222,23 +222,9 @@ class ReplayPool:
         if self._over.is_set():
             return
         for judged in result.findings:
-            store.add(
-                self._campaign,
-                judged.finding,
-                data,
-                parser=parser.name if parser else "",
-                seed=settings.seed,
-            )
-            self._found.append(
-                {
-                    "id": judged.id,
-                    "known": known_findings.known(judged.signature) or "",
-                    "signature": judged.signature,
-                    "count": 1,
-                    "size": len(data),
-                    "target": target.name,
-                }
-            )
+            name = parser.name if parser else ""
+            store.add(self._campaign, judged.finding, data, parser=name, seed=settings.seed)
+            self._found.append(finding_entry(judged.finding, len(data)))
 
 
 def _low_priority() -> None:

@@ -12,6 +12,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
 from harness.engine.campaign import deaths
@@ -64,33 +65,35 @@ class Stop:
                 signal.signal(number, handler)
 
 
+@dataclass(eq=False)
 class _Job:
-    """A running unit, in one worker at a time."""
+    """A running unit, in one worker at a time. ``seen`` are the findings before it."""
 
-    def __init__(self, unit: Unit, folder: Path, seen: set[str], corpus: CampaignCorpus) -> None:
-        self.unit = unit
-        self._corpus = corpus
-        self.began = time.monotonic()
-        self.figures = TargetFigures()
-        self.names: set[str] = set()
-        self.findings: dict[str, bool] = {}
-        self.seeded: Figures | None = None
-        self.engine = Figures()
-        self.start_s = 0.0
-        self.workers = 0
-        self.problem = ""
-        #: The reason to replace its worker, or "".
-        self.replaced = ""
-        self._seen = seen
-        self._folder = folder
+    unit: Unit
+    folder: Path
+    seen: set[str]
+    corpus: CampaignCorpus
+    began: float = field(default_factory=time.monotonic)
+    figures: TargetFigures = field(default_factory=TargetFigures)
+    names: set[str] = field(default_factory=set)
+    findings: dict[str, bool] = field(default_factory=dict)
+    seeded: Figures | None = None
+    engine: Figures = field(default_factory=Figures)
+    start_s: float = 0.0
+    workers: int = 0
+    problem: str = ""
+    #: The reason to replace its worker, or "".
+    replaced: str = ""
+
+    def __post_init__(self) -> None:
         #: Names of seeds. libFuzzer may keep one as a new input.
-        self.seeds = {name for place in unit.seed_dirs if place.is_dir() for name in os.listdir(place)}
+        self.seeds = {name for place in self.unit.seed_dirs if place.is_dir() for name in os.listdir(place)}
         self.worker = self._start()
 
     def _start(self, **changed: object) -> WorkerProcess:
         self.workers += 1
         self.replaced = ""
-        return WorkerProcess(self.unit.settings(self._folder, **changed), self._corpus)
+        return WorkerProcess(self.unit.settings(self.folder, **changed), self.corpus)
 
     def left(self) -> float:
         """Remaining seconds or executions of the unit."""
@@ -105,7 +108,7 @@ class _Job:
             seed=self.unit.seed + self.workers,
             seconds=0.0 if self.unit.runs else left,
             runs=int(left) if self.unit.runs else 0,
-            guards=tuple(dict.fromkeys((*self.unit.guards, *deaths.guards(self._folder)))),
+            guards=tuple(dict.fromkeys((*self.unit.guards, *deaths.guards(self.folder)))),
         )
 
     def take(self) -> None:
@@ -122,7 +125,7 @@ class _Job:
 
     def found(self, name: str, *, known: bool) -> None:
         """Add a finding, unless the folder had it before."""
-        if name not in self._seen:
+        if name not in self.seen:
             self.findings[name] = known
 
     def result(self) -> Result:
@@ -146,42 +149,32 @@ class _Job:
         )
 
 
+@dataclass(eq=False)
 class Supervisor:
     """Use :meth:`run` once. ``view`` gets the progress several times a second, ``save`` is called once a second."""
 
-    def __init__(
-        self,
-        folder: Path,
-        plan: Plan,
-        workers: int,
-        progress: Progress,
-        replay_pool: ReplayPool,
-        stop: Stop,
-        *,
-        view: Callable[[Progress], None] = lambda _: None,
-        save: Callable[[], object] = lambda: None,
-        patience: float = 0.0,
-        quota: Quota = QUOTA,
-    ) -> None:
-        self._folder = folder
-        self._plan = plan
-        self._workers = workers
-        self._progress = progress
-        self._replay_pool = replay_pool
-        self._stop = stop
-        self._view = view
-        self._save = save
-        self._patience = patience
-        self._quota = quota
+    folder: Path
+    plan: Plan
+    workers: int
+    progress: Progress
+    replay_pool: ReplayPool
+    stop: Stop
+    _: KW_ONLY
+    view: Callable[[Progress], None] = lambda _: None
+    save: Callable[[], object] = lambda: None
+    patience: float = 0.0
+    quota: Quota = QUOTA
+    #: Targets that did not open or that die before their first input, with the error.
+    left_out: dict[str, HarnessError] = field(default_factory=dict, init=False)
+    #: Numbers of replaced workers by reason.
+    replaced: Counter[str] = field(default_factory=Counter, init=False)
+
+    def __post_init__(self) -> None:
         self._jobs: list[_Job] = []
         self._corpora: dict[str, CampaignCorpus] = {}
         self._stillborn: Counter[str] = Counter()
         self._ended_at: float | None = None
-        self._seen = {path.name for path in folder.glob("findings/*")}
-        #: Targets that did not open or that die before their first input, with the error.
-        self.left_out: dict[str, HarnessError] = {}
-        #: Numbers of replaced workers by reason.
-        self.replaced: Counter[str] = Counter()
+        self._seen = {path.name for path in self.folder.glob("findings/*")}
 
     def run(self) -> None:
         """Run to the end of the plan, or to a request to stop. Raises HarnessError and OSError (a full disk)."""
@@ -211,20 +204,20 @@ class Supervisor:
                 self._keep()
                 synced = now
         self._show()
-        self._replay_pool.confirm(self._progress.findings)
-        self._replay_pool.finish(hurry=lambda: self._stop.asked, say=self._say)
+        self.replay_pool.confirm(self.progress.findings)
+        self.replay_pool.finish(hurry=lambda: self.stop.asked, say=self._say)
         self._take_replays()
         self._show()
 
     def _start(self) -> bool:
         """Start units on free workers; whether there was one."""
         started = False
-        while not self._finishing() and len(self._jobs) < self._workers and (unit := self._plan.next()) is not None:
+        while not self._finishing() and len(self._jobs) < self.workers and (unit := self.plan.next()) is not None:
             if unit.target not in self._corpora:
-                self._corpora[unit.target] = CampaignCorpus(self._folder / "corpus" / unit.target, self._quota)
-            job = _Job(unit, self._folder, self._seen, self._corpora[unit.target])
+                self._corpora[unit.target] = CampaignCorpus(self.folder / "corpus" / unit.target, self.quota)
+            job = _Job(unit, self.folder, self._seen, self._corpora[unit.target])
             self._jobs.append(job)
-            self._progress.started(job.worker)
+            self.progress.started(job.worker)
             started = True
         if self._finishing():
             for job in self._jobs:
@@ -233,35 +226,35 @@ class Supervisor:
 
     def _finishing(self) -> bool:
         """Whether workers must finish: on request, or because time and overtime are used up."""
-        if self._ended_at is None and (self._stop.asked or self._plan.over()):
+        if self._ended_at is None and (self.stop.asked or self.plan.over()):
             self._ended_at = time.monotonic()
         return self._ended_at is not None
 
     def _show(self) -> None:
-        self._progress.update([job.worker for job in self._jobs])
-        self._view(self._progress)
+        self.progress.update([job.worker for job in self._jobs])
+        self.view(self.progress)
 
     def _say(self, note: str) -> None:
-        self._progress.note = note
-        self._view(self._progress)
+        self.progress.note = note
+        self.view(self.progress)
 
     def _keep(self) -> None:
         """Copy the workers' inputs, replay findings, and write the ledger; once a second."""
         for job in self._jobs:
             self._sync(job)
-            self._replay_pool.offer(job.worker)
-        self._replay_pool.confirm(self._progress.findings)
+            self.replay_pool.offer(job.worker)
+        self.replay_pool.confirm(self.progress.findings)
         self._take_replays()
-        self._save()
+        self.save()
 
     def _take_replays(self) -> None:
         """Take the results of the replay pool."""
-        for found in self._replay_pool.found():
-            self._progress.found_by_replay(found)
-        for name, fields in self._replay_pool.replayed():
-            self._progress.replayed(name, fields)
-        for problem in self._replay_pool.failed():
-            self._progress.warning = problem
+        for found in self.replay_pool.found():
+            self.progress.found_by_replay(found)
+        for name, fields in self.replay_pool.replayed():
+            self.progress.replayed(name, fields)
+        for problem in self.replay_pool.failed():
+            self.progress.warning = problem
 
     def _sync(self, job: _Job, *, ended: bool = False) -> None:
         """Copy new inputs to the campaign's corpus, and to the other workers on the same target."""
@@ -298,7 +291,7 @@ class Supervisor:
 
     def _limit(self, job: _Job) -> float:
         """Most seconds without a status of its worker."""
-        limit = self._patience or hung_s(job.worker.target)
+        limit = self.patience or hung_s(job.worker.target)
         return min(limit, _FINISH_S) if self._finishing() else limit
 
     def _ended(self, job: _Job, code: int) -> None:
@@ -308,24 +301,24 @@ class Supervisor:
         if code:
             self._exit_reason(job, code)
         job.take()
-        self._progress.ended(worker)
+        self.progress.ended(worker)
         worker.clear()
         wanted = code or job.replaced
         if not wanted or job.problem or self._finishing() or job.left() <= 0:
             self._jobs.remove(job)
             self._seen |= job.findings.keys()
-            self._plan.finished(job.unit, job.result())
+            self.plan.finished(job.unit, job.result())
             return
         self.replaced[job.replaced or "died"] += 1
         job.restart()
-        self._progress.started(job.worker)
+        self.progress.started(job.worker)
 
     def _leave_out(self, job: _Job, error: HarnessError) -> None:
         """Leave a target out for the rest of the campaign."""
         job.problem = str(error)
         self.left_out.setdefault(job.unit.target, error)
-        self._plan.drop(job.unit.target)
-        self._progress.warning = str(error)
+        self.plan.drop(job.unit.target)
+        self.progress.warning = str(error)
 
     def _exit_reason(self, job: _Job, code: int) -> None:
         """Handle an exit status other than 0: a reported problem, or a death."""
@@ -341,7 +334,7 @@ class Supervisor:
             hung = job.replaced == "hung"
             kind_of_death, words = ("hang", "no sign of life") if hung else worker.death(code)
             found = deaths.record(
-                self._folder,
+                self.folder,
                 worker.settings,
                 data,
                 kind_of_death,
@@ -353,7 +346,7 @@ class Supervisor:
             )
             if found is not None:
                 job.found(found["id"], known=bool(found["known"]))
-                self._progress.died(found)
+                self.progress.died(found)
         self._stillborn[target] = 0 if data is not None else self._stillborn[target] + 1
         if self._stillborn[target] >= _STILLBORN:
             self._leave_out(job, EngineError(

@@ -33,7 +33,7 @@ from harness.findings.finding import Finding
 from harness.observation import REJECT, Observation, Run
 from harness.parsers import runtime
 from harness.replay.child import limit_memory
-from harness.replay.exit_reason import ending
+from harness.replay.exit_reason import exit_reason
 from harness.replay.judge import judge_observation
 from harness.targets.base import Target
 
@@ -151,7 +151,7 @@ class ForkServer:
             self._reap()
         said = os.pread(self._said, _SAID, max(0, os.fstat(self._said).st_size - _SAID))
         self._forget()
-        end = ending(self._target, data, status, said, call)
+        end = exit_reason(self._target, data, status, said, call)
         finding = end.finding
         name = hazard or finding.aspect
         self.deaths[name] += 1
@@ -259,7 +259,7 @@ class ForkServer:
             if isinstance(value, MemoryError):
                 outcome = "memory"
                 call = self._slot.cell[0]
-                findings = [ending(self._target, data, -signal.SIGABRT, b"memory allocation of ", call).finding]
+                findings = [exit_reason(self._target, data, -signal.SIGABRT, b"memory allocation of ", call).finding]
             else:
                 findings = self._judge(data, observation)
             features = list(self._target.features(observation))

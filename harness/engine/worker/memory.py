@@ -27,7 +27,7 @@ _PREFIX = "safetensors-harness-"
 _OWNER = "owner"
 _FORGOTTEN_S = 86_400.0
 _WORKER = "worker"
-# Seconds in which an orphaned worker has to judge and write what is left.
+# Most seconds for an orphaned worker to judge and write its last batch.
 _FINISH_S = 10.0
 
 

@@ -77,7 +77,7 @@ class Session:
         self.tally = Tally(staged=target.judged)
         self._run = run
         self._slot = slot
-        # Whether the independent judge reads this target's inputs. Other targets bring their own ``check``.
+        # Whether the independent judge reads this target's inputs. Other targets have oracles of their own only.
         self._oracles = oracles and target.judged
         self._own = own_check(target) if oracles else None
         self._features_of = target.features if oracles and target.has_features else None
