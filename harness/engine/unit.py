@@ -1,7 +1,7 @@
 """Runs one unit of work in a process of its own.
 
 A campaign runs its units in processes of this machine (:mod:`harness.engine.campaign.supervisor`). A scheduler for several
-machines gives each of them a unit and a folder, and collects the result with its inputs and findings:
+machines gives each of them a unit and a folder. Later it collects the result with its inputs and findings:
 
     python -m harness.engine.unit UNIT.json RESULT.json [FOLDER]
 

@@ -1,4 +1,4 @@
-"""What campaigns did with each target, summed up over their sessions; nothing of a ledger is trusted to be there."""
+"""The figures of each target, summed up over sessions of campaign.json, whose content may be incomplete or damaged."""
 
 from __future__ import annotations
 

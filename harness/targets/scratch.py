@@ -1,7 +1,7 @@
 """Files and folders in memory for one process, which go when the process does.
 
-A process that may die at any time cannot clean up: whoever supervises it names a folder of its own (:func:`supervised`) in the
-environment and removes that; where the supervisor was killed itself, the next one does. Elsewhere the folder is removed when
+A process that may die at any time cannot clean up. Its supervisor names a folder of its own (:func:`supervised`) in the
+environment and removes it. Where the supervisor was killed, the next supervisor removes it. Elsewhere the folder is removed when
 the interpreter ends.
 """
 
@@ -27,7 +27,7 @@ def root() -> str:
 
 
 def place() -> str:
-    """Where a target's folders go: below that of whoever supervises this process, else where :func:`root` says."""
+    """The parent of a target's folders: the one that the supervisor names, else :func:`root`."""
     return os.environ.get(VARIABLE) or root()
 
 
@@ -42,7 +42,7 @@ def folder(name: str) -> Path:
 def supervised() -> str:
     """A new private folder for a child of this process, to be named in its environment and removed after it.
 
-    Those that processes left which are no more are removed.
+    Folders of processes that no longer run are removed.
     """
     shared = Path(root())
     for left in shared.glob(_SUPERVISED + "*-*"):

@@ -1,8 +1,8 @@
 """One fuzzing process: atheris with native counters, trace-compares, Python counters, the mutator and semantic counters.
 
 A campaign starts it as ``python -m harness.engine.worker.main SETTINGS.json``. atheris ends by ``_exit``, so results are
-written during the run. The process ends with status 0 after its time or its executions, and with status 3 where the start-up
-check finds a part that is not live.
+written during the run. The process ends with status 0 after its time or its executions. It ends with status 3 where the
+start-up check finds a part that is not live.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The hot loop: runs one input, judges it, and rewards new features. This code runs 60,000 times a second.
 
 Judging has two tiers. Every execution is judged by its end (only documented errors) and by the parser's reason for a refusal.
-Judged in full are every accepted input, the inputs that libFuzzer kept, every refusal of an input that the mutator meant to be
-valid, and a sample of the other refusals: the first 64 of each reason, then one in ``refused_sample`` (default 128).
+Judged in full are accepted inputs, inputs that libFuzzer kept, and refusals of inputs that the mutator meant to be valid. Of the
+other refusals a sample is judged in full: the first 64 of each reason, then one in ``refused_sample`` (default 128).
 
 Judging in full waits for a batch of a few dozen inputs (:meth:`Session.judge_batch`). Between two executions the parser and
 libFuzzer empty the caches, so judging inputs one by one takes three times as long. libFuzzer reads our counters after each
