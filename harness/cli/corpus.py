@@ -23,6 +23,7 @@ from harness.errors import HarnessError
 from harness.parsers import registry
 from harness.parsers.registry import Parser
 from harness.targets.registry import get_target
+from harness.text import percent
 
 _RULES_SHOWN = 8
 # Bytes of one target that are worth a word: copying and loading them costs each campaign seconds.
@@ -136,7 +137,7 @@ def _fullness(s: Stats, max_bytes: int | None, max_files: int | None) -> Iterato
     for what, has, most in (("bytes", s.size, max_bytes), ("files", s.seeds, max_files)):
         if most:
             over = ": harness corpus minimize with the same cap makes it fit" if has > most else ""
-            yield f"{100 * has / most:.0f} % of {most} {what}{over}"
+            yield f"{percent(has, most)} of {most} {what}{over}"
     if not max_bytes and s.size > _LARGE:
         yield f"more than {_LARGE // 1_000_000} MB: harness corpus minimize makes it smaller"
 

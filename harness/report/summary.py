@@ -14,7 +14,7 @@ from harness.report import sessions
 from harness.report.drives import Drive
 from harness.report.gather import NEW, Campaign, Row
 from harness.report.text import code, inert
-from harness.text import percent
+from harness.text import count, percent
 
 #: GitHub cuts a job's page at 1 MiB, and shows none that is longer.
 MOST_BYTES = 1 << 20
@@ -87,7 +87,7 @@ def _target(campaign: Campaign, name: str, drive: Drive, curve: Sequence[Point],
     new = sum(row.state == NEW for row in met)
     line = sparkline([point.edges for point in curve])
     edges, kept = (drive.largest[name] for name in ("edges", "corpus"))
-    figures = (f"{done:,.0f}", f"{drive.rate:,.0f}", deep, f"{edges:,.0f}", f"{kept:,.0f}")
+    figures = (count(done), count(drive.rate), deep, count(edges), count(kept))
     return f"| {inert(name)} | {' | '.join(figures)} | {line} | {new} | {len(met) - new} |\n"
 
 
