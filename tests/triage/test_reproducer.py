@@ -82,11 +82,23 @@ PROGRAMS = [target for target in all_targets().values() if target.vocabulary is 
 
 
 @pytest.mark.parametrize("target", PROGRAMS, ids=lambda target: target.name)
-@pytest.mark.parametrize("oracle", ["contract", "lifecycle", "roundtrip"])
-def test_no_name_of_a_program_s_reproducer_is_taken_twice(target: Target, oracle: str):
+@pytest.mark.parametrize(
+    ("oracle", "sig", "check"),
+    [
+        ("contract", "contract|raise|load: KeyError: _", "raise"),
+        ("contract", "panic|panic|load: PanicException: x", "panic"),
+        ("isolation", "crash|crash|SIGSEGV/load", "death"),
+        ("lifecycle", "differential|lifecycle.read|x", "ends"),
+        ("roundtrip", "roundtrip|roundtrip.written|x", "values"),
+        ("roundtrip", "roundtrip|roundtrip.refused|x", "refused"),
+        ("parallel", "differential|refused|x", "refused-call"),
+        ("device", "differential|device.accepted|x", "taken"),
+    ],
+)
+def test_no_name_of_a_program_s_reproducer_is_taken_twice(target: Target, oracle: str, sig: str, check: str):
     """A script brings its own functions: of two of one name the later would be called by both."""
-    sig = "contract|raise|load: KeyError: _" if oracle == "contract" else "differential|refused|x"
     crash = crash_of(f"{target.name}|{sig}", oracle=oracle)
+    assert crash.rule.check == check
     for data in list(target.seeds().values())[:4]:
         tree = ast.parse(reproducer.write(crash, data))
         names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
