@@ -11,21 +11,14 @@ from hypothesis import strategies as st
 from harness.errors import HarnessError
 from harness.findings import crashes, toml
 from harness.findings.crashes import BY_DESIGN, OPEN, Crash
-from harness.findings.signature import finding_id
+from harness.findings.finding import Finding
 from harness.targets import known_findings
 
 SIGNATURE = "deserialize|differential|header.padding|accepted/newline"
 CRASH = Crash(
-    id=finding_id(SIGNATURE),
-    target="deserialize",
-    oracle="differential",
-    kind="differential",
-    signature=SIGNATURE,
+    Finding.of_signature(SIGNATURE, "differential", 'a "quoted" \\ line\nand another, with \x00\x7f and é'),
     status=OPEN,
-    summary='a "quoted" \\ line\nand another, with \x00\x7f and é',
     why="because",
-    rule="header.padding",
-    aspect="accepted/newline",
     sentence="The header data MAY be trailing padded with whitespace (0x20).",
     releases=("0.7.0", "0.8.0"),
     builds=("sancov", "wheel"),

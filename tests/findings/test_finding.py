@@ -4,10 +4,12 @@ from types import ModuleType
 
 import pytest
 
-from harness.findings.finding import normalise
+from harness.findings.finding import Finding, Record, normalise
+from harness.findings.signature import finding_id
 from harness.format import encode
 from harness.format.encode import pack
 from harness.format.header import Tensor
+from harness.oracles import contract, differential, metamorphic
 
 PREFIX = "Error while deserializing: "
 JSON = PREFIX + "invalid JSON in header: "
@@ -102,3 +104,70 @@ def test_numbers_of_words_stay(safetensors: ModuleType):
     broken = bytearray(pack([("name", "U8", (1,), b"x")]))
     broken[10] = 0xFF
     assert "invalid utf-8 sequence of N bytes from index N" in _refusal(safetensors, bytes(broken))
+
+
+PADDING = Finding(differential.RULES["header.padding"], "accepted/newline", "a \n at 10", target="deserialize")
+
+
+def test_a_finding_has_the_kind_of_its_rule_unless_it_ended_otherwise():
+    assert Finding(contract.PANICKED, "x", "summary").kind == "panic"
+    related = Finding(metamorphic.RELATION.member("padding"), "raised:x", "summary", "contract")
+    assert (related.kind, related.rule.kind) == ("contract", "differential")
+    assert related.on("safe_open").signature == "safe_open|contract|metamorphic.padding|raised:x"
+
+
+def test_a_finding_is_of_a_target_from_when_that_is_known():
+    nowhere = Finding(PADDING.rule, PADDING.aspect, PADDING.summary)
+    assert nowhere.target == ""
+    assert nowhere != PADDING
+    assert nowhere.on("deserialize") == PADDING
+    assert hash(nowhere.on("deserialize")) == hash(PADDING)
+    assert nowhere.target == ""
+    assert nowhere.on("safe_open").id != PADDING.id
+
+
+def test_a_finding_says_what_its_files_say():
+    assert PADDING.about() == {
+        "id": "header.padding-83c1b013",
+        "target": "deserialize",
+        "oracle": "differential",
+        "kind": "differential",
+        "rule": "header.padding",
+        "aspect": "accepted/newline",
+        "signature": "deserialize|differential|header.padding|accepted/newline",
+    }
+    assert PADDING.id == finding_id(PADDING.signature)
+    assert (PADDING.severity, PADDING.why, PADDING.sentence) == (
+        "leniency", PADDING.rule.why, "The header data MAY be trailing padded with whitespace (0x20)",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("aspect", ["accepted/newline", "a|b", "", "pread.get_slice: TypeError: _"])
+@pytest.mark.parametrize(
+    "rule", [PADDING.rule, contract.RAISED, metamorphic.RELATION.member("white-space"), metamorphic.SERIALIZED]
+)
+def test_a_finding_comes_back_from_its_fields_and_from_its_signature(rule, aspect: str):
+    finding = Finding(rule, aspect, "a 'summary'", "panic", "safe_open")
+    assert Finding.of(finding.fields(), "safe_open") == finding
+    again = Finding.of_signature(finding.signature, finding.oracle, finding.summary)
+    assert again == finding
+    assert again.rule is rule
+
+
+def test_a_finding_of_a_package_that_is_not_installed_keeps_its_signature():
+    sig = "theirs|contract|theirs.rule|an aspect"
+    finding = Finding.of_signature(sig, "theirs", "summary")
+    assert (finding.signature, finding.id) == (sig, finding_id(sig))
+    assert (finding.oracle, finding.severity, finding.sentence) == ("theirs", "wrong exception", "")
+    with pytest.raises(ValueError, match="not a signature"):
+        Finding.of_signature("deserialize|panic", "contract", "summary")
+
+
+def test_a_record_is_read_as_its_finding():
+    class Kept(Record):
+        def __init__(self) -> None:
+            self.finding = PADDING
+
+    kept = Kept()
+    for name in ("id", "target", "oracle", "kind", "rule", "aspect", "signature", "summary"):
+        assert getattr(kept, name) == getattr(PADDING, name)

@@ -5,29 +5,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.findings.finding import Finding, normalise
-from harness.findings.signature import Parts, finding_id, parts, signature
+from harness.findings.signature import Parts, finding_id, parts
+from harness.oracles import contract, differential
 
 
 def panic(message: str) -> Finding:
-    return Finding("contract", "panic", "panic", normalise(message), message)
+    return Finding(contract.PANICKED, normalise(message), message, target="deserialize")
 
 
 def test_it_reads_as_target_kind_rule_aspect():
-    finding = Finding("differential", "differential", "header.duplicate-key", "accepted/tensor-name", "the key 'a' ...")
-    assert signature("deserialize", finding) == "deserialize|differential|header.duplicate-key|accepted/tensor-name"
+    rule = differential.RULES["header.duplicate-key"]
+    finding = Finding(rule, "accepted/tensor-name", "the key 'a' ...", target="deserialize")
+    assert finding.signature == "deserialize|differential|header.duplicate-key|accepted/tensor-name"
+    assert parts(finding.signature) == Parts("deserialize", "differential", rule.name, "accepted/tensor-name")
 
 
 def test_the_same_defect_with_other_numbers_and_names_has_the_same_signature():
     first = panic("PanicException: index out of bounds: the len is 3 but the index is 18446744073709551615")
     second = panic("PanicException: index out of bounds: the len is 90 but the index is 91")
-    assert signature("deserialize", first) == signature("deserialize", second)
-    assert finding_id(signature("deserialize", first)) == finding_id(signature("deserialize", second))
+    assert first.signature == second.signature
+    assert first.id == second.id == finding_id(first.signature)
 
 
 def test_other_defects_and_other_targets_differ():
     overflow = panic("PanicException: attempt to multiply with overflow")
     bounds = panic("PanicException: index out of bounds: the len is 3 but the index is 4")
-    found = {signature("deserialize", overflow), signature("safe_open", overflow), signature("deserialize", bounds)}
+    found = {overflow.signature, overflow.on("safe_open").signature, bounds.signature}
     assert len({finding_id(sig) for sig in found}) == 3
 
 

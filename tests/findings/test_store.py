@@ -5,36 +5,22 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from harness.errors import HarnessError
-from harness.findings import crashes, store
+from harness.findings import store
+from harness.findings.finding import Finding
 from harness.findings.signature import finding_id
-from harness.targets import known_findings
 from tests.waiting import LONG
 
 SIGNATURE = "deserialize|differential|header.padding|accepted/newline"
 ID = finding_id(SIGNATURE)
 
 
-def add(campaign: Path, data: bytes, **other) -> bool:
-    fields: dict[str, Any] = {
-        "id": ID,
-        "target": "deserialize",
-        "oracle": "differential",
-        "kind": "differential",
-        "rule": "header.padding",
-        "aspect": "accepted/newline",
-        "signature": SIGNATURE,
-        "summary": f"{len(data)} bytes",
-        "parser": "0.8.0",
-        "seed": 7,
-        "execution": 12,
-        "seconds": 1.5,
-    }
-    return store.add_finding(campaign, data=data, **(fields | other))
+def add(campaign: Path, data: bytes, *, execution: int = 12) -> bool:
+    finding = Finding.of_signature(SIGNATURE, "differential", f"{len(data)} bytes")
+    return store.add(campaign, finding, data, parser="0.8.0", seed=7, execution=execution, seconds=1.5)
 
 
 def test_a_signature_is_stored_once_with_its_smallest_input(tmp_path: Path):
@@ -82,7 +68,7 @@ def test_a_minimised_input_takes_the_place_of_the_found_one(tmp_path: Path):
     add(tmp_path, b"12345")
     store.replace_input(store.findings(tmp_path)[0], b"1", "smaller")
     (found,) = store.findings(tmp_path)
-    assert (found.data(), found.size, found.summary, found.about["found_size"]) == (b"1", 1, "smaller", 5)
+    assert (found.data(), found.size, found.summary, found.fields["found_size"]) == (b"1", 1, "smaller", 5)
     assert not add(tmp_path, b"123")
     assert store.findings(tmp_path)[0].data() == b"1"
 
@@ -124,27 +110,3 @@ def test_campaigns_are_found_by_name_folder_and_date(project: Path):
     with pytest.raises(HarnessError, match="is no campaign folder") as caught:
         store.campaign_at(Path("missing"))
     assert "new, old" in caught.value.hint
-
-
-def test_what_is_filed_of_a_reader_is_known_of_the_loaders_that_stand_on_it(monkeypatch):
-    rule = "contract|raise|TypeError: no"
-    crash = next(one for one in crashes.crashes() if one.status == crashes.OPEN)
-    monkeypatch.setattr(crashes, "find", lambda signature: crash if signature == f"safe_open|{rule}" else None)
-    for signature in (
-        f"safe_open|{rule}",
-        f"numpy|{rule}",
-        "backends|contract|raise|pread.get_slice: TypeError: no",
-        "slices|contract|raise|get_slice: TypeError: no",
-        "quantized|contract|raise|get_tensors: TypeError: no",
-    ):
-        assert known_findings.known(signature) == crash.id
-        assert known_findings.is_open(signature)
-    for signature in (
-        "deserialize|contract|raise|TypeError: no",
-        "numpy|contract|raise|pread.get_slice: TypeError: no",
-        "numpy|contract|raise|load: TypeError: yes",
-        "slices|contract|raise|get_shape: TypeError: no",
-        "nobody|contract|raise|TypeError: no",
-    ):
-        assert known_findings.known(signature) is None
-        assert not known_findings.is_open(signature)

@@ -9,11 +9,24 @@ import pytest
 
 DEADLY = """
 import ctypes, os, signal, sys, time
-from harness.observation import ACCEPT, NOT_READ, Reading, classify
+from harness.findings.rule import Rule
+from harness.findings.severity import WRONG_DATA
+from harness.observation import ACCEPT, classify
+from harness.oracles.oracle import oracle
+from harness.targets.base import Target
+
+RULE = Rule("ours", "deadly", "differential", WRONG_DATA, title="Never reported", why="The oracle fails before.")
 
 
-class Deadly:
-    name, description, max_len, memory_mb, uses_parser, judged = "deadly", "dies on demand", 4096, 128, False, False
+@oracle(RULE)
+def fail(execution):
+    if execution.data.startswith(b"defect"):
+        raise ZeroDivisionError("an oracle of ours")
+    return []
+
+
+class Deadly(Target):
+    name, description, memory_mb, uses_parser, oracles = "deadly", "dies on demand", 128, False, (fail,)
 
     def open(self, safetensors):
         runs = []
@@ -44,14 +57,6 @@ class Deadly:
             return ACCEPT, "", None
 
         return run
-
-    def reading(self, value):
-        return Reading([], NOT_READ)
-
-    def check(self, data, observation):
-        if data.startswith(b"defect"):
-            raise ZeroDivisionError("an oracle of ours")
-        return []
 
 
 def classify_of(action):

@@ -91,7 +91,7 @@ def test_a_sigbus_is_by_design_only_where_the_model_foresees_it(steps: list[Step
     assert "unforeseen" not in exit_reason.exit_reason(TARGET, program, -signal.SIGSEGV, b"", number).finding.aspect
 
 
-UNCAUGHT = (
+THROWN = (
     b"terminate called after throwing an instance of 'common::enforce::EnforceNotMet'\n  what():  (InvalidArgument)\n"
 )
 # What a framework's own handler adds, whoever aborted.
@@ -104,14 +104,14 @@ HANDLER = (
 @pytest.mark.parametrize(
     ("said", "aspect"),
     [
-        (UNCAUGHT + HANDLER, UNCAUGHT),
+        (THROWN + HANDLER, UNCAUGHT),
         (b"", "SIGABRT/framing.length"),
         (HANDLER, "SIGABRT/framing.length"),
         (b"double free or corruption (out)\n" + HANDLER, "SIGABRT/framing.length"),
         (b"unsafe precondition(s) violated: slice::from_raw_parts requires the pointer to be aligned and non-null\n"
          b"thread caused non-unwinding panic. aborting.\n" + HANDLER, "SIGABRT/framing.length"),
         (b"tensor `terminate called after throwing` is odd\n", "SIGABRT/framing.length"),
-        (UNCAUGHT + b"fatal runtime error: Rust cannot catch foreign exceptions, aborting\n", "SIGABRT/framing.length"),
+        (THROWN + b"fatal runtime error: Rust cannot catch foreign exceptions, aborting\n", "SIGABRT/framing.length"),
     ],
 )  # fmt: skip
 def test_an_abort_is_a_framework_s_only_where_the_process_said_so(name: str, said: bytes, aspect: str) -> None:
@@ -121,6 +121,12 @@ def test_an_abort_is_a_framework_s_only_where_the_process_said_so(name: str, sai
     assert bool(target.about_another(f"{name}|crash|crash|{aspect}")) == (aspect == UNCAUGHT)
     rule = known_findings.verdict(f"paddle|crash|crash|{aspect}")
     assert (rule is not None) == (aspect == UNCAUGHT)
+
+
+def test_how_a_process_ended_in_words():
+    assert exit_reason.died_of(-11) == "SIGSEGV"
+    assert exit_reason.died_of(3) == "exit status 3"
+    assert exit_reason.died_of(-63) == "signal 63"
 
 
 @pytest.mark.skipif(

@@ -7,11 +7,16 @@ import os
 from pathlib import Path
 from types import ModuleType
 
-from harness.findings.signature import signature
+import pytest
+
+from harness.findings.finding import Finding
 from harness.format.encode import pack
-from harness.replay.judge import isolated, judge_observation, judge_run, judgement_of
+from harness.oracles import contract, leaks
+from harness.oracles.oracle import Execution, oracle
+from harness.replay.judge import UndeclaredRuleError, ask, death, judge_observation, judge_run, judgement_of
 from harness.targets.base import UNCAUGHT
-from harness.targets.files.on_disk import OpenFile, judge_file
+from harness.targets.files.model import Model
+from harness.targets.files.on_disk import OpenFile, against_header, judge_file
 from harness.targets.registry import all_targets, get_target
 
 DEEP = [("a", "U8", (0, 8, 1 << 61), b"")]
@@ -19,7 +24,7 @@ DEEP = [("a", "U8", (0, 8, 1 << 61), b"")]
 
 def rules(target_name: str, module: ModuleType | None, data: bytes) -> set[str]:
     target = get_target(target_name)
-    return {signature(target_name, f).partition("|")[2] for f in judge_run(target, target.open(module), data)}
+    return {f.signature.partition("|")[2] for f in judge_run(target, target.open(module), data)}
 
 
 def test_what_is_read_right_has_no_finding(safetensors: ModuleType):
@@ -52,11 +57,11 @@ def test_what_runs_leave_behind_is_asked_for_apart(safetensors: ModuleType):
     data = pack([("a", "U8", (2,), b"xy")], None)
     try:
         assert judge_observation(target, leaky, data, leaky(data), relations=False) == []
-        (found,) = judge_observation(target, leaky, data, leaky(data), relations=False, leaks=True)
+        (found,) = judge_observation(target, leaky, data, leaky(data), relations=False, leaking=True)
     finally:
         for descriptor in kept:
             os.close(descriptor)
-    assert signature(target.name, found) == "deserialize|memory|leaks.descriptors|descriptors"
+    assert found.signature == "deserialize|memory|leaks.descriptors|descriptors"
 
 
 def test_only_files_are_judged_as_files():
@@ -69,18 +74,18 @@ def test_only_files_are_judged_as_files():
 
 def test_a_death_is_told_apart_by_what_is_wrong_with_the_input():
     target = get_target("deserialize")
-    aspects = {isolated(target, data, "crash", "SIGSEGV").aspect for data in (b"", pack([], None), bytes(8))}
+    aspects = {death(target, data, "crash", "SIGSEGV").aspect for data in (b"", pack([], None), bytes(8))}
     assert aspects == {"SIGSEGV/framing.length", "SIGSEGV/accept", "SIGSEGV/header.first-byte"}
-    assert isolated(get_target("huge"), b"", "hang", "timeout").aspect == "timeout"
+    assert death(get_target("huge"), b"", "hang", "timeout").aspect == "timeout"
 
 
 def test_a_death_that_is_another_implementations_has_one_name_whatever_the_input():
     target = get_target("paddle")
-    ends = [isolated(target, data, "crash", UNCAUGHT).aspect for data in (b"", pack([], None), bytes(8))]
+    ends = [death(target, data, "crash", UNCAUGHT).aspect for data in (b"", pack([], None), bytes(8))]
     assert ends == [UNCAUGHT] * 3
-    assert isolated(target, b"", "crash", "SIGABRT").aspect == "SIGABRT/framing.length"
-    assert isolated(target, b"", "crash", "SIGSEGV").aspect == "SIGSEGV/framing.length"
-    assert isolated(target, b"", "memory", "allocation").aspect == "allocation/framing.length"
+    assert death(target, b"", "crash", "SIGABRT").aspect == "SIGABRT/framing.length"
+    assert death(target, b"", "crash", "SIGSEGV").aspect == "SIGSEGV/framing.length"
+    assert death(target, b"", "memory", "allocation").aspect == "allocation/framing.length"
 
 
 def test_a_giant_is_judged_and_opened_by_its_header(tmp_path: Path, safetensors: ModuleType):
@@ -96,12 +101,12 @@ def test_a_giant_is_judged_and_opened_by_its_header(tmp_path: Path, safetensors:
     run = target.open(safetensors)
     observation = run(os.fsencode(path))
     assert observation[0] == "accept"
-    assert target.check(os.fsencode(path), observation) == []
+    assert against_header(Execution(os.fsencode(path), observation)) == []
     with path.open("r+b") as file:
         file.truncate(8 + len(header) + size - 1)
     short = run(os.fsencode(path))
     assert short[0] == "reject"
-    assert target.check(os.fsencode(path), short) == []
+    assert against_header(Execution(os.fsencode(path), short)) == []
     assert judge_file(str(path))[0].rule == "layout.truncated"
 
 
@@ -109,17 +114,56 @@ def test_an_open_file_is_compared_with_the_judge(tmp_path: Path, safetensors: Mo
     path = tmp_path / "file"
     target = OpenFile()
     run = target.open(safetensors)
+
+    def judged() -> list[Finding]:
+        return against_header(Execution(os.fsencode(path), run(os.fsencode(path))))
+
     path.write_bytes(b"\x1f\0\0\0\0\0\0\0" + b'{"__metadata__":{"":"","":""}} ')
-    findings = target.check(os.fsencode(path), run(os.fsencode(path)))
-    assert [finding.rule for finding in findings] == ["header.duplicate-key"]
+    findings = judged()
+    assert [finding.rule.name for finding in findings] == ["header.duplicate-key"]
     path.write_bytes(pack(DEEP, None))
-    assert target.check(os.fsencode(path), run(os.fsencode(path))) == []
+    assert judged() == []
     path.write_bytes(pack([("a", "U8", (1 << 61, 8, 0), b"")], None))
-    findings = target.check(os.fsencode(path), run(os.fsencode(path)))
-    assert [finding.rule for finding in findings] == ["refused"]
+    findings = judged()
+    assert [finding.rule.name for finding in findings] == ["refused"]
 
 
 def test_it_is_named_but_not_listed():
     assert get_target("file").name == "file"
     assert "file" not in all_targets()
     assert get_target("model").name == "model"
+
+
+def test_an_oracle_reports_only_what_it_declares():
+    @oracle(contract.PANICKED, leaks.LEAKS)
+    def careless(execution: Execution) -> list[Finding]:
+        return [Finding(reported[execution.data], "aspect", "summary")]
+
+    reported = {b"own": contract.PANICKED, b"member": leaks.LEAKS.member("bytes"), b"another": contract.RAISED}
+
+    class Careless(Model):
+        name, oracles = "careless", (careless,)
+
+    for data in (b"own", b"member"):
+        execution = Execution(data, ("accept", "", None))
+        assert [found.rule for found in ask(careless, execution)] == [reported[data]]
+    with pytest.raises(
+        UndeclaredRuleError, match=r"careless reported the rule 'raise', which it does not declare"
+    ) as caught:
+        judge_run(Careless(), Careless().open(None), b"another")
+    assert "@oracle(...)" in caught.value.hint
+
+
+def test_findings_are_on_their_target_and_come_with_the_file_that_they_are_about(safetensors: ModuleType):
+    target = get_target("deserialize")
+    run = target.open(safetensors)
+    data = pack(DEEP, None)
+    variants: dict[Finding, bytes] = {}
+    found = judge_observation(target, run, data, run(data), variants=variants)
+    assert {finding.target for finding in found} == {"deserialize"}
+    related = {finding for finding in found if finding.oracle == "metamorphic"}
+    assert related == variants.keys()
+    for finding, other in variants.items():
+        assert finding.aspect.startswith("refused:")
+        assert other != data
+        assert run(other)[0] == "reject"

@@ -1,8 +1,8 @@
-"""Arrays as people hold them: other layouts in memory, and other types, around the same values.
+"""Layouts and types of arrays: the same values in other memory.
 
-The functions are part of reproducers, as source, and use nothing but numpy and the standard library. A writer that
-ignores strides takes ``nbytes`` bytes from an array's first element on: here these always belong to the array's base and
-hold other values, so that it shows as wrong bytes, and never as a crash.
+Reproducers carry the functions as source, so they use numpy and the standard library alone. A writer that ignores strides
+reads ``nbytes`` bytes from the first element on. These bytes always belong to the base of the array and differ from the
+right ones. So the defect shows as wrong bytes, never as a crash.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def fortran(x: Any) -> Any:
 
 
 def transposed(x: Any) -> Any:
-    """A view whose first and last axes have changed places."""
+    """A view with its first and last axes swapped."""
     return numpy.array(x.swapaxes(0, -1), order="C").swapaxes(0, -1)
 
 
@@ -39,19 +39,19 @@ def backwards(x: Any) -> Any:
 
 
 def broadcast(x: Any) -> Any:
-    """The first row over and over, by a stride of 0."""
+    """The first row repeated, by a stride of 0."""
     return numpy.broadcast_to(numpy.concatenate([x, x], dtype=x.dtype)[:1], x.shape)
 
 
 def shifted(x: Any) -> Any:
-    """Not aligned: it begins one byte past where its elements would."""
+    """Without alignment: it begins one byte late."""
     y = numpy.zeros(x.nbytes + 1, "uint8")[1:].view(x.dtype).reshape(x.shape)
     y[...] = x
     return y
 
 
 def loose(x: Any) -> Any:
-    """With strides of any size for dimensions of one, which mean nothing."""
+    """With meaningless strides for dimensions of one."""
     strides = [step if size > 1 else 4096 for step, size in zip(x.strides, x.shape, strict=True)]
     return numpy.lib.stride_tricks.as_strided(x, x.shape, strides)
 
@@ -76,39 +76,33 @@ def mapped(x: Any) -> Any:
 
 
 def masked(x: Any) -> Any:
-    """Every other element masked: the data are the array's all the same."""
+    """Every other element masked, with the data of the array."""
     return numpy.ma.masked_array(x, mask=numpy.arange(x.size).reshape(x.shape) % 2 == 1)
 
 
 class Own(numpy.ndarray):
-    """A subclass of somebody's own."""
+    """A subclass of ndarray."""
 
 
 def own(x: Any) -> Any:
-    """As an instance of a subclass."""
+    """An instance of a subclass."""
     return x.view(Own)
 
 
-#: Layouts by number; those from :data:`DENSE` on do not lie in memory in C order, as a rule.
+#: Layouts by number; from :data:`DENSE` on they are mostly not in C order.
 LAYOUTS = (
     "", "frozen", "shifted", "loose", "part", "mapped",
     "fortran", "transposed", "strided", "cropped", "backwards", "broadcast",
 )  # fmt: skip
 DENSE = 6
-#: Types by number, as source of an expression over the array ``{}``; those from :data:`ARRAYS` on are no arrays.
+#: Types by number, as source of an expression over the array ``{}``; from :data:`ARRAYS` on they are no arrays.
 TYPES = (
     "{}", "own({})", "masked({})", "{}.view(numpy.matrix)", "{}.view(numpy.recarray)",
     "{}.reshape(-1)[0]", "{}.tolist()", "memoryview({})", "None", "1.5", "'text'", "b'bytes'", "numpy.float32", "()",
 )  # fmt: skip
 ARRAYS = 5
-#: What the expressions may speak of.
-NAMES: dict[str, Any] = {
-    "numpy": numpy,
-    "Own": Own,
-    **{
-        function.__name__: function
-        for function in (
-            fortran, transposed, strided, cropped, backwards, broadcast, shifted, loose, part, frozen, mapped, masked, own
-        )
-    },
-}  # fmt: skip
+_FUNCTIONS = (
+    Own, fortran, transposed, strided, cropped, backwards, broadcast, shifted, loose, part, frozen, mapped, masked, own,
+)  # fmt: skip
+#: The names in the expressions.
+NAMES: dict[str, Any] = {"numpy": numpy, **{function.__name__: function for function in _FUNCTIONS}}

@@ -1,4 +1,4 @@
-"""Arrays of programs that write: each made once from its source, with what a file should hold of it."""
+"""The arrays of programs that write, with their source and their expected entry in a file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ML = {
     "bfloat16": "BF16", "float8_e4m3fn": "F8_E4M3", "float8_e4m3fnuz": "F8_E4M3FNUZ", "float8_e5m2": "F8_E5M2",
     "float8_e5m2fnuz": "F8_E5M2FNUZ", "float8_e8m0fnu": "F8_E8M0",
 }  # fmt: skip
-# Dtypes that no file has, and how signatures speak of them.
+# Dtypes that no file can have, with their words in signatures.
 _ODD = {
     "'complex128'": "complex", "'longdouble'": "extended", "'clongdouble'": "extended", "'M8[s]'": "time",
     "'m8[ns]'": "time", "'S3'": "text", "'U3'": "text", "numpy.dtypes.StringDType()": "text", "'V8'": "raw",
@@ -28,7 +28,7 @@ _ODD = {
     "'>U3'": "text", "'>g'": "extended",
 }  # fmt: skip
 _ML_ODD = ("float8_e4m3", "float8_e3m4", "float4_e2m1fn", "int4", "uint4")
-#: dtypes by number, as source; those from :data:`ODD_DTYPES` on have no name in the format, or need ml_dtypes.
+#: dtypes by number, as source; from :data:`ODD_DTYPES` on, the format lacks them or they need ml_dtypes.
 DTYPES: tuple[str, ...] = (
     *(f"'{name}'" for name in NUMPY_NAMES.values()), *_BIG, "'longlong'", "'ulonglong'",
     *_ODD, *(f"ml_dtypes.{name}" for name in (*_ML, *_ML_ODD)),
@@ -36,7 +36,7 @@ DTYPES: tuple[str, ...] = (
 ODD_DTYPES = len(NUMPY_NAMES) + len(_BIG) + 2
 
 
-class Made(NamedTuple):
+class ArrayValue(NamedTuple):
     """A value to save: its numbers, the value, and its ``entry`` in the file (format dtype, shape, bytes, word).
 
     The word is for signatures: the layout of an array that is not in C order, else "plain". ``odd``, ``sound`` and ``fair``
@@ -52,14 +52,16 @@ class Made(NamedTuple):
 
     @property
     def source(self) -> str:
-        """The Python that makes it."""
+        """Python source of the value."""
         return _source(*self.numbers)
 
 
 @lru_cache(1 << 15)
-def make(dtype: int, shape: int, layout: int, kind: int, place: int) -> Made:
-    """The value of these numbers; ``place`` makes contents differ. What numpy does not have (a matrix of rank 3, an object
-    that is not aligned) is made without the type, then without the layout; a dtype that is not installed is float32.
+def make(dtype: int, shape: int, layout: int, kind: int, place: int) -> ArrayValue:
+    """The value of these numbers; the content depends on ``place``.
+
+    Where numpy cannot make it (a matrix of rank 3, an object without alignment), the value has a plain type, then a plain
+    layout. float32 replaces a dtype that is not installed.
     """
     dtype, shape, layout, kind = dtype % len(DTYPES), shape % len(SHAPES), layout % len(LAYOUTS), kind % len(TYPES)
     cast = _dtype(DTYPES[dtype])
@@ -67,7 +69,7 @@ def make(dtype: int, shape: int, layout: int, kind: int, place: int) -> Made:
         return make(0, shape, layout, kind, place)
     for laid, held in ((layout, kind), (layout, 0), (0, 0)):
         try:
-            # The same as :func:`_source` says; to compile that for each array would take most of a run's time.
+            # The same as :func:`_source`. Compiling that for each array would take most of the time.
             value = _function(TYPES[held])(_function(_call(laid))(_values(cast, SHAPES[shape], place)))
         except (TypeError, ValueError, AttributeError, IndexError):
             continue
@@ -82,7 +84,7 @@ def _dtype(source: str) -> Any:
     if source.startswith("ml_dtypes."):
         if importlib.util.find_spec("ml_dtypes") is None:
             return None
-        # Not before it is asked for: from then on numpy knows names that it had not.
+        # Only on demand: ml_dtypes adds names to numpy.
         names["ml_dtypes"] = importlib.import_module("ml_dtypes")
     return numpy.dtype(eval(source, names))  # noqa: S307 - text of the tables
 
@@ -98,14 +100,14 @@ def _call(layout: int) -> str:
 
 
 def _values(dtype: Any, shape: tuple[int, ...], place: int) -> Any:
-    """A new array of this dtype and shape, each value telling its place as far as the dtype can."""
+    """A new array of this dtype and shape, with values that differ as far as the dtype allows."""
     first = 1 + 16 * place
     row = numpy.arange(first, first + prod(shape))
     return (row % 2 == 1 if dtype.kind == "b" else row.astype(dtype)).reshape(shape)
 
 
 def _source(dtype: int, shape: int, layout: int, kind: int, place: int) -> str:
-    """The Python of the same."""
+    """Python source of the value of these numbers."""
     first, last = 1 + 16 * place, 1 + 16 * place + prod(SHAPES[shape])
     row = f"numpy.arange({first}, {last})"
     cast = f"({row} % 2 == 1)" if DTYPES[dtype] == "'bool'" else f"{row}.astype({DTYPES[dtype]})"
@@ -113,31 +115,29 @@ def _source(dtype: int, shape: int, layout: int, kind: int, place: int) -> str:
     return TYPES[kind].format(_call(layout).format(plain))
 
 
-def _made(value: Any, dtype: int, shape: int, layout: int, kind: int, place: int) -> Made:
+def _made(value: Any, dtype: int, shape: int, layout: int, kind: int, place: int) -> ArrayValue:
     numbers = (dtype, shape, layout, kind, place)
     if not isinstance(value, numpy.ndarray):
-        # Annotated are arrays; what is none fails as Python has it when an attribute is missing.
-        return Made(numbers, value, ("", (), b"", "value"), "value", False, (*CONVENTION, AttributeError))
+        # The library documents arrays. Other values fail with AttributeError, by the convention of Python.
+        return ArrayValue(numbers, value, ("", (), b"", "value"), "value", False, (*CONVENTION, AttributeError))
     word = "plain" if value.flags.c_contiguous else LAYOUTS[layout]
     name = format_dtype(value.dtype)
     if not name:
-        return Made(
-            numbers, value, ("", value.shape, b"", word), f"dtype/{_ODD.get(DTYPES[dtype], 'ml_dtypes')}", False
-        )
-    entry = (name, value.shape, little(value), word)
-    # "Tensors need to be contiguous and dense": others may be refused.
-    return Made(numbers, value, entry, sound=word == "plain")
+        odd = f"dtype/{_ODD.get(DTYPES[dtype], 'ml_dtypes')}"
+        return ArrayValue(numbers, value, ("", value.shape, b"", word), odd, False)
+    # "Tensors need to be contiguous and dense": the library may refuse others.
+    return ArrayValue(numbers, value, (name, value.shape, little(value), word), sound=word == "plain")
 
 
 @lru_cache(1 << 8)
 def format_dtype(dtype: Any) -> str:
-    """The format's name of a numpy dtype, of either byte order; "" where it has none."""
+    """The name of a numpy dtype, of either byte order, in the format; "" where the format lacks it."""
     return _LITTLE.get(dtype.name) or _ML.get(dtype.name, "")
 
 
 def little(array: Any) -> bytes:
-    """The elements of an array in C order, little-endian: what the format holds of it."""
-    array = numpy.asarray(array)  # a masked array would fill what is masked
+    """The elements of an array in C order and little-endian: its bytes in the format."""
+    array = numpy.asarray(array)  # a masked array would fill masked elements
     if array.dtype.byteorder == ">":
         array = array.astype(array.dtype.newbyteorder("<"))
     made: bytes = array.tobytes()

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -16,7 +15,6 @@ from harness.errors import EngineError, HarnessError
 from harness.findings import crashes
 from harness.findings.crashes import Crash
 from harness.findings.finding import Finding
-from harness.findings.signature import finding_id, parts
 from harness.mutate.growth import FAMILIES
 from harness.parsers.registry import Parser
 from harness.targets.registry import get_target
@@ -175,11 +173,8 @@ def test_the_target_is_known_and_listed_nowhere(safetensors: ModuleType):
 
 
 def crash_of(sig: str) -> Crash:
-    about = parts(sig)
-    return Crash(
-        finding_id(sig), about.target, "resources", about.kind, sig, crashes.OPEN, "a 'summary'", "why", about.rule, about.aspect,
-        releases=("0.8.0",), builds=("wheel",),
-    )  # fmt: skip
+    finding = Finding.of_signature(sig, "resources", "a 'summary'")
+    return Crash(finding, status=crashes.OPEN, why="why", releases=("0.8.0",), builds=("wheel",))
 
 
 @pytest.mark.parametrize(
@@ -200,7 +195,7 @@ def test_reproducers_tell_both_ways(
 ):
     cost, call, family = program.split()
     kind = "memory" if cost == BYTES else "time"
-    crash = replace(crash_of(f"resources|{kind}|resources.{call}|{family}/{how}"), target=resources.TARGET)
+    crash = crash_of(f"{resources.TARGET}|{kind}|resources.{call}|{family}/{how}")
     folder = crashes.file(crash, program.encode(), reproducer.write(crash, program.encode()), root=tmp_path / "crashes")
     site = liar(lie) if lie else wheel_parser.site
     done = subprocess.run(

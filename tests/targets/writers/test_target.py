@@ -15,13 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from harness.observation import ACCEPT, RAISE, REJECT, Observation, Run, Trace
 from harness.programs import strategies
 from harness.programs.arrays import NUMPY_NAMES
-from harness.programs.saving import NAMES
+from harness.programs.saving import METADATA, NAMES
 from harness.replay.judge import judge_observation
 from harness.targets.registry import get_target
 from harness.targets.writers import array_values, specs
 from harness.targets.writers import target as writers
 from harness.targets.writers.output_files import Files
-from harness.targets.writers.program import METADATA, PATHS, VOCABULARY, Died, decode
+from harness.targets.writers.program import PATHS, VOCABULARY, Died, decode
 
 S = VOCABULARY.step
 
