@@ -94,7 +94,11 @@ def decode(program: bytes) -> Program:
     """Decode a program. Never raises. It leaves out calls on missing objects."""
     model = Model(PATHS)
     for step in VOCABULARY.decode(program):
-        _CALLS[step[0]](model, step)
+        kind = VOCABULARY.kinds[step.kind].name
+        if kind in _CALLS:
+            _CALLS[kind](model, step)
+        elif name := model.pick(_ON[kind][0], step.a):
+            _ON[kind][1](model, step, name)
     return Program(tuple(model.calls), model.hazard)
 
 
@@ -113,71 +117,29 @@ def _open(model: Model, step: Step) -> None:
         model.open("open", source, name, model.files.get(path), backend or "mmap", "absent")
 
 
-def _on_handle(kind: str, source: str, wanted: str) -> Callable[[Model, Step], None]:
-    """A call on an open handle that its header answers."""
-
-    def make(model: Model, step: Step) -> None:
-        model.ask(kind, step.a, source, wanted)
-
-    return make
+def _enter(model: Model, step: Step, name: str) -> None:
+    model.call("enter", f"{name}.__enter__() is {name}", ANY, state=model.state(name))
 
 
-def _enter(model: Model, step: Step) -> None:
-    name = model.pick("h", step.a)
-    if name:
-        model.call("enter", f"{name}.__enter__() is {name}", ANY, state=model.state(name))
+def _exit(model: Model, step: Step, name: str) -> None:
+    model.call("exit", f"{name}.__exit__({_EXITS[step.b % 2]})", VALUE, "None", state=model.state(name))
+    model.views[name].closed = True
 
 
-def _exit(model: Model, step: Step) -> None:
-    name = model.pick("h", step.a)
-    if name:
-        model.call("exit", f"{name}.__exit__({_EXITS[step.b % 2]})", VALUE, "None", state=model.state(name))
-        model.views[name].closed = True
+def _read(model: Model, step: Step, name: str) -> None:
+    model.read_slice(name, _INDICES[step.b % len(_INDICES)])
 
 
-def _keys(model: Model, step: Step) -> None:
-    way = ("keys", "offset_keys")[step.b % 2]
-    model.ask(way, step.a, f"sorted({{}}.{way}())", "sorted(CONTENTS[{}])")
+def _about(model: Model, step: Step, name: str) -> None:
+    view = model.views[name]
+    _, dtype, _, shape, _ = SPECS[view.content][0][view.tensor]
+    way, wanted = (("get_shape", repr(list(shape))), ("get_dtype", repr(dtype)))[step.b % 2]
+    model.call(way, f"{name}.{way}()", VALUE, wanted, state=model.state(name))
 
 
-def _get_tensor(model: Model, step: Step) -> None:
-    model.read("get_tensor", step.a, step.b, "{}.get_tensor({!r})", bind=f"a{step.c % 3}")
-
-
-def _get_tensors(model: Model, step: Step) -> None:
-    model.read("get_tensors", step.a, None, "{}.get_tensors()")
-
-
-def _get_slice(model: Model, step: Step) -> None:
-    model.keep_slice(step.a, step.b, f"s{step.c % 3}")
-
-
-def _read(model: Model, step: Step) -> None:
-    name = model.pick("s", step.a)
-    if name:
-        model.read_slice(name, _INDICES[step.b % len(_INDICES)])
-
-
-def _about(model: Model, step: Step) -> None:
-    name = model.pick("s", step.a)
-    if name:
-        view = model.views[name]
-        _, dtype, _, shape, _ = SPECS[view.content][0][view.tensor]
-        way, wanted = (("get_shape", repr(list(shape))), ("get_dtype", repr(dtype)))[step.b % 2]
-        model.call(way, f"{name}.{way}()", VALUE, wanted, state=model.state(name))
-
-
-def _array(model: Model, step: Step) -> None:
-    name = model.pick("a", step.a)
-    if name:
-        model.call("array", name, VALUE, model.arrays[name], state="kept")
-
-
-def _change(model: Model, step: Step) -> None:
-    name = model.pick("a", step.a)
-    if name:
-        model.call("change", f"change({name})", VALUE, "None", state="kept")
-        model.arrays[name] = f"numpy.zeros_like({model.arrays[name]})"
+def _change(model: Model, step: Step, name: str) -> None:
+    model.call("change", f"change({name})", VALUE, "None", state="kept")
+    model.arrays[name] = f"numpy.zeros_like({model.arrays[name]})"
 
 
 def _drop(model: Model, step: Step) -> None:
@@ -255,11 +217,9 @@ def _open_file(model: Model, step: Step) -> None:
         model.open("open_file", source, f"h{step.a % 3}", inode, backend, moved)
 
 
-def _close_file(model: Model, step: Step) -> None:
-    name = model.pick("f", step.a)
-    if name:
-        model.call("close_file", f"{name}.close()", VALUE, "None")
-        model.forget(name)
+def _close_file(model: Model, step: Step, name: str) -> None:
+    model.call("close_file", f"{name}.close()", VALUE, "None")
+    model.forget(name)
 
 
 def _open_odd(model: Model, step: Step) -> None:
@@ -278,10 +238,7 @@ def _open_odd(model: Model, step: Step) -> None:
 _MEANWHILE = ("get_tensor", "keys", "exit", "get_slice")
 
 
-def _threads(model: Model, step: Step) -> None:
-    name = model.pick("h", step.a)
-    if not name:
-        return
+def _threads(model: Model, step: Step, name: str) -> None:
     view = model.views[name]
     if not model.whole(view):
         return
@@ -295,8 +252,7 @@ def _threads(model: Model, step: Step) -> None:
     view.closed |= "exit" in plans
 
 
-def _fork(model: Model, step: Step) -> None:
-    name = model.pick("h", step.a)
+def _fork(model: Model, step: Step, name: str) -> None:
     if name and model.whole(model.views[name]):
         way = _MEANWHILE[step.b % len(_MEANWHILE)]
         source, wanted = model.simple(name, way)
@@ -305,20 +261,16 @@ def _fork(model: Model, step: Step) -> None:
         model.call("fork", f"fork(lambda: {source})", VALUE, wanted, state=way)
 
 
-def _error(model: Model, step: Step) -> None:
-    name = model.pick("h", step.a)
-    if name:
-        what = ("{}.get_tensor('zz')", "{}.get_slice('zz')", "safetensors.deserialize(b'')")[step.b % 3].format(name)
-        bind = f"e{step.c % 2}"
-        model.call("error", f"caught(lambda: {what})", VALUE, bind=bind)
-        model.errors[bind] = None
+def _error(model: Model, step: Step, name: str) -> None:
+    what = ("{}.get_tensor('zz')", "{}.get_slice('zz')", "safetensors.deserialize(b'')")[step.b % 3].format(name)
+    bind = f"e{step.c % 2}"
+    model.call("error", f"caught(lambda: {what})", VALUE, bind=bind)
+    model.errors[bind] = None
 
 
-def _again(model: Model, step: Step) -> None:
-    name = model.pick("e", step.a)
-    if name:
-        how = _AGAIN[step.b % len(_AGAIN)]
-        model.call("again", f"again({name}, {how!r})", VALUE, "[True, True, True]", state=how)
+def _again(model: Model, step: Step, name: str) -> None:
+    how = _AGAIN[step.b % len(_AGAIN)]
+    model.call("again", f"again({name}, {how!r})", VALUE, "[True, True, True]", state=how)
 
 
 def _misuse(model: Model, step: Step) -> None:
@@ -344,17 +296,25 @@ def _load_file(model: Model, step: Step) -> None:
         model.call("load_file", source, VALUE, f"CONTENTS[{inode.content}]", state="open")
 
 
-def _collect(model: Model, _: Step) -> None:
-    model.call("collect", "collect()", VALUE, "None")
+def _keys(model: Model, step: Step) -> None:
+    way = ("keys", "offset_keys")[step.b % 2]
+    model.ask(way, step.a, f"sorted({{}}.{way}())", "sorted(CONTENTS[{}])")
 
 
-def _subclass(model: Model, _: Step) -> None:
-    model.call("subclass", "raised(safetensors.SafetensorError)", VALUE, "True")
-
-
-_CALLS: tuple[Callable[[Model, Step], None], ...] = (
-    _open, _enter, _exit, _keys, _on_handle("metadata", "{}.metadata()", "METADATA[{}]"), _get_tensor, _get_tensors, _get_slice,
-    _read, _about, _array, _change, _drop, _save, _unlink, _replace, _poke, _rewrite, _cut, _file, _open_file, _close_file,
-    _open_odd, _threads, _fork, _error, _again, _misuse, _load_file, _collect, _subclass,
-)  # fmt: skip
-assert len(_CALLS) == len(VOCABULARY.kinds)
+#: Functions of steps that need a variable, with its first letter. Argument ``a`` of the step selects the variable.
+_ON: dict[str, tuple[str, Callable[[Model, Step, str], None]]] = {
+    "enter": ("h", _enter), "exit": ("h", _exit), "threads": ("h", _threads), "fork": ("h", _fork), "error": ("h", _error),
+    "read": ("s", _read), "about": ("s", _about), "change": ("a", _change), "close_file": ("f", _close_file), "again": ("e", _again),
+    "array": ("a", lambda model, step, name: model.call("array", name, VALUE, model.arrays[name], state="kept")),
+}  # fmt: skip
+_CALLS: dict[str, Callable[[Model, Step], None]] = {
+    "open": _open, "drop": _drop, "save": _save, "unlink": _unlink, "replace": _replace, "poke": _poke, "rewrite": _rewrite,
+    "cut": _cut, "file": _file, "open_file": _open_file, "open_odd": _open_odd, "misuse": _misuse, "load_file": _load_file,
+    "keys": _keys,
+    "metadata": lambda model, step: model.ask("metadata", step.a, "{}.metadata()", "METADATA[{}]"),
+    "get_tensor": lambda model, step: model.read("get_tensor", step.a, step.b, "{}.get_tensor({!r})", bind=f"a{step.c % 3}"),
+    "get_tensors": lambda model, step: model.read("get_tensors", step.a, None, "{}.get_tensors()"),
+    "get_slice": lambda model, step: model.keep_slice(step.a, step.b, f"s{step.c % 3}"),
+    "collect": lambda model, step: model.call("collect", "collect()", VALUE, "None"),
+    "subclass": lambda model, step: model.call("subclass", "raised(safetensors.SafetensorError)", VALUE, "True"),
+}  # fmt: skip

@@ -17,7 +17,7 @@ from harness.oracles.oracle import Execution, oracle
 from harness.oracles.written import TEXTS, judged, only_metadata_order_differs
 from harness.programs.arrays import WRITER_DTYPES
 from harness.targets.torch_writers.program import WRITES, Call, Program, Things, whole
-from harness.targets.torch_writers.tensors import Made
+from harness.targets.torch_writers.tensors import TensorValue
 
 Held = dict[str, tuple[str, tuple[int, ...], bytes | None]]
 
@@ -201,7 +201,7 @@ def _header(raw: bytes) -> tuple[Header | None, tuple[str, str] | None]:
     return judgement.header, None
 
 
-def _values(header: Header, raw: bytes, tensors: dict[Any, Made]) -> tuple[str, str] | None:
+def _values(header: Header, raw: bytes, tensors: dict[Any, TensorValue]) -> tuple[str, str] | None:
     for tensor in header.tensors:
         made = tensors[tensor.name]
         dtype, shape, data = made.entry
@@ -293,7 +293,7 @@ def _loaded(program: Program, event: Event) -> list[Finding]:
     """``load_model``: what it says of names, whether it refuses what fits, and what the model holds then."""
     call: Call = event.about.call
     things, file = program.things, _file(event.about.file)
-    model = {key: item.made for key, item in things.model(call.model)}
+    model = {key: item.tensor for key, item in things.model(call.model)}
     odd = any(made is None or made.odd for made in model.values())
     tensors = {key: made for key, made in model.items() if made is not None}
     unexpected = file.keys() - tensors.keys()

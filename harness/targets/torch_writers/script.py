@@ -9,22 +9,21 @@ from typing import Any
 
 from harness.programs import scripts
 from harness.targets.torch_writers.program import ANNOUNCED, WRITES, Call, Item, Program
-from harness.targets.torch_writers.tensors import Made
+from harness.targets.torch_writers.tensors import TensorValue
 
 
 def tensors(row: Iterable[tuple[str, Item]], word: str = "tensors") -> str:
-    """Source of a function that makes these items anew, as pairs with the source of each name."""
+    """Source of a function that makes these items, as pairs. ``row`` has the source of each name."""
     lines, made, pairs = [f"def {word}(zero=False):"], set(), []
     for place, (key, item) in enumerate(row):
         source = item.value
-        if item.made is not None:
-            memory = item.made.memory
+        if item.tensor is not None:
+            memory = item.tensor.memory
             if memory.number not in made:
                 made.add(memory.number)
                 lines.append(f"    m{memory.number} = {memory.source[:-1]}, zero)")
-            source = (
-                f"t{item.same}" if item.same >= 0 else item.form.format(item.made.source.format(f"m{memory.number}"))
-            )
+            view = item.tensor.source.format(f"m{memory.number}")
+            source = item.form.format(view) if item.same < 0 else f"t{item.same}"
         lines.append(f"    t{place} = {source}")
         pairs.append(f"({key}, t{place})")
     return "\n".join([*lines, f"    return [{', '.join(pairs)}]"]) + "\n"
@@ -39,7 +38,7 @@ def explain(program: Program) -> str:
 
 
 def _said(program: Program, call: Call) -> str:
-    given = program.things.holder.format("dict(tensors())")
+    given = program.things.container.format("dict(tensors())")
     return {
         "save": f"file = save({given}, metadata)",
         "save_file": f"save_file({given}, path, metadata)",
@@ -54,7 +53,7 @@ def _said(program: Program, call: Call) -> str:
 
 
 _HELPERS = '''def told(call):
-    """What a call gives; where it fails as the library announces, with SafetensorError."""
+    """The value of a call; SafetensorError in place of an error that the library announces."""
     try:
         return call()
     except (ValueError, RuntimeError) as error:
@@ -64,7 +63,7 @@ _HELPERS = '''def told(call):
 
 
 def write(raw):
-    """Remember what was written last."""
+    """Store the last written file."""
     FILES.append(raw)
     PATH.write_bytes(raw)
     return raw
@@ -80,14 +79,14 @@ def saved(raw):
 
 
 def fresh():
-    """A new copy of the metadata, and of the file none."""
+    """A new copy of the metadata; removes the file."""
     PATH.unlink(missing_ok=True)
     GIVEN[:] = [METADATA.copy() if isinstance(METADATA, dict) else METADATA]
     return GIVEN[0]
 
 
 def of_file():
-    """What the file holds, as tensors are held; a last dimension of pairs is half as long."""
+    """The content of the file in the form of held(); a last dimension of pairs is half as long."""
     return {
         name: (WORDS[dtype], tuple(shape[:-1] + [shape[-1] // 2] if dtype == "F4" else shape), bytes.fromhex(data))
         for name, (dtype, shape, data) in content(FILES[-1])[0].items()
@@ -95,7 +94,7 @@ def of_file():
 
 
 def lost(wanted, together):
-    """The names of a module of which a file holds other values, or neither values nor a name that shares them."""
+    """The names of a module with other values in the file, or without values there under any name with the same memory."""
     found = content(FILES[-1])
     if isinstance(found, str):
         return found
@@ -106,7 +105,7 @@ def lost(wanted, together):
 
 
 def twice(read):
-    """What is read once, and once more when that was overwritten."""
+    """Read, overwrite the result, and read again: whether nothing else changed."""
     first = read()
     before = held(first)
     scribble(first)
@@ -147,7 +146,7 @@ def calls(program: Program) -> str:
 
 def _run(program: Program, call: Call) -> tuple[str, str]:
     """Source of a call, and of a function that gives the expected value."""
-    given = f"{program.things.holder.format('dict(tensors())')}"
+    given = f"{program.things.container.format('dict(tensors())')}"
     save = f"safetensors.torch.save({given}, fresh())"
     backend = f'backend="{call.backend}"'
     if call.kind in ("save", "save_file"):
@@ -192,7 +191,7 @@ def _wanted(program: Program) -> str:
     return "refused" if program.things.odd else f"lambda: ({_entries(program.things.tensors)!r}, METADATA or {{}})"
 
 
-def _entries(tensors: dict[Any, Made]) -> dict[Any, list[Any]]:
+def _entries(tensors: dict[Any, TensorValue]) -> dict[Any, list[Any]]:
     return {
         key: [dtype, list(shape), data.hex()] for key, made in tensors.items() for dtype, shape, data in [made.entry]
     }

@@ -14,8 +14,8 @@ from harness.programs.arrays import SHAPES
 from harness.programs.saving import NAMES
 from harness.targets.torch_writers import script as torch_source
 from harness.targets.torch_writers import tensors as torch_made
-from harness.targets.torch_writers.program import HOLDERS, MODELS, VOCABULARY, Things, decode, whole
-from harness.targets.torch_writers.tensors import DTYPES, LAYOUTS, ODD_DTYPES, VIEWS, Made
+from harness.targets.torch_writers.program import CONTAINERS, MODELS, VOCABULARY, Things, decode, whole
+from harness.targets.torch_writers.tensors import DTYPES, LAYOUTS, ODD_DTYPES, VIEWS, TensorValue
 
 S = VOCABULARY.step
 L = {laid.word: number for number, laid in enumerate(LAYOUTS)}
@@ -39,7 +39,7 @@ def test_a_plain_dictionary_is_sound_and_what_cannot_be_written_is_not():
     assert things(S("value")).odd == "value"
     assert things(S("tensor", 0, 3, L["sparse"])).odd == "sparse"
     assert things(S("tensor", 0, 3, L["meta"])).odd == "meta"
-    assert things(S("tensor"), S("holder", HOLDERS.index("None"))).odd == "holder"
+    assert things(S("tensor"), S("holder", CONTAINERS.index("None"))).odd == "holder"
     assert things(S("tensor"), S("name", NAMES.index("1"))).odd == "name"
     assert things(S("tensor", DTYPES.index("float4_e2m1fn_x2"), 1)).odd == "pair"
 
@@ -55,7 +55,7 @@ def test_tensors_that_share_bytes_are_odd_and_halves_may_be_refused():
     assert twice.odd == "shared"
     assert twice.sound_state(contiguous=True)
     halves = things(S("tensor", 0, 3), S("view", 0, V["first-half"]), S("view", 1, V["second-half"]))
-    first, second = halves.items[1].made, halves.items[2].made
+    first, second = halves.items[1].tensor, halves.items[2].tensor
     assert first is not None
     assert second is not None
     assert not first.meets(second)
@@ -95,16 +95,16 @@ def test_models_differ_from_the_program_as_they_say():
     assert names == {
         "same": ["a", "b"], "fewer": ["a"], "more": ["a", "b", "one.more"], "untied": ["a", "b"], "longer": ["a", "b"],
     }  # fmt: skip
-    first, second = (item.made for _, item in made.model("untied"))
+    first, second = (item.tensor for _, item in made.model("untied"))
     assert first is not None
     assert second is not None
     assert first.memory is not second.memory
-    longer = made.model("longer")[0][1].made
+    longer = made.model("longer")[0][1].tensor
     assert longer is not None
     assert longer.shape == (3, 3)
 
 
-def everything() -> Iterable[tuple[str, Made]]:
+def everything() -> Iterable[tuple[str, TensorValue]]:
     for dtype, word in enumerate(DTYPES):
         for shape in SHAPES[::3]:
             yield f"{word} {shape}", torch_made.make(dtype, shape, 0, 1)
