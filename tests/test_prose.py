@@ -10,14 +10,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-#: Pages that are rewritten together with the API they describe.
-PENDING = frozenset({"oracles.md", "programs.md", "targets.md"})
 PAGES = [
     *(
         ROOT / name
         for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "corpus/README.md", "crashes/README.md")
     ),
-    *(path for path in sorted((ROOT / "docs").glob("*.md")) if path.name not in PENDING),
+    *sorted((ROOT / "docs").glob("*.md")),
 ]
 
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
