@@ -1,4 +1,4 @@
-# Two commands: `make fuzz` and `make test`. Each sets up what it needs; the second time that takes a moment.
+# `make fuzz` and `make test` set up all they need. A second run starts at once.
 #   make fuzz TIME=10m ARGS="--target deserialize"
 #   make test PYTHON=python3.13
 PYTHON ?= python3
@@ -11,16 +11,16 @@ ARGS ?=
 help:
 	@sed -n '1,3s/^# *//p' Makefile
 
-# The campaign's own exit status says 1 for new findings; here a campaign that ran is a success.
+# `harness fuzz` ends with 1 on new findings. Here a campaign that ran is a success.
 fuzz:
 	@set -e; venv=$$(.ci/setup "$(PYTHON)"); \
 	"$$venv/bin/harness" build; \
-	"$$venv/bin/harness" build --wheel || echo "fuzz: going on; findings cannot say whether the released wheel has them" >&2; \
+	"$$venv/bin/harness" build --wheel || echo "fuzz: no wheel build; findings are not tried on the released wheel" >&2; \
 	status=0; "$$venv/bin/harness" fuzz --time "$(TIME)" $(ARGS) || status=$$?; \
 	[ $$status -le 1 ] || exit $$status; \
 	if "$$venv/bin/python" -m harness.parsers.toolchain >/dev/null; then \
-	  "$$venv/bin/harness" coverage $(if $(findstring --campaign,$(ARGS)),,--campaign build/campaigns/main) || echo "fuzz: the campaign ran, but there is no coverage page; see above" >&2; \
-	else echo "fuzz: no coverage page without LLVM tools that match rustc; harness doctor says how to get them" >&2; fi
+	  "$$venv/bin/harness" coverage $(if $(findstring --campaign,$(ARGS)),,--campaign build/campaigns/main) || echo "fuzz: the campaign ran; the coverage page failed, see above" >&2; \
+	else echo "fuzz: no coverage page: LLVM tools that match rustc are missing; run harness doctor" >&2; fi
 
 test:
 	@set -e; venv=$$(.ci/setup "$(PYTHON)" torch); \
@@ -34,7 +34,7 @@ test:
 lint:
 	@set -e; venv=$$(.ci/setup "$(PYTHON)"); .ci/lint "$$venv"
 
-# Needs uv. Neither an index nor a download address gets into the file: whoever installs decides where from.
+# Needs uv. The lock files hold no index and no download address; the installing machine chooses the index.
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url --no-emit-find-links --extra dev pyproject.toml -o requirements.lock

@@ -1,6 +1,6 @@
-"""Was that a campaign? Reads the ledger of the folder named first, written by a run that ended with the status named next.
+"""Check that a campaign did its work: campaign.py CAMPAIGN_FOLDER EXIT_STATUS.
 
-A fuzzing job can be green for months while it runs nothing, on no seeds, blind to coverage. Here each of that fails.
+A fuzzing job can be green without executions, seeds or coverage. This check fails on each of these.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def problems(session: dict, status: int) -> list[str]:
-    """What is wrong with the session, a sentence each."""
+    """The problems of the session, a sentence each."""
     found = []
     if not session["per_target"]:
         found.append("no target was driven")
@@ -36,7 +36,7 @@ def problems(session: dict, status: int) -> list[str]:
 
 
 def main() -> None:
-    """Print what is wrong and end with 1, or one line of figures."""
+    """Print the problems and end with 1, or print one line of figures."""
     ledger = json.loads((Path(sys.argv[1]) / "campaign.json").read_text())
     session = ledger["sessions"][-1]
     found = problems(session, int(sys.argv[2]))

@@ -1,4 +1,4 @@
-"""How coverage went: adds the totals of a coverage.json to a table, and prints its last rows in Markdown with a sparkline each.
+"""The trend of coverage: add the totals of a coverage.json to a table, and print its last rows in Markdown with sparklines.
 
 trend.py COVERAGE_JSON TABLE COMMIT
 """
@@ -17,7 +17,7 @@ BARS = "▁▂▃▄▅▆▇█"
 
 
 def row(report: dict, commit: str) -> dict[str, str]:
-    """The percentages of what can be reached, of one measurement."""
+    """The percentages of reachable code, of one measurement."""
     totals = report["totals"]
     figures = {name: totals[name.split()[0]][name.split()[1]]["percent"] for name in COLUMNS[2:]}
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
@@ -25,16 +25,16 @@ def row(report: dict, commit: str) -> dict[str, str]:
 
 
 def spark(values: list[float]) -> str:
-    """A bar for each value, the lowest the smallest one; all the same are all small."""
+    """A bar for each value; the lowest value has the smallest bar. Equal values have the smallest bar."""
     low, high = min(values), max(values)
     step = (high - low) / (len(BARS) - 1) or 1.0
     return "".join(BARS[round((value - low) / step)] for value in values)
 
 
 def page(rows: list[dict[str, str]]) -> str:
-    """The last rows as a table, and above it how each figure went."""
+    """The last rows as a table, and a sparkline of each figure above it."""
     shown = rows[-SHOWN:]
-    lines = ["### Coverage of the parser by the committed corpus, percent of what can be reached", ""]
+    lines = ["### Coverage of the parser by the committed corpus, percent of reachable code", ""]
     lines += ["| | " + " | ".join(COLUMNS[2:]) + " |", "|---" * (len(COLUMNS) - 1) + "|"]
     lines += ["| trend | " + " | ".join(spark([float(r[name]) for r in shown]) for name in COLUMNS[2:]) + " |"]
     lines += [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -16,9 +17,32 @@ from harness.parsers import registry, runtime
 from harness.parsers.registry import Parser
 from harness.targets import scratch
 
-# A busy machine is slow: no test here says how fast anything is.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")
+# A busy machine is slow: no test here says how fast anything is. Examples of earlier runs are not drawn again.
+# `settings` of a test that name health checks replace those named here.
+_SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
+settings.register_profile("fixed", _SLOW, derandomize=True)
+settings.register_profile("seeded", _SLOW, derandomize=False, print_blob=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Property tests draw the same examples in each run; at night, or with a seed, they draw others.
+
+    Workers of pytest-xdist are given the option, and so the seed.
+    """
+    seed = config.option.hypothesis_seed or os.environ.get("HARNESS_HYPOTHESIS_SEED")
+    if seed is None and os.environ.get("HARNESS_LONG"):
+        seed = str(secrets.randbelow(1 << 32))
+    config.option.hypothesis_seed = seed
+    settings.load_profile("fixed" if seed is None else "seeded")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Print the seed, with -q too: pytest leaves its header out there."""
+    seed = session.config.option.hypothesis_seed
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if seed is not None and reporter is not None:
+        reporter.write_line(f"property tests: seed {seed}; HARNESS_HYPOTHESIS_SEED={seed} draws the same examples")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -20,9 +20,8 @@ from harness.findings.crashes import BY_DESIGN, FIXED, OPEN, Crash
 from harness.parsers import registry
 from harness.replay import replay
 from harness.replay.replay import Replayer
-from harness.targets import base
-from harness.targets.files.on_disk import target_named
 from harness.targets.known_findings import known
+from harness.targets.registry import all_targets, get_target
 
 FILED = crashes.crashes()
 
@@ -33,7 +32,7 @@ class StillBroken(Exception):
 
 def parser_for(crash: Crash) -> registry.Parser | None:
     """The build the finding showed on, the checked one where it showed on several."""
-    if not target_named(crash.target).uses_parser:
+    if not get_target(crash.target).uses_parser:
         return None
     return registry.find(None, flavour="sancov" if not crash.builds or "sancov" in crash.builds else crash.builds[0])
 
@@ -45,11 +44,11 @@ def case(crash: Crash):
 
 @pytest.mark.parametrize("crash", [case(crash) for crash in FILED])
 def test_filed_finding(crash: Crash) -> None:
-    if reason := base.missing(target_named(crash.target), crash.data()):
+    if reason := get_target(crash.target).missing(crash.data()):
         pytest.skip(reason)
     # A slow machine must not make a hang of what is none.
     patience = 1 if crash.kind in ("hang", "time") else 4
-    seconds = patience * base.timeout_s(target_named(crash.target))
+    seconds = patience * get_target(crash.target).timeout_s
     result = replay.once(parser_for(crash), crash.target, crash.data(), seconds)
     shows = crash.signature in result.signatures
     if crash.status == OPEN and shows:
@@ -65,11 +64,11 @@ def test_filed_finding(crash: Crash) -> None:
 
 @pytest.mark.parametrize("crash", FILED, ids=lambda crash: crash.id)
 def test_reproducer_runs_without_the_harness(crash: Crash, tmp_path) -> None:
-    if reason := base.missing(target_named(crash.target), crash.data()):
+    if reason := get_target(crash.target).missing(crash.data()):
         pytest.skip(reason)
     # Only numpy and what users install: the plain release wheel. The harness' own target is the exception.
     parser = registry.find(None, flavour="wheel")
-    libraries = [str(parser.site)] if target_named(crash.target).uses_parser else [str(paths.home())]
+    libraries = [str(parser.site)] if get_target(crash.target).uses_parser else [str(paths.home())]
     done = subprocess.run(
         [sys.executable, str(crash.folder.resolve() / crashes.REPRODUCER)],
         env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(libraries), "RUST_BACKTRACE": "0"},
@@ -92,15 +91,15 @@ def test_every_folder_is_complete() -> None:
             assert {crashes.ABOUT, crashes.INPUT, crashes.REPRODUCER} <= names, folder
 
 
-@pytest.fixture(scope="module", params=sorted(base.targets()))
+@pytest.fixture(scope="module", params=sorted(all_targets()))
 def replayer(request: pytest.FixtureRequest) -> Iterator[Replayer]:
-    target = base.get(request.param)
-    if reason := base.missing(target):
+    target = get_target(request.param)
+    if reason := target.missing():
         pytest.skip(reason)
     # Seeds are many and plain: what the metamorphic oracle says of them is asked once, by the campaign.
     parser = registry.find(None) if target.uses_parser else None
     # As in a campaign: what ends a process must not take a framework with it that loads for half a minute.
-    with Replayer(parser, target.name, relations=False, forks=base.isolated(target)) as child:
+    with Replayer(parser, target.name, relations=False, forks=target.runs_in_fork_server) as child:
         yield child
 
 

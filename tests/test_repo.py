@@ -70,7 +70,8 @@ def test_every_module_says_what_it_is_for() -> None:
 
 def test_every_package_has_its_layer_and_its_tests() -> None:
     packages = {path.parent.name for path in (ROOT / "harness").glob("*/__init__.py")}
-    (layers,) = [c["layers"] for c in PROJECT["tool"]["importlinter"]["contracts"] if c["type"] == "layers"]
+    contracts = PROJECT["tool"]["importlinter"]["contracts"]
+    (layers,) = [one["layers"] for one in contracts if one["type"] == "layers" and one["containers"] == ["harness"]]
     assert {name.strip() for layer in layers for name in layer.split("|")} == packages
     tested = {path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")}
     empty = {name for name in packages if len(list((ROOT / "harness" / name).glob("*.py"))) == 1}
@@ -78,8 +79,28 @@ def test_every_package_has_its_layer_and_its_tests() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_is_in_the_readme(name: str) -> None:
-    assert re.search(rf"\bharness {name}\b", (ROOT / "README.md").read_text())
+def test_every_command_has_its_row_in_the_documentation(name: str) -> None:
+    assert re.search(rf"^\| `harness {name}\b", (ROOT / "docs/commands.md").read_text(), re.MULTILINE)
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    pages = [ROOT / name for name, _ in texts() if name.endswith(".md")]
+    broken = []
+    for page in pages:
+        for place in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)):
+            name, _, anchor = place.partition("#")
+            there = (page.parent / name).resolve() if name else page
+            if "://" in place:
+                continue
+            if not there.exists() or (anchor and anchor not in anchors(there)):
+                broken.append(f"{page.relative_to(ROOT)}: {place}")
+    assert broken == []
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as a forge makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -39,7 +39,7 @@ class Run(NamedTuple):
 def outcome(done: runner.Done) -> Run:
     """The result of a run, from its last status."""
     status = done.status
-    return Run(frozenset(status["semantic_keys"]), frozenset(status["findings"]), done.edges, done.share("deep"))
+    return Run(frozenset(status.semantic_keys), frozenset(status.findings), done.edges, done.share("deep"))
 
 
 def a12(first: Sequence[float], second: Sequence[float]) -> float:

@@ -11,7 +11,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import Any
 
 from harness.bench import runner
@@ -21,9 +21,10 @@ from harness.engine.worker.opening import collect_seldom
 from harness.errors import EngineError
 from harness.observation import ACCEPT, REJECT
 from harness.oracles import contract
+from harness.oracles.oracle import Execution
 from harness.parsers import registry, runtime
 from harness.replay.judge import own_check
-from harness.targets import base
+from harness.targets.registry import get_target
 
 #: Other targets of programs run risky calls in a child, which is another measure.
 TARGETS = ("writers",)
@@ -64,11 +65,12 @@ def measure(target_name: str, parser: str, runs: int, seed: int) -> dict[str, fl
     ``rate`` is in programs per CPU-second. ``valid`` is the share (0 to 1) that is valid to the last call. Steps are in
     microseconds of CPU, of a sample.
     """
-    target = base.get(target_name)
+    target = get_target(target_name)
     run = target.open(runtime.load(registry.find(parser)))
-    own, features_of = own_check(target), target.features  # type: ignore[attr-defined]
-    mutate: Callable[[bytes, int, int], bytes] = target.mutate  # type: ignore[attr-defined]
+    own, features_of = own_check(target), target.features
+    mutate = target.mutator()
     assert own is not None
+    assert mutate is not None
     known: set[Hashable] = set()
     pool = [data for folder in runner.seed_dirs(target_name) for _, data in list_seeds(folder).seeds]
     for data in pool:
@@ -94,7 +96,7 @@ def measure(target_name: str, parser: str, runs: int, seed: int) -> dict[str, fl
         if timed:
             marks.append(clock())
         if observation[0] not in (ACCEPT, REJECT):
-            contract.check(observation)
+            contract.check(Execution(data, observation))
         own(data, observation)
         if timed:
             marks.append(clock())

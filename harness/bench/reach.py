@@ -54,12 +54,12 @@ def reach(parser: str, coverage: Parser, source: Parser, seeds: int, seconds: fl
             options: dict[str, Any] = {"seed_dirs": (), "options": ("-reduce_inputs=0",)}
             done = runner.fuzz("deserialize", parser, folder, seed=seed, seconds=seconds, **options)
             # Times are scaled to the CPU that the worker got of a shared machine.
-            cpu.append(done.status["cpu_seconds"] / done.status["seconds"])
+            cpu.append(done.status.cpu_seconds / done.status.seconds)
             ours.append([_FIRST, *((at * cpu[-1], data) for at, data in done.corpus)])
             inputs, executions = native.run(program, seconds * cpu[-1], seed)
             peers.append([_FIRST, *inputs])
             say(
-                f"  seed {seed}: {done.status['executions']} executions, {len(ours[-1])} kept; "
+                f"  seed {seed}: {done.status.executions} executions, {len(ours[-1])} kept; "
                 f"native {executions} executions, {len(inputs)} kept"
             )
     committed = [(0.0, data) for _, data in corpus_store.list_seeds(runner.seed_dirs("deserialize")[0]).seeds]

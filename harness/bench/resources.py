@@ -39,7 +39,7 @@ def run(
 def findings(measured: Sequence[Measured]) -> list[tuple[Measured, Finding]]:
     """The findings of each series, in the order of measurement."""
     return [
-        (one, finding)
+        (one, finding.on(TARGET))
         for one in measured
         for finding in judge(one.call, one.family, FAMILIES[one.family].words, one.cost, one.points)
     ]
@@ -62,8 +62,9 @@ def distinct(found: Sequence[tuple[Measured, Finding]]) -> list[tuple[Measured, 
 
 def keep(campaign: Path, parser: Parser, found: Sequence[tuple[Measured, Finding]]) -> list[str]:
     """Store findings as a campaign does; ``harness triage --campaign`` files them. Returns their ids."""
-    programs = [(program(one.cost, one.call, one.family), finding) for one, finding in found]
-    return [store.add(campaign, TARGET, finding, data, parser=parser.name, seed=0) for data, finding in programs]
+    for one, finding in found:
+        store.add(campaign, finding, program(one.cost, one.call, one.family), parser=parser.name, seed=0)
+    return [finding.id for _, finding in found]
 
 
 def cell(one: Measured) -> str:

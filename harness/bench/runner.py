@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from harness import paths
 from harness.engine.campaign.process import WorkerProcess, new_settings
+from harness.engine.worker.status import WorkerStatus
 from harness.errors import EngineError
 
 #: Prints one line of progress.
@@ -30,18 +31,18 @@ _GRACE = 60.0
 class Done:
     """A worker's last status, its corpus as ``(seconds since the start, bytes)`` in order, and its edges."""
 
-    status: dict[str, Any]
+    status: WorkerStatus
     corpus: list[tuple[float, bytes]]
     edges: int
 
     @property
     def rate(self) -> float:
         """Executions per CPU-second after start-up."""
-        return float(self.status["executions"]) / max(float(self.status["fuzzing_cpu_seconds"]), 1e-9)
+        return self.status.executions / max(self.status.fuzzing_cpu_seconds, 1e-9)
 
-    def share(self, name: str) -> float:
-        """Part of all executions, 0 to 1: ``deep`` or ``accepted``."""
-        return float(self.status[name]) / max(int(self.status["executions"]), 1)
+    def share(self, name: Literal["deep", "accepted"]) -> float:
+        """Part of all executions, 0 to 1."""
+        return int(getattr(self.status, name)) / max(self.status.executions, 1)
 
 
 def seed_dirs(target: str) -> tuple[Path, ...]:
@@ -77,14 +78,13 @@ def fuzz(target: str, parser: str, folder: Path, **settings: Any) -> Done:
                 )
             time.sleep(_POLL)
         if code != 0:
-            failure = worker.failure(code) or {}
             raise EngineError(
-                f"the worker for {target} ended with {code}: {failure.get('problem', '')}\n{worker.log_tail()}",
+                f"the worker for {target} ended with {code}: {worker.failure(code) or ''}\n{worker.log_tail()}",
                 hint="run `harness doctor`",
             )
         files = sorted((worker.settings.memory / "corpus").iterdir(), key=lambda path: path.stat().st_mtime_ns)
         corpus = [(path.stat().st_mtime - started, path.read_bytes()) for path in files]
-        edges = worker.engine["cov"] - worker.status.get("semantic_features", 0)
+        edges = worker.engine.covered - worker.status.semantic_features
         return Done(worker.status, corpus, edges)
     finally:
         worker.kill()

@@ -12,13 +12,13 @@ from typing import Any
 
 from harness.bench import runner
 from harness.bench.runner import Say
-from harness.targets import base
+from harness.targets.registry import all_targets
 
 # Guards as dead workers leave them: words that a header must hold, all of them. They stand for no defect of any
 # release. Pairs of dtypes are about as rare as the tokens of a minimised input that kills.
 GUARDS = (("F8_E8M0", "F6_E2M3"), ("C64", "F4", "__metadata__"), ("F8_E5M2FNUZ", "U64"))
 #: A target of files, which run in microseconds, and a target of programs.
-ISOLATED = ("deserialize", "slices")
+FORKED = ("deserialize", "slices")
 
 
 def depth_and_speed(parser: str, seeds: int, runs: int, say: Say) -> dict[str, Any]:
@@ -36,9 +36,9 @@ def depth_and_speed(parser: str, seeds: int, runs: int, say: Say) -> dict[str, A
             full = runner.fuzz("deserialize", parser, folder, seed=seed, runs=runs, record=record)
             plain = {"mutator": "replay", "oracles": False, "semantics": False}
             bare = runner.fuzz("deserialize", parser, folder, seed=seed, runs=runs, record=record, **plain)
-            stages.update(full.status["stages"])
-            rules.update(full.status["rules"])
-            spent = sum(full.status["ns"].values())
+            stages.update(full.status.stages)
+            rules.update(full.status.rules)
+            spent, whole_ns = sum(full.status.ns.values()), 1e9 / full.rate
             rows.append(
                 {
                     "seed": seed,
@@ -47,12 +47,12 @@ def depth_and_speed(parser: str, seeds: int, runs: int, say: Say) -> dict[str, A
                     "rate": full.rate,
                     "bare_rate": bare.rate,
                     "ratio": full.rate / bare.rate,
-                    "oracles_share": full.status["ns"]["oracles"] / full.status["executions_ns"],
-                    "mutate_share": full.status["ns"]["mutate"] / full.status["executions_ns"],
+                    "oracles_share": full.status.ns["oracles"] / whole_ns,
+                    "mutate_share": full.status.ns["mutate"] / whole_ns,
                     "sampled_ns": spent,
-                    "median_size": full.status["median_size"],
+                    "median_size": full.status.median_size,
                     "edges": full.edges,
-                    "semantic_features": full.status["semantic_features"],
+                    "semantic_features": full.status.semantic_features,
                 }
             )
             row = rows[-1]
@@ -95,20 +95,20 @@ def other_targets(parser: str, seconds: float, say: Say) -> dict[str, Any]:
     A program counts as accepted when it is valid to the last call.
     """
     found: dict[str, Any] = {}
-    names = [name for name, target in base.targets().items() if name != "deserialize" and not base.missing(target)]
+    names = [name for name, target in all_targets().items() if name != "deserialize" and not target.missing()]
     with runner.scratch() as folder:
         for target in names:
             done = runner.fuzz(target, parser, folder, seconds=seconds)
             found[target] = {
                 "rate": done.rate,
-                "rate_wall": done.status["executions"] / done.status["seconds"],
+                "rate_wall": done.status.executions / done.status.seconds,
                 "deep": done.share("deep"),
                 "accepted": done.share("accepted"),
-                "rss_mb": done.status["rss_mb"],
+                "rss_mb": done.status.rss_mb,
             }
             say(
                 f"  {target}: {done.rate:.0f} executions per CPU-second, {100 * done.share('accepted'):.0f} % accepted, "
-                f"{done.status['rss_mb']} MB resident"
+                f"{done.status.rss_mb} MB resident"
             )
     return found
 
@@ -119,7 +119,7 @@ def start_up(parser: str, times: int, say: Say) -> dict[str, Any]:
     with runner.scratch() as folder:
         for seed in range(1, times + 1):
             done = runner.fuzz("deserialize", parser, folder, seed=seed, runs=1)
-            seen.append((done.status["since_exec"], done.status["cpu_seconds"]))
+            seen.append((done.status.since_exec, done.status.cpu_seconds))
     wall, cpu = statistics.median(s[0] for s in seen), statistics.median(s[1] for s in seen)
     say(f"  start-up of a worker: {wall:.2f} s on the clock, {cpu:.2f} CPU-seconds")
     return {"wall_seconds": wall, "cpu_seconds": cpu, "times": times}
@@ -129,9 +129,9 @@ def memory(parser: str, seconds: float, say: Say) -> dict[str, Any]:
     """Resident memory of one ``deserialize`` worker over time."""
     with runner.scratch() as folder:
         done = runner.fuzz("deserialize", parser, folder, seconds=seconds)
-    history = done.status["rss_history"]
+    history = done.status.rss_history
     say(f"  resident memory over {seconds:.0f} s: " + ", ".join(f"{mb} MB at {at:.0f} s" for at, mb in history[-6:]))
-    return {"seconds": seconds, "history": history, "executions": done.status["executions"]}
+    return {"seconds": seconds, "history": history, "executions": done.status.executions}
 
 
 def guarded(parser: str, seeds: int, runs: int, say: Say) -> dict[str, Any]:
@@ -147,31 +147,31 @@ def guarded(parser: str, seeds: int, runs: int, say: Say) -> dict[str, Any]:
             without = runner.fuzz("deserialize", parser, folder, seed=seed, runs=runs)
             known = runner.fuzz("deserialize", parser, folder, seed=seed, runs=runs, guards=guards)
             ratios.append(known.rate / without.rate)
-            skipped.append(known.status["guarded"] / (known.status["guarded"] + runs))
+            skipped.append(known.status.guarded / (known.status.guarded + runs))
     median = statistics.median(ratios)
     say(f"  median {median:.2f} of the throughput without; {100 * statistics.median(skipped):.1f} % of inputs skipped")
     return {"ratios": ratios, "median": median, "skipped": skipped}
 
 
-def isolated(parser: str, seeds: int, runs: int, say: Say) -> dict[str, Any]:
+def fork_server(parser: str, seeds: int, runs: int, say: Say) -> dict[str, Any]:
     """Seconds with every input in the fork server's child over seconds in process, by target; and the edges of both.
 
     Seconds are of the clock, as worker and child take turns. The two runs of a seed follow each other.
     """
     found: dict[str, Any] = {}
     with runner.scratch() as folder:
-        for target in ISOLATED:
+        for target in FORKED:
             ratios: list[float] = []
             edges: list[float] = []
             for seed in range(1, seeds + 1):
                 inside = runner.fuzz(target, parser, folder, seed=seed, runs=runs)
-                apart = runner.fuzz(target, parser, folder, seed=seed, runs=runs, isolated=True)
-                ratios.append(apart.status["fuzzing_seconds"] / inside.status["fuzzing_seconds"])
-                edges.append(apart.edges / inside.edges)
+                forked = runner.fuzz(target, parser, folder, seed=seed, runs=runs, fork_server=True)
+                ratios.append(forked.status.fuzzing_seconds / inside.status.fuzzing_seconds)
+                edges.append(forked.edges / inside.edges)
             median = statistics.median(ratios)
             found[target] = {"ratios": ratios, "median": median, "edges": edges}
             say(
-                f"  {target}: isolated takes {median:.2f} times as long (median of {seeds} seeds); "
+                f"  {target}: the fork server takes {median:.2f} times as long (median of {seeds} seeds); "
                 f"{100 * statistics.median(edges):.0f} % of the edges"
             )
     return found

@@ -179,7 +179,7 @@ def _descendants(pid: int) -> dict[int, str]:
         except OSError:
             continue
         found[child] = "worker" if "harness.engine.worker.main" in command else "replay"
-        found |= dict.fromkeys(_children(child), "isolated child")
+        found |= dict.fromkeys(_children(child), "forked child")
     return found
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.bench import runner
 from harness.bench.runner import Say
-from harness.targets import base
+from harness.targets.registry import all_targets
 
 
 def _campaign(parser: str, targets: tuple[str, ...], seconds: float, workers: int, seed: int = 1) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def supervisor(parser: str, seconds: float, say: Say) -> dict[str, Any]:
 
     The top level is for two targets, ``all`` for all targets that run here.
     """
-    everything = tuple(name for name, target in base.targets().items() if not base.missing(target))
+    everything = tuple(name for name, target in all_targets().items() if not target.missing())
     two_targets = _supervisor(parser, ("deserialize", "safe_open"), seconds, say)
     return two_targets | {"all": _supervisor(parser, everything, seconds, say)}
 

@@ -76,7 +76,7 @@ def speed(
         ),
         "isolation": (
             "every input in a forked child under limits, beside the same run in process",
-            lambda: measures.isolated(name, seeds, few[0], say),
+            lambda: measures.fork_server(name, seeds, few[0], say),
         ),
         "workers": (f"two workers beside one, {seconds:.0f} s each", lambda: workers.two(name, seeds, seconds, say)),
         "supervisor": ("CPU time of the supervisor", lambda: workers.supervisor(name, seconds, say)),
@@ -200,13 +200,11 @@ def resources(
     writes build/bench/resources.json. Exit status 1: a cost grows, and no filed finding or verdict covers the growth.
     """
     from harness.bench import resources as measures
-    from harness.findings.signature import finding_id, signature
     from harness.mutate.growth import FAMILIES
     from harness.targets.known_findings import known
     from harness.targets.resources.calls import CALLS
     from harness.targets.resources.meter import valgrind
     from harness.targets.resources.oracle import COSTS
-    from harness.targets.resources.target import TARGET
 
     _known("call", calls, CALLS, f"there are: {', '.join(CALLS)}")
     _known("family", families, FAMILIES, f"there are: {', '.join(FAMILIES)}")
@@ -219,8 +217,8 @@ def resources(
     whole = not (calls or families or costs)
     _keep("resources" if whole else "resources-part", result, as_json)
     found = measures.distinct(measures.findings(measured))
-    names = [finding_id(signature(TARGET, finding)) for _, finding in found]
-    new = [known(signature(TARGET, finding)) is None for _, finding in found]
+    names = [finding.id for _, finding in found]
+    new = [known(finding.signature) is None for _, finding in found]
     folder = campaign or paths.campaigns_dir() / "resources"
     measures.keep(folder, build, [pair for pair, is_new in zip(found, new, strict=True) if is_new])
     if as_json:

@@ -22,7 +22,8 @@ from harness.coverage.upkeep import Change, Stats
 from harness.errors import HarnessError
 from harness.parsers import registry
 from harness.parsers.registry import Parser
-from harness.targets import base
+from harness.targets.registry import get_target
+from harness.text import percent
 
 _RULES_SHOWN = 8
 # Bytes of one target that give a warning: each campaign copies and loads them, which takes seconds.
@@ -46,7 +47,7 @@ class _Work:
 
     def build(self, target: str) -> Parser | None:
         """The build that ``target`` runs on; None for a target without parser."""
-        return registry.find(self.parser, flavour="sancov") if base.get(target).uses_parser else None
+        return registry.find(self.parser, flavour="sancov") if get_target(target).uses_parser else None
 
 
 def _work(function: Callable[..., None]) -> Callable[..., None]:
@@ -99,7 +100,7 @@ def command() -> None:
 
 def _chosen(names: tuple[str, ...], default: list[str]) -> list[str]:
     for name in names:
-        base.get(name)
+        get_target(name)
     return list(names) or default
 
 
@@ -108,9 +109,9 @@ def _able(names: tuple[str, ...], found: list[str]) -> list[str]:
     if names:
         return _chosen(names, [])
     for target in found:
-        if reason := base.missing(base.get(target)):
+        if reason := get_target(target).missing():
             click.echo(f"{target} is left as it is: {reason}", err=True)
-    return [target for target in found if not base.missing(base.get(target))]
+    return [target for target in found if not get_target(target).missing()]
 
 
 @command.command(name="stats", epilog="Example: harness corpus stats --target deserialize --max-bytes 5M")
@@ -147,7 +148,7 @@ def _fullness(s: Stats, max_bytes: int | None, max_files: int | None) -> Iterato
     for what, has, most in (("bytes", s.size, max_bytes), ("files", s.seeds, max_files)):
         if most:
             over = ": harness corpus minimize with the same cap makes it fit" if has > most else ""
-            yield f"{100 * has / most:.0f} % of {most} {what}{over}"
+            yield f"{percent(has, most)} of {most} {what}{over}"
     if not max_bytes and s.size > _LARGE:
         yield f"more than {_LARGE // 1_000_000} MB: harness corpus minimize makes it smaller"
 
@@ -242,7 +243,7 @@ def _remarks(change: Change) -> Iterator[str]:
         yield f"{change.killed} left out, as they end their process"
     if change.lost:
         yield f"the cap cost {change.lost} of {change.features} features, {change.lost_code} of them code"
-    if change.regions_before is None and change.unmeasured and base.get(change.target).uses_parser:
+    if change.regions_before is None and change.unmeasured and get_target(change.target).uses_parser:
         yield f"regions were not measured: {change.unmeasured}"
     if change.regions_before != change.regions_after:
         yield f"{(change.regions_before or 0) - (change.regions_after or 0)} regions are lost"

@@ -19,7 +19,7 @@ from harness.errors import HarnessError
 from harness.files import write_named
 from harness.parsers import build, registry
 from harness.parsers.registry import Parser
-from harness.targets import base
+from harness.targets.registry import all_targets, get_target
 
 
 @click.command(name="coverage", epilog="Example: harness coverage --campaign build/campaigns/main --lcov lcov.info")
@@ -82,10 +82,9 @@ def _inputs(chosen: tuple[str, ...], campaign: Path | None, console: Console) ->
     if campaign is not None and not (campaign / "corpus").is_dir():
         raise HarnessError(f"{campaign} is no campaign: it has no corpus folder", hint="ls build/campaigns")
     for name in chosen:
-        if not base.get(name).uses_parser:
+        if not get_target(name).uses_parser:
             raise HarnessError(f"target {name} does not run the parser", hint="choose another target")
-    all_targets = base.targets().items()
-    names = chosen or [name for name, target in all_targets if target.uses_parser and not base.missing(target)]
+    names = chosen or [name for name, target in all_targets().items() if target.uses_parser and not target.missing()]
     folders = [paths.corpus_dir(), *([campaign / "corpus"] if campaign else [])]
     inputs: dict[str, list[bytes]] = {}
     for name in names:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from collections.abc import Iterator
 
 import click
 from rich.console import Console
@@ -11,6 +13,7 @@ from rich.table import Table
 
 from harness.cli import _options
 from harness.parsers.checks import Check, checks
+from harness.targets.registry import all_targets, broken_targets
 
 _MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "fail": "[red]FAIL[/]"}
 
@@ -25,7 +28,7 @@ def command(as_json: bool) -> int:
     console = Console(stderr=True)
     done: list[Check] = []
     with console.status("looking") as status:
-        for check in checks():
+        for check in itertools.chain(checks(), _targets()):
             done.append(check)
             status.update(f"{check.name}: {check.status}")
     if as_json:
@@ -33,6 +36,17 @@ def command(as_json: bool) -> int:
     else:
         _show(done)
     return 2 if any(check.status == "fail" for check in done) else 0
+
+
+def _targets() -> Iterator[Check]:
+    """Targets: how many can run here, and those of other packages that are broken."""
+    found = all_targets()
+    missing = {name: reason for name, target in found.items() if (reason := target.missing())}
+    lacking = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
+    detail = f"{len(found) - len(missing)} of {len(found)} can run here"
+    yield Check("targets", "ok", f"{detail} ({lacking})" if lacking else detail)
+    for name, reason in broken_targets().items():
+        yield Check(f"target {name}", "warn", reason, "mend or uninstall its package; campaigns go on without it")
 
 
 def _show(done: list[Check]) -> None:

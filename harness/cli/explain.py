@@ -10,8 +10,8 @@ import click
 from harness.cli import _options
 from harness.errors import HarnessError
 from harness.format.judge import RULES, UNSPECIFIED, Judgement, judge
-from harness.targets import base
-from harness.targets.files.on_disk import judge_file, target_named
+from harness.targets.files.on_disk import judge_file
+from harness.targets.registry import get_target
 from harness.triage import inputs, show
 from harness.triage.inputs import Named, resolve
 
@@ -26,8 +26,8 @@ def command(what: str, width: int, as_json: bool) -> int:
     Exit status 0: the format allows the file. Exit status 1: it does not, or leaves the case open.
     """
     named = resolve(what)
-    target = target_named(named.target) if named.target else None
-    words = base.explain(target, named.data()) if target is not None else ""
+    target = get_target(named.target) if named.target else None
+    words = target.explain(named.data()) if target is not None else ""
     if words:
         told = {"file": str(named.path), "target": named.target, "signature": named.signature, "program": words}
         if as_json:

@@ -75,8 +75,8 @@ def _as_json(stored: Stored, name: str | None, other: str | None, states: dict[s
         "size": stored.size,
         "count": stored.count,
         "parser": stored.parser,
-        "replays": stored.about.get("replays", {"runs": 0, "held": 0}),
-        "flaky": bool(stored.about.get("flaky", False)),
+        "replays": stored.fields.get("replays", {"runs": 0, "held": 0}),
+        "flaky": bool(stored.fields.get("flaky", False)),
         **compared,
     }
 
@@ -99,7 +99,7 @@ def _print(folder: Path, rows: list[tuple[Stored, str | None]], other: str | Non
     click.echo(f"{len(rows)} findings in {folder}, {len(new)} of them new")
     for stored, name in rows:
         state = "new  " if name is None else "known"
-        again = f", {replays(stored.about)}" if name is None else ""
+        again = f", {replays(stored.fields)}" if name is None else ""
         click.echo(
             f"  {state} {stored.id}  ({stored.target}, {stored.kind}, {stored.size} bytes, {seen(stored.count)}{again})"
         )

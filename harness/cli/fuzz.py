@@ -15,17 +15,17 @@ from rich.console import Console
 
 from harness import paths
 from harness.cli._options import Size
-from harness.cli.findings import replays as again
-from harness.cli.findings import seen
-from harness.engine.campaign.campaign_corpus import Room
+from harness.cli.findings import replays, seen
+from harness.engine.campaign.campaign_corpus import Quota
 from harness.engine.campaign.main import Campaign, CampaignSettings, Outcome
 from harness.engine.ui.view import View
 from harness.errors import HarnessError
 from harness.ledger import records
 from harness.parsers import registry
 from harness.report.drives import drives
-from harness.targets import base as targets
 from harness.targets import known_findings
+from harness.targets.registry import all_targets, broken_targets, get_target
+from harness.text import percent
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -36,36 +36,54 @@ class Duration(click.ParamType[float]):
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Seconds; fails on anything that is no time above zero."""
+        """The time in seconds. Fails unless it is above zero."""
         if isinstance(value, float):
             return value
         match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", str(value))
         if match is None or float(match[1]) == 0:
-            self.fail(f"{value!r} is no time to fuzz for; say for example 60s, 15m or 8h", param, ctx)
+            self.fail(f"{value!r} is no time to fuzz for; examples are 60s, 15m and 8h", param, ctx)
         return float(match[1]) * _UNITS[match[2]]
 
 
 @click.command(epilog="Example: harness fuzz --target deserialize --time 10m --seed 7")
-@click.option("--target", "names", multiple=True, metavar="T", help="Target to drive; may be repeated. Default: all.")
-@click.option("--parser", metavar="NAME", help="Instrumented parser to drive (see `harness build`).")
-@click.option("--time", "seconds", type=Duration(), default="60s", show_default=True, help="For the whole campaign.")
-@click.option("--runs", type=click.IntRange(min=1), help="Executions per target instead of a time; repeatable.")
-@click.option("--workers", type=click.IntRange(1, 256), help="Processes at a time. Default: one per core.")
-@click.option("--seed", type=click.IntRange(1, 2**31 - 1), default=1, show_default=True)
-@click.option("--campaign", "folder", type=click.Path(path_type=Path), help="Campaign folder; resumed if it exists.")
-@click.option("--fresh", is_flag=True, help="Start over; what the folder held is kept aside in it.")
+@click.option("--target", "names", multiple=True, metavar="T", help="Target to fuzz; may be repeated. Default: all.")
+@click.option("--parser", metavar="NAME", help="Instrumented parser to fuzz (see `harness build`).")
+@click.option(
+    "--time", "seconds", type=Duration(), default="60s", show_default=True, help="Time of the whole campaign."
+)
+@click.option(
+    "--runs",
+    type=click.IntRange(min=1),
+    help="Executions per target instead of a time. With one worker, such a run repeats exactly.",
+)
+@click.option("--workers", type=click.IntRange(1, 256), help="Worker processes at a time. Default: one per core.")
+@click.option("--seed", type=click.IntRange(1, 2**31 - 1), default=1, show_default=True, help="Random seed.")
+@click.option(
+    "--campaign", "folder", type=click.Path(path_type=Path), help="Campaign folder. An existing campaign is continued."
+)
+@click.option("--fresh", is_flag=True, help="Start over. The old content moves to a subfolder.")
 @click.option("--empty-corpus", is_flag=True, help="Do not load the committed seeds.")
 @click.option(
-    "--max-bytes", type=Size(), default="50M", show_default=True, help="Kept per target; past it, new edges only."
+    "--max-bytes",
+    type=Size(),
+    default="50M",
+    show_default=True,
+    help="Corpus size limit per target. Beyond it, only inputs with new edges are saved.",
 )
-@click.option("--max-files", type=click.IntRange(min=1), default=20_000, show_default=True, help="The same, in inputs.")
+@click.option(
+    "--max-files",
+    type=click.IntRange(min=1),
+    default=20_000,
+    show_default=True,
+    help="Corpus limit per target in inputs. Beyond it, only inputs with new edges are saved.",
+)
 @click.option("--without", "disabled", multiple=True, metavar="OPERATOR", help="Switch a mutation operator off.")
 @click.option(
-    "--ledger", type=click.Path(path_type=Path), help="Where the session's record goes. Default: build/ledger."
+    "--ledger", type=click.Path(path_type=Path), help="Folder for the session's record. Default: build/ledger."
 )
-@click.option("--no-ui", is_flag=True, help="Lines instead of the live view.")
-@click.option("--strict", is_flag=True, help="Known findings that are still open end with status 1 too.")
-@click.option("--json", "as_json", is_flag=True, help="Print the session's ledger entry as JSON when done.")
+@click.option("--no-ui", is_flag=True, help="Print lines instead of the live view.")
+@click.option("--strict", is_flag=True, help="Exit with status 1 for known findings that are open, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print the session's ledger entry as JSON at the end.")
 def command(
     names: tuple[str, ...],
     parser: str | None,
@@ -84,7 +102,7 @@ def command(
     strict: bool,
     as_json: bool,
 ) -> int:
-    """Fuzz the parser. Ends with 0 (nothing new), 1 (a new finding), 2 (usage) or 3 (the engine failed)."""
+    """Fuzz the parser. Exit status: 0 (nothing new), 1 (a new finding), 2 (usage) or 3 (the engine failed)."""
     _known_operators(disabled)
     settings = CampaignSettings(
         folder=(folder or paths.campaigns_dir() / "main").resolve(),
@@ -97,7 +115,7 @@ def command(
         fresh=fresh,
         empty=empty_corpus,
         disabled=disabled,
-        room=Room(max_bytes, max_files),
+        quota=Quota(max_bytes, max_files),
     )
     outcome = drive(settings, ledger, no_ui=no_ui)
     if as_json:
@@ -111,18 +129,19 @@ def command(
 
 
 def choose(names: tuple[str, ...]) -> tuple[str, ...]:
-    """These targets, or all that can run here; says what a person must know of them. Raises HarnessError of one that cannot run."""
+    """The targets ``names``, or all that can run here. Prints their notes. Raises HarnessError for a target that cannot run."""
     chosen = names or _runnable()
     for name in chosen:
-        if reason := targets.missing(target := targets.get(name)):
-            raise HarnessError(f"target {name} cannot run: {reason}", hint=targets.install(target))
-        if note := targets.note(target):
+        target = get_target(name)
+        if reason := target.missing():
+            raise HarnessError(f"target {name} cannot run: {reason}", hint=target.install())
+        if note := target.note():
             click.echo(f"target {name}: {note}", err=True)
     return tuple(dict.fromkeys(chosen))
 
 
 def drive(settings: CampaignSettings, ledger: Path | None, *, no_ui: bool) -> Outcome:
-    """Run a campaign in view of whoever started it, on stderr, and keep its record in ``ledger`` (None: where records are)."""
+    """Run a campaign, show it on stderr, and write its record to the folder ``ledger`` (None: the default)."""
     console = Console(stderr=True)
     live = console.is_terminal and not no_ui
     _keep(settings.folder, ledger)
@@ -134,14 +153,14 @@ def drive(settings: CampaignSettings, ledger: Path | None, *, no_ui: bool) -> Ou
 
 
 def complain(outcome: Outcome, names: tuple[str, ...]) -> None:
-    """Raise the error of a target that was asked for by name and could not be driven."""
+    """Raise the error of a target in ``names`` that could not be driven."""
     for name, error in outcome.left_out.items():
         if name in names:
             raise error
 
 
 def _keep(campaign: Path, ledger: Path | None) -> None:
-    """Write the records of sessions that have none to the ledger: this one, and those before it that were killed."""
+    """Write the missing records of sessions to the ledger: of this one, and of earlier ones that were killed."""
     try:
         records.keep_all(campaign, ledger)
     except OSError as error:
@@ -149,9 +168,9 @@ def _keep(campaign: Path, ledger: Path | None) -> None:
 
 
 def _runnable() -> tuple[str, ...]:
-    """All targets that can run here; says which cannot, and why."""
-    reasons = {name: targets.missing(target) for name, target in targets.targets().items()}
-    for name, reason in {**{name: reason for name, reason in reasons.items() if reason}, **targets.broken()}.items():
+    """All targets that can run here. Prints the others with the reason."""
+    reasons = {name: target.missing() for name, target in all_targets().items()}
+    for name, reason in {**{name: reason for name, reason in reasons.items() if reason}, **broken_targets()}.items():
         click.echo(f"target {name} is left out: {reason}", err=True)
     return tuple(name for name, reason in reasons.items() if not reason)
 
@@ -165,7 +184,7 @@ def _known_operators(disabled: tuple[str, ...]) -> None:
 
 
 def findings(sessions: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """What sessions of one campaign found, each finding once: seen as often as in all of them, with the smallest input, as the last one knows it."""
+    """The findings of several sessions of one campaign: the last entry of each, with the sum of counts and the smallest size."""
     found: dict[str, dict[str, Any]] = {}
     for session in sessions:
         for name, entry in session["findings"].items():
@@ -176,18 +195,18 @@ def findings(sessions: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def report(sessions: Sequence[dict[str, Any]], folder: Path) -> None:
-    """Say what sessions of one campaign did and found, all together."""
+    """Print the sums and findings of several sessions of one campaign."""
     executions, seconds = (sum(one[name] for one in sessions) for name in ("executions", "seconds"))
-    replays = sum(one.get("replay_cpu_seconds", 0.0) for one in sessions)
-    cpu = sum(one["cpu_seconds"] for one in sessions) + replays
-    spent = f"{cpu:.0f} CPU-seconds" + (f", {replays:.0f} of them replays of findings" if replays >= 1 else "")
+    replay_cpu = sum(one.get("replay_cpu_seconds", 0.0) for one in sessions)
+    cpu = sum(one["cpu_seconds"] for one in sessions) + replay_cpu
+    spent = f"{cpu:.0f} CPU-seconds" + (f", {replay_cpu:.0f} of them replays of findings" if replay_cpu >= 1 else "")
     click.echo(f"{executions} executions in {seconds:.0f} s ({spent}) on {sessions[-1]['parser']}, campaign {folder}")
     driven = {name: one for name, one in drives(sessions).items() if one.sums["executions"] or not one.left_out}
     for name, target in driven.items():
         done = target.sums["executions"] or 1
-        depth = f"{100 * target.sums['deep'] / done:.0f} % deep, " if target.stages else ""
+        depth = f"{percent(target.sums['deep'], done)} deep, " if target.stages else ""
         click.echo(
-            f"  {name}: {target.rate:.0f}/s, {depth}{100 * target.sums['accepted'] / done:.0f} % accepted, "
+            f"  {name}: {target.rate:.0f}/s, {depth}{percent(target.sums['accepted'], done)} accepted, "
             f"{target.largest['edges']:.0f} edges, {target.largest['corpus']:.0f} inputs kept"
         )
     for reason in dict.fromkeys(reason for one in sessions for reason in one["left_out"].values()):
@@ -199,7 +218,7 @@ def report(sessions: Sequence[dict[str, Any]], folder: Path) -> None:
         click.echo(f"the harness itself failed on {defects} inputs: {folder}/log/*-defect.txt", err=True)
     for name, count in sum((Counter(one["passed_over"]) for one in sessions), Counter[str]()).items():
         click.echo(
-            f"the corpus of {name} is full: {count} inputs that brought no new edge were not kept; to make room: "
+            f"the corpus of {name} is full: {count} inputs without a new edge were not saved; make room with: "
             f"harness corpus minimize --target {name} --corpus {folder / 'corpus'}",
             err=True,
         )
@@ -213,7 +232,7 @@ def report(sessions: Sequence[dict[str, Any]], folder: Path) -> None:
 
 
 def _not_fuzzed(sessions: Sequence[dict[str, Any]]) -> list[str]:
-    """Targets that could be driven and that none of the sessions had time for."""
+    """Targets that could be driven but had no time in any session."""
     idle = dict.fromkeys(name for one in sessions for name in one["not_fuzzed"] if name not in one["left_out"])
     return [
         name for name in idle if all(name in one["not_fuzzed"] or name not in one["per_target"] for one in sessions)
@@ -229,7 +248,7 @@ def _findings(found: dict[str, dict[str, Any]]) -> None:
     for name in new:
         entry = found[name]
         click.echo(
-            f"  {name}  ({entry.get('target', '')}, {seen(entry['count'])}, {entry['size']} bytes, {again(entry)})"
+            f"  {name}  ({entry.get('target', '')}, {seen(entry['count'])}, {entry['size']} bytes, {replays(entry)})"
         )
     if new:
         click.echo(f"repeat one:    harness repro {new[0]}")

@@ -1,4 +1,4 @@
-"""``harness harden``: fuzz until more of it would not pay."""
+"""``harness harden``: fuzz until the forecast promises too little."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from harness.ledger.growth_curve import Interval
 from harness.ledger.records import Record
 from harness.parsers import registry
 
-#: By target, what is known of its edges and how many executions more are asked about; None where its curve tells too little.
+#: By target, the forecast of its edges and the number of further executions; None where its curve tells too little.
 Outlook = dict[str, tuple[KindForecast, float] | None]
 
-#: A slice shorter than this, in seconds, is all start-up.
+# A shorter slice, in seconds, would be all start-up.
 _LEAST = 1.0
-#: One slice alone is an accident.
+# Least number of slices for a decision.
 _SLICES = 2
 
 
@@ -48,20 +48,24 @@ _SLICES = 2
     type=Duration(),
     default="2h",
     show_default=True,
-    help="Begin no slice after this. The last one may take longer: half its time or 15 s where targets had no turn yet, up to 15 s to "
-    "finish, and half of what it took, a minute at most, for replays of new findings.",
+    help="Start no slice after this time. The last slice may take longer: half its time or 15 s for targets without a turn, up to "
+    "15 s to finish, and at most a minute for replays of new findings.",
+)
+@click.option("--slice", "span", type=Duration(), default="5m", show_default=True, help="Time between two forecasts.")
+@click.option("--target", "names", multiple=True, metavar="T", help="Target to fuzz; may be repeated. Default: all.")
+@click.option("--parser", metavar="NAME", help="Instrumented parser to fuzz (see `harness build`).")
+@click.option("--workers", type=click.IntRange(1, 256), help="Worker processes at a time. Default: one per core.")
+@click.option(
+    "--seed", type=click.IntRange(1, 2**30), default=1, show_default=True, help="Random seed of the first slice."
 )
 @click.option(
-    "--slice", "span", type=Duration(), default="5m", show_default=True, help="Look at the forecast that often."
+    "--campaign", "folder", type=click.Path(path_type=Path), help="Campaign folder. Default: build/campaigns/harden."
 )
-@click.option("--target", "names", multiple=True, metavar="T", help="Target to drive; may be repeated. Default: all.")
-@click.option("--parser", metavar="NAME", help="Instrumented parser to drive (see `harness build`).")
-@click.option("--workers", type=click.IntRange(1, 256), help="Processes at a time. Default: one per core.")
-@click.option("--seed", type=click.IntRange(1, 2**30), default=1, show_default=True, help="Of the first slice.")
-@click.option("--campaign", "folder", type=click.Path(path_type=Path), help="Default: build/campaigns/harden.")
-@click.option("--ledger", type=click.Path(path_type=Path), help="Where the slices' records go. Default: build/ledger.")
-@click.option("--no-ui", is_flag=True, help="Lines instead of the live view.")
-@click.option("--json", "as_json", is_flag=True, help="Print why it stopped, and the forecasts, as JSON when done.")
+@click.option(
+    "--ledger", type=click.Path(path_type=Path), help="Folder for the slices' records. Default: build/ledger."
+)
+@click.option("--no-ui", is_flag=True, help="Print lines instead of the live view.")
+@click.option("--json", "as_json", is_flag=True, help="Print the reason to stop and the forecasts as JSON at the end.")
 def command(
     threshold: float,
     limit: float,
@@ -75,10 +79,10 @@ def command(
     no_ui: bool,
     as_json: bool,
 ) -> int:
-    """Fuzz in slices until the forecast says that the next hour buys less than the threshold, or the time is up.
+    """Fuzz in slices until the next hour is expected to reach too few new edges, or the time is up.
 
-    The hour is one of the clock on as many processes as now, shared by the targets as now; the forecast is the ledger's, from
-    all slices together. Ends with 0 (nothing new) or 1 (a new finding), and says why it stopped.
+    The forecast comes from the ledger of all slices. It is for an hour of the clock with the same number of processes and the same
+    shares of the targets. Exit status: 0 (nothing new) or 1 (a new finding). The reason to stop is printed.
     """
     campaign = (folder or paths.campaigns_dir() / "harden").resolve()
     settings = CampaignSettings(
@@ -120,13 +124,13 @@ def command(
 
 
 def _records(sessions: Sequence[dict[str, Any]], campaign: Path, ledger: Path) -> list[Record]:
-    """What the ledger and the campaign have of the slices; in both stands each once. Raises HarnessError where one stands in neither."""
+    """The slices' records in the ledger and the campaign, each once. Raises HarnessError where one is missing."""
     places = [place for place in (ledger, campaign) if any(place.glob("*.json"))]
     ids = {records.identity(session) for session in sessions}
     own = [one for one in records.entries(*places) if one.id in ids] if places else []
     if len(own) < len(ids):
         raise HarnessError(
-            "the slice left no record behind", hint=f"see {campaign}/campaign.json, and what was said above"
+            "the slice left no record behind", hint=f"see {campaign}/campaign.json, and the messages above"
         )
     return own
 
@@ -140,10 +144,10 @@ def _found(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _outlook(own: Sequence[Record], processes: int, left_out: Container[str] = ()) -> Outlook:
-    """For an hour of the clock, shared by the targets as the time was.
+    """The outlook for an hour of the clock, shared by the targets as the time so far.
 
-    Not of those that the last slice has ``left_out``: it could not drive them, and the next hour brings nothing of them. One that
-    had no turn yet gets it in a later slice, and is unknown until then.
+    It excludes targets that the last slice has ``left_out``, as the next hour cannot drive them either. A target that had no turn
+    yet is unknown.
     """
     driven = sorted(name for name in own[-1].targets if name not in left_out)
     spent = {name: sum(one.targets[name].cpu_seconds for one in own if name in one.targets) for name in driven}
@@ -158,13 +162,13 @@ def _outlook(own: Sequence[Record], processes: int, left_out: Container[str] = (
 
 
 def _total(outlook: Outlook) -> Interval | None:
-    """New edges of all targets together; None while one is unknown."""
+    """Expected new edges of all targets; None while one is unknown."""
     known = [one for one in outlook.values() if one is not None]
     return together(known) if known and len(known) == len(outlook) else None
 
 
 def _one(outlook: Outlook, name: str) -> Interval | None:
-    """New edges of one target; None where its curve tells too little."""
+    """Expected new edges of one target; None where its curve tells too little."""
     known = outlook[name]
     return known[0].more(known[1]) if known is not None else None
 

@@ -13,7 +13,7 @@ from harness.files import write_atomic
 from harness.findings import crashes, store
 from harness.parsers import registry
 from harness.replay import replay
-from harness.targets.files.on_disk import target_named
+from harness.targets.registry import get_target
 from harness.triage import filing
 from harness.triage.inputs import Named, resolve
 
@@ -55,7 +55,7 @@ def _chosen(
     named: Named, target: str, parser: str | None, sig: str | None, data: bytes
 ) -> tuple[registry.Parser | None, str]:
     """The build to minimise on, and the signature to keep."""
-    candidates = [registry.find(parser)] if parser and target_named(target).uses_parser else filing.builds(target)
+    candidates = [registry.find(parser)] if parser and get_target(target).uses_parser else filing.builds(target)
     wanted = sig or (named.signature if target == named.target else "")
     seen: list[str] = []
     for build in candidates:

@@ -30,7 +30,10 @@ def _file(option: str, text: str) -> Callable[[FC], FC]:
 @_options.campaigns(
     "Add the findings of this campaign; may be repeated. Default: crashes/ alone; with --html, the latest."
 )
-@_file("--defects", "Defects of the newest release, in Markdown.")
+@_file(
+    "--defects",
+    "Open defects of the newest release, one line each, in Markdown; the long form goes to build/defects.md.",
+)
 @_file("--sarif", "SARIF 2.1.0, for code scanning.")
 @_file("--junit", "JUnit XML, for the tests' page of a CI system.")
 @_file("--summary", "Markdown, for $GITHUB_STEP_SUMMARY.")
@@ -55,7 +58,7 @@ def command(
 ) -> int:  # fmt: skip
     """Write the findings for people and for machines, in any number of forms at once.
 
-    Without a form, the command prints the defects of the newest release (as --defects). Exit status 0: all is written.
+    Without a form, the command prints the open defects of the newest release (as --defects). Exit status 0: all is written.
     `harness findings` has an exit status for new findings.
     """
     chosen = {name: place for name, place in forms.items() if place is not None}
@@ -96,8 +99,11 @@ def _write(name: str, place: Path, rows: list[Row], campaigns: list[Campaign], t
         told["issues"] = [{"id": one.id, "title": one.title, "file": str(one.file)} for one in written]
         return f"{len(written)} issues"
     if name == "defects":
-        text = defects.page()
-        words = f"{text.count(chr(10) + '### ')} defects"
+        long = paths.build_dir() / "defects.md"
+        long.parent.mkdir(parents=True, exist_ok=True)
+        text, details = defects.page(), defects.details()
+        write_named(long, details)
+        words = f"{details.count(chr(10) + '### ')} defects; the long form: {long}"
     elif name == "sarif":
         found = sarif.sarif(rows, campaigns)
         text, words = json.dumps(found, indent=1) + "\n", f"{len(found['runs'][0]['results'])} results"
@@ -116,13 +122,13 @@ def _as_json(rows: list[Row], campaigns: list[Campaign]) -> dict[str, Any]:
         "findings": [
             {
                 "id": row.id,
-                "target": row.parts.target,
+                "target": row.target,
                 "oracle": row.oracle,
-                "kind": row.parts.kind,
+                "kind": row.kind,
                 "signature": row.signature,
                 "severity": row.severity,
                 "state": row.state,
-                "rule": row.rule.name if row.rule else None,
+                "rule": row.verdict.name if row.verdict else None,
                 "summary": row.summary,
                 "flaky": row.flaky,
                 "campaigns": sorted({one.campaign for one in row.seen}),

@@ -12,7 +12,7 @@ from harness.parsers import registry
 from harness.parsers.registry import Parser
 from harness.replay import replay
 from harness.replay.replay import Replay
-from harness.targets.files.on_disk import target_named
+from harness.targets.registry import get_target
 from harness.triage import filing
 from harness.triage.inputs import Named, resolve
 
@@ -35,7 +35,7 @@ def command(what: str, target: str | None, parser: str | None, timeout: float | 
     entry = target or named.target or "deserialize"
     data = named.data()
     rows: Rows = []
-    one = parser is not None and target_named(entry).uses_parser
+    one = parser is not None and get_target(entry).uses_parser
     for build in [registry.find(parser)] if one else filing.builds(entry):
         result = replay.once(build, entry, data, timeout)
         rows.append((build, result, _shows(named, entry, result)))

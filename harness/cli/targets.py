@@ -14,7 +14,7 @@ from harness.cli import _options
 from harness.coverage import baseline, changed
 from harness.coverage.changed import Choice
 from harness.errors import HarnessError
-from harness.targets import base
+from harness.targets.registry import all_targets, broken_targets, get_target
 
 
 @click.command(epilog="Example: harness targets --changed safetensors/src/slice.rs --json")
@@ -42,13 +42,13 @@ def command(
     corpus/coverage.toml has the files that each target reaches. A file without figures calls for all targets. Documents and
     tests of the parser call for none.
     """
-    every = base.targets().items()
-    missing = {name: reason for name, target in every if (reason := base.missing(target))} | base.broken()
-    here = [name for name in base.targets() if name not in missing]
+    every = all_targets().items()
+    missing = {name: reason for name, target in every if (reason := target.missing())} | broken_targets()
+    here = [name for name in all_targets() if name not in missing]
     choice = None
     if files or ref is not None:
         touched = [*files, *(_since(ref, source) if ref is not None else [])]
-        driven = [name for name in here if base.get(name).uses_parser]
+        driven = [name for name in here if get_target(name).uses_parser]
         choice = changed.choose(touched, baseline.read(paths.corpus_dir() / baseline.NAME)["reach"], driven)
         here = list(choice.targets)
     if shards is not None:
@@ -103,7 +103,7 @@ def _print(here: list[str], missing: dict[str, str], choice: Choice | None, *, p
         if not here:
             click.echo("no target is called for: no file of the parser changed", err=True)
     for name in here:
-        click.echo(name if plain else f"{name:14}{base.get(name).description}")
+        click.echo(name if plain else f"{name:14}{get_target(name).description}")
     if not plain and choice is None:
         for name, reason in missing.items():
             click.echo(f"{name:14}cannot run here: {reason}")

@@ -17,7 +17,7 @@ from harness.errors import HarnessError
 from harness.findings import crashes, store, verdicts
 from harness.findings.crashes import Crash
 from harness.findings.severity import SEVERITIES
-from harness.findings.verdicts import Rule
+from harness.findings.verdicts import VerdictRule
 from harness.targets.known_findings import known
 from harness.triage import filing, verdict_proposals
 from harness.triage.verdict_proposals import Matches
@@ -210,7 +210,7 @@ def list_rules(folders: tuple[Path, ...], strict: bool, as_json: bool) -> int:
     return int(strict and stale)
 
 
-def _rule_line(rule: Rule) -> str:
+def _rule_line(rule: VerdictRule) -> str:
     """A rule in one line."""
     return f"{rule.name}: {rule.verdict}, {rule.target}|{rule.kind}|{rule.rule}|{rule.aspect}"
 
@@ -232,7 +232,7 @@ def _number(count: int) -> str:
     return f"{count} campaign" + "s" * (count != 1)
 
 
-def _listed(rule: Rule, found: Matches, source: str) -> Iterator[str]:
+def _listed(rule: VerdictRule, found: Matches, source: str) -> Iterator[str]:
     """A rule with its matches and warnings, as lines."""
     yield f"{_rule_line(rule)}  ({source})"
     if _stale(rule, found):
@@ -247,22 +247,22 @@ def _listed(rule: Rule, found: Matches, source: str) -> Iterator[str]:
         yield f"  TOO WIDE: it covers {100 * most.share:.1f} % of the executions of {most.campaign.name}"
 
 
-def _contradicted(rule: Rule, found: Matches) -> list[str]:
+def _contradicted(rule: VerdictRule, found: Matches) -> list[str]:
     """Ids of filed bugs that the rule calls by-design; a duplicate or a wont-fix may be a bug."""
     return found.bugs() if rule.verdict == crashes.BY_DESIGN else []
 
 
-def _drove(rule: Rule, found: Matches) -> bool:
+def _drove(rule: VerdictRule, found: Matches) -> bool:
     """Whether one of the campaigns drove a target of the rule."""
     return any(fnmatchcase(target, rule.target) for one in found.met for target in one.targets)
 
 
-def _stale(rule: Rule, found: Matches) -> bool:
+def _stale(rule: VerdictRule, found: Matches) -> bool:
     """Whether a rule matches nothing although a campaign drove its target."""
     return found.nothing and _drove(rule, found)
 
 
-def _as_json(rule: Rule, found: Matches, source: Path | str) -> dict[str, Any]:
+def _as_json(rule: VerdictRule, found: Matches, source: Path | str) -> dict[str, Any]:
     """A rule and its matches, as plain types."""
     return {
         **asdict(rule),

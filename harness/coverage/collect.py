@@ -15,7 +15,7 @@ from harness.coverage.python_files import lines_run, python_coverage
 from harness.coverage.replay import profiles, replay
 from harness.errors import HarnessError
 from harness.parsers.registry import Parser
-from harness.targets import base
+from harness.targets.registry import get_target
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def collect(parser: Parser, inputs: Mapping[str, Sequence[bytes]]) -> Coverage:
 
 
 def _target_reach(parser: Parser, target: str, inputs: Sequence[bytes], folder: Path) -> TargetReach:
-    if not base.get(target).uses_parser:
+    if not get_target(target).uses_parser:
         raise HarnessError(f"target {target} does not run the parser", hint="choose another target")
     folder.mkdir(parents=True)
     replayed = replay(parser, target, inputs, folder, python=True)

@@ -26,11 +26,11 @@ from harness.coverage.reached import Reached, Writer
 from harness.engine.worker.native import NativeCounters, load_address, section
 from harness.findings.finding import normalise
 from harness.format.judge import judge
+from harness.observation import Observation
 from harness.parsers import registry, runtime
 from harness.parsers.registry import Parser
 from harness.replay.child import limit_memory
-from harness.targets import base
-from harness.targets.base import Observation
+from harness.targets.registry import get_target
 
 # Least and most inputs per process: a process starts in half a second, with a framework in five.
 _BATCH = (250, 2500)
@@ -148,7 +148,7 @@ def meaning(data: bytes, observation: Observation, *, judged: bool) -> list[str]
 
 def report(spec: Mapping[str, Any]) -> None:
     """In the child: write the features of each input of the batch."""
-    target = base.get(spec["target"])
+    target = get_target(spec["target"])
     parser = registry.find(spec["parser"]) if target.uses_parser else None
     run = target.open(runtime.load(parser) if parser else None)
     counters = _Counters(parser)
@@ -169,7 +169,7 @@ def report(spec: Mapping[str, Any]) -> None:
         reached = counters.reached()
         names = lines.stop()
         names += meaning(data, observation, judged=judged)
-        names += [f"feature {key}" for key in base.features(target, observation)]
+        names += [f"feature {key}" for key in target.features(observation)]
         writer.put(index, reached, names)
 
     batches.serve(spec, count if counters.measured else describe)

@@ -12,7 +12,8 @@ from harness.corpus_store import MAX_SEED, Provenance
 from harness.errors import HarnessError
 from harness.mutate.generate import generate
 from harness.mutate.rng import Rng
-from harness.targets import base
+from harness.targets.base import Target
+from harness.targets.registry import all_targets, get_target
 
 #: Inputs by SHA-1, each with its origin.
 Sources = dict[str, tuple[bytes, Provenance]]
@@ -20,10 +21,10 @@ Sources = dict[str, tuple[bytes, Provenance]]
 
 def file_targets() -> list[str]:
     """Targets whose inputs are whole files. Other targets take programs."""
-    return [name for name, target in base.targets().items() if takes_files(target)]
+    return [name for name, target in all_targets().items() if takes_files(target)]
 
 
-def takes_files(target: base.Target) -> bool:
+def takes_files(target: Target) -> bool:
     """Whether the inputs of ``target`` are whole files. The judge itself is such a target, too."""
     return target.judged or not target.uses_parser
 
@@ -47,7 +48,7 @@ def _folders(corpus: Path) -> list[Path]:
 
 def targets_in(corpus: Path) -> list[str]:
     """Names of the known targets that have a folder in ``corpus``."""
-    return [path.name for path in _folders(corpus) if path.name in base.targets()]
+    return [path.name for path in _folders(corpus) if path.name in all_targets()]
 
 
 def generated(target: str, count: int, first: int) -> Sources:
@@ -56,11 +57,11 @@ def generated(target: str, count: int, first: int) -> Sources:
     Raises HarnessError for a target without generator.
     """
     found: Sources = {}
-    programs = base.seeds(base.get(target))
+    programs = get_target(target).seeds()
     if programs:
         for name, program in programs.items():
             found[corpus_store.sha1(program)] = program, Provenance("generator", f"{target}.seeds {name}")
-    elif takes_files(base.get(target)):
+    elif takes_files(get_target(target)):
         for seed in range(first, first + count):
             data = generate(Rng(seed))
             found.setdefault(corpus_store.sha1(data), (data, Provenance("generator", "mutate.generate", seed)))

@@ -17,7 +17,7 @@ from harness.coverage.batches import Replayed
 from harness.parsers import registry, runtime
 from harness.parsers.registry import Parser
 from harness.replay.child import limit_memory
-from harness.targets import base
+from harness.targets.registry import get_target
 
 
 def replay(build: Parser, target: str, inputs: Sequence[bytes], folder: Path, *, python: bool = False) -> Replayed:
@@ -58,7 +58,7 @@ def _python_watched(parser: Parser, data_file: str) -> Iterator[None]:
 
 def main(spec: Mapping[str, Any]) -> None:
     """Run the batch of ``spec``; Python coverage goes to ``spec["python"]`` with the number of the process."""
-    target = base.get(spec["target"])
+    target = get_target(spec["target"])
     parser = registry.find(spec["parser"])
     with _python_watched(parser, spec["python"] and f"{spec['python']}.{spec['process']}"):
         run = target.open(runtime.load(parser))

@@ -14,7 +14,7 @@ from harness.coverage.intake import Sources, takes_files
 from harness.errors import HarnessError
 from harness.format.judge import judge
 from harness.parsers.registry import Parser
-from harness.targets import base
+from harness.targets.registry import get_target
 
 Seeds = Sequence[tuple[str, bytes]]
 
@@ -50,7 +50,7 @@ def stats(corpus: Path, target: str) -> Stats:
     listing = corpus_store.list_seeds(corpus / target)
     provenance = corpus_store.read_provenance(corpus / target)
     sizes = [len(data) for _, data in listing.seeds] or [0]
-    files = listing.seeds if takes_files(base.get(target)) else []
+    files = listing.seeds if takes_files(get_target(target)) else []
     rules = Counter(judge(data).rule or "accepted" for _, data in files)
     sources = Counter(provenance[name].source if name in provenance else "unknown" for name, _ in listing.seeds)
     return Stats(

@@ -12,8 +12,9 @@ from harness import paths
 from harness.errors import HarnessError
 from harness.files import write_atomic
 from harness.findings import toml
-from harness.findings.severity import SEVERITIES, severity
-from harness.findings.signature import finding_id, parts
+from harness.findings.finding import Finding, Record
+from harness.findings.severity import SEVERITIES
+from harness.findings.signature import finding_id
 
 INPUT = "input.safetensors"
 ABOUT = "finding.toml"
@@ -30,25 +31,17 @@ _REQUIRED = ("id", "target", "oracle", "kind", "signature", "status", "summary",
 
 
 @dataclass(frozen=True, slots=True)
-class Crash:
+class Crash(Record):
     """One filed finding. ``releases`` and ``builds`` are those it was seen on; ``found`` says how.
 
-    ``severity`` is one of :data:`harness.findings.severity.SEVERITIES`.
-    ``instead`` is what the release wheel does with the input where only checked builds show the finding.
-
-    ``why`` is why it is wrong, ``sentence`` the text of the format that says so.
+    ``severity`` is one of :data:`harness.findings.severity.SEVERITIES`, "" for that of the rule. ``why`` says why it is
+    wrong, ``sentence`` is the text that says so. ``instead`` is what the release wheel does with the input where only
+    checked builds show the finding.
     """
 
-    id: str
-    target: str
-    oracle: str
-    kind: str
-    signature: str
+    finding: Finding
     status: str
-    summary: str
     why: str
-    rule: str = ""
-    aspect: str = ""
     sentence: str = ""
     place: str = ""
     releases: tuple[str, ...] = ()
@@ -98,22 +91,23 @@ def load(folder: Path) -> Crash:
             f"{path}: status {table['status']!r} is none of {', '.join(STATUSES)}", hint="correct the file"
         )
     try:
-        expected = finding_id(table["signature"])
+        finding = Finding.of_signature(table["signature"], table["oracle"], table["summary"])
     except ValueError as error:
         raise HarnessError(f"{path}: {error}", hint=hint) from error
-    if not table["id"] == expected == folder.name:
-        raise HarnessError(f"{path}: the signature belongs to {expected}, the file says {table['id']}, its folder is {folder.name}",
+    if not table["id"] == finding.id == folder.name:
+        raise HarnessError(f"{path}: the signature belongs to {finding.id}, the file says {table['id']}, its folder is {folder.name}",
                            hint="rename the folder and correct the id")  # fmt: skip
-    lists = {name: tuple(table.get(name, ())) for name in ("releases", "builds")}
-    plain = {name: value for name, value in table.items() if name in Crash.__slots__ and name not in (*lists, "folder")}
-    values: dict[str, Any] = {**plain, **lists}
-    split = parts(table["signature"])
-    values.setdefault("severity", severity(split.kind, split.rule, split.aspect))
+    values: dict[str, Any] = {name: value for name, value in table.items() if name in _OWN}
+    values |= {name: tuple(table.get(name, ())) for name in ("releases", "builds")}
+    values.setdefault("severity", finding.severity)
     if values["severity"] not in SEVERITIES:
         raise HarnessError(
             f"{path}: severity {values['severity']!r} is none of {', '.join(SEVERITIES)}", hint="correct the file"
         )
-    return Crash(folder=folder, **values)
+    return Crash(finding, folder=folder, **values)
+
+
+_OWN = frozenset(Crash.__slots__) - {"finding", "folder"}
 
 
 def crashes() -> list[Crash]:
@@ -154,19 +148,12 @@ def file(crash: Crash, data: bytes, reproducer: str, *, root: Path | None = None
 
 def write_about(crash: Crash, folder: Path) -> None:
     """Write finding.toml of ``crash`` into ``folder``."""
-    split = parts(crash.signature)
     table: dict[str, Any] = {
-        "id": crash.id,
-        "target": crash.target,
-        "oracle": crash.oracle,
-        "kind": crash.kind,
-        "rule": crash.rule or split.rule,
-        "aspect": crash.aspect or split.aspect,
-        "signature": crash.signature,
+        **crash.finding.about(),
         "status": crash.status,
         "releases": list(crash.releases),
         "builds": list(crash.builds),
-        "severity": crash.severity or severity(crash.kind, split.rule, split.aspect),
+        "severity": crash.severity or crash.finding.severity,
         "summary": crash.summary,
         "why": crash.why,
     }

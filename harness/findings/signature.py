@@ -10,26 +10,23 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from harness.findings.finding import Finding
-
 _NOT_SLUG = re.compile(r"[^a-z0-9.]+")
-
-
-def signature(target: str, finding: Finding) -> str:
-    """The signature of ``finding`` on ``target``, for example
-    ``deserialize|differential|header.duplicate-key|accepted/tensor-name``.
-    """
-    return "|".join((target, finding.kind, finding.rule or finding.kind, finding.aspect))
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A signature taken apart; ``aspect`` may itself hold a ``|``."""
+    """A signature taken apart, for example ``deserialize|differential|header.duplicate-key|accepted/tensor-name``.
+
+    ``aspect`` may itself hold a ``|``. Its :class:`str` is the signature.
+    """
 
     target: str
     kind: str
     rule: str
     aspect: str
+
+    def __str__(self) -> str:
+        return f"{self.target}|{self.kind}|{self.rule}|{self.aspect}"
 
 
 def parts(sig: str) -> Parts:

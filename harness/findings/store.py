@@ -19,9 +19,7 @@ from harness import paths
 from harness.errors import HarnessError
 from harness.files import write_atomic
 from harness.findings import crashes
-from harness.findings.finding import Finding
-from harness.findings.signature import finding_id
-from harness.findings.signature import signature as sign
+from harness.findings.finding import Finding, Record
 
 INPUT = "input"
 ABOUT = "finding.json"
@@ -30,21 +28,14 @@ REPORT = crashes.REPORT
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Record):
     """One finding of a campaign. ``seconds`` since the worker's start, ``size`` of the input in bytes.
 
-    ``about`` is all of finding.json, fields of other tools included.
+    ``fields`` are all of finding.json, fields of other tools included.
     """
 
+    finding: Finding
     folder: Path
-    id: str
-    target: str
-    oracle: str
-    kind: str
-    rule: str
-    aspect: str
-    signature: str
-    summary: str
     size: int
     parser: str
     seed: int
@@ -53,7 +44,7 @@ class Stored:
     first_seen: str
     count: int
     guard: tuple[str, ...]
-    about: dict[str, Any] = field(repr=False, compare=False)
+    fields: dict[str, Any] = field(repr=False, compare=False)
 
     @property
     def input(self) -> Path:
@@ -82,41 +73,28 @@ def _locked(campaign: Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
-def add_finding(
+def add(
     campaign: Path,
-    *,
-    id: str,  # noqa: A002 - named as in the JSON
-    target: str,
-    oracle: str,
-    kind: str,
-    rule: str,
-    aspect: str,
-    signature: str,
-    summary: str,
+    finding: Finding,
     data: bytes,
+    *,
     parser: str,
     seed: int,
-    execution: int,
-    seconds: float,
+    execution: int = 0,
+    seconds: float = 0.0,
     count: int = 1,
 ) -> bool:
     """Store a finding, or replace its input where this one is smaller; True when the signature is new here.
 
-    ``count`` is added to how often it was seen. The input is written before what describes it, so a kill in between
-    leaves a folder that :func:`findings` does not list and the next call completes.
+    ``count`` is added to how often it was seen. The input is written before finding.json, so a kill in between leaves a
+    folder that :func:`findings` does not list and the next call completes.
     """
     with _locked(campaign) as root:
-        folder = root / id
+        folder = root / finding.id
         folder.mkdir(exist_ok=True)
         old = _read(folder / ABOUT) if (folder / ABOUT).is_file() else None
         about: dict[str, Any] = old or {
-            "id": id,
-            "target": target,
-            "oracle": oracle,
-            "kind": kind,
-            "rule": rule,
-            "aspect": aspect,
-            "signature": signature,
+            **finding.about(),
             "parser": parser,
             "seed": seed,
             "execution": execution,
@@ -127,42 +105,9 @@ def add_finding(
         about["count"] += count
         if old is None or len(data) < about["size"]:
             write_atomic(folder / INPUT, data)
-            about |= {"summary": summary, "size": len(data)}
+            about |= {"summary": finding.summary, "size": len(data)}
         _write(folder / ABOUT, about)
         return old is None
-
-
-def add(
-    campaign: Path,
-    target: str,
-    finding: Finding,
-    data: bytes,
-    *,
-    parser: str,
-    seed: int,
-    execution: int = 0,
-    seconds: float = 0.0,
-) -> str:
-    """Store what an oracle found on ``data``, under the id of its signature, which is returned."""
-    text = sign(target, finding)
-    name = finding_id(text)
-    add_finding(
-        campaign,
-        id=name,
-        target=target,
-        oracle=finding.oracle,
-        kind=finding.kind,
-        rule=finding.rule,
-        aspect=finding.aspect,
-        signature=text,
-        summary=finding.summary,
-        data=data,
-        parser=parser,
-        seed=seed,
-        execution=execution,
-        seconds=seconds,
-    )
-    return name
 
 
 def _write(path: Path, about: dict[str, Any]) -> None:
@@ -186,13 +131,19 @@ def _stored(folder: Path) -> Stored:
     about = _read(path)
     try:
         return Stored(
+            finding=Finding.of_signature(about["signature"], about["oracle"], about["summary"]),
             folder=folder,
             guard=tuple(about.get("guard", ())),
-            about=about,
-            **{name: about[name] for name in Stored.__slots__ if name not in ("folder", "guard", "about")},
+            fields=about,
+            **{name: about[name] for name in _PLAIN},
         )
     except KeyError as error:
         raise HarnessError(f"{path} lacks the field {error}", hint=_DAMAGED) from error
+    except ValueError as error:
+        raise HarnessError(f"{path} is damaged: {error}", hint=_DAMAGED) from error
+
+
+_PLAIN = ("size", "parser", "seed", "execution", "seconds", "first_seen", "count")
 
 
 def findings(campaign: Path) -> list[Stored]:

@@ -28,7 +28,7 @@ _NEEDED = ("name", "verdict", "why", "sentence")
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class VerdictRule:
     """One verdict. ``target``, ``kind``, ``rule`` and ``aspect`` are globs on the parts of a signature."""
 
     name: str
@@ -48,7 +48,7 @@ class Rule:
         )
 
 
-def parse(text: str, source: str) -> tuple[Rule, ...]:
+def parse(text: str, source: str) -> tuple[VerdictRule, ...]:
     """The rules in a verdicts file. Raises HarnessError naming ``source`` and what is wrong in it."""
     table = toml.loads(text, source, "correct the file; docs/triage.md shows a rule")
     if not isinstance(table.get("rule", []), list) or set(table) - {"rule"}:
@@ -56,7 +56,7 @@ def parse(text: str, source: str) -> tuple[Rule, ...]:
     return tuple(_rule(entry, f"{source}, rule {number}") for number, entry in enumerate(table.get("rule", []), 1))
 
 
-def _rule(entry: object, where: str) -> Rule:
+def _rule(entry: object, where: str) -> VerdictRule:
     if not isinstance(entry, dict) or not all(isinstance(value, str) for value in entry.values()):
         raise HarnessError(f"{where}: every field is a text", hint="docs/triage.md shows a rule")
     unknown, missing = sorted(set(entry) - _FIELDS), [name for name in _NEEDED if not entry.get(name, "").strip()]
@@ -70,7 +70,7 @@ def _rule(entry: object, where: str) -> Rule:
         raise HarnessError(
             f"{where}: verdict {entry['verdict']!r} is none of {', '.join(VERDICTS)}", hint="correct the file"
         )
-    rule = Rule(**entry)
+    rule = VerdictRule(**entry)
     if (rule.target, rule.kind, rule.rule, rule.aspect) == ("*",) * 4:
         raise HarnessError(f"{where} covers everything", hint="name at least a kind and a rule")
     return rule
@@ -92,24 +92,24 @@ def read() -> str:
         raise HarnessError(f"{own} cannot be read: {error}", hint="correct the file") from error
 
 
-def rules() -> tuple[Rule, ...]:
+def rules() -> tuple[VerdictRule, ...]:
     """The project's own rules, then the package's."""
     return own_rules() + packaged_rules()
 
 
-def own_rules() -> tuple[Rule, ...]:
+def own_rules() -> tuple[VerdictRule, ...]:
     """Those of the project's verdicts.toml. Raises HarnessError naming what is wrong in it."""
     return parse(read(), str(place()))
 
 
 @functools.cache
-def packaged_rules() -> tuple[Rule, ...]:
+def packaged_rules() -> tuple[VerdictRule, ...]:
     """Those that the package brings along."""
     text = (files("harness.findings") / "verdicts.toml").read_text(encoding="utf-8")
     return parse(text, "harness/findings/verdicts.toml")
 
 
-def match(sig: str) -> Rule | None:
+def match(sig: str) -> VerdictRule | None:
     """The first rule that covers a signature."""
     return next((rule for rule in rules() if rule.matches(sig)), None)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from harness.ledger.estimators import chao1, good_turing, still_rising
 from harness.ledger.growth_curve import Interval, Model, Shape, interval
 from harness.ledger.records import KINDS, Frequencies, Point
+from harness.text import short
 
 TIMES = (2, 10, 100)
 """Budgets to forecast, as multiples of the executions so far."""
@@ -107,7 +108,7 @@ class Forecast:
                 one = self.kinds[kind]
                 more, ten = one.more(done), one.more(9 * self.executions)
                 lines.append(
-                    f"{span} ({_count(done)} executions): {_range(more)} new {_NAMES[kind]} (90 %); "
+                    f"{span} ({short(done)} executions): {_range(more)} new {_NAMES[kind]} (90 %); "
                     f"ten times the executions so far: {_range(ten)}"
                 )
         if "edges" in self.kinds:
@@ -118,8 +119,8 @@ class Forecast:
         if "signatures" in self.kinds:
             one = self.kinds["signatures"]
             lines.append(
-                f"another {_count(done)} executions like these show a new signature with a probability of "
-                f"at most {_percent(one.attacker(done))} (95 % confidence); at most 5 % up to {_count(one.safe(0.05))} executions"
+                f"another {short(done)} executions like these show a new signature with a probability of "
+                f"at most {_percent(one.attacker(done))} (95 % confidence); at most 5 % up to {short(one.safe(0.05))} executions"
             )
         return lines
 
@@ -182,13 +183,6 @@ def together(parts: Iterable[tuple[KindForecast, float]]) -> Interval:
     for one, executions in parts:
         total = total + random.permutation(one.model.draws(executions))
     return interval(total)
-
-
-def _count(value: float) -> str:
-    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= limit:
-            return f"{value / limit:.3g}{unit}"
-    return f"{value:.0f}"
 
 
 def _range(found: Interval) -> str:

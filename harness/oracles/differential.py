@@ -6,17 +6,79 @@ Three defects can show: *accepted* although the format forbids it, *refused* alt
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from harness.findings.finding import Finding, normalise
+from harness.findings.rule import Case, Rule
+from harness.findings.severity import LENIENCY, STRICTNESS, WRONG_DATA
+from harness.format import rules as text
 from harness.format.header import Header
 from harness.format.judge import Judgement, features
-from harness.observation import ACCEPT, NOT_READ, REJECT, Observation, Reading
+from harness.observation import ACCEPT, NOT_READ, REJECT, Reading
+from harness.oracles.oracle import Execution, oracle
+
+_OFFSETS = "data_offsets point to the tensor data relative to the beginning of the byte buffer"
+# The text that says what is misread, by aspect.
+_MISREAD = {
+    "names": 'The header is a dict like {"TENSOR_NAME": {...}, "NEXT_TENSOR_NAME": {...}, ...}',
+    "dtype": 'The header is a dict like {"TENSOR_NAME": {"dtype": "F16", ...}',
+    "shape": 'The header is a dict like {"TENSOR_NAME": {..., "shape": [1, 16, 256], ...}',
+    "bytes": _OFFSETS,
+    "metadata": "A special key __metadata__ is allowed to contain free form string-to-string map.",
+    "offset-keys": _OFFSETS,
+    "offset-order": _OFFSETS,
+}
+
+
+def format_rules(name: str) -> Mapping[str, Rule]:
+    """The rules of the format for the oracle ``name``: one for each that a file can break, ``refused`` and ``misread``."""
+    rules = {
+        broken: Rule(
+            broken,
+            name,
+            "differential",
+            LENIENCY,
+            title=f"A file that breaks {broken} is accepted",
+            why="The text of the format forbids this file, and the parser accepts it. A stricter reader refuses it, or sees another file in it.",
+            sentence=sentence,
+            should=f"the file is refused: {sentence}",
+            check="accepted",
+        )
+        for broken, sentence in text.RULES.items()
+    }
+    rules["refused"] = Rule(
+        "refused",
+        name,
+        "differential",
+        STRICTNESS,
+        title="A valid file is refused",
+        why="Nothing in the text of the format forbids this file, and the parser refuses it.",
+        should="the file is read: the format allows it",
+        check="refused",
+    )
+    rules["misread"] = Rule(
+        "misread",
+        name,
+        "differential",
+        WRONG_DATA,
+        title="A valid file is read as something else",
+        why="The file is valid. The parser reads other names, dtypes, shapes, bytes or metadata than it holds.",
+        should="the parser reads what the file says",
+        check="misread",
+        cases=tuple(Case(aspect, sentence=sentence) for aspect, sentence in _MISREAD.items()),
+    )
+    return rules
+
+
+RULES = format_rules("differential")
+_REFUSED, _MISREADS = RULES["refused"], RULES["misread"]
 
 
 def accepted(data: bytes, judgement: Judgement, reading: Reading) -> list[Finding]:
     """Findings of a run that the parser accepted."""
     if judgement.verdict == "reject":
         summary = f"accepted, but the format forbids it: {judgement.detail}"
-        return [Finding("differential", "differential", judgement.rule, f"accepted/{judgement.aspect}", summary)]
+        return [Finding(RULES[judgement.rule], f"accepted/{judgement.aspect}", summary)]
     if judgement.verdict == "unspecified" or judgement.header is None:
         return []
     return misread(data, judgement.header, reading)
@@ -29,7 +91,7 @@ def refused(data: bytes, judgement: Judgement, error: str) -> list[Finding]:
     tags = "+".join(sorted(features(data, judgement)))
     message = normalise(error)
     summary = f"refused with {error[:200]!r}, but the format allows it ({tags or 'nothing unusual in it'})"
-    return [Finding("differential", "differential", "refused", message, summary)]
+    return [Finding(_REFUSED, message, summary)]
 
 
 def _same_tensors(data: bytes, header: Header, reading: Reading) -> bool:
@@ -58,7 +120,7 @@ def _wrong_tensor(data: bytes, header: Header, reading: Reading) -> list[Finding
         return []
 
     def found(aspect: str, summary: str) -> list[Finding]:
-        return [Finding("differential", "differential", "misread", aspect, summary)]
+        return [Finding(_MISREADS, aspect, summary)]
 
     start = 8 + header.size
     theirs = dict(reading.tensors)
@@ -87,7 +149,7 @@ def _wrong_tensor(data: bytes, header: Header, reading: Reading) -> list[Finding
 def _wrong_rest(header: Header, reading: Reading) -> list[Finding]:
     if reading.metadata is not NOT_READ and reading.metadata != header.metadata:
         summary = f"metadata is {header.metadata!r:.100}, read as {reading.metadata!r:.100}"
-        return [Finding("differential", "differential", "misread", "metadata", summary)]
+        return [Finding(_MISREADS, "metadata", summary)]
     return _order(header, reading.offset_keys)
 
 
@@ -97,21 +159,25 @@ def _order(header: Header, keys: list[str] | None) -> list[Finding]:
         return []
     begin = {tensor.name: (tensor.begin, tensor.end) for tensor in header.tensors}
     if sorted(keys) != sorted(begin):
-        return [Finding("differential", "differential", "misread", "offset-keys", "offset_keys names other tensors")]
+        return [Finding(_MISREADS, "offset-keys", "offset_keys names other tensors")]
     places = [begin[key] for key in keys]
     if places != sorted(places):
-        return [Finding("differential", "differential", "misread", "offset-order", "offset_keys is not by offset")]
+        return [Finding(_MISREADS, "offset-order", "offset_keys is not by offset")]
     return []
 
 
-def check(data: bytes, judgement: Judgement, observation: Observation, reading: Reading | None) -> list[Finding]:
+@oracle(*RULES.values())
+def check(execution: Execution) -> list[Finding]:
     """Both ways at once, for callers off the hot path.
 
     A run that opened a file and then failed on one of its tensors has read the others: they are compared all the same.
     """
-    outcome, error, value = observation
+    judgement, (outcome, error, value) = execution.judgement, execution.observation
+    if judgement is None:
+        return []
     if outcome == REJECT:
-        return refused(data, judgement, error)
-    if outcome != ACCEPT and isinstance(value, Reading):
-        reading = value
-    return [] if reading is None else accepted(data, judgement, reading)
+        return refused(execution.data, judgement, error)
+    if outcome == ACCEPT:
+        assert execution.target is not None
+        return accepted(execution.data, judgement, execution.target.reading(value))
+    return accepted(execution.data, judgement, value) if isinstance(value, Reading) else []

@@ -18,7 +18,10 @@ from dataclasses import dataclass, fields
 from functools import cache
 
 from harness.findings.finding import Finding
+from harness.findings.rule import Rule
+from harness.findings.severity import DENIAL
 from harness.observation import Run
+from harness.oracles.oracle import Execution, oracle
 
 WINDOWS = 3
 #: Runs in a window, and half as many again before the first. What a quick look suspects, a long one must confirm:
@@ -76,11 +79,33 @@ def count() -> Counts:
     )
 
 
-def check(run: Run, data: bytes) -> list[Finding]:
+#: The text that speaks of cost.
+DOS = (
+    "Prevent DOS attacks: We can craft the format in such a way that it's almost impossible to use malicious files to "
+    "DOS attack a user."
+)
+LEAKS = Rule(
+    "leaks.*",
+    "leaks",
+    "memory",
+    DENIAL,
+    title="Each run leaves something behind",
+    why="Each read of the file leaves something behind. A process that reads files for long enough runs out of descriptors, mappings or memory.",
+    sentence=DOS,
+    should="each run gives back the descriptors, mappings and memory that it took",
+    check="leak",
+    costly=True,
+)
+
+
+@oracle(LEAKS)
+def check(execution: Execution) -> list[Finding]:
     """The findings on one input, which is run some fifty times, and five hundred times more where those leave something.
 
     However the runs end, what they keep is judged. Bytes that nothing else goes with are looked at once more, for longer.
     """
+    run, data = execution.run, execution.data
+    assert run is not None
     found = _look(run, data, QUICK) and _look(run, data, LONG)
     return _look(run, data, LONGEST) if found and found[0].aspect == "bytes" else found
 
@@ -100,26 +125,26 @@ def _look(run: Run, data: bytes, runs: int) -> list[Finding]:
 def judge(counts: list[Counts], runs: int) -> list[Finding]:
     """What is wrong with counts taken after every ``runs`` runs."""
     found = []
-    for name, rule, least, kind in _RULES:
+    for name, rule, least in _COUNTS:
         values = [getattr(one, name) for one in counts]
         steps = [after - before for before, after in itertools.pairwise(values)]
         if min(steps) >= least * runs:
             each = (values[-1] - values[0]) / (runs * len(steps))
             text = f"every run leaves {each:,.1f} {name} behind: {values[0]:,} before, {values[-1]:,} after {runs * len(steps)} runs"
-            found.append(Finding("leaks", kind, f"leaks.{rule}", name, text))
+            found.append(Finding(LEAKS.member(rule), name, text))
     # An object that is kept keeps its blocks and bytes: the cause is told, not what follows from it.
     return found[:1]
 
 
 # From cause to consequence: a mapping is made of a descriptor, an object holds either.
-_RULES = (
-    ("descriptors", "descriptors", 1, "memory"),
-    ("mappings", "mappings", 1, "memory"),
-    ("objects", "objects", 1, "memory"),
-    ("blocks", "objects", 1, "memory"),
-    ("bytes", "bytes", _BYTES, "memory"),
+_COUNTS = (
+    ("descriptors", "descriptors", 1),
+    ("mappings", "mappings", 1),
+    ("objects", "objects", 1),
+    ("blocks", "objects", 1),
+    ("bytes", "bytes", _BYTES),
 )
-assert {name for name, *_ in _RULES} == {field.name for field in fields(Counts)}
+assert {name for name, *_ in _COUNTS} == {field.name for field in fields(Counts)}
 
 
 @contextmanager

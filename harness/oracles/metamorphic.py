@@ -12,22 +12,60 @@ import random
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from harness.findings.finding import Finding, normalise
+from harness.findings.rule import Case, Rule
+from harness.findings.severity import DENIAL, STRICTNESS, WRONG_DATA, WRONG_EXCEPTION
 from harness.format import encode
 from harness.format.header import Header, Tensor
-from harness.format.judgement import Judgement
 from harness.observation import ACCEPT, NOT_READ, PANIC, RAISE, REJECT, Observation, Reading, Run
 from harness.oracles import reserialize
 from harness.oracles.header_writer import FIELDS, Spelling, escaped, white_space, write
+from harness.oracles.oracle import Execution, Reader, oracle
+
+_ENDS = (
+    Case("panicked:*", DENIAL, "The parser panics on other text for the content of a file that it accepts."),
+    Case(
+        "raised:*",
+        WRONG_EXCEPTION,
+        "An undocumented error meets other text for the content of a file that the parser accepts.",
+    ),
+)
+RELATION = Rule(
+    "metamorphic.*",
+    "metamorphic",
+    "differential",
+    WRONG_DATA,
+    title="The same content is read in two ways",
+    why="Two texts with the same content are read in two ways. The parser contradicts itself, so one of the two answers is wrong.",
+    should="both files read the same",
+    check="relation",
+    costly=True,
+    cases=(*_ENDS, Case("refused:*", STRICTNESS)),
+)
 
 
-class Reader(Protocol):
-    """The part of a target that is needed here: what an accepted run read."""
+def _again(name: str, check: str, should: str) -> Rule:
+    return Rule(
+        f"metamorphic.{name}",
+        "metamorphic",
+        "roundtrip",
+        WRONG_DATA,
+        title=f"The same content is read in two ways ({name})",
+        why="The content of a file was read and written again. The new file is refused, or reads as something else.",
+        should=should,
+        check=check,
+        costly=True,
+        cases=_ENDS,
+    )
 
-    def reading(self, value: Any) -> Reading:
-        """The neutral form of an accepted run's value."""
+
+#: Written by our encoder, and by the parser's own writer.
+ENCODED = _again("encoded-again", "relation", "both files read the same")
+SERIALIZED = _again(
+    "serialized-again", "reserialized", "the library reads its own file as the content that it was given"
+)
 
 
 class Held(NamedTuple):
@@ -236,21 +274,28 @@ class Contradiction(NamedTuple):
     variant: bytes
 
 
-def check(
-    data: bytes, judgement: Judgement, run: Run, target: Reader, observation: Observation, seed: int = 0
-) -> list[Finding]:
-    """The findings of :func:`examine` alone."""
-    return [found.finding for found in examine(data, judgement, run, target, observation, seed)]
-
-
-def examine(
-    data: bytes, judgement: Judgement, run: Run, target: Reader, observation: Observation, seed: int = 0
-) -> list[Contradiction]:
+@oracle(RELATION, ENCODED, SERIALIZED)
+def check(execution: Execution) -> list[Finding]:
     """Every relation on one accepted file: about thirty further runs, so for what is kept, not for every input.
 
-    ``observation`` is the run of ``data``; nothing is asked of refused files, nor of those that the judge refuses (their
-    header is not understood). Repeatable: what is random comes from ``seed`` and ``data`` alone.
+    Nothing is asked of refused files, nor of those that the judge refuses: their header is not understood.
     """
+    found = examine(execution)
+    execution.variants |= {one.finding: one.variant for one in found if one.variant}
+    return [one.finding for one in found]
+
+
+def examine(execution: Execution, seed: int = 0) -> list[Contradiction]:
+    """The findings of :func:`check`, each with the other file.
+
+    The result repeats: its random choices come from ``seed`` and the input alone.
+    """
+    data, judgement, run, target = execution.data, execution.judgement, execution.run, execution.target
+    if judgement is None:
+        return []
+    assert run is not None
+    assert target is not None
+    observation = execution.observation
     header = judgement.header
     if header is None or judgement.verdict == "reject":
         return []
@@ -258,16 +303,16 @@ def examine(
     before = eyes.content(observation)
     if before is None:
         return []
-    found = eyes.compare("same-bytes", before, data)
+    found = eyes.compare(RELATION.member("same-bytes"), before, data)
     source = Source(header.tensors, header.metadata, data[8 + header.size :])
     plain = source.spelt()
-    broken = eyes.compare("respelt", before, plain)
+    broken = eyes.compare(RELATION.member("respelt"), before, plain)
     if not broken:
         # Where the plain spelling fails already, each relation would only find the same again.
         rng = random.Random(zlib.crc32(data) ^ seed)
         for name, relation in RELATIONS.items():
             for variant in relation(source, rng):
-                wrong = eyes.compare(name, variant.expect(before), variant.data)
+                wrong = eyes.compare(RELATION.member(name), variant.expect(before), variant.data)
                 if wrong:
                     found += wrong
                     break
@@ -282,12 +327,12 @@ def _round_trips(before: Content, header: Header, eyes: _Eyes) -> list[Contradic
     metadata = header.metadata if before.metadata is NOT_READ else before.metadata
     assert metadata is None or isinstance(metadata, dict)
     expected = replace(before, order=None)
-    found = eyes.compare("encoded-again", expected, encode.pack(parts, metadata), kind="roundtrip")
+    found = eyes.compare(ENCODED, expected, encode.pack(parts, metadata))
     written = reserialize.serialize(parts, metadata)
     if isinstance(written, bytes):
-        found += eyes.compare("serialized-again", expected, written, kind="roundtrip")
+        found += eyes.compare(SERIALIZED, expected, written)
     elif written is not None:
-        found.append(Contradiction(_failed("serialized-again", written, "roundtrip"), b""))
+        found.append(Contradiction(_failed(SERIALIZED, written), b""))
     return found
 
 
@@ -313,30 +358,33 @@ class _Eyes:
             order = tuple(key for key in reading.offset_keys if key not in self.empty and tensors.get(key, _SOLID).data)
         return Content(tensors, frozenset(reading.partial or ()), reading.metadata, order)
 
-    def compare(self, relation: str, expected: Content, data: bytes, kind: str = "differential") -> list[Contradiction]:
-        """What is wrong with a file that reads otherwise than ``expected``, if it does."""
+    def compare(self, rule: Rule, expected: Content, data: bytes) -> list[Contradiction]:
+        """The finding on a file that reads otherwise than ``expected``, if it does."""
         observation = self.run(data)
         got = self.content(observation)
         if got is None:
-            return [Contradiction(_failed(relation, observation, kind), data)]
+            return [Contradiction(_failed(rule, observation), data)]
         difference = _difference(expected, got)
         if not difference:
             return []
-        summary = f"{relation}: reads with other {difference} than the file that it was made from"
-        finding = Finding("metamorphic", kind, f"metamorphic.{relation}", difference, summary)
-        return [Contradiction(finding, data)]
+        summary = f"{_relation_of(rule)}: reads with other {difference} than the file that it was made from"
+        return [Contradiction(Finding(rule, difference, summary), data)]
+
+
+def _relation_of(rule: Rule) -> str:
+    return rule.name.partition(".")[2]
 
 
 # Stands for a tensor that was not read: it may have bytes.
 _SOLID = Held("", (), b"?")
 
 
-def _failed(relation: str, observation: Observation, kind: str) -> Finding:
+def _failed(rule: Rule, observation: Observation) -> Finding:
     outcome, error, _ = observation
     words = {REJECT: "refused", RAISE: "raised", PANIC: "panicked"}[outcome]
-    summary = f"{relation}: {words}, while the file that it was made from is accepted: {error[:200]}"
-    kind = {PANIC: "panic", RAISE: "contract"}.get(outcome, kind)
-    return Finding("metamorphic", kind, f"metamorphic.{relation}", f"{words}:{normalise(error)}", summary)
+    summary = f"{_relation_of(rule)}: {words}, while the file that it was made from is accepted: {error[:200]}"
+    kind = {PANIC: "panic", RAISE: "contract"}.get(outcome, rule.kind)
+    return Finding(rule, f"{words}:{normalise(error)}", summary, kind)
 
 
 def _difference(expected: Content, got: Content) -> str:

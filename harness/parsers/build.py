@@ -19,6 +19,7 @@ import platform
 import re
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -244,10 +245,11 @@ def _link(name: str, build_folder: Path) -> None:
     target = os.path.relpath(build_folder, link.parent)
     if link.is_symlink() and os.readlink(link) == target:
         return
-    temporary = link.with_name(f".link-{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(target)
-    os.replace(temporary, link)
+    # A folder of its own: threads of one process link at the same time, too.
+    with tempfile.TemporaryDirectory(prefix=".link-", dir=link.parent) as folder:
+        temporary = Path(folder, name)
+        temporary.symlink_to(target)
+        os.replace(temporary, link)
     _prune()
 
 
@@ -255,6 +257,14 @@ def _prune() -> None:
     """Remove the oldest of the builds without a name."""
     named = {link.resolve().name for link in paths.parsers_dir().iterdir() if link.is_symlink()}
     unnamed = [folder for folder in _builds().iterdir() if folder.name not in named]
-    unnamed.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
+    unnamed.sort(key=_changed, reverse=True)
     for folder in unnamed[_UNNAMED_KEPT:]:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _changed(folder: Path) -> float:
+    """When it changed last; 0 where another thread or process has removed it."""
+    try:
+        return folder.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

@@ -17,6 +17,9 @@ FLAVOURS = ("sancov", "address", "coverage", "wheel")
 
 _DEFAULT_RELEASE = "0.8.0"
 
+# Names of builds in an error message.
+_LISTED = 8
+
 
 def default_release() -> str:
     """The default release: the newest one this harness was tested with."""
@@ -103,13 +106,19 @@ def find(name: str | None = None, flavour: str | None = None) -> Parser:
             wanted = default_name(wanted, flavour)
     parser = read(wanted)
     if parser is None:
-        known = ", ".join(p.name for p in available()) or "none"
-        raise HarnessError(f"no parser {wanted} has been built (there are: {known})", hint=_command(wanted))
+        raise HarnessError(f"no parser {wanted} has been built (there are: {_listed()})", hint=_command(wanted))
     if flavour is not None and parser.flavour != flavour:
         raise HarnessError(f"parser {wanted} is a {parser.flavour} build, not {flavour}", hint=_command(wanted))
     if reason := parser.why_not_here():
         raise HarnessError(f"parser {wanted} cannot be loaded: {reason}", hint=f"build it again: {_command(wanted)}")
     return parser
+
+
+def _listed() -> str:
+    """The names of the builds, the first few of many; "none"."""
+    names = [parser.name for parser in available()]
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return (", ".join(names[:_LISTED]) or "none") + more
 
 
 def _command(name: str) -> str:

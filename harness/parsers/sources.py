@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -100,13 +101,13 @@ def download(
     if present:
         return present[0]
     progress(f"fetching the source of release {release}")
-    partial = folder / f".partial-{os.getpid()}"
+    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", PACKAGE, "--no-build-isolation"]
     command += ["--dest", str(partial), f"{PACKAGE}=={release}"]
     try:
         with log.open("wb") as handle:
             status = subprocess.run(command, env=environment, stdout=handle, stderr=handle, check=False).returncode
-        found = sorted(partial.glob("*.tar.gz")) if partial.is_dir() else []
+        found = sorted(partial.glob("*.tar.gz"))
         if status != 0 or not found:
             raise missing(release, environment, log)
         target = folder / f"{PACKAGE}-{release}.tar.gz"
@@ -118,19 +119,16 @@ def download(
 
 def unpack(sdist: Path, to: Path) -> None:
     """Unpack an sdist whose top folder becomes ``to``. Raises HarnessError when it is damaged."""
-    scratch = to.with_name(to.name + ".unpacked")
-    shutil.rmtree(scratch, ignore_errors=True)
     try:
-        with tarfile.open(sdist) as archive:
-            archive.extractall(scratch, filter="data")
-        (top,) = scratch.iterdir()
-        copy_tree(Checkout(top, Path()), to)
+        with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=to.parent) as scratch:
+            with tarfile.open(sdist) as archive:
+                archive.extractall(scratch, filter="data")
+            (top,) = Path(scratch).iterdir()
+            copy_tree(Checkout(top, Path()), to)
     except (tarfile.TarError, OSError, EOFError, ValueError) as error:
         full = isinstance(error, OSError) and error.errno == errno.ENOSPC
         hint = f"free some disk in {to.parent}" if full else "delete it; it will be fetched again"
         raise HarnessError(f"{sdist} cannot be unpacked: {error}", hint=hint) from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def missing(release: str, environment: dict[str, str], log: Path) -> HarnessError:

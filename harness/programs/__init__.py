@@ -1,1 +1,1 @@
-"""Sequences of API calls as data: one encoding in bytes, mutated under atheris, built and shrunk by Hypothesis."""
+"""Sequences of API calls as bytes, for mutation under atheris and for Hypothesis."""

@@ -1,7 +1,7 @@
-"""Which call of its program a process is at, in one byte of memory that outlives it.
+"""The number of the current call of a program, in one byte of memory that outlives the process.
 
-A target that runs programs takes the cell when it is opened and writes the number of each call, from 1, before it makes it.
-Whoever supervises the process has put the cell in shared memory before (:func:`use`), and reads it after a death.
+A target of programs takes the cell when it opens. It writes the number of each call, from 1, before the call. The supervisor
+of the process puts the cell into shared memory first (:func:`use`), and reads it after a death.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ _cell = memoryview(bytearray(1))
 
 
 def use(cell: memoryview) -> None:
-    """Let targets that are opened from now on write to ``cell[0]``."""
+    """Let targets that open from now on write to ``cell[0]``."""
     global _cell
     _cell = cell
 
 
 def cell() -> memoryview:
-    """The byte to write to; one that nobody reads where none was set."""
+    """The byte to write to; a private one by default."""
     return _cell

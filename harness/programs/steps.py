@@ -1,7 +1,7 @@
-"""What all program languages share: a program is a row of steps of four bytes, a kind and three arguments.
+"""The encoding of programs: a sequence of steps of four bytes, a kind and three arguments.
 
-Any bytes are a program: what is missing reads as zero, a kind past the last counts round. In every language the
-argument 0 means the simplest thing, so that shrinking towards zero is shrinking towards what people would write.
+Any bytes are a program. Missing bytes read as zero, and a kind beyond the last counts modulo the number of kinds. In
+every language the argument 0 means the simplest value, so shrinking towards zero gives simple programs.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 STEP = 4
-# Steps decoded once and kept: programs are made of few different ones.
+# Decoded steps to remember: programs consist of few different ones.
 _KNOWN = 1 << 16
 
 
@@ -24,20 +24,22 @@ class Step(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """A kind of step: its name, how often a mutator picks it beside the others, and the values it tries most.
+    """A kind of step: its name, and how often a mutator draws it relative to the others.
 
-    ``usual`` has for each argument the values that keep a program valid as a rule; others are tried now and then. ``calm``
-    has those that a program is brought back to before it is changed: fewer, where some of the usual ones fit some steps
-    before them alone; as a rule the same. A ``wild`` kind makes most programs invalid, a ``rare`` one is dear to change:
-    what it makes is kept from run to run.
+    ``usual`` has the values of each argument that edits draw most. ``default_values`` has the values to which the
+    mutator resets the arguments before an edit: fewer, where some usual values are valid only after certain steps. It
+    defaults to ``usual``. The mutator drops steps of ``always_invalid`` and of ``expensive`` kinds from most programs:
+    those make most programs invalid, these take much longer than others. It changes ``rare`` kinds less often, because
+    targets reuse what these make from run to run.
     """
 
     name: str
     weight: int
     usual: tuple[Sequence[int], ...] = ()
-    wild: bool = False
+    always_invalid: bool = False
     rare: bool = False
-    calm: tuple[Sequence[int], ...] = ()
+    default_values: tuple[Sequence[int], ...] = ()
+    expensive: bool = False
 
 
 class Vocabulary:
@@ -57,7 +59,7 @@ class Vocabulary:
         return STEP * self.max_steps
 
     def decode(self, program: bytes) -> list[Step]:
-        """The steps of a program; never fails."""
+        """The steps of a program. Never raises."""
         known = self._known
         steps = []
         for at in range(0, min(len(program), self.max_len), STEP):
@@ -72,9 +74,9 @@ class Vocabulary:
         return steps
 
     def step(self, name: str, a: int = 0, b: int = 0, c: int = 0) -> Step:
-        """A step by the name of its kind. Raises KeyError for a name that is none."""
+        """A step by the name of its kind. Raises KeyError for an unknown name."""
         return Step(self.number[name], a, b, c)
 
     def encode(self, steps: Iterable[Step]) -> bytes:
-        """The program of these steps. Raises ValueError for an argument past 255."""
+        """The program of these steps. Raises ValueError for an argument above 255."""
         return b"".join(bytes(step) for step in steps)

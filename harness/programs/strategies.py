@@ -1,4 +1,4 @@
-"""Programs for Hypothesis: the same encoding, drawn step by step, and shrunk by Hypothesis' own shrinker."""
+"""Hypothesis strategies for programs, and shrinking of programs by Hypothesis."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KEY = b"program"
 
 
 def programs(vocabulary: Vocabulary, max_steps: int | None = None) -> st.SearchStrategy[bytes]:
-    """Programs of at most ``max_steps`` steps, most of whose arguments are the usual ones."""
+    """Programs of at most ``max_steps`` steps, mostly with usual arguments."""
     steps = []
     for number, kind in enumerate(vocabulary.kinds):
         arguments = [st.one_of(st.sampled_from(list(values)), st.integers(0, 255)) for values in kind.usual]
@@ -26,14 +26,14 @@ def programs(vocabulary: Vocabulary, max_steps: int | None = None) -> st.SearchS
 
 
 def _plain(vocabulary: Vocabulary) -> st.SearchStrategy[bytes]:
-    """Any programs, drawn in the way that :func:`_choices` knows."""
+    """Any programs. :func:`_choices` knows how this strategy draws them."""
     number = st.integers(0, 255)
     step = st.builds(Step, st.integers(0, len(vocabulary.kinds) - 1), number, number, number)
     return st.lists(step, max_size=vocabulary.max_steps).map(vocabulary.encode)
 
 
 def _choices(vocabulary: Vocabulary, program: bytes) -> list[Any]:
-    """What :func:`_plain` would have drawn for ``program``: another one before each step, then its four numbers."""
+    """The choices of :func:`_plain` for ``program``: True before each step, then the four numbers of the step."""
     drawn: list[Any] = []
     steps = vocabulary.decode(program)
     for step in steps:
@@ -42,13 +42,13 @@ def _choices(vocabulary: Vocabulary, program: bytes) -> list[Any]:
 
 
 def shrink(vocabulary: Vocabulary, program: bytes, keep: Callable[[bytes], bool], *, most: int = 2000) -> bytes:
-    """The simplest program that Hypothesis finds for which ``keep`` holds, in at most about ``most`` questions.
+    """The simplest program with ``keep(program)`` that Hypothesis finds, in about ``most`` calls of ``keep`` at most.
 
-    Hypothesis finds ``program`` in its database, as if it had failed before, and shrinks it: fewer steps, then smaller
-    kinds and arguments. ``program`` itself where ``keep`` does not hold for it in this form.
+    Hypothesis finds ``program`` in its database, like an earlier failure, and shrinks it: fewer steps, then smaller kinds
+    and arguments. Returns ``program`` itself where ``keep`` rejects its re-encoded form.
     """
     database = InMemoryExampleDatabase()
-    # One choice more than are drawn: what is stored exactly as it replays counts as shrunk already.
+    # One extra choice: Hypothesis takes an entry that replays exactly for shrunk already.
     database.save(_KEY, choices_to_bytes([*_choices(vocabulary, program), 0]))
     chosen = settings(
         database=database,

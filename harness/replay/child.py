@@ -20,9 +20,9 @@ from harness.observation import Run
 from harness.parsers import registry, runtime
 from harness.programs import progress
 from harness.replay import wire
-from harness.replay.judge import isolated, judge_observation
+from harness.replay.judge import death, judge_observation
 from harness.targets.base import Target
-from harness.targets.files.on_disk import target_named
+from harness.targets.registry import get_target
 
 
 def limit_memory(megabytes: int) -> None:
@@ -41,12 +41,12 @@ def answer(target: Target, run: Run, data: bytes, *, relations: bool) -> dict[st
     outcome, error, value = observation
     variants: dict[Finding, bytes] = {}
     if isinstance(value, MemoryError):
-        outcome, findings = "memory", [isolated(target, data, "memory", "allocation")]
+        outcome, findings = "memory", [death(target, data, "memory", "allocation")]
     else:
         findings = judge_observation(
-            target, run, data, observation, relations=relations, leaks=relations, variants=variants
+            target, run, data, observation, relations=relations, leaking=relations, variants=variants
         )
-    fields = [[f.oracle, f.kind, f.rule, f.aspect, f.summary] for f in findings]
+    fields = [finding.fields() for finding in findings]
     other = [base64.b64encode(variants.get(finding, b"")).decode() for finding in findings]
     return {"outcome": outcome, "error": error, "findings": fields, "variants": other}
 
@@ -62,7 +62,7 @@ def main() -> None:
     # Whatever the parser or a library prints must not get between the frames.
     replies = os.dup(1)
     os.dup2(2, 1)
-    target = target_named(target_name)
+    target = get_target(target_name)
     module = runtime.load(registry.find(parser_name)) if target.uses_parser else None
     run = target.open(module)
     if not runtime.sanitized():

@@ -7,9 +7,8 @@ import signal
 from dataclasses import dataclass
 
 from harness.findings.finding import Finding
-from harness.replay.judge import isolated
-from harness.targets import base
-from harness.targets.base import Target
+from harness.replay.judge import death
+from harness.targets.base import UNCAUGHT, Target
 
 _PLACE = re.compile(rb"panicked at ([^\n]{1,300}?):(\d+):\d+:?$", re.MULTILINE)
 _REFUSED_ALLOCATION = b"memory allocation of "
@@ -35,9 +34,9 @@ _FRAME = re.compile(r"^\s*#\d+ in .* \(?((?:safetensors|bindings/python)/src/[\w
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """``outcome`` is crash, hang or memory; ``words`` says how. ``place`` is ``file:line`` in the parser's source, as far as
-    it is known, ``report`` the sanitizer's, "" without one.
+class ExitReason:
+    """``outcome`` is crash, hang or memory, ``words`` a description. ``place`` is ``file:line`` in the parser's source, where it is
+    known, ``report`` the sanitizer's report, or "".
     """
 
     outcome: str
@@ -92,39 +91,39 @@ def _portable(report: str) -> str:
 
 def call_at(target: Target, data: bytes, number: int) -> str:
     """The kind of the call that a process was at; "" for a file, and where none had begun."""
-    kinds = base.call_names(target, data) if number else None
-    return kinds[number - 1] if kinds and number <= len(kinds) else ""
+    kinds = target.call_names(data) if number else []
+    return kinds[number - 1] if number and number <= len(kinds) else ""
 
 
 def sign_at(target: Target, data: bytes, number: int, sign: str) -> str:
     """``sign``, with a word more where the target knows what such an end comes of, and nothing of it was there."""
-    return f"{sign} unforeseen" if base.unforeseen(target, data, number, sign) else sign
+    return f"{sign} unforeseen" if target.unforeseen(data, number, sign) else sign
 
 
-def ending(target: Target, data: bytes, status: int | None, said: bytes, call: int = 0) -> Ending:
-    """How a run of ``data`` ended: ``status`` as :meth:`subprocess.Popen.wait` gives it, None where it had to be killed.
+def exit_reason(target: Target, data: bytes, status: int | None, said: bytes, call: int = 0) -> ExitReason:
+    """The exit reason of a run of ``data``. ``status`` is that of :meth:`subprocess.Popen.wait`, None after a kill for time.
 
-    ``said`` is what the process printed, ``call`` the number of the call it was at (:mod:`harness.programs.progress`).
+    ``said`` is the output of the process, ``call`` the number of its last call (:mod:`harness.programs.progress`).
     """
     at = call_at(target, data, call)
     if status is None or status == -signal.SIGXCPU:
         words = "no answer within the time limit" if status is None else "SIGXCPU: it used up its CPU time"
-        return Ending("hang", words, isolated(target, data, "hang", "timeout", at))
+        return ExitReason("hang", words, death(target, data, "hang", "timeout", at))
     report = report_of(said)
     frame = _FRAME.search(report)
     place = frame[1] if frame else panic_place(said)
     if _REFUSED_ALLOCATION in said and (status == -signal.SIGABRT or "ABRT" in report[:200]):
         words = said[said.index(_REFUSED_ALLOCATION) :].split(b"\n", 1)[0].decode(errors="replace")
-        return Ending("memory", words, isolated(target, data, "memory", "allocation", at), place, report)
+        return ExitReason("memory", words, death(target, data, "memory", "allocation", at), place, report)
     if report:
         found = _REPORT.search(report.encode())
         name = found[1].decode() if found else "unknown"
         if name in _MEMORY:
-            return Ending("memory", name, isolated(target, data, "memory", "allocation", at), place, report)
+            return ExitReason("memory", name, death(target, data, "memory", "allocation", at), place, report)
         sign = _SIGNALS.get(name, name)
     else:
         sign = "stack-overflow" if _OVERFLOWED in said else died_of(status)
         if status == -signal.SIGABRT and _UNCAUGHT.search(said) and not _RUST_ABORTS.search(said):
-            sign = base.UNCAUGHT
+            sign = UNCAUGHT
     sign = sign_at(target, data, call, sign)
-    return Ending("crash", sign, isolated(target, data, "crash", sign, at), place, report)
+    return ExitReason("crash", sign, death(target, data, "crash", sign, at), place, report)

@@ -1,6 +1,6 @@
 """The full judgement of one run: every oracle that applies, off the hot path.
 
-The fuzzing worker judges most runs by cheap means and comes here for what it keeps; the replay child comes here
+The fuzzing worker judges most runs by cheap means and comes here for the inputs that it keeps. The replay child comes here
 for everything. Both therefore see the same findings for the same input.
 """
 
@@ -8,36 +8,51 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from harness.findings.finding import Finding, normalise
+from harness.errors import HarnessError
+from harness.findings.finding import Finding
 from harness.format import judge
 from harness.format.judge import Judgement
-from harness.observation import ACCEPT, PANIC, RAISE, REJECT, Observation, Reading, Run
-from harness.oracles import contract, differential, metamorphic
-from harness.oracles import leaks as leak_oracle
-from harness.targets import base
+from harness.observation import Observation, Run
+from harness.oracles import contract, deaths, differential, leaks, metamorphic
+from harness.oracles.oracle import Execution, Oracle
 from harness.targets.base import Target
+
+#: Oracles of every target; those of targets whose inputs the independent judge reads; those that run an input many times.
+EVERY: tuple[Oracle, ...] = (contract.check,)
+OF_FILES: tuple[Oracle, ...] = (differential.check,)
+COSTLY: tuple[Oracle, ...] = (metamorphic.check,)
+
+
+class UndeclaredRuleError(HarnessError):
+    """An oracle reported a rule that it does not declare."""
 
 
 def judgement_of(target: Target, data: bytes) -> Judgement | None:
-    """What the independent judge says of ``data``; None where the target is not judged by it.
+    """The independent judge's word on ``data``; None where the target's inputs are no files, or are the judge's own."""
+    return judge.judge(data) if target.judged else None
 
-    The judge itself (target ``model``) is only held to its contract; a target whose inputs are no files but programs
-    that make them brings its own oracle, ``check(data, observation) -> list[Finding]``.
-    """
-    if not target.judged:
-        return None
-    return judge.judge(data)
+
+def ask(oracle: Oracle, execution: Execution) -> list[Finding]:
+    """The findings of one oracle. Raises UndeclaredRuleError for a rule that it does not declare."""
+    found = oracle.check(execution)
+    for finding in found:
+        if not oracle.covers(finding.rule):
+            raise UndeclaredRuleError(
+                f"oracle {oracle.name} reported the rule {finding.rule.name!r}, which it does not declare",
+                hint="list the rule in @oracle(...)",
+            )
+    return found
 
 
 def own_check(target: Target) -> Callable[[bytes, Observation], list[Finding]] | None:
-    """The oracles that ``target`` brings or lists, as one; None where it leaves all to the judge of files."""
-    own, oracles = getattr(target, "check", None), base.oracles(target)
-    if own is None and not oracles:
+    """The oracles that ``target`` lists, as one; None where it lists none."""
+    oracles = target.oracles
+    if not oracles:
         return None
 
     def check(data: bytes, observation: Observation) -> list[Finding]:
-        found = [one for oracle in oracles for one in oracle(data, observation)]
-        return found + own(data, observation) if own is not None else found
+        execution = Execution(data, observation)
+        return [found for oracle in oracles for found in ask(oracle, execution)]
 
     return check
 
@@ -54,80 +69,34 @@ def judge_observation(
     observation: Observation,
     *,
     relations: bool = True,
-    leaks: bool = False,
+    leaking: bool = False,
     variants: dict[Finding, bytes] | None = None,
 ) -> list[Finding]:
-    """Every finding of a run that was observed already.
+    """Every finding of a run that was observed already, on its target.
 
     With ``relations``, accepted files are also run in about thirty other spellings (the metamorphic oracle);
-    ``variants`` then gets the other spelling that each of its findings is about, as far as it can be told. With ``leaks``,
-    every file is run some fifty times more, and what those runs leave behind is judged.
+    ``variants`` then gets the other spelling that each of its findings is about, as far as it can be told. With
+    ``leaking``, every file is run some fifty times more, and the leak oracle judges what those runs leave behind.
     """
-    findings = contract.check(observation)
-    own = own_check(target)
-    if own is not None:
-        findings += own(data, observation)
-    judgement = judgement_of(target, data)
-    if judgement is None:
-        return findings
-    outcome, _, value = observation
-    if outcome == ACCEPT:
-        findings += differential.accepted(data, judgement, target.reading(value))
-    elif isinstance(value, Reading):
-        # Read in part: what was read is compared like that of an accepted file.
-        findings += differential.accepted(data, judgement, value)
-    else:
-        findings += differential.check(data, judgement, observation, None)
-    if relations:
-        recorder = _Recorder(run)
-        related = metamorphic.check(data, judgement, recorder, target, observation)
-        findings += related
-        if variants is not None:
-            variants |= {finding: other for finding in related if (other := recorder.variant(finding)) is not None}
-    if leaks:
-        findings += leak_oracle.check(run, data)
-    return findings
+    execution = Execution(data, observation, judgement_of(target, data), run, target)
+    oracles = [*EVERY, *target.oracles]
+    if execution.judgement is not None:
+        oracles += [*OF_FILES, *(COSTLY if relations else ()), *((leaks.check,) if leaking else ())]
+    found = [finding.on(target.name) for oracle in oracles for finding in ask(oracle, execution)]
+    if variants is not None:
+        variants |= {finding.on(target.name): other for finding, other in execution.variants.items()}
+    return found
 
 
-class _Recorder:
-    """A run that remembers what it ran."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._runs: list[tuple[bytes, Observation]] = []
-
-    def __call__(self, data: bytes) -> Observation:
-        observation = self._run(data)
-        self._runs.append((data, observation))
-        return observation
-
-    def variant(self, finding: Finding) -> bytes | None:
-        """The run that ``finding`` speaks of: by how it ended, else the plain spelling."""
-        words, _, message = finding.aspect.partition(":")
-        ends = {"refused": REJECT, "raised": RAISE, "panicked": PANIC}
-        if words in ends:
-            for data, (outcome, error, _) in self._runs:
-                if outcome == ends[words] and normalise(error) == message:
-                    return data
-            return None
-        return next((data for data, observation in self._runs[1:] if observation[0] == ACCEPT), None)
-
-
-def isolated(target: Target, data: bytes, kind: str, sign: str, call: str = "") -> Finding:
+def death(target: Target, data: bytes, kind: str, sign: str, call: str = "") -> Finding:
     """The finding of a run that its process did not survive: ``kind`` is crash, hang or memory.
 
-    ``sign`` says how the process ended (``SIGSEGV``, ``timeout``, ...). What the judge says of the input goes into the
-    aspect, because nothing else is known of the place: inputs broken in the same way die in the same way. Of a program,
-    ``call`` names the call that it was at. Where only another implementation ends a process so (attribute ``others`` of the
-    target), neither is said: it may end long after the input that it ends on.
+    ``sign`` says how the process ended (``SIGSEGV``, ``timeout``, ...). Nothing else is known of the place, so the
+    aspect also has the judge's word on a file, or the ``call`` that a program was at. Where only another implementation
+    ends a process so (:attr:`Target.foreign`), it has neither: the process may end long after the input that ends it.
     """
     judgement = judgement_of(target, data)
-    state = f"/{call}" if call else "" if judgement is None else f"/{judgement.rule or judgement.verdict}"
-    if base.about_another(target, f"{target.name}|{kind}|{kind}|{sign}"):
+    state = call or ("" if judgement is None else judgement.rule or judgement.verdict)
+    if target.about_another(f"{target.name}|{kind}|{kind}|{sign}"):
         state = ""
-    words = {
-        "crash": f"the process died: {sign}",
-        "hang": "the run did not end within its time limit",
-        "memory": "the run asked for more memory than its limit",
-    }
-    return Finding("isolation", kind, kind, f"{sign}{state}", f"{words[kind]}, in {call}" if call else words[kind])
+    return deaths.death(kind, sign, state, call).on(target.name)

@@ -26,24 +26,19 @@ from typing import IO, Any, Self
 
 import harness
 from harness.errors import EngineError, HarnessError
-from harness.findings.finding import Finding
-from harness.findings.signature import signature
+from harness.findings.finding import Finding, Record
 from harness.parsers import runtime
 from harness.parsers.registry import Parser
 from harness.replay import wire
-from harness.replay.exit_reason import Ending, ending, panic_place
-from harness.targets import base, scratch
-from harness.targets.files.on_disk import target_named
+from harness.replay.exit_reason import ExitReason, exit_reason, panic_place
+from harness.targets import scratch
+from harness.targets.registry import get_target
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """A finding and its signature on the target it was replayed on.
+class Judged(Record):
+    """A finding of a replay. ``variant`` is the other input that a metamorphic finding is about, else b""."""
 
-    ``variant`` is the other spelling of the input that a metamorphic finding is about, else b"".
-    """
-
-    signature: str
     finding: Finding
     variant: bytes = b""
 
@@ -115,9 +110,9 @@ class Replayer:
         forks: bool = False,
     ) -> None:
         self.parser = parser
-        self.target = target_named(target)
-        if reason := base.missing(self.target):
-            raise HarnessError(f"target {target} cannot run: {reason}", hint=base.install(self.target))
+        self.target = get_target(target)
+        if reason := self.target.missing():
+            raise HarnessError(f"target {target} cannot run: {reason}", hint=self.target.install())
         self.relations = relations
         self.forks = forks
         self.memory_mb = memory_mb or self.target.memory_mb
@@ -209,7 +204,7 @@ class Replayer:
         os.close(shared)
         if self._killed:
             child.kill()
-        if self._reply(child, base.start_s(self.target)) is None:
+        if self._reply(child, self.target.start_s) is None:
             said = self._said().decode(errors="replace").strip()
             self.close()
             raise EngineError(f"the replay process for {name or self.target.name} did not start: {said[-2000:]}",
@@ -246,7 +241,7 @@ class Replayer:
         Raises EngineError when the child cannot load the parser, and when an oracle of ours fails on the input.
         """
         if timeout_s is None:
-            timeout_s = base.timeout_s(self.target)
+            timeout_s = self.target.timeout_s
         child = self._child
         if child is None or child.poll() is not None:
             child = self._start()
@@ -260,7 +255,7 @@ class Replayer:
         if reply is None:
             return self._ended(child, data, said)
         if "died" in reply:
-            return self._dead(ending(self.target, data, reply["died"], said, self._call()))
+            return self._dead(exit_reason(self.target, data, reply["died"], said, self._call()))
         place = panic_place(said)
         if "defect" in reply:
             raise EngineError(
@@ -268,13 +263,10 @@ class Replayer:
                 hint="please report it with the input",
             )
         judged = tuple(
-            Judged(signature(self.target.name, Finding(*fields)), Finding(*fields), base64.b64decode(variant))
+            Judged(Finding.of(fields, self.target.name), base64.b64decode(variant))
             for fields, variant in zip(reply["findings"], reply["variants"], strict=True)
         )
         return Replay(reply["outcome"], reply["error"], judged, place)
-
-    def _judged(self, finding: Finding) -> tuple[Judged, ...]:
-        return (Judged(signature(self.target.name, finding), finding),)
 
     def _call(self) -> int:
         """The number of the call that the program was at."""
@@ -292,10 +284,10 @@ class Replayer:
         except subprocess.TimeoutExpired:
             status = None
         self.close()
-        return self._dead(ending(self.target, data, status, said, call))
+        return self._dead(exit_reason(self.target, data, status, said, call))
 
-    def _dead(self, end: Ending) -> Replay:
-        return Replay(end.outcome, end.words, self._judged(end.finding), end.place, end.report)
+    def _dead(self, end: ExitReason) -> Replay:
+        return Replay(end.outcome, end.words, (Judged(end.finding),), end.place, end.report)
 
 
 def once(
@@ -314,7 +306,7 @@ def once(
     with Replayer(parser, target) as replayer, live(replayer):
         result = replayer.run(data, timeout_s)
         if not any(
-            base.about_another(replayer.target, judged.signature)
+            replayer.target.about_another(judged.signature)
             for judged in result.findings
             if judged.finding.oracle == "isolation"
         ):

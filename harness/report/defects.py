@@ -1,4 +1,4 @@
-"""One page in Markdown with the defects of the newest release, from crashes/."""
+"""Two pages on the open defects of the newest release, made from crashes/: one line per defect, and the long form."""
 
 from __future__ import annotations
 
@@ -12,45 +12,66 @@ from harness.report.text import cell, table
 from harness.triage import filing
 
 _HEAD = """\
-# What is wrong with safetensors {release} today
+# Open defects of safetensors {release}
 
-Made by `harness report --defects` from `crashes/`; do not edit. Every line was found by a campaign of this harness, repeats in a fresh
-process, and is replayed by the test-suite: the day upstream mends one, the suite says so.
+`harness report --defects FILE` makes this page from `crashes/`; do not edit it. {more}
 
 """
+_SHORT = """\
+Campaigns of this harness found every defect. The test suite replays every finding. When upstream mends a defect, the
+suite fails and names the finding. `harness repro ID` runs a finding again. `harness report --defects` also writes the
+long form, with cause and builds, to `build/defects.md`."""
+_LONG = "The short form has one line per defect."
 
 
 def page(filed: Iterable[Crash] | None = None) -> str:
-    """The page in Markdown: open findings of the newest release by severity, then those that were decided otherwise.
+    """The short page in Markdown: one row per open defect of the newest release, the worst first; then closed findings.
 
-    Findings that are probably one defect, seen through several entry points, stand together.
+    Findings that are probably one defect, seen through several entry points, share a row.
     """
-    release = registry.default_release()
-    every = list(crashes.crashes() if filed is None else filed)
-    still = [crash for crash in every if crash.status == crashes.OPEN]
-    found = [crash for crash in still if release in crash.releases or not crash.releases]
-    defects = _defects(found)
-    text = _HEAD.format(release=release) + _summary(defects, len(found))
+    text, defects, closed = _start(filed, _SHORT)
+    firsts = [(members[0], len(members)) for members in defects]
+    rows = [(one.severity, cell(one.summary, 120), count, _folder(one)) for one, count in firsts]
+    text += "\n## Defects\n\n" + table(("severity", "defect", "findings", "first finding"), rows)
+    if closed:
+        ended = [(_folder(crash), crash.status, cell(crash.summary, 120)) for crash in closed]
+        text += "\n## Closed findings\n\n" + table(("finding", "status", "summary"), ended)
+    return text
+
+
+def details(filed: Iterable[Crash] | None = None) -> str:
+    """The long page in Markdown: of each open defect the cause, the sentence of the text, all findings and builds."""
+    text, defects, closed = _start(filed, _LONG)
     for name, meaning in SEVERITIES.items():
         here = [members for members in defects if members[0].severity == name]
         if here:
             text += f"\n## {name.capitalize()}\n\nHere {meaning}.\n"
             text += "".join(_defect(members) for members in here)
-    decided = [crash for crash in every if crash.status != crashes.OPEN]
-    if decided:
-        rows = [(_link(crash), crash.status, cell(crash.verdict)) for crash in decided]
-        text += "\n## Decided otherwise\n\n" + table(("finding", "status", "why"), rows)
+    if closed:
+        rows = [(_link(crash), crash.status, cell(crash.verdict)) for crash in closed]
+        text += "\n## Closed findings\n\n" + table(("finding", "status", "why"), rows)
     return text
 
 
+def _start(filed: Iterable[Crash] | None, more: str) -> tuple[str, list[list[Crash]], list[Crash]]:
+    """Head and summary of a page, the open defects of the newest release, and the closed findings."""
+    release = registry.default_release()
+    every = list(crashes.crashes() if filed is None else filed)
+    still = [crash for crash in every if crash.status == crashes.OPEN]
+    found = [crash for crash in still if release in crash.releases or not crash.releases]
+    defects = _defects(found)
+    text = _HEAD.format(release=release, more=more) + _summary(defects, len(found))
+    return text, defects, [crash for crash in every if crash.status != crashes.OPEN]
+
+
 def _defects(found: list[Crash]) -> list[list[Crash]]:
-    """Groups of findings that are probably one defect, the worst severity first, then by name."""
+    """Findings grouped by what is probably one defect, the worst severity first, then by name."""
     groups: dict[tuple[str, str], list[Crash]] = {}
     for crash in found:
         groups.setdefault((crash.severity, filing.group(crash.signature)), []).append(crash)
     ranks = list(SEVERITIES)
     members = [sorted(group, key=lambda crash: (len(crash.data()), crash.id)) for group in groups.values()]
-    return sorted(members, key=lambda group: (ranks.index(group[0].severity), group[0].rule, group[0].id))
+    return sorted(members, key=lambda group: (ranks.index(group[0].severity), group[0].rule.name, group[0].id))
 
 
 def _summary(defects: list[list[Crash]], count: int) -> str:
@@ -60,17 +81,17 @@ def _summary(defects: list[list[Crash]], count: int) -> str:
         if here:
             targets = sorted({crash.target for members in here for crash in members})
             users = sum(any("wheel" in crash.builds for crash in members) for members in here)
-            rows.append((name, len(here), ", ".join(targets), users))
-    heads = ("how bad", "defects", "seen through", "on the wheel that users install")
+            rows.append((name, len(here), users, ", ".join(targets)))
+    heads = ("severity", "defects", "of these in the wheel", "targets")
     return f"{len(defects)} defects in {count} findings.\n\n{table(heads, rows)}"
 
 
 def _defect(members: list[Crash]) -> str:
     first = members[0]
-    text = f"\n### {cell(f'{first.rule}: {first.aspect}', 110)}\n\n{cell(first.summary, 400)}\n\n{cell(first.why, 600)}"
+    text = f"\n### {cell(f'{first.rule.name}: {first.aspect}', 110)}\n\n{cell(first.summary, 400)}\n\n{cell(first.why, 600)}"
     if first.sentence:
         text += f' The text: "{first.sentence}"'
-    # Each verdict once, as several findings may have the same.
+    # A verdict that several findings share stands here once.
     verdicts = dict.fromkeys(crash.verdict for crash in members if crash.verdict)
     text += "".join(f"\n\n{cell(words, 600)}" for words in verdicts)
     rows = []
@@ -85,3 +106,7 @@ def _defect(members: list[Crash]) -> str:
 
 def _link(crash: Crash) -> str:
     return f"[{crash.id}](../crashes/{crash.id}/finding.toml)"
+
+
+def _folder(crash: Crash) -> str:
+    return f"[{crash.id}](../crashes/{crash.id})"

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from harness.report.words import count, short, shown
+from harness.report.words import shown
+from harness.text import count, short
 
 #: A curve: (x, y), x rising.
 Curve = Sequence[tuple[float, float]]

@@ -9,17 +9,15 @@ from typing import Any
 
 from harness.findings import crashes, store
 from harness.findings.crashes import Crash
-from harness.findings.finding import Finding
-from harness.findings.severity import SEVERITIES, severity
-from harness.findings.signature import Parts, parts
+from harness.findings.finding import Finding, Record
+from harness.findings.severity import SEVERITIES
 from harness.findings.store import Stored
-from harness.findings.verdicts import Rule
+from harness.findings.verdicts import VerdictRule
+from harness.foreign_json import number, table
 from harness.parsers.registry import Parser
 from harness.report.drives import Drive, drives
-from harness.report.words import number, table
 from harness.targets import known_findings
 from harness.triage import compare_builds
-from harness.triage.account import account
 
 NEW = "new"
 #: Covered by a verdict rule; all other states are those of a filed finding.
@@ -39,30 +37,23 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Row(Record):
     """One finding. ``state`` is new, ruled, open, fixed or by-design; ``seen`` is where campaigns met it.
 
-    A filed one has its ``crash``, one that a verdict rule covers its ``rule``. ``why`` and ``sentence`` as in crashes/. One that nothing covers and that
-    was compared with another build names it as its ``base``, and is new only where it does not show there; else its state is one of ELSEWHERE.
+    A filed one has its ``crash``, one that a verdict rule covers its ``verdict``. ``why`` and ``sentence`` as in crashes/. One that nothing
+    covers and that was compared with another build names it as its ``base``, and is new only where it does not show there; else its state
+    is one of ELSEWHERE.
     """
 
-    id: str
-    signature: str
-    oracle: str
-    summary: str
+    finding: Finding
     severity: str
     state: str
     why: str
     sentence: str
     crash: Crash | None = None
-    rule: Rule | None = None
+    verdict: VerdictRule | None = None
     seen: tuple[Seen, ...] = ()
     base: str = ""
-
-    @property
-    def parts(self) -> Parts:
-        """Target, kind, rule and aspect."""
-        return parts(self.signature)
 
     @property
     def flaky(self) -> bool:
@@ -143,7 +134,7 @@ def rows(found: Iterable[Campaign], base: Parser | None = None) -> list[Row]:
     """
     filed = {crash.id: crash for crash in crashes.crashes()}
     seen: dict[str, list[Seen]] = {}
-    others: dict[str, tuple[Stored, Rule | None]] = {}
+    others: dict[str, tuple[Stored, VerdictRule | None]] = {}
     for one in found:
         for stored in one.findings:
             crash = known_findings.filed(stored.signature)
@@ -171,36 +162,15 @@ def _compared(every: list[Row], base: Parser) -> list[Row]:
 
 def _seen(one: Campaign, stored: Stored) -> Seen:
     entries = [table(table(session.get("findings")).get(stored.id)) for session in one.sessions]
-    flaky = any(about.get("flaky") for about in (stored.about, *entries))
+    flaky = any(about.get("flaky") for about in (stored.fields, *entries))
     return Seen(one.name, stored, store.count(stored, one.sessions), flaky)
 
 
 def _filed(crash: Crash, seen: list[Seen]) -> Row:
-    return Row(
-        id=crash.id,
-        signature=crash.signature,
-        oracle=crash.oracle,
-        summary=crash.summary,
-        severity=crash.severity,
-        state=crash.status,
-        why=crash.why,
-        sentence=crash.sentence,
-        crash=crash,
-        seen=tuple(seen),
-    )
+    return Row(crash.finding, crash.severity, crash.status, crash.why, crash.sentence, crash=crash, seen=tuple(seen))
 
 
-def _found(stored: Stored, rule: Rule | None, seen: list[Seen]) -> Row:
-    why, sentence = account(Finding(stored.oracle, stored.kind, stored.rule, stored.aspect, stored.summary))
-    return Row(
-        id=stored.id,
-        signature=stored.signature,
-        oracle=stored.oracle,
-        summary=stored.summary,
-        severity=severity(stored.kind, stored.rule, stored.aspect),
-        state=RULED if rule else NEW,
-        why=why,
-        sentence=sentence,
-        rule=rule,
-        seen=tuple(seen),
-    )
+def _found(stored: Stored, verdict: VerdictRule | None, seen: list[Seen]) -> Row:
+    found = stored.finding
+    state = RULED if verdict else NEW
+    return Row(found, found.severity, state, found.why, found.sentence, verdict=verdict, seen=tuple(seen))

@@ -14,6 +14,7 @@ import platform
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from harness.engine.worker.tally import STAGES
 from harness.errors import HarnessError
 from harness.files import write_named
 from harness.findings.severity import SEVERITIES
+from harness.foreign_json import number, table
 from harness.ledger import joined, records
 from harness.ledger.forecast import TIMES
 from harness.ledger.growth_curve import Interval, money
@@ -35,7 +37,7 @@ from harness.report.drives import Drive, drives
 from harness.report.figures import Growth
 from harness.report.gather import Campaign
 from harness.report.outlook import Outlook
-from harness.report.words import number, table
+from harness.text import count, duration, percent, short
 
 _HERE = Path(__file__).parent
 #: Uncovered lines that are linked per file.
@@ -146,17 +148,16 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         finalize=finalize,
     )
-    filters = {name: getattr(words, name) for name in ("count", "duration", "size", "cut", "short", "number")}
-    environment.filters |= filters | {"money": money}
+    environment.filters |= {one.__name__: one for one in (count, duration, words.size, words.cut, short, number, money)}
     environment.globals |= {"bar": figures.bar, "stack": figures.stack, "chart": figures.growth}
-    environment.globals |= {"percent": words.percent, "span": _span}
+    environment.globals |= {"percent": partial(percent, digits=1), "span": _span}
     return environment
 
 
 def _span(interval: Interval) -> str:
     """An interval in few characters."""
     low, high = round(interval.low), round(interval.high)
-    return words.short(low) if low == high else f"{words.short(low)} to {words.short(high)}"
+    return short(low) if low == high else f"{short(low)} to {short(high)}"
 
 
 def _release(campaigns: Iterable[Campaign]) -> str:
@@ -191,8 +192,8 @@ def _headline(campaigns: Sequence[Campaign], found: Sequence[rows.Row], release:
     known = sum(row.count > 0 and row.state not in (rows.NEW, rows.ELSEWHERE) for row in found)
     if campaigns:
         names = ", ".join(words.cut(one.name, 60) for one in campaigns)
-        spent = words.duration(sum(one.spent for one in campaigns))
-        done = words.count(sum(one.total("executions") for one in campaigns))
+        spent = duration(sum(one.spent for one in campaigns))
+        done = count(sum(one.total("executions") for one in campaigns))
         lead += (
             f"Campaign{'s' if len(campaigns) > 1 else ''} {names}: {done} executions in {spent} of CPU time showed "
             f"{known} known finding{'' if known == 1 else 's'} again. "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,7 @@ from harness.findings.store import Stored
 from harness.format.judge import judge
 from harness.report.gather import NEW, Campaign, Row
 from harness.report.text import code, fenced, inert, plain
-from harness.targets import base
-from harness.targets.files.on_disk import target_named
+from harness.targets.registry import get_target
 from harness.triage import reproducer, show
 
 #: Longest issue that GitHub takes, in characters, and the largest input that is put into one, in bytes.
@@ -58,7 +57,7 @@ def write(rows: Iterable[Row], campaigns: Iterable[Campaign], folder: Path) -> l
 
 def title(row: Row) -> str:
     """What a list of issues shows of a finding, as plain text."""
-    return plain(f"{row.parts.target}: {row.summary}", 120)
+    return plain(f"{row.target}: {row.summary}", 120)
 
 
 def issue(row: Row, session: dict[str, Any]) -> str:
@@ -106,7 +105,7 @@ def _repeat(row: Row, data: bytes) -> str:
     )
     if len(data) <= _MOST_INPUT:
         encoded = base64.b64encode(data).decode()
-        lines = f"base64 -d > input.safetensors <<'END'\n{encoded}\nEND\nharness repro input.safetensors --target {row.parts.target}\n"
+        lines = f"base64 -d > input.safetensors <<'END'\n{encoded}\nEND\nharness repro input.safetensors --target {row.target}\n"
         text += f"\nOr from this text, in one go:\n\n{fenced(lines, 'sh')}"
     return text
 
@@ -114,7 +113,7 @@ def _repeat(row: Row, data: bytes) -> str:
 def _explained(row: Row, data: bytes) -> str:
     """The header with what is wrong in it marked, or the program in words."""
     try:
-        words = base.explain(target_named(row.parts.target), data)
+        words = get_target(row.target).explain(data)
     except HarnessError:  # a target of a package that is not installed here
         words = ""
     lines = words.splitlines() or [
@@ -145,21 +144,10 @@ def _found(row: Row, stored: Stored, session: dict[str, Any]) -> str:
 
 def _script(row: Row, stored: Stored, data: bytes) -> str:
     """The reproducer, fenced; "" where it takes a run to write one (the other spelling of two that differ)."""
-    if row.parts.rule.startswith("metamorphic.") and row.parts.rule != "metamorphic.serialized-again":
+    if row.rule.check == "relation":
         return ""
-    crash = Crash(
-        id=row.id,
-        target=stored.target,
-        oracle=stored.oracle,
-        kind=stored.kind,
-        signature=stored.signature,
-        status=crashes.OPEN,
-        summary=plain(stored.summary),
-        why=plain(row.why),
-        rule=stored.rule,
-        aspect=stored.aspect,
-        sentence=row.sentence,
-    )
+    finding = replace(stored.finding, summary=plain(stored.summary))
+    crash = Crash(finding, status=crashes.OPEN, why=plain(row.why), sentence=row.sentence)
     try:
         text = reproducer.write(crash, data)
     except HarnessError:  # a target of a package that is not installed here

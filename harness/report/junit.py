@@ -56,18 +56,18 @@ def _target(suite: ET.Element, name: str, drive: Drive) -> None:
 
 
 def _finding(suite: ET.Element, row: Row) -> None:
-    owner = plain(f"finding.{row.parts.target}")
+    owner = plain(f"finding.{row.target}")
     case = ET.SubElement(suite, "testcase", classname=owner, name=plain(row.id), time="0")
-    words = f"{row.parts.target}: {row.summary}"
+    words = f"{row.target}: {row.summary}"
     if row.state == NEW:
         more = f"{row.why}\nSignature: {row.signature}\nSeverity: {row.severity}\nRepeat with: {row.repeat}"
-        _told(case, "failure", row.parts.kind, words, f"{words}\n{more}" + ("\nFlaky." if row.flaky else ""))
+        _told(case, "failure", row.kind, words, f"{words}\n{more}" + ("\nFlaky." if row.flaky else ""))
     elif row.state == crashes.OPEN:
         _told(case, "skipped", "", f"known and open: {words}", "")
     elif row.elsewhere:
         _told(case, "skipped", "", f"not new, it {row.elsewhere}: {words}", "")
     else:
-        why = f"{row.rule.verdict} by the rule {row.rule.name}" if row.rule else f"{row.state}: {words}"
+        why = f"{row.verdict.verdict} by the rule {row.verdict.name}" if row.verdict else f"{row.state}: {words}"
         ET.SubElement(case, "system-out").text = plain(why, MOST_TEXT)
 
 

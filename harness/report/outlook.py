@@ -10,8 +10,9 @@ from harness.ledger import joined
 from harness.ledger.forecast import TIMES, Forecast, KindForecast, together
 from harness.ledger.growth_curve import LEVEL, Interval
 from harness.ledger.records import Record
-from harness.report import words
 from harness.report.figures import Ahead
+from harness.report.words import HOUR
+from harness.text import duration, short
 
 #: Kinds of species with a table, and their names on the page.
 TOLD = {"signatures": "findings", "edges": "edges"}
@@ -105,15 +106,15 @@ def _line(made: Forecast, one: KindForecast) -> Line:
 
 def _sentences(forecasts: dict[str, Forecast], spent: float, targets: int) -> tuple[str, str]:
     """Sentences about another hour, or as much time again if less than an hour was ``spent``; and about an attacker."""
-    further = min(spent, words.HOUR)
+    further = min(spent, HOUR)
     parts = [
         (made.kinds["signatures"], made.executions * further / spent)
         for made in forecasts.values()
         if "signatures" in made.kinds and spent
     ]
     more, done = together(parts), sum(executions for _, executions in parts)
-    again = f"As much time again ({words.duration(spent)} of CPU)"
-    budget = "Another hour of CPU time" if further == words.HOUR else again
+    again = f"As much time again ({duration(spent)} of CPU)"
+    budget = "Another hour of CPU time" if further == HOUR else again
     low, high = math.floor(more.low), math.ceil(more.high)
     found = f"{low:,} to {high:,}" if high else "no"
     still = sum(one.returns == "do not diminish yet" for one, _ in parts)
@@ -122,7 +123,7 @@ def _sentences(forecasts: dict[str, Forecast], spent: float, targets: int) -> tu
     dark = targets - len(parts)
     sentence += f"; of {dark} target{'s' * (dark != 1)} too little is known to tell." if dark else "."
     chance = sum(one.attacker(executions) for one, executions in parts)
-    attacker = f"An attacker who fuzzes these targets as this harness does, for another {words.short(done)} executions,"
+    attacker = f"An attacker who fuzzes these targets as this harness does, for another {short(done)} executions,"
     if chance >= 1:
         return sentence, f"{attacker} must be expected to find something new."
     return sentence, f"{attacker} finds something new with a probability of at most {chance:.2g} (95 % confidence)."

@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 from harness.findings import crashes, store
 from harness.findings.severity import SEVERITIES
+from harness.foreign_json import number, table
 from harness.report import gather
 from harness.report.gather import Campaign
-from harness.report.words import number, table
 from harness.triage import filing
 
 NEW, OPEN, DECIDED, ELSEWHERE = gather.NEW, crashes.OPEN, "decided", "elsewhere"
@@ -93,7 +93,7 @@ def _first_seconds(campaigns: Iterable[Campaign]) -> dict[tuple[str, str], float
 
 
 def _row(row: gather.Row, first: dict[tuple[str, str], float], near: Path) -> Row:
-    crash, parts = row.crash, row.parts
+    crash, verdict = row.crash, row.verdict
     sightings = [
         (first.get((one.campaign, one.stored.id), number(one.stored.seconds)), one.stored.seed, one.stored.first_seen)
         for one in row.seen
@@ -101,7 +101,7 @@ def _row(row: gather.Row, first: dict[tuple[str, str], float], near: Path) -> Ro
     if not sightings and crash is not None:
         sightings = [(number(crash.found.get("seconds")), crash.found.get("seed", 0), crash.found.get("date", ""))]
     seconds, seed, date = min(sightings, key=lambda one: one[0])
-    replays = [table(one.stored.about.get("replays")) for one in row.seen]
+    replays = [table(one.stored.fields.get("replays")) for one in row.seen]
     if crash is not None:
         files = {"reproducer": crash.folder / crashes.REPRODUCER, "input": crash.input}
         files |= {"account": crash.folder / crashes.ABOUT, "report": crash.folder / crashes.REPORT}
@@ -112,13 +112,13 @@ def _row(row: gather.Row, first: dict[tuple[str, str], float], near: Path) -> Ro
     except OSError:
         data = None
     small = data if data is not None and len(data) <= EMBEDDED else None
-    decided = crash.verdict if crash is not None else row.rule.why if row.rule else ""
+    decided = crash.verdict if crash is not None else verdict.why if verdict else ""
     return Row(
         id=row.id,
-        target=parts.target,
-        kind=parts.kind,
-        rule=parts.rule,
-        aspect=parts.aspect,
+        target=row.target,
+        kind=row.kind,
+        rule=row.rule.name,
+        aspect=row.aspect,
         severity=row.severity,
         state=ELSEWHERE if row.elsewhere else row.state if row.state in STATES else DECIDED,
         summary=row.summary,
@@ -130,9 +130,9 @@ def _row(row: gather.Row, first: dict[tuple[str, str], float], near: Path) -> Ro
         targets=frozenset(str(one.stored.target) for one in row.seen),
         defect=filing.group(row.signature),
         repeat=row.repeat,
-        covered=row.elsewhere or (row.rule.name if row.rule else row.state if row.state not in STATES else ""),
+        covered=row.elsewhere or (verdict.name if verdict else row.state if row.state not in STATES else ""),
         why=decided or row.why,
-        sentence=(row.rule.sentence if row.rule else "") or row.sentence,
+        sentence=(verdict.sentence if verdict else "") or row.sentence,
         flaky=row.flaky,
         replays=sum(int(number(one.get("runs"))) for one in replays),
         held=sum(int(number(one.get("held"))) for one in replays),

@@ -13,9 +13,9 @@ from typing import Any
 from urllib.parse import quote
 
 from harness.findings import crashes
+from harness.findings.rule import Rule
 from harness.findings.signature import finding_id
 from harness.report import catalogue
-from harness.report.catalogue import Entry
 from harness.report.gather import NEW, RULED, Campaign, Row
 from harness.report.text import plain
 from harness.triage import compare_builds
@@ -33,10 +33,10 @@ _BASELINE = {NEW: "new", compare_builds.NOT_AGAIN: "absent"}
 def sarif(rows: Iterable[Row], campaigns: Iterable[Campaign] = ()) -> dict[str, Any]:
     """The log of ``rows`` (:func:`harness.report.gather.rows`) with one run."""
     shown = [row for row in rows if row.state != crashes.FIXED][:MOST_RESULTS]
-    entries: dict[str, Entry] = {name: catalogue.entry(name) for name in catalogue.standing()}
+    listed = {rule.name: rule for rule in catalogue.standing()}
     for row in shown:
-        entries.setdefault(row.parts.rule, catalogue.entry(row.parts.rule, row.parts.kind))
-    indices = {name: number for number, name in enumerate(entries)}
+        listed.setdefault(row.rule.name, row.rule)
+    indices = {name: number for number, name in enumerate(listed)}
     return {
         "$schema": SCHEMA,
         "version": "2.1.0",
@@ -48,7 +48,7 @@ def sarif(rows: Iterable[Row], campaigns: Iterable[Campaign] = ()) -> dict[str, 
                         "version": version("safetensors-harness"),
                         "semanticVersion": version("safetensors-harness"),
                         "shortDescription": {"text": "Fuzzing and hardening harness for the safetensors parser"},
-                        "rules": [_rule(entry) for entry in entries.values()],
+                        "rules": [_rule(rule) for rule in listed.values()],
                     }
                 },
                 "automationDetails": {"id": "safetensors-harness/"},
@@ -59,29 +59,30 @@ def sarif(rows: Iterable[Row], campaigns: Iterable[Campaign] = ()) -> dict[str, 
                     PARSER: {"description": {"text": "The source of the parser under test."}},
                 },
                 "invocations": [_invocation(list(campaigns))],
-                "results": [_result(row, indices[row.parts.rule]) for row in shown],
+                "results": [_result(row, indices[row.rule.name]) for row in shown],
             }
         ],
     }
 
 
-def _rule(entry: Entry) -> dict[str, Any]:
-    properties: dict[str, Any] = {"tags": list(entry.tags), "precision": "very-high", "severity": entry.severity}
-    if score := catalogue.score(entry.severity):
-        properties["tags"] = ["security", *entry.tags]
+def _rule(rule: Rule) -> dict[str, Any]:
+    tags = list(catalogue.tags(rule))
+    properties: dict[str, Any] = {"tags": tags, "precision": "very-high", "severity": rule.severity}
+    if score := catalogue.score(rule.severity):
+        properties["tags"] = ["security", *tags]
         properties["security-severity"] = score
+    full = catalogue.meaning(rule)
+    commands = (
+        "Repeat a finding with `harness repro ID`; `harness explain ID` shows what is wrong in its input; "
+        "`harness triage verdict ID by-design --why TEXT` records that it is no defect."
+    )
     return {
-        "id": entry.name,
-        "name": entry.name,
-        "shortDescription": {"text": entry.short},
-        "fullDescription": {"text": entry.full},
-        "help": {
-            "text": f"{entry.full} Repeat a finding with `harness repro ID`; `harness explain ID` shows what is wrong in its "
-            "input; `harness triage verdict ID by-design --why TEXT` records that it is no defect.",
-            "markdown": f"{entry.full}\n\nRepeat a finding with `harness repro ID`; `harness explain ID` shows what is wrong "
-            "in its input; `harness triage verdict ID by-design --why TEXT` records that it is no defect.",
-        },
-        "defaultConfiguration": {"level": catalogue.level(entry.severity)},
+        "id": rule.name,
+        "name": rule.name,
+        "shortDescription": {"text": rule.title},
+        "fullDescription": {"text": full},
+        "help": {"text": f"{full} {commands}", "markdown": f"{full}\n\n{commands}"},
+        "defaultConfiguration": {"level": catalogue.level(rule.severity)},
         "properties": properties,
     }
 
@@ -103,12 +104,10 @@ def _invocation(campaigns: list[Campaign]) -> dict[str, Any]:
 def _result(row: Row, index: int) -> dict[str, Any]:
     name = row.crash.id if row.crash else row.id
     result: dict[str, Any] = {
-        "ruleId": row.parts.rule,
+        "ruleId": row.rule.name,
         "ruleIndex": index,
         "level": catalogue.level(row.severity),
-        "message": {
-            "text": plain(f"{row.parts.target}: {row.summary}. {row.why} Repeat with: {row.repeat}", MOST_TEXT)
-        },
+        "message": {"text": plain(f"{row.target}: {row.summary}. {row.why} Repeat with: {row.repeat}", MOST_TEXT)},
         "locations": [_location(f"crashes/{name}/{crashes.ABOUT}", ROOT, _line(row))],
         # GitHub goes by the first alone; the second says what it is made of.
         "partialFingerprints": {
@@ -161,10 +160,10 @@ def _properties(row: Row) -> dict[str, Any]:
     found = row.crash.found if row.crash else {}
     about: dict[str, Any] = {
         "id": row.id,
-        "target": row.parts.target,
+        "target": row.target,
         "oracle": row.oracle,
-        "kind": row.parts.kind,
-        "aspect": plain(row.parts.aspect),
+        "kind": row.kind,
+        "aspect": plain(row.aspect),
         "severity": row.severity,
         "state": row.state,
         "repeat": row.repeat,
@@ -188,8 +187,8 @@ def _suppression(row: Row) -> dict[str, Any] | None:
     """What a person decided: by the folder's own verdict, or by a rule for its like."""
     if row.state == crashes.BY_DESIGN and row.crash is not None:
         why = row.crash.verdict
-    elif row.state == RULED and row.rule is not None:
-        why = f"{row.rule.verdict} by the rule {row.rule.name}: {row.rule.why}"
+    elif row.state == RULED and row.verdict is not None:
+        why = f"{row.verdict.verdict} by the rule {row.verdict.name}: {row.verdict.why}"
     else:
         return None
     # Without a status it counts as accepted.

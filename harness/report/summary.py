@@ -13,6 +13,7 @@ from harness.ledger.records import Point, Record
 from harness.report.drives import Drive
 from harness.report.gather import NEW, Campaign, Row
 from harness.report.text import code, inert, table
+from harness.text import count, percent
 
 #: GitHub shows no job's page beyond 1 MiB.
 MOST_BYTES = 1 << 20
@@ -83,13 +84,13 @@ def _expected(run: Sequence[Record], names: Iterable[str]) -> str:
 
 def _target(campaign: Campaign, name: str, drive: Drive, curve: Sequence[Point], rows: list[Row]) -> tuple[object, ...]:
     done = drive.sums["executions"]
-    deep = f"{100 * drive.sums['deep'] / done:.0f} %" if done and drive.sums["deep"] else "-"
+    deep = percent(drive.sums["deep"], done) if drive.sums["deep"] else "-"
     here = (campaign.name, name)
     met = [row for row in rows if any((one.campaign, one.stored.target) == here for one in row.seen)]
     new = sum(row.state == NEW for row in met)
     line = sparkline([point.edges for point in curve])
     edges, kept = (drive.largest[name] for name in ("edges", "corpus"))
-    figures = (f"{done:,.0f}", f"{drive.rate:,.0f}", deep, f"{edges:,.0f}", f"{kept:,.0f}")
+    figures = (count(done), count(drive.rate), deep, count(edges), count(kept))
     return inert(name), *figures, line, new, len(met) - new
 
 
@@ -151,7 +152,7 @@ def _new(rows: list[Row]) -> str:
 
 
 def _cells(row: Row, remark: str = "") -> tuple[str, str, str, str]:
-    return code(row.id), row.severity, inert(row.parts.target), code(row.summary) + remark
+    return code(row.id), row.severity, inert(row.target), code(row.summary) + remark
 
 
 def _elsewhere(rows: list[Row]) -> str:

@@ -10,13 +10,13 @@ import functools
 from harness.errors import HarnessError
 from harness.findings import crashes, verdicts
 from harness.findings.signature import parts
-from harness.targets import base
+from harness.targets.registry import get_target
 
 
 def known(signature: str) -> str | None:
     """What covers a signature: the id of its folder in crashes/, ``verdict:NAME`` of a rule, or None.
 
-    A loader stands on a reader that is a target of its own: what is known of that reader is known of the loader, too.
+    A loader is built on a reader that is a target of its own: what is known of that reader is known of the loader, too.
     So does one whose module hands what it has to ``safetensors.numpy`` and takes from there.
     """
     crash = filed(signature)
@@ -33,19 +33,19 @@ def is_open(signature: str) -> bool:
 
 
 def filed(signature: str) -> crashes.Crash | None:
-    """The folder of a signature; else that of the same defect in what its target stands on."""
+    """The folder of a signature; else that of the same defect in what its target is built on."""
     names = (signature, *in_readers(signature))
     return next(filter(None, map(crashes.find, names)), None)
 
 
-def verdict(signature: str) -> verdicts.Rule | None:
-    """The rule that covers a signature, or the same defect in what its target stands on."""
+def verdict(signature: str) -> verdicts.VerdictRule | None:
+    """The rule that covers a signature, or the same defect in what its target is built on."""
     names = (signature, *in_readers(signature))
     return next(filter(None, map(verdicts.match, names)), None)
 
 
 def in_readers(signature: str) -> tuple[str, ...]:
-    """The signatures of the same defect in what the target stands on; none where it stands on nothing."""
+    """The signatures of the same defect in what the target is built on; none where it is built on nothing."""
     found = parts(signature)
     below, calls = _reader(found.target)
     call, _, words = found.aspect.partition(": ")
@@ -56,8 +56,9 @@ def in_readers(signature: str) -> tuple[str, ...]:
 
 @functools.cache
 def _reader(target: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What a target stands on, and its own calls. Kept: of a name that is none of ours all packages are asked."""
+    """The targets that a target is built on, and its own calls. Kept: a name that is none of ours asks all packages."""
     try:
-        return base.core(base.get(target))
+        found = get_target(target)
     except HarnessError:  # a target of a package that is not installed
         return (), ()
+    return found.built_on, found.calls

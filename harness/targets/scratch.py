@@ -1,7 +1,7 @@
-"""A folder in memory for the files of one process, which goes when the process does.
+"""Files and folders in memory for one process, which go when the process does.
 
-A process that may die at any time cannot clean up: whoever supervises it names a folder of its own (:func:`supervised`) in the
-environment and removes that; where the supervisor was killed itself, the next one does. Elsewhere the folder is removed when
+A process that may die at any time cannot clean up. Its supervisor names a folder of its own (:func:`supervised`) in the
+environment and removes it. Where the supervisor was killed, the next supervisor removes it. Elsewhere the folder is removed when
 the interpreter ends.
 """
 
@@ -11,7 +11,10 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from pathlib import Path
+from typing import Any
 
 VARIABLE = "HARNESS_SCRATCH"
 _SUPERVISED = "harness-replay-"
@@ -24,7 +27,7 @@ def root() -> str:
 
 
 def place() -> str:
-    """Where a target's folders go: below that of whoever supervises this process, else where :func:`root` says."""
+    """The parent of a target's folders: the one that the supervisor names, else :func:`root`."""
     return os.environ.get(VARIABLE) or root()
 
 
@@ -39,7 +42,7 @@ def folder(name: str) -> Path:
 def supervised() -> str:
     """A new private folder for a child of this process, to be named in its environment and removed after it.
 
-    Those that processes left which are no more are removed.
+    Folders of processes that no longer run are removed.
     """
     shared = Path(root())
     for left in shared.glob(_SUPERVISED + "*-*"):
@@ -47,3 +50,32 @@ def supervised() -> str:
         if pid.isdecimal() and not Path("/proc", pid).exists():
             shutil.rmtree(left, ignore_errors=True)
     return tempfile.mkdtemp(prefix=f"{_SUPERVISED}{os.getpid()}-", dir=shared)
+
+
+class OpenFiles:
+    """Readers of files in memory, which stay open by the files' content. Past :data:`MOST` the least recently used one goes."""
+
+    MOST = 256
+
+    def __init__(self) -> None:
+        self._readers: OrderedDict[Hashable, Any] = OrderedDict()
+
+    def get(self, key: Hashable) -> Any:
+        """The open reader of ``key``, or None."""
+        if key in self._readers:
+            self._readers.move_to_end(key)
+        return self._readers.get(key)
+
+    def add(self, key: Hashable, content: bytes, read: Callable[[str], Any]) -> Any:
+        """Keep and return ``read`` of the path to a file of that ``content``. Errors of ``read`` pass through."""
+        descriptor = os.memfd_create("input")
+        try:
+            os.pwrite(descriptor, content, 0)
+            reader = read(f"/proc/self/fd/{descriptor}")
+        finally:
+            # A reader has a mapping, or a descriptor of its own.
+            os.close(descriptor)
+        if len(self._readers) >= self.MOST:
+            self._readers.popitem(last=False)
+        self._readers[key] = reader
+        return reader

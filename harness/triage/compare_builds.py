@@ -8,7 +8,7 @@ from harness.findings.store import Stored
 from harness.parsers import registry
 from harness.parsers.registry import Parser
 from harness.replay.replay import Replayer
-from harness.targets.files.on_disk import target_named
+from harness.targets.registry import get_target
 from harness.triage.filing import TRIES, needs_relations
 
 #: It shows on the build it was found on, and not on the other one.
@@ -28,7 +28,7 @@ def compare(findings: Sequence[Stored], other: Parser) -> Iterator[tuple[Stored,
     for stored in findings:
         by_target.setdefault(stored.target, []).append(stored)
     for target, group in by_target.items():
-        if not target_named(target).uses_parser:
+        if not get_target(target).uses_parser:
             yield from ((stored, THERE_TOO) for stored in group)
             continue
         # One process for all is quick, and shows findings that only a used process shows.

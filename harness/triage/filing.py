@@ -9,18 +9,19 @@ from pathlib import Path
 
 from harness.errors import HarnessError
 from harness.findings import crashes, store
+from harness.findings import rule as rules
 from harness.findings.crashes import Crash
-from harness.findings.signature import finding_id, parts
+from harness.findings.signature import parts
 from harness.findings.store import Stored
 from harness.parsers import registry
 from harness.parsers.registry import Parser
 from harness.programs import strategies
 from harness.replay import replay
 from harness.replay.replay import Judged, Replay, Replayer
-from harness.targets import base, known_findings
-from harness.targets.files.on_disk import target_named
+from harness.targets import known_findings
+from harness.targets.base import Target
+from harness.targets.registry import get_target
 from harness.triage import reproducer
-from harness.triage.account import account
 from harness.triage.minimize import Keep, Progress, minimize
 
 #: Builds that a finding is tried on: what is fuzzed, and what users have.
@@ -45,20 +46,19 @@ def builds(target: str) -> list[Parser | None]:
 
     ``[None]`` for a target that runs no parser. Raises HarnessError when nothing is built.
     """
-    driven = target_named(target)
+    driven = get_target(target)
     if not driven.uses_parser:
         return [None]
     newest = registry.default_release()
-    flavours = getattr(driven, "flavours", FLAVOURS)
+    flavours = driven.flavours
     found = [p for p in registry.available() if p.flavour in flavours and not p.why_not_here() and _has(p, driven)]
     found.sort(key=lambda p: (p.version != newest, p.version, FLAVOURS.index(p.flavour)))
     return [*found] or [registry.find(None, flavours[0])]
 
 
-def _has(parser: Parser, driven: base.Target) -> bool:
+def _has(parser: Parser, driven: Target) -> bool:
     """Whether a release has the module for the target's framework at all: older ones lack some."""
-    module = getattr(driven, "module", "")
-    return not module or parser.site.joinpath(*module.split(".")).with_suffix(".py").is_file()
+    return not driven.module or parser.site.joinpath(*driven.module.split(".")).with_suffix(".py").is_file()
 
 
 def newest_builds(target: str) -> list[Parser | None]:
@@ -80,20 +80,20 @@ def shows(target: str, sig: str, data: bytes, parsers: list[Parser | None] | Non
 
 def smallest(parser: Parser | None, target: str, sig: str, data: bytes, progress: Progress | None = None) -> bytes:
     """``data`` minimised so that it shows ``sig`` still. Raises HarnessError when it does not show it at all."""
-    chosen = target_named(target)
-    words = base.vocabulary(chosen)
+    chosen = get_target(target)
+    words = chosen.vocabulary
     kills = parts(sig).kind in ("crash", "memory")
     with Replayer(parser, target, relations=needs_relations(sig), forks=kills) as replayer:
         keep: Keep = lambda candidate: sig in replayer.run(candidate).signatures  # noqa: E731
         if words is not None:
             # Hypothesis knows how to make a program simple; that nothing more can go is for our own passes to see to.
             data = strategies.shrink(words, data, keep)
-        return minimize(data, keep, unit=base.unit(chosen), progress=progress)
+        return minimize(data, keep, unit=chosen.unit, progress=progress)
 
 
 def needs_relations(sig: str) -> bool:
     """Whether only the costly oracles (:class:`Replayer`) can find it: other spellings, or many runs."""
-    return parts(sig).rule.startswith(("metamorphic.", "leaks."))
+    return any(rule.costly for rule in rules.named(parts(sig).rule))
 
 
 def describe(
@@ -102,20 +102,12 @@ def describe(
     """The finding as it is filed, with its reproducer; ``original`` is the size before it was minimised."""
     first = shown[0]
     finding = first.judged.finding
-    why, sentence = account(finding)
     newest = registry.default_release()
     crash = Crash(
-        id=finding_id(stored.signature),
-        target=stored.target,
-        oracle=finding.oracle,
-        kind=finding.kind,
-        signature=stored.signature,
+        finding,
         status=crashes.OPEN,
-        summary=finding.summary,
-        why=why,
-        rule=finding.rule,
-        aspect=finding.aspect,
-        sentence=sentence,
+        why=finding.why,
+        sentence=finding.sentence,
         place=next((one.replay.place for one in shown if one.replay.place), ""),
         releases=tuple(sorted({one.parser.version for one in shown if one.parser}, key=_by_number)),
         builds=tuple(dict.fromkeys(one.parser.flavour for one in shown if one.parser and one.parser.version == newest)),
@@ -144,7 +136,7 @@ def file_finding(
 
     The campaign keeps its input; what was found about it goes into its finding.json.
     """
-    if other := base.about_another(target_named(stored.target), stored.signature):
+    if other := get_target(stored.target).about_another(stored.signature):
         # What crashes/ holds is published, and others are told of their defects first.
         say(f"{stored.id}: is about {other}, not the parser; left in the campaign: report it there")
         return None
@@ -156,7 +148,7 @@ def file_finding(
         say(f"{stored.id}: does not show again on any build; left in the campaign")
         store.update(stored, reproduces=[])
         return None
-    original = stored.about.get("found_size", stored.size)
+    original = stored.fields.get("found_size", stored.size)
     if shrink:
         try:
             data = smallest(shown[0].parser, stored.target, stored.signature, data, progress)
@@ -195,7 +187,7 @@ def _on_the_wheel(stored: Stored, data: bytes, shown: list[Shown], campaign: Pat
     seen = {other.signature for other in store.findings(campaign)}
     for judged in result.findings:
         if judged.signature not in seen and known_findings.known(judged.signature) is None:
-            store.add(campaign, stored.target, judged.finding, data, parser=wheel.name, seed=stored.seed)
+            store.add(campaign, judged.finding, data, parser=wheel.name, seed=stored.seed)
     return f"{wheel.name}: {result.outcome}{': ' + result.error[:200] if result.error else ''}"
 
 
@@ -230,6 +222,6 @@ def refile(crash: Crash, data: bytes) -> None:
             f"the smaller input does not show {crash.id} in a fresh process", hint="the folder is as it was"
         )
     first = shown[0]
-    smaller = replace(crash, summary=first.judged.finding.summary, found={**crash.found, "size": len(data)})
+    smaller = replace(crash, finding=first.judged.finding, found={**crash.found, "size": len(data)})
     text = reproducer.write(smaller, data, first.replay.error, first.judged.variant)
     crashes.file(smaller, data, text, root=crash.folder.parent)

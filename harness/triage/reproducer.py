@@ -22,38 +22,26 @@ from harness.format.dtypes import DTYPE_BITS
 from harness.format.judge import judge
 from harness.observation import ACCEPT, PANIC, RAISE, REJECT
 from harness.programs.arrays import WRITER_DTYPES
-from harness.targets import base
-from harness.targets.files.on_disk import target_named
+from harness.targets.base import Target
 from harness.targets.huge.layout import Layout, build
 from harness.targets.huge.program import decode, halved
 from harness.targets.loaders import loader as loaders
+from harness.targets.registry import get_target
 from harness.targets.resources import script as measured
-from harness.targets.resources.target import TARGET
 
-_SHOULD = {
-    "refused": "the file is read: the format allows it",
-    "misread": "what is read is what the file says",
-    "panic": "the file is read, or refused with SafetensorError",
-    "raise": "the file is read, or refused with SafetensorError",
-    "crash": "the file is read or refused, and the process lives on",
-    "hang": "the file is read or refused at once",
-    "memory": "the file is read or refused within memory in proportion to its size",
-    "time": "twice the header takes about twice the time",
-}
-# Of programs, by oracle.
-_PROGRAM_SHOULD = {
-    "roundtrip": "what is saved is what comes back, in equal bytes each time; or it is refused with a documented error",
-    "torch_roundtrip": "what is saved is what comes back, as the documentation says, or it is refused with a documented error",
-    "numpy": "each call gives what numpy gives of the whole array, or is refused with SafetensorError",
-    "parallel": "each rank gets its part of the tensor, and the parts put together are the whole",
-    "quantized": "the bytes that went in come out, and what disagrees with its own bytes is refused",
-    "shards": "each tensor comes from the file that the index names, and a folder that is out of order is refused",
-    "device": "what names no device is refused with SafetensorError, and what the documentation names is taken",
-    "contract": "each call gives something, or is refused with SafetensorError",
-    "lifecycle": "each call ends as said below it",
-}
-# Of programs: where it matters how a call ends, and not only what it gives.
-_COMPARED = {"lifecycle": "ends"}
+# By check of a rule: the check of a template, and the outcome that is wrong.
+_CHECKS = {
+    "accepted": ("outcome", ACCEPT), "refused": ("outcome", REJECT), "panic": ("outcome", PANIC), "raise": ("outcome", RAISE),
+    "death": ("deadly", ""), "misread": ("misread", ""), "relation": ("relation", ""), "reserialized": ("written", ""),
+    "leak": ("leak", ""), "time": ("time", ""), "memory": ("growth", ""), "agreement": ("agreement", ""),
+    "saved": ("saved", ""), "values": ("compare", ""), "ends": ("ends", ""), "refused-call": ("refused", REJECT),
+    "taken": ("taken", ""),
+}  # fmt: skip
+# Checks that each template has.
+_OF_PROGRAMS = ("outcome", "deadly", "compare", "ends", "refused", "taken")
+_OF_FILES = ("outcome", "deadly", "misread", "relation", "written", "leak", "time", "growth", "agreement", "saved")
+# Targets of files that the template can read as.
+_READ_AS = ("deserialize", "safe_open", "huge", "model")
 # Relations after which the other file holds something more, or elsewhere.
 _ADDS = ("one-more", "dimension")
 
@@ -69,29 +57,31 @@ def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> s
 
     ``error`` is what the parser said of ``data``; ``variant`` the other spelling that a metamorphic finding is about.
     """
-    common = {
+    common: dict[str, Any] = {
         "title": _plain(f"{crash.id}: {crash.summary}"),
         "why": _plain(crash.why),
         "releases": ", ".join(crash.releases) or "0.8.0",
     }
-    if crash.target == TARGET:
+    target = get_target(crash.target)
+    if crash.rule.check == "cost":
         return measured.render(common | measured.values(crash, data))
-    check, wrong = _check(crash)
-    target = target_named(crash.target)
-    calls = base.script(target, data)
-    if calls:
-        return _template("reproduce_program.py.j2").render(
-            common
-            | {
-                "needs": " ".join(dict.fromkeys(("numpy", *base.packages(target)))),
-                "should": repr(_PROGRAM_SHOULD.get(crash.oracle, _SHOULD.get(crash.kind, _SHOULD["raise"]))),
-                "check": _check_of_calls(crash, check, wrong),
-                "wrong": wrong,
-                # The aspect of an error is "CALL: TYPE: MESSAGE".
-                "error": repr(crash.aspect.split(": ")[1]) if wrong == RAISE else "",
-                "calls": calls,
-                "memory_mb": target.memory_mb,
-            }
+    check, wrong = _CHECKS.get(crash.rule.check, ("", ""))
+    wrong = wrong or (crash.kind if check in ("deadly", "time", "growth") else "")
+    common |= {
+        "check": check,
+        "wrong": wrong,
+        "should": repr(crash.rule.should),
+        "memory_mb": target.memory_mb,
+        "needs": " ".join(dict.fromkeys(("numpy", *(target.packages or target.needs)))),
+    }
+    calls = target.script(data)
+    if calls and check in _OF_PROGRAMS:
+        # The aspect of an error is "CALL: TYPE: MESSAGE".
+        error = repr(crash.aspect.split(": ")[1]) if wrong == RAISE else ""
+        return _template("reproduce_program.py.j2").render(common | {"error": error, "calls": calls})
+    if check not in _OF_FILES or not (crash.target in _READ_AS or isinstance(target, loaders.Loader)):
+        return _template("reproduce_signature.py.j2").render(
+            common | {"signature": repr(crash.signature), "target": repr(crash.target), "input": INPUT}
         )
     values: dict[str, Any] = {
         **common,
@@ -99,12 +89,7 @@ def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> s
         "target": crash.target,
         "input": INPUT,
         "huge": _huge(crash, data) if crash.target == "huge" else None,
-        "should": repr(_should(crash, check, wrong)),
-        "check": check,
-        "wrong": wrong,
         "error": repr(_error(crash, error)) if wrong == RAISE and error else "",
-        "memory_mb": target.memory_mb,
-        "needs": " ".join(dict.fromkeys(("numpy", *base.packages(target)))),
         "loader": _loader(crash, check, target) if isinstance(target, loaders.Loader) else "",
     }
     if check == "leak":
@@ -123,74 +108,24 @@ def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> s
             "dtypes": pprint.pformat(WRITER_DTYPES, width=110),
         }
     if check == "relation":
-        relation = crash.rule.removeprefix("metamorphic.")
+        relation = crash.rule.name.removeprefix("metamorphic.")
         values |= {"relation": relation, "variant": _literal(variant), "adds": relation.startswith(_ADDS)}
     return _template("reproduce.py.j2").render(values)
-
-
-def _check_of_calls(crash: Crash, check: str, wrong: str) -> str:
-    """Which check of the template for programs tells the defect."""
-    if check == "deadly" or wrong in (PANIC, RAISE):
-        return check
-    if crash.oracle in _COMPARED:
-        return _COMPARED[crash.oracle]
-    if crash.rule == "device.accepted":
-        return "taken"
-    if wrong == REJECT:
-        return "refused" if crash.rule == "refused" else check
-    return "compare"
-
-
-def _check(crash: Crash) -> tuple[str, str]:
-    """Which check of the template tells the defect, and the outcome that is wrong."""
-    if crash.oracle == "isolation":
-        return "deadly", crash.kind
-    if crash.rule == "metamorphic.serialized-again":
-        return "written", ""
-    if crash.oracle in ("agreement", "resaved"):
-        return ("agreement" if crash.oracle == "agreement" else "saved"), ""
-    if crash.rule.startswith("metamorphic."):
-        return "relation", ""
-    if crash.rule.startswith("leaks."):
-        return "leak", ""
-    if crash.rule == "misread":
-        return "misread", ""
-    if crash.kind in ("time", "memory"):
-        return ("time" if crash.kind == "time" else "growth"), crash.kind
-    if crash.kind == "panic":
-        return "outcome", PANIC
-    if crash.kind == "contract":
-        return "outcome", RAISE
-    return "outcome", REJECT if crash.rule.rpartition(".")[2] == "refused" else ACCEPT
-
-
-def _should(crash: Crash, check: str, wrong: str) -> str:
-    if crash.rule.startswith("metamorphic."):
-        return "what was written reads as what was given" if check == "written" else "both read the same"
-    if check == "agreement":
-        return "both give the same, or the same refusal"
-    if check == "saved":
-        return "what is saved reads as what was given, and the dictionary stays as it was"
-    if check == "leak":
-        return "what was opened and allocated is given back"
-    if wrong == ACCEPT:
-        return f"the file is refused: {crash.sentence}" if crash.sentence else "the file is refused"
-    return _SHOULD.get(crash.rule, _SHOULD.get(wrong, _SHOULD["misread"]))
 
 
 def _error(crash: Crash, error: str) -> str:
     """The type of the exception: of several entry points, of the one that the finding is about."""
     words = crash.aspect.split(": ")
-    several = isinstance(target_named(crash.target), loaders.Loader) and crash.oracle == "contract"
+    several = isinstance(get_target(crash.target), loaders.Loader) and crash.oracle == "contract"
     return words[1] if several else error.partition(":")[0]
 
 
 def _pair(crash: Crash) -> list[str]:
     """The two entry points that differ."""
-    return crash.rule.removeprefix("agreement.").split("-")
+    return crash.rule.name.removeprefix("agreement.").split("-")
 
 
-def _holds(target: base.Target, first: str) -> Iterable[str]:
+def _holds(target: Target, first: str) -> Iterable[str]:
     """The dtypes that the second way must not refuse where the first reads them: all of them within one framework."""
     return target.holds_here() if first == "deserialize" and isinstance(target, loaders.Loader) else DTYPE_BITS
 
@@ -251,7 +186,7 @@ def _huge(crash: Crash, program: bytes) -> dict[str, Any]:
     headers = {"HEADER": _packed(layout)}
     if crash.kind == "time":
         headers["HALF"] = _packed(build(halved(steps)))
-    phase = crash.rule.partition(".")[2] if crash.kind in ("time", "memory") else ""
+    phase = crash.rule.name.partition(".")[2] if crash.kind in ("time", "memory") else ""
     phase = phase or (
         "deserialize" if "deserialize" in crash.aspect or crash.summary.startswith("deserialize") else "open"
     )

@@ -16,13 +16,11 @@ from harness.errors import HarnessError
 from harness.files import write_atomic
 from harness.findings import crashes, store, toml, verdicts
 from harness.findings.crashes import Crash
-from harness.findings.finding import Finding
 from harness.findings.signature import parts
 from harness.findings.store import Stored
-from harness.findings.verdicts import TOO_WIDE, Rule
+from harness.findings.verdicts import TOO_WIDE, VerdictRule
 from harness.format.rules import RULES
 from harness.targets import known_findings
-from harness.triage.account import account
 
 _NOT_SLUG = re.compile(r"[^a-z0-9.]+")
 # The bindings' words before the parser's: they differ between entry points.
@@ -88,8 +86,7 @@ def decided(name: str, campaigns: Iterable[Path]) -> Decided:
     for campaign in campaigns:
         for stored in store.findings(campaign):
             if stored.id == name:
-                _, sentence = account(Finding(stored.oracle, stored.kind, stored.rule, stored.aspect, stored.summary))
-                return Decided(stored.id, stored.signature, sentence)
+                return Decided(stored.id, stored.signature, stored.finding.sentence)
     raise HarnessError(
         f"no finding is called {name!r}, neither filed nor in a campaign",
         hint="harness findings lists those of a campaign; --campaign names another",
@@ -113,7 +110,9 @@ def generalised(sig: str) -> dict[str, str]:
     }
 
 
-def draft(found: Decided, verdict: str, why: str, *, name: str, sentence: str, globs: Mapping[str, str | None]) -> Rule:
+def draft(
+    found: Decided, verdict: str, why: str, *, name: str, sentence: str, globs: Mapping[str, str | None]
+) -> VerdictRule:
     """The rule of a verdict. An empty ``name`` or ``sentence`` is taken from the finding.
 
     ``globs`` (target, kind, rule, aspect) that are not None replace those of :func:`generalised`. Raises HarnessError when a
@@ -128,7 +127,7 @@ def draft(found: Decided, verdict: str, why: str, *, name: str, sentence: str, g
     if name in taken:
         raise HarnessError(f"there is a rule called {name!r}", hint="give it another name, or leave the name out")
     chosen = generalised(found.signature) | {key: value for key, value in globs.items() if value is not None}
-    rule = Rule(
+    rule = VerdictRule(
         name=name or _name(found.signature, taken),
         verdict=verdict,
         why=why.strip(),
@@ -151,12 +150,12 @@ def _name(sig: str, taken: set[str]) -> str:
     return name
 
 
-def covers(rule: Rule, sig: str) -> bool:
+def covers(rule: VerdictRule, sig: str) -> bool:
     """Whether a rule covers a signature, or the same defect in the reader that its target stands on."""
     return any(map(rule.matches, (sig, *known_findings.in_readers(sig))))
 
 
-def matches(chosen: Sequence[Rule], campaigns: Iterable[Path]) -> list[Matches]:
+def matches(chosen: Sequence[VerdictRule], campaigns: Iterable[Path]) -> list[Matches]:
     """Matches of each rule that no earlier rule covers."""
     filed: list[list[Crash]] = [[] for _ in chosen]
     met: list[list[Met]] = [[] for _ in chosen]
@@ -177,11 +176,11 @@ def matches(chosen: Sequence[Rule], campaigns: Iterable[Path]) -> list[Matches]:
     return [Matches(tuple(one), tuple(other)) for one, other in zip(filed, met, strict=True)]
 
 
-def _first(chosen: Sequence[Rule], sig: str) -> int | None:
+def _first(chosen: Sequence[VerdictRule], sig: str) -> int | None:
     return next((number for number, rule in enumerate(chosen) if covers(rule, sig)), None)
 
 
-def refuse_too_wide(rule: Rule, found: Matches, but: str) -> None:
+def refuse_too_wide(rule: VerdictRule, found: Matches, but: str) -> None:
     """Raise HarnessError if a rule hides findings filed as bugs, ``but`` one, or too many executions."""
     if bugs := found.bugs(but):
         raise HarnessError(
@@ -196,7 +195,7 @@ def refuse_too_wide(rule: Rule, found: Matches, but: str) -> None:
         )
 
 
-def append(rule: Rule) -> Path:
+def append(rule: VerdictRule) -> Path:
     """Append a rule to the project's verdicts.toml, whose text stays as it is. Returns the file."""
     old = verdicts.read()
     verdicts.parse(old, str(verdicts.place()))
@@ -207,8 +206,8 @@ def append(rule: Rule) -> Path:
     return verdicts.place()
 
 
-def _text(rule: Rule) -> str:
+def _text(rule: VerdictRule) -> str:
     order = ("name", "target", "kind", "rule", "aspect", "verdict", "sentence", "why")
-    assert set(order) == {field.name for field in fields(Rule)}
+    assert set(order) == {field.name for field in fields(VerdictRule)}
     values = asdict(rule)
     return "[[rule]]\n" + toml.dumps({name: values[name] for name in order})

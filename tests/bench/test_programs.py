@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from harness.bench import programs
@@ -23,6 +25,6 @@ def test_a_run_tells_its_rate_its_parts_and_how_many_are_valid(wheel_parser: Par
     assert len(said) == 1
 
 
-def test_a_parser_that_is_not_there_is_an_error() -> None:
+def test_a_parser_that_is_not_there_is_an_error(project: Path) -> None:
     with pytest.raises(EngineError, match=r"(?s)cannot be measured: .*no parser nowhere"):
         programs.rates("nowhere", 1, 10, print)

@@ -24,13 +24,13 @@ def test_a_run_leaves_its_status_its_corpus_in_order_and_its_inputs(sancov_parse
         done = runner.fuzz("deserialize", sancov_parser.name, folder, runs=3000, record=record)
         assert len(recording.read(record)) == 3000
     assert not folder.exists()
-    assert done.status["executions"] == 3000
+    assert done.status.executions == 3000
     assert done.rate > 0
     assert done.edges > 0
     assert 0 < done.share("accepted") < done.share("deep") < 1
     times = [at for at, _ in done.corpus]
     assert times == sorted(times)
-    assert done.status["semantic_keys"]
+    assert done.status.semantic_keys
 
 
 def test_a_worker_that_fails_is_an_error_with_its_log(sancov_parser: Parser) -> None:

@@ -13,14 +13,15 @@ from harness.engine.campaign.process import REPLACED
 from harness.errors import HarnessError
 from harness.findings import store
 from harness.findings.finding import Finding
+from harness.oracles import contract
 
 
 @pytest.fixture
 def campaign(tmp_path: Path) -> Path:
     for data in (b"one", b"two"):
         corpus_store.add(tmp_path / "corpus" / "deserialize", data)
-    finding = Finding("contract", "contract", "contract.error", "NoSuchError", "words")
-    store.add(tmp_path, "deserialize", finding, b"three", parser="0.8.0", seed=1)
+    finding = Finding(contract.RAISED, "NoSuchError", "words", target="deserialize")
+    store.add(tmp_path, finding, b"three", parser="0.8.0", seed=1)
     (tmp_path / "log").mkdir()
     (tmp_path / "campaign.json").write_text(json.dumps({"format": 1, "sessions": [{"executions": 5}]}))
     return tmp_path

@@ -130,8 +130,9 @@ def test_every_target_gets_past_its_seeds(stage: Stage) -> None:
     assert (played.ran, played.failed) == (sorted(LONG), ""), played.said
 
 
-def test_the_ten_lines_of_the_documentation_are_a_workflow_that_calls_ours() -> None:
-    text = (Path(__file__).parents[2] / "docs/ci.md").read_text()
+@pytest.mark.parametrize("page", ["README.md", "docs/ci.md"])
+def test_the_ten_lines_of_the_documentation_are_a_workflow_that_calls_ours(page: str) -> None:
+    text = (Path(__file__).parents[2] / page).read_text()
     block = text.split("```yaml\n")[1].split("```")[0]
     assert len(block.splitlines()) == 10
     (job,) = yaml.safe_load(block)["jobs"].values()

@@ -9,7 +9,7 @@ import pytest
 from harness.errors import HarnessError
 from harness.findings import crashes
 from harness.findings.crashes import Crash
-from harness.findings.signature import finding_id
+from harness.findings.finding import Finding
 from harness.format.encode import pack
 from harness.format.judge import RULES
 from harness.targets.huge.program import Step, encode
@@ -47,7 +47,7 @@ def test_what_is_wrong_is_marked_with_its_sentence(project: Path):
 
 def test_a_finding_is_explained_by_its_id(project: Path):
     sig = "deserialize|differential|header.padding|accepted/newline"
-    crash = Crash(finding_id(sig), "deserialize", "differential", "differential", sig, "open", "s", "w")
+    crash = Crash(Finding.of_signature(sig, "differential", "s"), status="open", why="w")
     crashes.file(crash, b"\3\0\0\0\0\0\0\0{}\n", "")
     status, text = run(crash.id)
     assert status == 1
@@ -57,7 +57,7 @@ def test_a_finding_is_explained_by_its_id(project: Path):
 
 def test_a_program_is_explained_in_words(project: Path):
     sig = "huge|time|time.open|tensors"
-    crash = Crash(finding_id(sig), "huge", "huge", "time", sig, "open", "s", "w")
+    crash = Crash(Finding.of_signature(sig, "huge", "s"), status="open", why="w")
     crashes.file(crash, encode((Step("tensors", 10_000),)), "")
     status, text = run(crash.id)
     assert status == 0

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from harness.cli.main import group
 from harness.errors import HarnessError
 from harness.findings import store
+from harness.findings.finding import Finding
 
 
 def test_no_campaign_says_how_to_run_one(project: Path):
@@ -34,11 +35,8 @@ def test_every_help_has_an_example_that_parses(command: str):
 
 def test_how_often_a_finding_was_seen_is_what_the_ledger_says(project: Path):
     folder = project / "build" / "campaigns" / "main"
-    store.add_finding(
-        folder, id="layout.hole-2cc0ad64", target="deserialize", oracle="differential", kind="differential", rule="layout.hole",
-        aspect="accepted/start", signature="deserialize|differential|layout.hole|accepted/start", summary="s", data=b"x",
-        parser="0.8.0", seed=1, execution=1, seconds=0.0,
-    )  # fmt: skip
+    finding = Finding.of_signature("deserialize|differential|layout.hole|accepted/start", "differential", "s")
+    store.add(folder, finding, b"x", parser="0.8.0", seed=1, execution=1)
     sessions = [{"findings": {"layout.hole-2cc0ad64": {"count": count}}} for count in (5, 7)]
     (folder / "campaign.json").write_text(json.dumps({"sessions": sessions}))
     result = CliRunner().invoke(group, ["findings"], standalone_mode=False)

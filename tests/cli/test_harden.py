@@ -113,7 +113,7 @@ def test_what_slices_found_again_is_said_once(capsys: pytest.CaptureFixture[str]
         "left out: b: no such package",
         "had no turn, or did not get past their seeds: slow",
         (
-            "the corpus of a is full: 6 inputs that brought no new edge were not kept; to make room: "
+            "the corpus of a is full: 6 inputs without a new edge were not saved; make room with: "
             f"harness corpus minimize --target a --corpus {tmp_path / 'corpus'}"
         ),
         "workers that were replaced: 3 hang",

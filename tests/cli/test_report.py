@@ -10,6 +10,7 @@ import pytest
 
 from harness.errors import HarnessError
 from harness.findings import crashes, store
+from harness.findings.finding import Finding
 from tests.cli.running import run
 
 SIGNATURE = "deserialize|differential|layout.hole|accepted/start"
@@ -19,11 +20,8 @@ NAME = "layout.hole-2cc0ad64"
 @pytest.fixture
 def campaign(project: Path) -> Path:
     folder = project / "build" / "campaigns" / "one"
-    store.add_finding(
-        folder, id=NAME, target="deserialize", oracle="differential", kind="differential", rule="layout.hole",
-        aspect="accepted/start", signature=SIGNATURE, summary="a hole", data=b"nothing", parser="0.8.0", seed=1,
-        execution=1, seconds=0.0,
-    )  # fmt: skip
+    finding = Finding.of_signature(SIGNATURE, "differential", "a hole")
+    store.add(folder, finding, b"nothing", parser="0.8.0", seed=1, execution=1)
     (folder / "campaign.json").write_text(json.dumps({"format": 1, "sessions": [{"targets": ["deserialize"]}]}))
     return folder
 
@@ -37,7 +35,7 @@ def test_any_combination_of_forms_at_once(campaign: Path, tmp_path: Path):
     assert ET.parse(places["junit"]).getroot().get("failures") == "1"
     assert places["summary"].read_text().startswith("# 1 new finding\n")
     assert [path.name for path in places["issues"].iterdir()] == [f"{NAME}.md"]
-    assert places["defects"].read_text().startswith("# What is wrong with")
+    assert places["defects"].read_text().startswith("# Open defects of safetensors")
     assert f"{places['sarif']}: 1 results\n" in text
     status, again = run("report", "--campaign", "one", *arguments, "--json")
     told = json.loads(again)

@@ -9,7 +9,7 @@ import pytest
 from harness.errors import HarnessError
 from harness.findings import crashes
 from harness.findings.crashes import Crash
-from harness.findings.signature import finding_id
+from harness.findings.finding import Finding
 from harness.format.encode import pack
 from tests.cli import running
 
@@ -23,7 +23,7 @@ run = functools.partial(running.run, "repro")
 
 @pytest.fixture
 def filed(project: Path) -> str:
-    crash = Crash(finding_id(SIGNATURE), "deserialize", "differential", "differential", SIGNATURE, "open", "s", "w")
+    crash = Crash(Finding.of_signature(SIGNATURE, "differential", "s"), status="open", why="w")
     crashes.file(crash, NEWLINE, "")
     return crash.id
 

@@ -12,7 +12,8 @@ import pytest
 from harness.errors import HarnessError
 from harness.findings import crashes, store, verdicts
 from harness.findings.crashes import Crash
-from harness.findings.signature import finding_id, parts
+from harness.findings.finding import Finding
+from harness.findings.signature import finding_id
 from harness.targets import known_findings
 from tests.cli.running import run
 
@@ -25,11 +26,8 @@ GONE = "safe_open|differential|layout.hole|accepted/start"
 def campaign(project: Path) -> Path:
     folder = project / "build" / "campaigns" / "main"
     for sig, data in ((DUPLICATE, TWICE), (GONE, b"nothing")):
-        found = parts(sig)
-        store.add_finding(
-            folder, id=finding_id(sig), target=found.target, oracle="differential", kind=found.kind, rule=found.rule,
-            aspect=found.aspect, signature=sig, summary="as found", data=data, parser="0.8.0", seed=1, execution=1, seconds=0.0,
-        )  # fmt: skip
+        finding = Finding.of_signature(sig, "differential", "as found")
+        store.add(folder, finding, data, parser="0.8.0", seed=1, execution=1)
     (folder / "campaign.json").write_text(json.dumps({"format": 1, "sessions": [{"targets": ["deserialize"]}]}))
     return folder
 
@@ -176,9 +174,8 @@ def test_a_decision_becomes_a_rule_that_is_listed(campaign: Path, project: Path)
 
 def test_a_rule_that_hides_a_filed_bug_is_refused_and_nothing_is_written(campaign: Path, project: Path):
     name = finding_id(DUPLICATE)
-    filed = Crash(
-        name, "deserialize", "differential", "differential", DUPLICATE, "open", "s", "w", sentence="No twins."
-    )
+    finding = Finding.of_signature(DUPLICATE, "differential", "s")
+    filed = Crash(finding, status="open", why="w", sentence="No twins.")
     crashes.file(filed, TWICE, "")
     with pytest.raises(HarnessError, match=f"would hide {name}, filed as a bug; nothing is written") as caught:
         run("triage", "verdict", finding_id(GONE), "by-design", "--why", "w", "--rule-glob", "*", "--aspect", "*",

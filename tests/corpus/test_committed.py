@@ -6,10 +6,10 @@ import pytest
 
 from harness import corpus_store, paths
 from harness.format.judge import judge
-from harness.targets import base
+from harness.targets.registry import all_targets, get_target
 
 CORPUS = paths.corpus_dir()
-TARGETS = sorted(base.targets())
+TARGETS = sorted(all_targets())
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -43,7 +43,7 @@ def test_generated_seeds_are_valid_files(target):
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_seeds_fit_their_target(target):
-    assert max(len(data) for _, data in corpus_store.list_seeds(CORPUS / target).seeds) <= base.get(target).max_len
+    assert max(len(data) for _, data in corpus_store.list_seeds(CORPUS / target).seeds) <= get_target(target).max_len
 
 
 def test_the_corpus_is_small():

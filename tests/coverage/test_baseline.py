@@ -11,7 +11,7 @@ from harness.coverage import baseline
 from harness.coverage.collect import Coverage, collect
 from harness.errors import HarnessError
 from harness.parsers.registry import Parser
-from harness.targets import base
+from harness.targets.registry import all_targets, get_target
 
 
 @pytest.fixture(scope="module")
@@ -19,8 +19,8 @@ def found(coverage_parser: Parser) -> Coverage:
     """The whole committed corpus, on every target that can run here."""
     inputs = {
         name: [data for _, data in corpus_store.list_seeds(paths.corpus_dir() / name).seeds]
-        for name, target in base.targets().items()
-        if target.uses_parser and not base.missing(target)
+        for name, target in all_targets().items()
+        if target.uses_parser and not target.missing()
     }
     return collect(coverage_parser, inputs)
 
@@ -41,7 +41,7 @@ def test_which_target_reaches_which_file_is_as_written_down(found: Coverage):
 def test_every_target_has_a_baseline():
     wanted = baseline.read(paths.corpus_dir() / baseline.NAME)
     assert wanted["targets"].keys() == wanted["reach"].keys()
-    assert set(wanted["targets"]) >= {n for n, t in base.targets().items() if t.uses_parser and not base.missing(t)}
+    assert set(wanted["targets"]) >= {n for n, t in all_targets().items() if t.uses_parser and not t.missing()}
 
 
 def test_the_core_and_the_python_layer_are_reached(found: Coverage):
@@ -50,7 +50,7 @@ def test_the_core_and_the_python_layer_are_reached(found: Coverage):
     assert files["safetensors/src/tensor.rs"] >= 91
     assert files["safetensors/src/slice.rs"] >= 97
     assert files["safetensors/numpy.py"] >= 90
-    if not base.missing(base.get("torch")):
+    if not get_target("torch").missing():
         assert files["bindings/python/src/lib.rs"] >= 49.5
         assert files["safetensors/torch.py"] >= 90
 

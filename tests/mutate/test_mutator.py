@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.format.judge import judge
@@ -18,7 +18,6 @@ from harness.mutate.mutator import Base
 SEEDS = [generate(Rng(seed)) for seed in range(12)]
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.binary(max_size=200), st.integers(0, 300), st.integers(0, 2**32 - 1)), max_size=20))
 def test_any_bytes_give_bytes_that_fit(calls: list[tuple[bytes, int, int]]) -> None:
     mutator = Mutator(SEEDS[:2])

@@ -7,6 +7,7 @@ import pytest
 from harness.format.encode import pack
 from harness.observation import ACCEPT, PANIC, RAISE, REJECT, classify
 from harness.oracles import contract
+from harness.oracles.oracle import Execution
 from harness.targets.files.deserialize import Deserialize
 
 
@@ -14,13 +15,13 @@ def test_documented_ends_are_no_findings(safetensors: ModuleType):
     run = Deserialize().open(safetensors)
     accepted, refused = run(pack([("a", "U8", (1,), b"x")])), run(b"")
     assert (accepted[0], refused[0]) == (ACCEPT, REJECT)
-    assert contract.check(accepted) == contract.check(refused) == []
+    assert [contract.check(Execution(b"", one)) for one in (accepted, refused)] == [[], []]
 
 
 @pytest.mark.parametrize(("outcome", "kind"), [(RAISE, "contract"), (PANIC, "panic")])
 def test_all_other_ends_are(outcome: str, kind: str):
-    (finding,) = contract.check((outcome, "OverflowError: int 99999999999 too large for 'name'", None))
-    assert (finding.kind, finding.rule, finding.aspect) == (kind, outcome, "OverflowError: int N too large for _")
+    (finding,) = contract.check(Execution(b"", (outcome, "OverflowError: int 99999999999 too large for 'name'", None)))
+    assert (finding.kind, finding.rule.name, finding.aspect) == (kind, outcome, "OverflowError: int N too large for _")
     assert "99999999999" in finding.summary
 
 
@@ -29,7 +30,7 @@ def test_a_real_undocumented_error(safetensors: ModuleType):
     run = Deserialize().open(safetensors)
     observation = run("not bytes")  # type: ignore[arg-type]
     assert observation[0] == RAISE
-    (finding,) = contract.check(observation)
+    (finding,) = contract.check(Execution(b"", observation))
     assert finding.aspect.startswith("TypeError: argument _: ")
 
 
@@ -38,5 +39,5 @@ def test_a_panic_is_told_by_the_name_of_its_class():
         pass
 
     observation = classify(PanicException("range end index 8 out of range for slice of length 4"), ())
-    (finding,) = contract.check(observation)
+    (finding,) = contract.check(Execution(b"", observation))
     assert finding.aspect == "PanicException: range end index N out of range for slice of length N"

@@ -17,6 +17,7 @@ from harness.mutate import Rng, generate
 from harness.observation import ACCEPT, PANIC, RAISE, REJECT, Observation, Reading, Run
 from harness.oracles import metamorphic
 from harness.oracles.header_writer import Spelling, write
+from harness.oracles.oracle import Execution
 from harness.targets.base import Target
 from harness.targets.files.deserialize import Deserialize
 from harness.targets.files.safe_open import SafeOpen
@@ -47,11 +48,11 @@ def examine(safetensors: ModuleType, data: bytes = FILE, lie: Callable[[bytes, O
     target = target or SafeOpen()
     honest = target.open(safetensors)
     run: Run = honest if lie is None else lambda data: lie(data, honest(data))
-    return metamorphic.check(data, judge.judge(data), run, target, run(data))
+    return metamorphic.check(Execution(data, run(data), judge.judge(data), run, target))
 
 
 def rules(findings: list[Finding]) -> set[str]:
-    return {finding.rule.removeprefix("metamorphic.") for finding in findings}
+    return {finding.rule.name.removeprefix("metamorphic.") for finding in findings}
 
 
 @pytest.mark.parametrize("target", [Deserialize(), SafeOpen()])
@@ -64,7 +65,7 @@ def test_the_honest_parser_agrees_with_itself(safetensors: ModuleType, target: T
         if any(odd <= set(judge.features(data, judgement)) for odd in ODD):
             continue
         examined += observation[0] == ACCEPT
-        assert metamorphic.check(data, judgement, run, target, observation) == []
+        assert metamorphic.check(Execution(data, observation, judgement, run, target)) == []
     assert examined > 50
 
 
@@ -109,7 +110,7 @@ def test_every_relation_sees_the_parser_that_stumbles_over_it(safetensors: Modul
     assert not STUMBLES[relation](header(FILE))
     found = examine(safetensors, lie=refuse_if(STUMBLES[relation]))
     assert relation in rules(found)
-    (finding,) = (f for f in found if f.rule == f"metamorphic.{relation}")
+    (finding,) = (f for f in found if f.rule.name == f"metamorphic.{relation}")
     assert finding.kind == "differential"
     assert finding.aspect == "refused:Error while deserializing: no _ thing at line N column N"
 
@@ -148,7 +149,7 @@ def changed(**changes: Any) -> Callable[[bytes, Observation], Observation]:
 )
 def test_reading_the_same_words_otherwise_is_seen(safetensors: ModuleType, change: dict[str, Any], aspect: str):
     found = examine(safetensors, PACKED, lie=changed(**change))
-    assert ("metamorphic.respelt", aspect) in {(finding.rule, finding.aspect) for finding in found}
+    assert ("metamorphic.respelt", aspect) in {(finding.rule.name, finding.aspect) for finding in found}
 
 
 def test_reading_the_same_bytes_otherwise_is_seen(safetensors: ModuleType):
@@ -160,7 +161,7 @@ def test_reading_the_same_bytes_otherwise_is_seen(safetensors: ModuleType):
         return (outcome, error, Reading(reading.tensors, {}, reading.offset_keys)) if len(runs) == 2 else honest
 
     found = examine(safetensors, lie=lie)
-    assert [(finding.rule, finding.aspect) for finding in found] == [("metamorphic.same-bytes", "metadata")]
+    assert [(finding.rule.name, finding.aspect) for finding in found] == [("metamorphic.same-bytes", "metadata")]
 
 
 def test_what_is_written_again_and_not_read_again_is_a_round_trip(safetensors: ModuleType):
@@ -172,7 +173,7 @@ def test_what_is_written_again_and_not_read_again_is_a_round_trip(safetensors: M
 
     found = examine(safetensors, lie=refuse_if(reordered))
     assert {"encoded-again", "serialized-again"} & rules(found)
-    kinds = {finding.kind for finding in found if finding.rule.endswith("-again")}
+    kinds = {finding.kind for finding in found if finding.rule.name.endswith("-again")}
     assert kinds == {"roundtrip"}
 
 
@@ -182,7 +183,7 @@ def test_a_writer_that_fails_on_what_the_reader_read(safetensors: ModuleType, mo
 
     monkeypatch.setattr(safetensors, "serialize", refuse)
     (finding,) = examine(safetensors)
-    assert (finding.kind, finding.rule) == ("roundtrip", "metamorphic.serialized-again")
+    assert (finding.kind, finding.rule.name) == ("roundtrip", "metamorphic.serialized-again")
     assert finding.aspect == "refused:Error while serializing: tensor _ too good"
 
 
@@ -202,17 +203,19 @@ def test_nothing_is_asked_of_what_is_refused_or_not_understood(safetensors: Modu
 
     target = SafeOpen()
     refused = pack(PARTS)[:-1]
-    assert metamorphic.check(refused, judge.judge(refused), never, target, (REJECT, "no", None)) == []
-    assert metamorphic.check(refused, judge.judge(refused), never, target, (ACCEPT, "", Reading([], None))) == []
+    for observation in ((REJECT, "no", None), (ACCEPT, "", Reading([], None))):
+        assert metamorphic.check(Execution(refused, observation, judge.judge(refused), never, target)) == []
 
 
 def test_a_contradiction_comes_with_the_file_that_shows_it(safetensors: ModuleType):
     target = SafeOpen()
     honest = target.open(safetensors)
     lie = refuse_if(lambda text: b"an entry" in text)
-    found = metamorphic.examine(FILE, judge.judge(FILE), lambda data: lie(data, honest(data)), target, honest(FILE))
-    ((finding, variant),) = found
-    assert finding.rule == "metamorphic.one-more-entry"
+    execution = Execution(FILE, honest(FILE), judge.judge(FILE), lambda data: lie(data, honest(data)), target)
+    (finding,) = metamorphic.check(execution)
+    ((contradicting, variant),) = execution.variants.items()
+    assert contradicting == finding
+    assert finding.rule.name == "metamorphic.one-more-entry"
     assert b'"more0":"an entry"' in variant
     assert honest(variant)[0] == ACCEPT
 

@@ -13,6 +13,7 @@ import pytest
 from harness import paths
 from harness.parsers import build, compilation, registry, sources
 from harness.parsers.registry import Parser
+from tests.waiting import LONG
 
 Python = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -79,6 +80,8 @@ def python() -> Python:
         variables = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **(env or {})}
         variables.setdefault("HARNESS_HOME", str(paths.home()))
         command = [sys.executable, "-c", program, *arguments]
-        return subprocess.run(command, env=variables, cwd=cwd, capture_output=True, text=True, check=False, timeout=120)
+        return subprocess.run(
+            command, env=variables, cwd=cwd, capture_output=True, text=True, check=False, timeout=LONG
+        )
 
     return run

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,25 @@ def test_two_builds_at_once_make_one(empty_home: Path) -> None:
         thread.join()
     assert made[0] == made[1]
     assert said.count("fetching the wheel of release 0.8.0") == 1
+
+
+def test_threads_of_one_process_name_their_builds_at_once(empty_home: Path) -> None:
+    builds = [empty_home / "build/parsers/.builds" / name for name in ("first", "second")]
+    for folder in builds:
+        folder.mkdir(parents=True)
+    together = threading.Barrier(8)
+
+    def work(number: int) -> None:
+        together.wait()
+        for turn in range(200):
+            build._link(f"mine{number}", builds[(number + turn) % 2])
+            assert (empty_home / f"build/parsers/mine{number}").resolve() == builds[(number + turn) % 2]
+
+    with ThreadPoolExecutor(together.parties) as pool:
+        for done in [pool.submit(work, number) for number in range(together.parties)]:
+            done.result()
+    left = {path.name for path in (empty_home / "build/parsers").iterdir()}
+    assert left == {".builds"} | {f"mine{number}" for number in range(together.parties)}
 
 
 def test_old_builds_without_a_name_go_in_the_end(empty_home: Path) -> None:

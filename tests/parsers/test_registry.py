@@ -87,6 +87,22 @@ def test_a_damaged_manifest_hides_its_build_and_no_other(empty: Path, text: str)
     assert [parser.name for parser in registry.available()] == ["good"]
 
 
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (1, "(there are: p00)"),
+        (8, "(there are: p00, p01, p02, p03, p04, p05, p06, p07)"),
+        (30, "(there are: p00, p01, p02, p03, p04, p05, p06, p07 and 22 more)"),
+    ],
+)
+def test_an_error_lists_the_first_of_many_builds(empty: Path, count: int, words: str) -> None:
+    for number in range(count):
+        plant(empty, f"p{number:02}")
+    with pytest.raises(HarnessError) as caught:
+        registry.find("mine")
+    assert str(caught.value) == f"no parser mine has been built {words}"
+
+
 def test_a_build_without_its_module_is_none(empty: Path) -> None:
     (plant(empty, "gone") / "site/safetensors/m.abi3.so").unlink()
     assert registry.read("gone") is None

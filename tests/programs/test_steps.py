@@ -16,7 +16,7 @@ from harness.targets.shards import program as shards
 from harness.targets.torch_writers import program as torch_writers
 
 WORDS = Vocabulary(
-    [Kind("read", 4, (range(3), range(5))), Kind("write", 2, ((7,),)), Kind("burn", 1, wild=True), Kind("open", 1, rare=True)],
+    [Kind("read", 4, (range(3), range(5))), Kind("write", 2, ((7,),)), Kind("burn", 1, always_invalid=True), Kind("open", 1, rare=True)],
     max_steps=6,
 )  # fmt: skip
 
@@ -60,24 +60,24 @@ def test_mutations_repeat_and_fit():
 def test_most_mutations_are_usual_and_some_are_not():
     usual = [[frozenset(values) for values in kind.usual] for kind in WORDS.kinds]
 
-    def calm(made: bytes) -> bool:
+    def usual_throughout(made: bytes) -> bool:
         return all(
-            not WORDS.kinds[step.kind].wild
+            not WORDS.kinds[step.kind].always_invalid
             and all(step[i + 1] in allowed for i, allowed in enumerate(usual[step.kind]))
             for step in WORDS.decode(made)
         )
 
-    wild = WORDS.encode([WORDS.step("burn"), WORDS.step("read", 200, 200)])
-    made = mutants(StepMutator(WORDS), wild)
-    share = sum(map(calm, made)) / len(made)
+    invalid = WORDS.encode([WORDS.step("burn"), WORDS.step("read", 200, 200)])
+    made = mutants(StepMutator(WORDS), invalid)
+    share = sum(map(usual_throughout, made)) / len(made)
     assert 0.4 < share < 0.9
 
 
-def test_a_program_is_calmed_to_fewer_values_than_its_edits_draw():
-    words = Vocabulary([Kind("read", 1, (range(6), range(6)), calm=((2, 3), range(6)))], max_steps=4)
+def test_a_program_is_reset_to_fewer_values_than_its_edits_draw():
+    words = Vocabulary([Kind("read", 1, (range(6), range(6)), default_values=((2, 3), range(6)))], max_steps=4)
     base = words.encode([words.step("read", 5, 5)] * 2)
     steps = [step for made in mutants(StepMutator(words), base) for step in words.decode(made)]
-    # The second argument is as calm as any and stays; the first does not, and edits still draw all that are usual.
+    # The second argument has a default value and stays; the first does not, and edits still draw all that are usual.
     assert {step.a for step in steps} > set(range(6))
     assert sum(step.a in (2, 3) for step in steps) / len(steps) > 0.45
     assert sum(step.b == 5 for step in steps) / len(steps) > 0.45
@@ -87,12 +87,12 @@ def test_a_program_is_calmed_to_fewer_values_than_its_edits_draw():
 
 
 @pytest.mark.parametrize("language", [device, quantized, shards, torch_writers])
-def test_calm_values_are_usual_ones(language: Any):
-    assert any(kind.calm for kind in language.VOCABULARY.kinds)
+def test_default_values_are_usual_ones(language: Any):
+    assert any(kind.default_values for kind in language.VOCABULARY.kinds)
     for kind in language.VOCABULARY.kinds:
-        assert len(kind.calm) in (0, len(kind.usual))
-        for calm, usual in zip(kind.calm, kind.usual, strict=False):
-            assert set(calm) <= set(usual), kind.name
+        assert len(kind.default_values) in (0, len(kind.usual))
+        for defaults, usual in zip(kind.default_values, kind.usual, strict=False):
+            assert set(defaults) <= set(usual), kind.name
 
 
 @pytest.mark.parametrize(("name", "edit"), EDITS)

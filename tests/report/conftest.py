@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.findings import crashes, store
+from harness.findings.finding import Finding
 from harness.findings.signature import finding_id
 from harness.parsers.registry import Parser
 from harness.report import gather, html
@@ -55,11 +56,8 @@ def campaign(real: Path, monkeypatch: pytest.MonkeyPatch) -> Campaign:
 def hostile(project: Path) -> Campaign:
     """A campaign whose ledger, target and finding are full of what breaks a page."""
     folder = project / "build" / "campaigns" / "hostile"
-    store.add_finding(
-        folder, id=finding_id(HOSTILE_SIGNATURE), target="deserialize", oracle="differential", kind="differential",
-        rule="layout.hole", aspect="accepted/start", signature=HOSTILE_SIGNATURE, summary=HOSTILE, data=b"{" * 40,
-        parser="0.8.0", seed=1, execution=1, seconds=0.0,
-    )  # fmt: skip
+    hole = Finding.of_signature(HOSTILE_SIGNATURE, "differential", HOSTILE)
+    store.add(folder, hole, b"{" * 40, parser="0.8.0", seed=1, execution=1)
     session = {
         "started": "2026-01-01T00:00:00+00:00",
         "targets": ["deserialize", HOSTILE],
@@ -103,11 +101,8 @@ def home(real: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     again = [crash for crash in filed if crash.id in met][:2]
     for crash in [*again, *[crash for crash in filed if crash.id not in met][:30]]:
         shutil.copytree(crash.folder, home / "crashes" / crash.id)
-    store.add_finding(
-        night, id=HOSTILE_ID, target="deserialize", oracle="differential", kind="differential",
-        rule="layout.hole", aspect="accepted/start", signature=HOSTILE_SIGNATURE, summary=SCRIPTED, data=b"\0hostile\xff",
-        parser="0.8.0", seed=7, execution=1, seconds=0.5,
-    )  # fmt: skip
+    hole = Finding.of_signature(HOSTILE_SIGNATURE, "differential", SCRIPTED)
+    store.add(night, hole, b"\0hostile\xff", parser="0.8.0", seed=7, execution=1, seconds=0.5)
     return home
 
 

@@ -19,6 +19,7 @@ from harness.errors import HarnessError
 from harness.findings import crashes, store
 from harness.findings.crashes import Crash
 from harness.findings.severity import SEVERITIES
+from harness.foreign_json import number
 from harness.ledger import joined, records
 from harness.report import figures, gather, html, outlook, rows, words
 from harness.report.figures import Ahead, Growth
@@ -27,6 +28,7 @@ from harness.report.junit import junit
 from harness.report.sarif import sarif
 from harness.report.summary import figures as summarised
 from harness.report.summary import summary
+from harness.text import duration
 from tests.report.conftest import HOSTILE_ID, SCRIPTED
 
 
@@ -76,7 +78,7 @@ def test_foreign_text_is_printable_and_turns_nothing_around():
 
 @pytest.mark.parametrize("value", [None, "12", "<b>", [1], {}, True, float("nan"), float("inf"), 10**400])
 def test_what_is_no_number_counts_nothing(value: object):
-    assert words.number(value) == 0
+    assert number(value) == 0
 
 
 @pytest.mark.parametrize(
@@ -84,7 +86,7 @@ def test_what_is_no_number_counts_nothing(value: object):
     [(0, "0 s"), (0.276, "0.28 s"), (45, "45 s"), (600, "10 min"), (36000, "10 h"), (864000, "10 days")],
 )
 def test_durations(seconds: float, says: str):
-    assert words.duration(seconds) == says
+    assert duration(seconds) == says
 
 
 def test_sessions_of_one_campaign_go_on_from_each_other(tmp_path: Path):
@@ -190,7 +192,7 @@ def test_two_campaigns_are_one_row_each_finding(night: Campaign, home: Path):
 
 def test_what_does_not_hold_is_marked(night: Campaign, home: Path):
     stored = next(one for one in night.findings if one.id == HOSTILE_ID)
-    shaky = replace(stored, about=stored.about | {"flaky": True, "replays": {"runs": 10, "held": 3}})
+    shaky = replace(stored, fields=stored.fields | {"flaky": True, "replays": {"runs": 10, "held": 3}})
     session = {"findings": {HOSTILE_ID: {"first_seconds": 0.75}}}
     (row,) = (one for one in rows.rows([Campaign("c", home, (session,), (shaky,))], home) if one.id == HOSTILE_ID)
     assert (row.flaky, row.replays, row.held, row.seconds) == (True, 10, 3, 0.75)
@@ -284,7 +286,7 @@ def test_sessions_on_another_parser_are_not_what_a_forecast_says_again(tmp_path:
     )
     assert alone is not None
     assert both is not None
-    assert alone.sentence.startswith("As much time again (100 s of CPU), shared alike, would bring ")
+    assert alone.sentence.startswith("As much time again (1 min 40 s of CPU), shared alike, would bring ")
     assert (both.sentence, both.attacker, both.cpu_seconds) == (alone.sentence, alone.attacker, 100)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from harness.report.words import shown
 from tests.report.conftest import HOSTILE_ID, SCRIPTED
+from tests.waiting import wait_until
 
 ROWS = "#findings-table tbody tr"
 
@@ -111,10 +111,7 @@ def test_text_of_inputs_is_text(opened: Opened):
 
 def until(tab: Any, expression: str) -> None:
     """Wait until an expression holds. Playwright's own way asks a second time by eval, which the page's policy forbids."""
-    deadline = time.monotonic() + 30
-    while not tab.evaluate(expression):
-        assert time.monotonic() < deadline, expression
-        tab.wait_for_timeout(20)
+    wait_until(lambda: tab.evaluate(expression), what=expression, pause=lambda s: tab.wait_for_timeout(1000 * s))
 
 
 def test_its_policy_lets_nothing_else_run_or_load(browser: Any, page: Path):

@@ -7,13 +7,16 @@ import pytest
 from harness.errors import HarnessError
 from harness.observation import PANIC, RAISE, REJECT, classify
 from harness.replay.judge import own_check
-from harness.targets import base
+from harness.targets import registry
+from harness.targets.base import Target
 from harness.targets.files.model import Model
+from harness.targets.registry import all_targets, broken_targets, get_target
 
 
-def test_the_four_targets_are_there_and_complete():
-    targets = base.targets()
-    assert list(targets)[:4] == ["deserialize", "safe_open", "model", "huge"]
+def test_the_targets_of_files_come_first_and_all_are_complete():
+    targets = all_targets()
+    assert list(targets)[:3] == ["deserialize", "model", "safe_open"]
+    assert "huge" in targets
     for name, target in targets.items():
         assert target.name == name
         assert target.description
@@ -22,13 +25,13 @@ def test_the_four_targets_are_there_and_complete():
 
 
 def test_a_target_that_is_not_judged_as_a_file_uses_no_parser_or_brings_its_own_oracle():
-    for target in base.targets().values():
+    for target in all_targets().values():
         assert target.judged or not target.uses_parser or own_check(target) is not None
 
 
 def test_an_unknown_target_names_the_known_ones():
     with pytest.raises(HarnessError, match="no target is called 'nonsense'") as failure:
-        base.get("nonsense")
+        get_target("nonsense")
     assert "deserialize" in failure.value.hint
 
 
@@ -40,7 +43,7 @@ def test_other_people_s_targets_are_found_and_do_not_replace_ours(monkeypatch):
         name = "deserialize"
 
     plant(monkeypatch, one=Other, two=Impostor)
-    found = base.targets()
+    found = all_targets()
     assert found["other"].name == "other"
     assert type(found["deserialize"]).__name__ == "Deserialize"
 
@@ -52,18 +55,29 @@ def test_other_people_s_packages_that_are_broken_are_named_and_stop_nothing(monk
     class Nameless:
         open = reading = None
 
+    class Closed(Target):
+        name, description = "closed", "a target that cannot be opened"
+
+    class Silent(Model):
+        name, description = "silent", ""
+
+    ours = {name for name, target in all_targets().items() if type(target).__module__.startswith("harness.targets.")}
     points = [
         SimpleNamespace(name="unwell", value="a:b", load=unwell),
         SimpleNamespace(name="odd", value="c:d", load=lambda: Nameless),
+        SimpleNamespace(name="closed", value="e:f", load=lambda: Closed),
+        SimpleNamespace(name="silent", value="g:h", load=lambda: Silent),
     ]
-    monkeypatch.setattr(base, "entry_points", lambda group: points if group == base.ENTRY_POINTS else [])
-    assert set(base.targets()) == set(base._BUILTIN)
-    assert base.broken() == {
+    monkeypatch.setattr(registry, "entry_points", lambda group: points if group == registry.ENTRY_POINTS else [])
+    assert set(all_targets()) == ours
+    assert broken_targets() == {
         "unwell": "a:b cannot be imported: SystemExit: no licence",
-        "odd": "c:d is no target: it lacks name, description, max_len, memory_mb, uses_parser, judged",
+        "odd": "c:d is no target: it does not derive from harness.targets.base.Target",
+        "closed": "e:f is no target: it lacks the method open",
+        "silent": "g:h is no target: it has no description",
     }
     with pytest.raises(HarnessError, match="target unwell does not load: a:b cannot be imported"):
-        base.get("unwell")
+        get_target("unwell")
 
 
 def test_a_target_says_which_modules_it_lacks(monkeypatch):
@@ -71,14 +85,14 @@ def test_a_target_says_which_modules_it_lacks(monkeypatch):
         name, needs = "needy", ("no_such_module", "json", "nor_this")
 
     plant(monkeypatch, needy=Needy)
-    assert base.missing(base.get("needy")) == "no_such_module and nor_this are not installed"
-    assert base.missing(base.get("deserialize")) == ""
+    assert get_target("needy").missing() == "no_such_module and nor_this are not installed"
+    assert get_target("deserialize").missing() == ""
 
 
 def plant(monkeypatch: pytest.MonkeyPatch, **targets: type) -> None:
     """Other people's targets, as entry points."""
     points = [SimpleNamespace(name=name, value="", load=lambda kind=kind: kind) for name, kind in targets.items()]
-    monkeypatch.setattr(base, "entry_points", lambda group: points if group == base.ENTRY_POINTS else [])
+    monkeypatch.setattr(registry, "entry_points", lambda group: points if group == registry.ENTRY_POINTS else [])
 
 
 class PanicException(BaseException):

@@ -12,17 +12,18 @@ import pytest
 
 from harness.format.encode import pack
 from harness.parsers.registry import Parser
-from harness.targets import base
 from harness.targets.huge.program import Step, encode
+from harness.targets.registry import get_target
+from tests.waiting import LONG
 
 SCRIPT = """
 import json, sys
 from harness.parsers import registry, runtime
-from harness.targets import base
+from harness.targets.registry import get_target
 module = runtime.load(registry.find(sys.argv[1]))
 answers = {}
 for name, inputs in json.load(sys.stdin).items():
-    target = base.get(name)
+    target = get_target(name)
     run = target.open(module if target.uses_parser else None)
     answers[name] = [run(bytes.fromhex(data))[:2] for data in inputs]
 json.dump(answers, sys.stdout)
@@ -49,7 +50,7 @@ def instrumented(sancov_parser: Parser) -> dict[str, Any]:
         input=message,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=LONG,
     )
     assert child.returncode == 0, child.stderr[-2_000:]
     answers: dict[str, Any] = json.loads(child.stdout[child.stdout.index("{") :])
@@ -60,7 +61,7 @@ def instrumented(sancov_parser: Parser) -> dict[str, Any]:
 def test_the_instrumented_build_answers_like_the_release(
     instrumented: dict[str, Any], safetensors: ModuleType, name: str
 ):
-    target = base.get(name)
+    target = get_target(name)
     run = target.open(safetensors if target.uses_parser else None)
     answers = [list(run(data)[:2]) for data in INPUTS[name]]
     assert instrumented[name] == answers

@@ -14,6 +14,7 @@ from harness.cli.findings import command
 from harness.errors import HarnessError
 from harness.findings import crashes, store
 from harness.findings.finding import Finding
+from harness.oracles import contract
 from harness.parsers import registry
 from harness.parsers.registry import Parser
 from harness.replay.replay import Replayer
@@ -40,10 +41,10 @@ def campaign(project: Path, planted: Parser) -> Path:
     with Replayer(planted, "numpy", relations=False) as child:
         shown = [judged.finding for judged in child.run(data).findings if "LookupError" in judged.signature]
     assert shown
-    store.add(folder, "numpy", shown[0], data, parser="planted", seed=1)
-    gone = Finding("contract", "contract", "raise", "load: KeyError: never", "it never shows")
-    store.add(folder, "numpy", gone, data, parser="planted", seed=1)
-    store.add(folder, "model", gone, data, parser="", seed=1)
+    store.add(folder, shown[0], data, parser="planted", seed=1)
+    gone = Finding(contract.RAISED, "load: KeyError: never", "it never shows")
+    store.add(folder, gone.on("numpy"), data, parser="planted", seed=1)
+    store.add(folder, gone.on("model"), data, parser="", seed=1)
     return folder
 
 
@@ -66,8 +67,7 @@ def test_only_what_shows_here_and_not_there_is_new(campaign: Path, planted: Pars
 def test_what_shows_on_both_does_not_fail_and_what_is_known_is_not_compared(campaign: Path, project: Path) -> None:
     filed = crashes.load(next((CORPUS.parent / "crashes").glob("header.padding-*")))
     shutil.copytree(filed.folder, project / "crashes" / filed.id)
-    finding = Finding(filed.oracle, filed.kind, filed.rule, filed.aspect, filed.summary)
-    store.add(campaign, filed.target, finding, filed.data(), parser="planted", seed=1)
+    store.add(campaign, filed.finding, filed.data(), parser="planted", seed=1)
     for stored in store.findings(campaign):
         if "never" in stored.signature and stored.target == "numpy":
             shutil.rmtree(stored.folder)

@@ -9,7 +9,8 @@ import pytest
 from harness.errors import HarnessError
 from harness.findings import crashes, store
 from harness.findings.crashes import Crash
-from harness.findings.signature import finding_id, parts
+from harness.findings.finding import Finding
+from harness.findings.signature import finding_id
 from harness.triage import inputs
 from harness.triage.inputs import resolve
 
@@ -19,20 +20,14 @@ TAB = "deserialize|differential|header.padding|accepted/tab"
 
 def campaign(project: Path, name: str, sig: str, data: bytes) -> Path:
     folder = project / "build" / "campaigns" / name
-    found = parts(sig)
-    store.add_finding(
-        folder, id=finding_id(sig), target=found.target, oracle="differential", kind=found.kind, rule=found.rule,
-        aspect=found.aspect, signature=sig, summary="s", data=data, parser="0.8.0", seed=1, execution=1, seconds=0.0,
-    )  # fmt: skip
+    store.add(folder, Finding.of_signature(sig, "differential", "s"), data, parser="0.8.0", seed=1, execution=1)
     (folder / "campaign.json").write_text(json.dumps({}))
     return folder
 
 
 def filed(sig: str, data: bytes) -> Path:
-    found = parts(sig)
-    return crashes.file(
-        Crash(finding_id(sig), found.target, "differential", found.kind, sig, "open", "s", "w"), data, ""
-    )
+    crash = Crash(Finding.of_signature(sig, "differential", "s"), status="open", why="w")
+    return crashes.file(crash, data, "")
 
 
 def test_a_file_is_just_a_file(project: Path):

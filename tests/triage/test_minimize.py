@@ -141,7 +141,6 @@ def test_progress_is_told():
 
 
 @given(st.binary(max_size=60), st.integers(0, 255))
-@settings(deadline=None)
 def test_any_bytes_at_all_are_minimised_to_a_fixed_point(data: bytes, byte: int):
     def keep(candidate: bytes) -> bool:
         return candidate.count(byte) >= min(2, data.count(byte))
@@ -151,7 +150,7 @@ def test_any_bytes_at_all_are_minimised_to_a_fixed_point(data: bytes, byte: int)
 
 
 @given(st.binary(max_size=40))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_no_single_byte_can_go(tail: bytes):
     data = framed(PLAIN + tail, BUFFER)
     rule = judge(data).rule

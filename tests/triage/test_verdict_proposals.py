@@ -11,8 +11,9 @@ import pytest
 
 from harness.errors import HarnessError
 from harness.findings import crashes, store, verdicts
+from harness.findings.finding import Finding
 from harness.findings.signature import finding_id, parts
-from harness.findings.verdicts import Rule
+from harness.findings.verdicts import VerdictRule
 from harness.targets import known_findings
 from harness.triage import verdict_proposals
 from harness.triage.verdict_proposals import generalised
@@ -38,11 +39,8 @@ def campaign(project: Path, seen: dict[str, int], executions: int, name: str = "
     folder = project / "build" / "campaigns" / name
     entries = {}
     for sig, count in seen.items():
-        found = parts(sig)
-        store.add_finding(
-            folder, id=finding_id(sig), target=found.target, oracle="differential", kind=found.kind, rule=found.rule,
-            aspect=found.aspect, signature=sig, summary="seen", data=b"x", parser="0.8.0", seed=1, execution=1, seconds=0.0,
-        )  # fmt: skip
+        finding = Finding.of_signature(sig, "differential", "seen")
+        store.add(folder, finding, b"x", parser="0.8.0", seed=1, execution=1)
         entries[finding_id(sig)] = {"count": count}
     session = {"executions": executions, "targets": ["deserialize"], "findings": entries}
     folder.mkdir(parents=True, exist_ok=True)
@@ -50,12 +48,12 @@ def campaign(project: Path, seen: dict[str, int], executions: int, name: str = "
     return folder
 
 
-def draft(name: str, verdict: str = "by-design", campaigns: tuple[Path, ...] = (), **globs: str) -> Rule:
+def draft(name: str, verdict: str = "by-design", campaigns: tuple[Path, ...] = (), **globs: str) -> VerdictRule:
     found = verdict_proposals.decided(name, campaigns)
     return verdict_proposals.draft(found, verdict, "so it was decided", name="", sentence="as it says", globs=globs)
 
 
-def decide(rule: Rule, but: str, *campaigns: Path) -> verdict_proposals.Matches:
+def decide(rule: VerdictRule, but: str, *campaigns: Path) -> verdict_proposals.Matches:
     (found,) = verdict_proposals.matches([rule], campaigns)
     verdict_proposals.refuse_too_wide(rule, found, but)
     return found
@@ -63,7 +61,7 @@ def decide(rule: Rule, but: str, *campaigns: Path) -> verdict_proposals.Matches:
 
 @pytest.mark.parametrize("crash", FILED, ids=lambda crash: crash.id)
 def test_the_narrowest_rule_matches_its_finding_and_nothing_of_another_kind(crash: crashes.Crash):
-    rule = Rule("r", "by-design", "w", "s", **generalised(crash.signature))
+    rule = VerdictRule("r", "by-design", "w", "s", **generalised(crash.signature))
     assert rule.matches(crash.signature)
     same = {other.id for other in FILED if rule.matches(other.signature)}
     assert {filing_group(other) for other in FILED if other.id in same} == {filing_group(crash)}
@@ -87,7 +85,7 @@ def test_what_the_parser_does_with_a_file_goes_for_all_targets_and_what_the_bind
         assert generalised(own)["target"] == own.partition("|")[0]
     # What is no glob in a signature is none in the rule.
     odd = "slices|contract|raise|get_slice: ValueError: [a] * b?"
-    rule = Rule("r", "by-design", "w", "s", **generalised(odd))
+    rule = VerdictRule("r", "by-design", "w", "s", **generalised(odd))
     assert rule.matches(odd)
     assert not rule.matches(odd.replace("[a]", "a"))
     assert not rule.matches(odd.replace("* b?", "and b!"))
@@ -100,7 +98,7 @@ def test_a_rule_that_would_hide_a_filed_bug_is_refused_and_named(filed: Path):
     assert caught.value.exit_status == 2
     with pytest.raises(HarnessError) as caught:
         decide(draft(TAB, aspect="*"), TAB)
-    open_ones = {c.id for c in FILED if c.rule == "header.padding" and c.aspect.startswith("accepted/")} - {TAB}
+    open_ones = {c.id for c in FILED if c.rule.name == "header.padding" and c.aspect.startswith("accepted/")} - {TAB}
     assert all(name in str(caught.value) for name in open_ones)
     # One that says so of its own finding alone is none, nor one beside what is by design itself.
     assert [crash.id for crash in decide(draft(TAB, target="deserialize"), TAB).filed] == [TAB]
@@ -145,7 +143,7 @@ def test_what_is_in_verdicts_toml_stays_as_it_is(project: Path):
 
 def test_a_damaged_file_is_not_added_to(project: Path):
     (project / "verdicts.toml").write_text("[[rule]]\nname = ")
-    rule = Rule("x", "by-design", "w", "s", rule="layout.hole")
+    rule = VerdictRule("x", "by-design", "w", "s", rule="layout.hole")
     with pytest.raises(HarnessError, match="is damaged"):
         verdict_proposals.append(rule)
     assert (project / "verdicts.toml").read_text() == "[[rule]]\nname = "
@@ -180,9 +178,9 @@ def test_what_a_draft_needs(filed: Path):
 
 def test_of_two_rules_the_first_is_counted(project: Path):
     folder = campaign(project, {NEW: 7, NEW.replace("start", "middle"): 5}, 1000)
-    wide = Rule("wide", "by-design", "w", "s", rule="layout.hole")
-    narrow = Rule("narrow", "by-design", "w", "s", rule="layout.hole", aspect="accepted/start")
-    gone = Rule("gone", "by-design", "w", "s", rule="layout.overlap")
+    wide = VerdictRule("wide", "by-design", "w", "s", rule="layout.hole")
+    narrow = VerdictRule("narrow", "by-design", "w", "s", rule="layout.hole", aspect="accepted/start")
+    gone = VerdictRule("gone", "by-design", "w", "s", rule="layout.overlap")
     first, second, third = verdict_proposals.matches([narrow, wide, gone], [folder])
     assert [(one.met[0].count, one.nothing) for one in (first, second, third)] == [(7, False), (5, False), (0, True)]
     assert [one.nothing for one in verdict_proposals.matches([wide, narrow], [folder])] == [False, True]

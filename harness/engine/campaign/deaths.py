@@ -1,7 +1,7 @@
-"""Inputs that kill their process: recorded as findings, and guarded against so that the campaign goes on.
+"""Records inputs that kill their process as findings, and makes guards against them.
 
-A guard is as narrow as we can prove: the words of the input's header, or the steps of its program, without which it no
-longer kills. A worker skips (and counts) inputs that hold all of them; everything else about the input stays free to be fuzzed.
+A guard holds the essential tokens of a deadly input: words of its header, or steps of its program, without which it no longer
+kills. A worker skips and counts inputs with all tokens of a guard. Other inputs run.
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.engine.worker.essential_tokens import DEADLY, needles
+from harness.engine.campaign.figures import finding_entry
+from harness.engine.worker import slot
+from harness.engine.worker.essential_tokens import DEADLY, essential_tokens
 from harness.engine.worker.settings import WorkerSettings
-from harness.engine.worker.slot import read_slot
 from harness.findings import store
-from harness.findings.signature import signature
 from harness.parsers import registry
 from harness.replay import replay
 from harness.replay.exit_reason import call_at, sign_at
-from harness.replay.judge import isolated
-from harness.targets import base as targets
-from harness.targets import known_findings
+from harness.replay.judge import death
+from harness.targets.registry import get_target
 
 _DIED = "died.json"
 
@@ -37,17 +36,15 @@ def record(
     *,
     sure: bool = True,
 ) -> dict[str, Any] | None:
-    """Store the input that was running when a worker died; returns its entry for the progress display.
+    """Store the last input of a dead worker as a finding. Returns its entry for :class:`Progress`.
 
-    ``call`` is the number of the call that a program was at. Unless it is ``sure`` that the worker died of its own
-    accord, the death is stored (and not None returned) only where it repeats.
-
-    The death is repeated in a child of its own first. Where it does not repeat, the finding says so.
+    The death is repeated in a fresh process first. Where it does not repeat, the finding says so; without ``sure`` that the
+    worker died by itself, nothing is stored then and None returned. ``call`` is the number of the program's last call.
     """
-    # Should the campaign's folder be full, :func:`recover` records the death from here.
+    # Where the campaign's folder is full, :func:`recover` records the death from this note.
     note = settings.memory / _DIED
     note.write_text(json.dumps({"kind": kind, "words": words, "executions": executions, "call": call, "sure": sure}))
-    target = targets.get(settings.target)
+    target = get_target(settings.target)
     parser = registry.find(settings.parser) if target.uses_parser else None
     again = replay.once(parser, settings.target, data)
     repeats = again.outcome in DEADLY
@@ -57,38 +54,35 @@ def record(
     if repeats:
         finding = again.findings[0].finding
     else:
-        finding = isolated(target, data, kind, sign_at(target, data, call, words), call_at(target, data, call))
+        finding = death(target, data, kind, sign_at(target, data, call, words), call_at(target, data, call))
         finding = replace(finding, summary=f"{finding.summary} (it did not repeat in a fresh process)")
-    name = store.add(
+    store.add(
         campaign,
-        target.name,
         finding,
         data,
         parser=parser.name if parser else "",
         seed=settings.seed,
         execution=executions,
     )
-    text = signature(target.name, finding)
-    known = known_findings.known(text) or ""
     if again.report:
-        store.set_report(campaign, name, again.report)
+        store.set_report(campaign, finding.id, again.report)
     if repeats:
         dies = lambda other: replay.once(parser, settings.target, other).outcome in DEADLY  # noqa: E731
-        guard = needles(data, targets.unit(target), dies)
+        guard = essential_tokens(data, target.unit, dies)
         if guard:
-            store.set_guard(campaign, name, [word.decode("latin-1") for word in guard])
+            store.set_guard(campaign, finding.id, [word.decode("latin-1") for word in guard])
     note.unlink()
-    return {"id": name, "known": known, "signature": text, "count": 1, "size": len(data), "target": settings.target}
+    return finding_entry(finding, len(data))
 
 
 def recover(memory: Path) -> None:
-    """Record the death that could not be recorded when it happened, if the worker of this folder died."""
-    data = read_slot(memory / "slot")
+    """Record a death in this memory folder that could not be recorded when it happened."""
+    data, _ = slot.read(memory / "slot")
     if (memory / _DIED).is_file() and data is not None:
         settings = WorkerSettings.load(memory / "settings.json")
         record(settings.campaign, settings, data, **json.loads((memory / _DIED).read_text()))
 
 
 def guards(campaign: Path) -> list[str]:
-    """The guards of a campaign's findings, one JSON list of words each, as workers take them."""
+    """The guards of a campaign's findings for its workers, each as a JSON list of tokens."""
     return [json.dumps(words) for words in store.guards(campaign)]

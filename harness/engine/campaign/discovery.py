@@ -1,7 +1,7 @@
-"""What a session discovers as it goes on: a curve per target, thinned, and how often each species was met.
+"""The discoveries of a session: a thinned curve per target, and the incidence of each species.
 
-The curve is about the target as a whole: executions and CPU-seconds are sums over all its workers, one after another or side
-by side, what is discovered is the most that any of them knew (they share a corpus), and never falls.
+A curve belongs to the target as a whole. Executions and CPU-seconds are sums over all its workers, one after another or side by
+side. Its workers share a corpus, so discoveries are the most that any worker knew, and never fall.
 """
 
 from __future__ import annotations
@@ -9,23 +9,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 from typing import Any
 
 from harness.engine.campaign.process import WorkerProcess
 from harness.engine.worker import species
+from harness.engine.worker.status import Moment
 
+#: Most points of a curve, however long the session.
 POINTS = 120
-"""At most so many points to a curve, however long the session."""
 FIELDS = ("executions", "edges", "features", "semantic", "corpus", "signatures")
-#: A moment of a worker: the clock, CPU-seconds, then FIELDS.
-_CLOCK, _CPU, _EXECUTIONS = 0, 1, 2
 
 
 class Curve:
-    """Points in the order of time. The densest place loses one when there are too many; the first and the last stay.
+    """Points in the order of time. The first and the last stay; of too many, one goes where they are densest.
 
-    How dense a place is goes by the logarithm of the time, from a hundredth of the whole on: a night has its first minutes, and
-    some twenty points in its last half.
+    Density is measured in the logarithm of the time, from a hundredth of the whole on. A night keeps its first minutes, and some
+    twenty points of its last half.
     """
 
     def __init__(self) -> None:
@@ -33,11 +33,11 @@ class Curve:
 
     @property
     def executions(self) -> int:
-        """Up to the last point."""
+        """Executions at the last point."""
         return int(self.points[-1]["executions"]) if self.points else 0
 
     def take(self, seconds: float, cpu_seconds: float, values: Mapping[str, int]) -> None:
-        """The state at ``seconds`` since the session began, if there were executions; no value ever falls."""
+        """Add the state at ``seconds`` since the session began, if there were more executions. No value ever falls."""
         if values["executions"] <= self.executions:
             return
         last = self.points[-1] if self.points else {}
@@ -54,9 +54,9 @@ class Curve:
 
 
 def forget(sessions: Iterable[dict[str, Any]]) -> None:
-    """Drop the curves of sessions that have ended, but for their two ends: a campaign's file is written every second.
+    """Reduce the curves of earlier sessions to their two ends, as campaign.json is written every second.
 
-    The whole curves are kept by :mod:`harness.ledger`.
+    :mod:`harness.ledger` keeps the whole curves.
     """
     for session in sessions:
         for figures in session.get("per_target", {}).values():
@@ -66,43 +66,43 @@ def forget(sessions: Iterable[dict[str, Any]]) -> None:
 
 @dataclass
 class _Target:
-    """One target's curve; what its ended workers spent, and what they touched how often."""
+    """One target's curve, with the spending and the incidences of its ended workers, and the counts of its findings."""
 
     curve: Curve = field(default_factory=Curve)
     counts: species.Counts = field(default_factory=species.Counts)
-    executions: float = 0
+    executions: int = 0
     cpu_seconds: float = 0.0
     found: list[int] = field(default_factory=list)
 
 
 class Discovery:
-    """All targets of a session that began at ``began``, of the clock that all processes share.
+    """All targets of a session that began at ``began`` on the monotonic clock, which all processes share.
 
-    What a worker remembers begins when its seeds have run: what the first one's reach is where the curve starts, no discovery of the session. It
-    holds the last half minute, so that nothing is missing where the supervisor was kept from looking.
+    A worker's moments begin after its seeds. So the curve starts with the reach of the seeds, which is no discovery of the session.
+    The moments span half a minute: nothing is lost where the supervisor looks late.
     """
 
     def __init__(self, names: Iterable[str], began: float) -> None:
         self._began = began
         self._targets = {name: _Target() for name in names}
-        self._latest: dict[WorkerProcess, list[float]] = {}
+        self._latest: dict[WorkerProcess, Moment] = {}
         self._counts: dict[WorkerProcess, species.Counts] = {}
 
     def ended(self, worker: WorkerProcess) -> None:
-        """Keep what a worker counted, before its folder goes."""
+        """Keep a worker's counts before its folder is deleted."""
         self._follow(worker)
         target = self._targets[worker.settings.target]
         moment = self._latest.pop(worker, None)
         if moment is not None:
-            target.executions += moment[_EXECUTIONS]
-            target.cpu_seconds += moment[_CPU]
+            target.executions += moment.executions
+            target.cpu_seconds += moment.cpu_seconds
         target.counts.add(self._counts.pop(worker, species.Counts()))
 
     def _follow(self, worker: WorkerProcess) -> None:
-        """Add a worker's moments since the last look to its target's curve, on top of what all others have done."""
-        moments = worker.status.get("moments", ())
-        known = self._latest.get(worker, [0.0])
-        if not moments or moments[-1][_CLOCK] <= known[_CLOCK]:
+        """Add a worker's new moments to its target's curve, on top of all other workers."""
+        moments, known = worker.status.moments, self._latest.get(worker)
+        fresh = [moment for moment in moments if known is None or moment.clock > known.clock]
+        if not fresh:
             return
         self._counts[worker] = species.read(worker.settings.memory / species.FILE) or self._counts.get(
             worker, species.Counts()
@@ -113,17 +113,16 @@ class Discovery:
             for other, moment in self._latest.items()
             if other is not worker and other.settings.target == worker.settings.target
         ]
-        executions = target.executions + sum(moment[_EXECUTIONS] for moment in others)
-        cpu_seconds = target.cpu_seconds + sum(moment[_CPU] for moment in others)
-        for moment in moments:
-            if moment[_CLOCK] > known[_CLOCK]:
-                values = dict(zip(FIELDS, map(int, moment[_EXECUTIONS:]), strict=True))
-                values["executions"] += int(executions)
-                target.curve.take(moment[_CLOCK] - self._began, cpu_seconds + moment[_CPU], values)
-        self._latest[worker] = moments[-1]
+        executions = target.executions + sum(moment.executions for moment in others)
+        cpu_seconds = target.cpu_seconds + sum(moment.cpu_seconds for moment in others)
+        for moment in fresh:
+            values = {name: getattr(moment, name) for name in FIELDS}
+            values["executions"] += executions
+            target.curve.take(moment.clock - self._began, cpu_seconds + moment.cpu_seconds, values)
+        self._latest[worker] = fresh[-1]
 
     def update(self, findings: Iterable[Mapping[str, Any]], active: Iterable[WorkerProcess]) -> None:
-        """Follow the running workers; ``findings`` are all of the session's so far, whoever found them."""
+        """Follow the running workers. ``findings`` are all findings of the session so far."""
         for target in self._targets.values():
             target.found = []
         for entry in findings:
@@ -132,10 +131,19 @@ class Discovery:
         for worker in active:
             self._follow(worker)
         for target in self._targets.values():
-            # What died, or was found in a process apart, no worker remembers.
+            # No worker counts deaths, or the findings of the replay pool.
             if target.curve.points:
                 last = target.curve.points[-1]
                 last["signatures"] = max(last["signatures"], len(target.found))
+
+    def gained(self) -> list[tuple[float, int]]:
+        """(seconds, edges and semantic features beyond the seeds' reach) of all targets together, in the order of time."""
+        steps = sorted(
+            (after["seconds"], sum(after[name] - before[name] for name in ("edges", "semantic")))
+            for target in self._targets.values()
+            for before, after in pairwise(target.curve.points)
+        )
+        return list(zip((at for at, _ in steps), accumulate(gain for _, gain in steps), strict=True))
 
     def summary(self, name: str) -> dict[str, Any]:
         """``curve`` and ``species`` of a target, for the ledger. Signatures are counted on every execution."""

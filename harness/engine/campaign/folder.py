@@ -1,4 +1,4 @@
-"""A campaign's folder: its lock, its ledger, its seeds, and what a killed campaign left behind."""
+"""A campaign's folder: its lock, its ledger, its seeds, and the leftovers of a killed campaign."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import fcntl
 import json
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from harness import corpus_store, paths
 from harness.engine.campaign import deaths
-from harness.engine.campaign.campaign_corpus import Kept, Mirror
+from harness.engine.campaign.campaign_corpus import CampaignCorpus, CorpusSync
 from harness.engine.campaign.discovery import forget
 from harness.engine.worker import memory
 from harness.errors import HarnessError
@@ -24,13 +25,13 @@ from harness.parsers.registry import Parser
 FORMAT = 1
 LEDGER = "campaign.json"
 _PARTS = ("corpus", "findings", "log")
-# A file that is written and renamed is there for milliseconds; older ones are a killed process's.
+# A temporary file exists for milliseconds. Older ones are leftovers of a killed process.
 _LEFT_S = 60.0
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """One campaign per folder at a time; makes the folder. Raises HarnessError where it cannot be used, or is in use."""
+    """Make the folder and hold its lock: one campaign at a time. Raises HarnessError where it is unusable, or in use."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("w")
@@ -49,9 +50,9 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def prepare(folder: Path, *, fresh: bool = False) -> int:
-    """Make the folder's parts and take over what killed campaigns left; how many inputs that were.
+    """Make the folder's parts and take over the leftovers of killed campaigns. Returns the number of such inputs.
 
-    With ``fresh``, all of that moves to ``old-N`` inside the folder.
+    With ``fresh``, everything moves to ``old-N`` inside the folder.
     """
     taken = _taken_over(folder)
     if not fresh:
@@ -75,14 +76,14 @@ def _taken_over(folder: Path) -> int:
     taken = 0
     for left, target in memory.abandoned(folder):
         memory.end_worker(left)
-        taken += len(Mirror(left, Kept(folder / "corpus" / target)).sync())
+        taken += len(CorpusSync(left, CampaignCorpus(folder / "corpus" / target)).sync())
         deaths.recover(left)
         memory.remove(left)
     return taken
 
 
 def _set_aside(folder: Path) -> None:
-    """Start afresh without losing anything."""
+    """Move the folder's content to ``old-N``."""
     present = [path for path in folder.iterdir() if path.name in (*_PARTS, LEDGER)]
     if not any(path.is_file() or any(path.iterdir()) for path in present):
         return
@@ -94,15 +95,25 @@ def _set_aside(folder: Path) -> None:
 
 
 def seed_dirs(folder: Path, target: str, *, empty: bool = False) -> tuple[Path, ...]:
-    """Where a target's seeds lie: the committed ones unless ``empty``, and the campaign's own corpus."""
+    """Folders of a target's seeds: the committed ones unless ``empty``, and the campaign's own corpus."""
     own = folder / "corpus" / target
     return (own,) if empty else (paths.corpus_dir() / target, own)
 
 
-def seeds(folders: tuple[Path, ...], target: str, *, empty: bool = False) -> tuple[int, list[str]]:
-    """How many seeds the target has there, and what was skipped, a line each. None is an error unless it was asked for."""
+def seeds(
+    folders: tuple[Path, ...], target: str, *, own: Mapping[str, bytes] = MappingProxyType({}), empty: bool = False
+) -> tuple[int, list[str]]:
+    """The number of the target's seeds, and a line for each skipped file.
+
+    Without any, the target's ``own`` seeds go into the last folder. Raises HarnessError where there is none either, unless
+    ``empty``.
+    """
     listings = [(folder, corpus_store.list_seeds(folder)) for folder in folders]
     count = sum(len(listing.seeds) for _, listing in listings)
+    if not count and own and not empty:
+        for data in own.values():
+            corpus_store.add(folders[-1], data)
+        count = len(set(own.values()))
     if not count and not empty:
         raise HarnessError(
             f"no seeds for target {target}: looked in {', '.join(str(folder) for folder in folders)}",
@@ -112,7 +123,7 @@ def seeds(folders: tuple[Path, ...], target: str, *, empty: bool = False) -> tup
 
 
 def versions(parser: Parser) -> dict[str, str]:
-    """Of everything that decides what a campaign does."""
+    """The versions of everything that influences a campaign."""
     return {
         "harness": version("safetensors-harness"),
         "python": platform.python_version(),
@@ -122,7 +133,7 @@ def versions(parser: Parser) -> dict[str, str]:
 
 
 class Ledger:
-    """``campaign.json``: earlier sessions as they are, and the one that runs."""
+    """``campaign.json``: earlier sessions unchanged, then the running one."""
 
     def __init__(self, folder: Path) -> None:
         """Read it. Raises HarnessError when it is damaged."""
@@ -138,18 +149,18 @@ class Ledger:
                 hint="move it away, or start with --fresh (which keeps the old one aside)",
             ) from error
         self.session: dict[str, Any] = {}
-        # Written every second: what does not change is put into words once.
+        # The file is written every second, so unchanged parts are encoded once.
         self._earlier = [json.dumps(session) for session in self._ledger["sessions"]]
         self._head = json.dumps({name: value for name, value in self._ledger.items() if name != "sessions"})
         self._targets: dict[str, tuple[Any, str]] = {}
 
     def write(self) -> None:
-        """Write it, the running session last. Raises OSError, and then leaves what was there."""
+        """Write the file, the running session last. Raises OSError and leaves the old file."""
         sessions = ",\n".join([*self._earlier, self._running()])
         write_atomic(self.path, f'{self._head[:-1]}, "sessions": [\n{sessions}\n]}}\n')
 
     def _running(self) -> str:
-        """The running session in words; those of a target are kept while its figures are the same object."""
+        """The running session as JSON. The text of a target is kept while its figures are the same object."""
         targets = {}
         for name, figures in self.session.get("per_target", {}).items():
             known, text = self._targets.get(name, (None, ""))

@@ -1,7 +1,7 @@
-"""A campaign: many worker processes over time, one folder with its corpus, findings and ledger.
+"""A campaign: many worker processes over time, and one folder with its corpus, findings and ledger.
 
-Nothing here runs the parser: workers do, so that a killed worker takes nothing down. The ledger in ``campaign.json``
-is rewritten (atomically) every second, so that a campaign that is killed still says what it spent.
+Only workers run the parser, so a killed worker does not end the campaign. The ledger in ``campaign.json`` is rewritten
+atomically every second, so that it also holds the spending of a campaign that is killed.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from typing import Any
 
 from harness import corpus_store
 from harness.engine.campaign import deaths, folder
-from harness.engine.campaign.campaign_corpus import ROOM, Room
+from harness.engine.campaign.campaign_corpus import QUOTA, Quota
 from harness.engine.campaign.plans import Listed, Plan, Shared
 from harness.engine.campaign.progress import Progress
-from harness.engine.campaign.replay_pool import Isolated
+from harness.engine.campaign.replay_pool import ReplayPool
 from harness.engine.campaign.supervisor import Stop, Supervisor
-from harness.engine.unit import Result, Unit
+from harness.engine.campaign.units import Result, Unit
 from harness.engine.worker import memory, usage
 from harness.errors import HarnessError
 from harness.parsers import registry
 from harness.parsers.registry import Parser
 from harness.replay import replay
-from harness.targets import base as targets
+from harness.targets.registry import get_target
 
 
 @dataclass(frozen=True)
 class CampaignSettings:
-    """What to run. ``seconds`` is for the whole campaign; with ``runs``, each target is executed that often instead.
+    """Settings of a campaign of ``seconds``, or of ``runs`` executions per target.
 
-    ``patience``: seconds without a sign of life after which a worker is replaced; 0: what its target needs. ``room``: how much of
-    each target's corpus is kept.
+    ``patience``: seconds without a status after which a worker is replaced; 0 leaves it to the target. ``quota`` limits the corpus
+    of each target.
     """
 
     folder: Path
@@ -49,12 +49,12 @@ class CampaignSettings:
     disabled: tuple[str, ...] = ()
     worker_options: dict[str, Any] = field(default_factory=dict)
     patience: float = 0.0
-    room: Room = ROOM
+    quota: Quota = QUOTA
 
 
 @dataclass
 class Outcome:
-    """How a campaign ended: new finding ids, the session's entry of the ledger, and the targets that could not be driven."""
+    """The result of a campaign: ids of findings, the session's entry of the ledger, and targets that could not be driven."""
 
     new: list[str]
     known: list[str]
@@ -74,7 +74,7 @@ class Campaign:
     def run(self) -> Outcome:
         """Run to the end of the time, or to Ctrl-C. Raises HarnessError (set-up, a full disk) and EngineError.
 
-        A target that cannot be driven is left out, and said so in the outcome; where none can, its error is raised.
+        The outcome names targets that could not be driven. Where no target could, the first error is raised.
         """
         try:
             return self._run()
@@ -85,33 +85,34 @@ class Campaign:
     def _run(self) -> Outcome:
         settings = self.settings
         parser = registry.find(settings.parser)
-        chosen = [targets.get(name) for name in settings.targets]
+        chosen = [get_target(name) for name in settings.targets]
         with folder.locked(settings.folder):
-            # Twice: --fresh puts another folder in this one's place.
+            # The corpus is locked twice, as --fresh replaces its folder.
             with corpus_store.locked_whole(settings.folder / "corpus"):
                 recovered = folder.prepare(settings.folder, fresh=settings.fresh)
             seeds, skipped = {}, []
             for target in chosen:
                 seeds[target.name], lines = folder.seeds(
-                    self._seed_dirs(target.name), target.name, empty=settings.empty
+                    self._seed_dirs(target.name), target.name, own=target.seeds(), empty=settings.empty
                 )
                 skipped += lines
             self.progress = Progress(settings.targets, settings.seconds, settings.runs)
             self._ledger = folder.Ledger(settings.folder)
             self._describe(parser, seeds=seeds, recovered=recovered, skipped=skipped)
             corpus = corpus_store.locked_whole(settings.folder / "corpus")
-            with corpus, self._stop.signals(), self._isolated() as isolated:
+            pool = ReplayPool(settings.folder, workers=settings.workers, sample=not settings.runs)
+            with corpus, self._stop.signals(), pool as replay_pool:
                 self._supervisor = supervisor = Supervisor(
                     settings.folder,
                     self._plan(),
                     settings.workers,
                     self.progress,
-                    isolated,
+                    replay_pool,
                     self._stop,
                     view=self._view,
                     save=self._save,
                     patience=settings.patience,
-                    room=settings.room,
+                    quota=settings.quota,
                 )
                 unsaved: OSError | None = None
                 try:
@@ -130,7 +131,7 @@ class Campaign:
         return Outcome(self.progress.new(), self.progress.known(), self._ledger.session, left_out)
 
     def _describe(self, parser: Parser, **found: Any) -> None:
-        """What does not change while the session runs."""
+        """Fill in the parts of the ledger's entry that do not change."""
         settings = self.settings
         self._cpu = usage.cpu_seconds(children=False)
         self._replay_cpu = replay.cpu_seconds()
@@ -144,10 +145,6 @@ class Campaign:
             "workers": settings.workers,
             **found,
         }
-
-    def _isolated(self) -> Isolated:
-        settings = self.settings
-        return Isolated(settings.folder, workers=settings.workers, sample=not settings.runs)
 
     def _seed_dirs(self, target: str) -> tuple[Path, ...]:
         return folder.seed_dirs(self.settings.folder, target, empty=self.settings.empty)
@@ -167,7 +164,7 @@ class Campaign:
             seed_dirs=self._seed_dirs(target),
             runs=settings.runs,
             seconds=seconds,
-            # A run of so many executions repeats to the last byte: nothing may come in from outside.
+            # A run of N executions repeats to the last byte, so inputs of other workers must stay out.
             shared=not settings.runs and settings.workers > 1,
             disabled=settings.disabled,
             guards=tuple(deaths.guards(settings.folder)),
@@ -175,7 +172,7 @@ class Campaign:
         )
 
     def _save(self) -> OSError | None:
-        """Write the ledger; what kept it from being written, if anything."""
+        """Write the ledger. Returns the error, if it could not be written."""
         session, supervisor = self._ledger.session, self._supervisor
         session.update(
             self.progress.summary(),
@@ -190,23 +187,23 @@ class Campaign:
         try:
             self._ledger.write()
         except OSError as error:
-            # The run goes on: what it finds lies in memory until there is room again.
+            # The campaign goes on: its findings lie in memory until there is room.
             self.progress.warning = f"cannot write the ledger: {error.strerror}"
             return error
         return None
 
 
 def run_unit(unit: Unit, place: Path) -> Result:
-    """One unit in a folder, by the supervisor of campaigns. Raises HarnessError where it cannot be set up."""
+    """Run one unit in the folder ``place``. Raises HarnessError where it cannot be set up."""
     registry.find(unit.parser)
-    targets.get(unit.target)
+    get_target(unit.target)
     with folder.locked(place):
         folder.prepare(place)
         folder.seeds(unit.seed_dirs, unit.target, empty=not unit.seed_dirs)
         progress = Progress((unit.target,), unit.seconds, unit.runs)
         plan, stop = Listed([unit]), Stop()
         corpus = corpus_store.locked_whole(place / "corpus")
-        with corpus, stop.signals(), Isolated(place, sample=not unit.runs) as isolated:
-            Supervisor(place, plan, 1, progress, isolated, stop).run()
-    # It may have been asked to end before it began.
+        with corpus, stop.signals(), ReplayPool(place, sample=not unit.runs) as replay_pool:
+            Supervisor(place, plan, 1, progress, replay_pool, stop).run()
+    # A signal may have ended it before it began.
     return plan.results[0] if plan.results else Result(unit.target)

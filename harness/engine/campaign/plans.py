@@ -1,73 +1,55 @@
-"""What a campaign's workers do next: units by yield for a time, or one for each target of so many executions."""
+"""Plans of a campaign's next units: slices of time by yield, or one unit per target with a number of executions."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
 
 from harness.engine.campaign.scheduling import Shares, Yield
-from harness.engine.unit import Result, Unit
+from harness.engine.campaign.units import Result, Unit
 
-#: Builds the unit of a target: its number, and its seconds.
+#: Builds a unit from its target, its number and its seconds.
 Make = Callable[[str, int, float], Unit]
 
 
-#: Seconds that the shortest campaign may take beyond its time: a framework is loaded in ten.
+#: Seconds that the shortest campaign may take beyond its time. Loading a framework takes ten.
 OVERTIME_S = 15.0
 
 
 def overtime_s(seconds: float) -> float:
-    """Seconds that a campaign of ``seconds`` may take beyond them: half as many, and :data:`OVERTIME_S` at least."""
+    """Seconds that a campaign may take beyond its ``seconds``: half of them, but at least :data:`OVERTIME_S`."""
     return max(OVERTIME_S, 0.5 * seconds)
 
 
-class Plan(Protocol):
-    """Asked for a unit whenever a worker is free, told of each result."""
-
-    def next(self) -> Unit | None:
-        """What to run now; None when there is nothing (more) to start."""
-
-    def finished(self, unit: Unit, result: Result) -> None:
-        """A unit that this plan gave has ended."""
-
-    def drop(self, target: str) -> None:
-        """The target cannot be driven."""
-
-    def over(self) -> bool:
-        """Whether what runs still is to finish now, however far it is."""
-
-
 class Listed:
-    """These units, once each, in this order."""
+    """Runs a list of units in their order."""
 
     def __init__(self, units: list[Unit]) -> None:
         self._units = list(units)
         self.results: list[Result] = []
 
     def next(self) -> Unit | None:
-        """The next one of the list."""
+        """The next unit of the list."""
         return self._units.pop(0) if self._units else None
 
     def finished(self, unit: Unit, result: Result) -> None:
-        """Keep what came of it."""
+        """Keep the result."""
         self.results.append(result)
 
     def drop(self, target: str) -> None:
-        """Leave its units out."""
+        """Remove the target's units."""
         self._units = [unit for unit in self._units if unit.target != target]
 
     def over(self) -> bool:
-        """Executions are counted, not seconds."""
+        """Never: such units end by their executions."""
         return False
 
 
 class Shared:
     """Slices of time by yield, until the time is over (:mod:`harness.engine.campaign.scheduling`).
 
-    Past its end a campaign goes on for a while where slow targets are getting past their seeds, or have had no turn
-    yet: at most :func:`overtime_s`.
+    A campaign goes on beyond its time for targets that had no turn yet or still run their seeds: at most :func:`overtime_s`.
     """
 
     def __init__(self, targets: tuple[str, ...], workers: int, seconds: float, make: Make) -> None:
@@ -90,18 +72,21 @@ class Shared:
         return unit
 
     def finished(self, unit: Unit, result: Result) -> None:
-        """Learn from a slice what the next ones are worth."""
+        """Credit the target with the yield of a slice."""
         name = unit.target
-        # What the seeds show at the first start is no yield; what was kept shows again at each later one.
+        # Edges of the seeds at the first start are no yield. At later starts the corpus shows its edges again.
         edges = max(self._edges[name], result.edges[0])
         brought = Yield(members=len(result.corpus), edges=max(result.edges[1] - edges, 0), signatures=len(result.new))
         self._edges[name] = max(self._edges[name], result.edges[1])
         self._shares.finished(name, unit.seconds, result.seconds, result.start_seconds, brought)
 
     def drop(self, target: str) -> None:
-        """The others share its time."""
+        """Share the target's time among the others."""
         self._shares.drop(target)
 
     def over(self) -> bool:
-        """Whether the overtime is over, too."""
+        """Whether time and overtime are used up."""
         return time.monotonic() >= self._last
+
+
+Plan = Listed | Shared

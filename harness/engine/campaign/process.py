@@ -1,4 +1,4 @@
-"""One worker process as its supervisor sees it."""
+"""One worker process, as its supervisor sees it."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ import time
 from pathlib import Path
 from typing import Any
 
-from harness.engine.campaign.campaign_corpus import Kept, Mirror
-from harness.engine.worker import memory, slot
-from harness.engine.worker.libfuzzer_log import EDGES, Pulse
+from harness.engine.campaign.campaign_corpus import CampaignCorpus, CorpusSync
+from harness.engine.worker import memory, slot, status
+from harness.engine.worker.libfuzzer_log import Figures, LibFuzzerLog
 from harness.engine.worker.opening import is_open
 from harness.engine.worker.settings import WorkerSettings
+from harness.engine.worker.status import WorkerStatus
 from harness.errors import EngineError, HarnessError
 from harness.parsers import registry, runtime
-from harness.targets import base as targets
 from harness.targets import scratch
+from harness.targets.registry import get_target
 
 # libFuzzer's own exit statuses (FuzzerFlags.def): a timeout, memory, a deadly signal it caught.
 _LIBFUZZER = {70: "hang", 71: "memory", 77: "crash"}
+#: The file in a campaign's log folder with the inputs that left its corpus, replaced by smaller ones.
 REPLACED = "replaced.txt"
-"""In a campaign's folder of logs: the inputs that left its corpus because a smaller one does the same."""
 
 
 class WorkerProcess:
-    """Starts one worker, reads its status, keeps its corpus in step, and says how it ended."""
+    """Starts one worker, reads its status, keeps its corpus in step, and tells its exit reason."""
 
-    def __init__(self, settings: WorkerSettings, kept: Kept | None = None) -> None:
-        """Start it. ``kept`` is its target's corpus in the campaign's folder."""
+    def __init__(self, settings: WorkerSettings, corpus: CampaignCorpus | None = None) -> None:
+        """Start it. ``corpus`` is its target's corpus in the campaign's folder."""
         self.settings = settings
-        self.target = targets.get(settings.target)
+        self.target = get_target(settings.target)
         self.started = time.monotonic()
-        self.status: dict[str, Any] = {}
-        self._pulse = Pulse(settings.log)
-        self.engine = self._pulse.figures
-        #: The same once the seeds had run.
-        self.seeded = self._pulse.seeded
+        self.status = WorkerStatus()
+        #: Time of the last new input in its corpus, on the monotonic clock.
+        self.last_new = self.started
+        self._log = LibFuzzerLog(settings.log)
         self._status_at = 0
         self._alive = self.started
-        self._status_file = str(settings.memory / "status.json")
+        self._status_file = str(settings.memory / status.FILE)
         self._open = False
         self._edges = 0
-        kept = kept or Kept(self._corpus)
-        self.mirror = Mirror(settings.memory, kept, settings.campaign / "log" / REPLACED)
+        replaced = settings.campaign / "log" / REPLACED
+        self.corpus_sync = CorpusSync(settings.memory, corpus or CampaignCorpus(self._corpus), replaced)
         self._newest = ""
         path = settings.memory / "settings.json"
         settings.save(path)
@@ -58,7 +58,7 @@ class WorkerProcess:
             "PYTHONUNBUFFERED": "1",
         }
         if self.target.uses_parser:
-            # AddressSanitizer wants its libraries first in the process.
+            # AddressSanitizer needs its libraries first in the process.
             environment |= runtime.environment(registry.find(settings.parser), mutator=True)
         with settings.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -67,33 +67,45 @@ class WorkerProcess:
                 stdout=log,
                 stderr=log,
                 env=environment,
-                # Its own group: Ctrl-C reaches the supervisor alone, which then asks the workers to finish.
+                # In a group of its own: Ctrl-C reaches the supervisor alone, which then asks the workers to finish.
                 start_new_session=True,
             )
 
     def poll(self) -> int | None:
-        """The exit status once it ended; refreshes status and engine figures either way."""
+        """The exit status, or None while it runs. Reads status and log either way."""
         code = self._process.poll()
         with contextlib.suppress(OSError, ValueError):
             written = os.stat(self._status_file).st_mtime_ns
             if written != self._status_at:
                 with open(self._status_file, "rb") as file:
-                    self.status = json.loads(file.read())
+                    before, self.status = self.status, WorkerStatus.from_json(file.read())
                 self._status_at, self._alive = written, time.monotonic()
-                self._pulse.read()
+                if self.status.corpus > before.corpus:
+                    self.last_new = self._alive
+                self._log.read()
         if code is not None:
-            self._pulse.read()
+            self._log.read()
         return code
 
+    @property
+    def engine(self) -> Figures:
+        """LibFuzzer's last figures."""
+        return self._log.figures
+
+    @property
+    def seeded(self) -> Figures | None:
+        """LibFuzzer's figures once the seeds had run; None before."""
+        return self._log.seeded
+
     def sync(self, *, ended: bool = False) -> dict[str, bytes]:
-        """Copy new corpus members to the campaign's folder; they are returned. ``ended``: it finished as it should."""
-        moments = self.status.get("moments")
+        """Copy new inputs to the campaign's folder; returns them by name. ``ended``: the worker finished cleanly."""
+        moments = self.status.moments
         if moments and not self._edges:
-            self.mirror.knows(moments[0][EDGES])
-        self._edges = moments[-1][EDGES] if moments else 0
-        fresh = self.mirror.sync(self._edges, self._status_at, last=self._process.returncode is not None)
+            self.corpus_sync.start_with(moments[0].edges)
+        self._edges = moments[-1].edges if moments else 0
+        fresh = self.corpus_sync.sync(self._edges, self._status_at, last=self._process.returncode is not None)
         if ended:
-            self.mirror.sync(self._edges, self._status_at)
+            self.corpus_sync.sync(self._edges, self._status_at)
         self._newest = max(fresh, default=self._newest)
         return fresh
 
@@ -102,7 +114,7 @@ class WorkerProcess:
         return self.settings.campaign / "corpus" / self.settings.target
 
     def newest(self) -> bytes | None:
-        """One of the members that came last, once; None where there is none, or libFuzzer has replaced it."""
+        """One of the newest inputs, once each; None where there is none, or libFuzzer has replaced it."""
         name, self._newest = self._newest, ""
         try:
             return (self._corpus / name).read_bytes() if name else None
@@ -110,7 +122,7 @@ class WorkerProcess:
             return None
 
     def ask_to_stop(self) -> None:
-        """Let it finish cleanly."""
+        """Ask it to finish cleanly."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
 
@@ -120,31 +132,32 @@ class WorkerProcess:
             self._process.kill()
         self._process.wait()
 
-    def failure(self, code: int) -> dict[str, Any] | None:
-        """What the worker itself said was wrong (set-up, start-up check, a full disk) when it ended with ``code``."""
+    def failure(self, code: int) -> HarnessError | None:
+        """The error that the worker reported (set-up, start-up check, a full disk), if it ended with ``code`` for one."""
         try:
-            problem: dict[str, Any] = json.loads((self.settings.memory / "failure.json").read_text())
+            found = json.loads((self.settings.memory / memory.FAILURE).read_text())
         except (OSError, ValueError):
             if code not in (HarnessError.exit_status, EngineError.exit_status):
                 return None
-            # Its own decision to end, and no room to say why.
-            problem = {"problem": f"cannot write {self.settings.memory}: no memory left", "status": code}
-            problem["hint"] = f"free some room in {self.settings.memory.parent}"
-        return problem
+            # The worker had no room for its report.
+            place = self.settings.memory
+            found = {"problem": f"cannot write {place}: no memory left", "hint": f"free some room in {place.parent}"}
+        kind = EngineError if code == EngineError.exit_status else HarnessError
+        return kind(found["problem"], found["hint"] or "run `harness doctor`")
 
     def death(self, code: int) -> tuple[str, str]:
-        """Kind (crash, hang, memory) and words for an end that was not the worker's own."""
+        """Kind (crash, hang, memory) and words of a death with exit status ``code``."""
         if code < 0:
             name = signal.Signals(-code).name
             return ("memory" if name == "SIGKILL" else "crash"), name
         return _LIBFUZZER.get(code, "crash"), f"exit status {code}"
 
     def late(self) -> bool:
-        """Whether it should have opened its target by now and has not."""
-        return not self.opened() and time.monotonic() - self.started > targets.start_s(self.target)
+        """Whether it takes too long to open its target."""
+        return not self.opened() and time.monotonic() - self.started > self.target.start_s
 
     def silent_s(self) -> float:
-        """Seconds since it opened its target or last showed a sign of life; 0 before."""
+        """Seconds since its last status; 0 before it has opened its target."""
         if not self.opened():
             self._alive = time.monotonic()
         return time.monotonic() - self._alive
@@ -155,21 +168,17 @@ class WorkerProcess:
         return self._open
 
     def bloat_mb(self) -> int:
-        """Resident memory in MB beyond the bound: half of what its target allows over what it held at first."""
-        history = self.status.get("rss_history")
+        """Resident memory in MB beyond a bound: the first value plus half of the rest that its target allows."""
+        history = self.status.rss_history
         if not history:
             return 0
         first = int(history[0][1])
         bound = first + max(self.target.memory_mb - first, 0) // 2
-        return max(int(self.status["rss_mb"]) - bound, 0)
+        return max(self.status.rss_mb - bound, 0)
 
-    def last_input(self) -> bytes | None:
-        """The input that was running, from shared memory."""
-        return slot.read_slot(self.settings.memory / "slot")
-
-    def last_call(self) -> int:
-        """The number of the call that its program was at."""
-        return slot.read(self.settings.memory / "slot")[1]
+    def last_input(self) -> tuple[bytes | None, int]:
+        """The last input and the number of its last call, from shared memory."""
+        return slot.read(self.settings.memory / "slot")
 
     def log_tail(self, lines: int = 15) -> str:
         """The end of the worker's log, for an error message."""
@@ -185,7 +194,7 @@ class WorkerProcess:
 
 
 def new_settings(**values: Any) -> WorkerSettings:
-    """Settings with a fresh memory folder and a log of their own."""
+    """Settings with a new memory folder and a new log."""
     campaign: Path = values["campaign"]
     folder = memory.create(campaign, values["target"])
     logs = campaign / "log"

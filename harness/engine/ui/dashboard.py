@@ -1,294 +1,264 @@
-"""What the live view shows: totals, the curve of discovery, a tile per worker, targets, and where executions end.
+"""The live view on a terminal: totals, the curve of discovery, a tile per worker, targets, and where executions end.
 
-Everything is laid out for the terminal as it is at that moment: where workers do not fit as tiles they become rows, and what
-matters less is left out. Nothing is wrapped, and no number is cut.
+Workers that do not fit as tiles become rows of a table. A part that does not fit below the others is left out.
 """
 
 from __future__ import annotations
 
-import textwrap
 import time
+from bisect import bisect
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from itertools import accumulate, zip_longest
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.columns import Columns
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.segment import SegmentLines
+from rich.table import Table
 from rich.text import Text
 
-from harness.engine.campaign.progress import Progress, TargetProgress
-from harness.engine.ui.drawing import Piece, bar, count, curve, duration, percent, row, rows
-from harness.engine.ui.trail import Running, Trail, figures
+from harness.engine.campaign.process import WorkerProcess
+from harness.engine.campaign.progress import Progress
+from harness.engine.worker.status import WorkerStatus
 from harness.engine.worker.tally import STAGES
+from harness.text import count, duration, percent, short
 
-_TILE_WIDTH = (38, 60)
-_TILE_LINES = 6
-# Headings and widths of a worker's row, and of a target's; the target's name comes first, in what is left.
-_ROW = (
-    ("exec/s", 7),
-    ("deep", 5),
-    ("edges", 6),
-    ("semantic", 9),
-    ("corpus", 7),
-    ("last new", 11),
-    ("found", 6),
-    ("MB", 5),
-)
-_TARGET = (("execs", 7), ("exec/s", 7), ("deep", 5), ("accepted", 9), ("edges", 6), ("semantic", 9), ("corpus", 7),
-           ("features", 9))  # fmt: skip
-_NAME = (10, 24)
+# Columns and lines of a worker's tile.
+_TILE = (39, 7)
+_BLOCKS, _ASCII_BLOCKS = " ▁▂▃▄▅▆▇█", " .:-=+*#@"
+_WORKER = ("worker on", "exec/s", "deep", "edges", "semantic", "kept", "last new", "found", "MB")
+_TARGET = ("target", "execs", "exec/s", "deep", "accepted", "edges", "semantic", "kept", "features")
 
 
-class Picture:
-    """The whole view; made anew for each look."""
+class Dashboard:
+    """The view of one moment."""
 
-    def __init__(self, progress: Progress, trail: Trail) -> None:
+    def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._trail = trail
         self._now = time.monotonic()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Lines for a terminal of this size; rich calls it."""
-        lines = self.lines(options.max_width, console.height, ascii_only=options.ascii_only)
-        joined = Text("\n", no_wrap=True).join(lines)
-        joined.no_wrap, joined.end = True, ""
-        yield joined
-
-    def lines(self, width: int, height: int, *, ascii_only: bool = False) -> list[Text]:
-        """At most ``height - 1`` lines of at most ``width`` characters: the cursor needs one."""
-        room = height - 1
-        lines = [*self._totals(width, ascii_only=ascii_only), *self._alarms(width)]
-        lines += self._curve(width, 3 if height >= 40 else 1, ascii_only=ascii_only)
-        workers = self._workers(width, room - len(lines), ascii_only=ascii_only)
-        lines += workers
-        for part in (self._targets(width, room - len(lines) - 1), self._stages(width, ascii_only=ascii_only)):
-            if part and len(lines) + 1 + len(part) <= room:
-                lines += [Text(), *part]
-        for line in lines:
-            line.truncate(width)
-        return lines[:room]
-
-    def _totals(self, width: int, *, ascii_only: bool) -> list[Text]:
-        progress = self._progress
-        done, targets = progress.executions(), progress.targets.values()
-        if progress.runs:
-            whole = progress.runs * max(len(progress.names), 1)
-            share, left = done / whole, progress.left() or f"{count(done)} of {count(whole)} executions"
-        else:
-            share = progress.elapsed / progress.seconds if progress.seconds else 1.0
-            left = progress.left()
-        head = row(["safetensors-harness", duration(progress.elapsed), (left, "bold"), ("Ctrl-C ends it cleanly", "dim")],
-                   width - 12, "   ")  # fmt: skip
-        head.append("   ")
-        head.append_text(bar(share, max(min(width - len(head), 40), 6), ascii_only=ascii_only))
-        rate = (
-            sum(self._trail.rate(worker) for worker in progress.active) if progress.active else done / progress.elapsed
+        """Called by rich. One line and one column stay free for the cursor: the echo of Ctrl-C must not start a new line."""
+        room, width = console.height - 1, options.max_width - 1
+        height, blocks = 3 if room >= 40 else 1, _ASCII_BLOCKS if options.ascii_only else _BLOCKS
+        parts: tuple[Callable[[int], RenderableType | None], ...] = (
+            lambda _: self._head(width),
+            lambda _: self._figures(width),
+            lambda _: self._findings(width),
+            lambda _: self._warnings(),
+            lambda _: self._curve(width, height, blocks),
+            lambda room: self._workers(width, room),
+            lambda room: self._targets(width, room - 1),
+            lambda _: self._stages(width),
         )
-        judged = [target for target in targets if target.stages]
-        deep = percent(sum(t.sums["deep"] for t in judged), sum(t.sums["executions"] for t in judged))
-        new, known = len(progress.new()), len(progress.known())
-        since = f"last find {duration(progress.elapsed - progress.last_find)} ago" if progress.findings else ""
-        return [
-            head,
-            row(
-                [
-                    f"{count(done)} executions",
-                    f"{count(rate)}/s",
-                    f"{deep} deep" if judged else "",
-                    # Of the same parser: most edges of one target are another one's too.
-                    f"{count(sum(t.edges for t in targets))} edges" + " summed" * (len(targets) > 1),
-                    f"{count(sum(t.semantic for t in targets))} semantic",
-                    f"{count(sum(t.corpus for t in targets))} kept",
-                    f"{count(sum(t.sums['cpu_seconds'] for t in targets))} CPU-s",
-                ],
-                width,
-                "   ",
-            ),
-            row([(f"findings: {new} new", "bold red" if new else "green"), f"{known} known", since], width, "   "),
-        ]
+        for part in parts:
+            shown = part(room)
+            lines = console.render_lines(shown, options.update(width=width, height=None), pad=False) if shown else []
+            if 0 < len(lines) <= room:
+                room -= len(lines)
+                yield SegmentLines(lines, new_lines=True)
 
-    def _alarms(self, width: int) -> list[Text]:
+    def _head(self, width: int) -> RenderableType:
+        """The time, the rest of it, and a bar."""
+        progress, left = self._progress, self._progress.left()
+        share = progress.elapsed / progress.seconds if progress.seconds else 1.0
+        if progress.runs:
+            done, whole = progress.executions(), progress.runs * len(progress.names)
+            share, left = done / whole, left or f"{short(done)} of {short(whole)} executions"
+        head = Table.grid(padding=(0, 2, 0, 0), expand=True)
+        bar = ProgressBar(total=1.0, completed=min(share, 1.0))
+        text = _line(width - 8, Text("harness fuzz", "bold"), _time(progress.elapsed), Text(left, "bold"))
+        head.add_row(text, bar)
+        _align(head)
+        head.columns[-1].ratio = 1
+        return head
+
+    def _figures(self, width: int) -> RenderableType:
+        """Sums over all targets. Those of edges count edges of the same parser more than once."""
+        progress, targets = self._progress, self._progress.targets.values()
+        done, active = progress.executions(), progress.active
+        rate = sum(worker.status.rate for worker in active) if active else done / progress.elapsed
+        staged = [target for target in targets if target.stages]
+        deep, of = (sum(target.sums[name] for target in staged) for name in ("deep", "executions"))
+        edges, semantic, kept = (
+            sum(t.largest[name] for t in targets) for name in ("edges", "semantic_features", "corpus")
+        )
+        return _line(
+            width,
+            f"{short(done)} executions",
+            f"{short(rate)}/s",
+            f"{percent(deep, of)} deep" if staged else "",
+            f"{count(edges)} edges" + " summed" * (len(targets) > 1),
+            f"{count(semantic)} semantic",
+            f"{count(kept)} kept",
+            f"{short(sum(t.sums['cpu_seconds'] for t in targets))} CPU-s",
+        )
+
+    def _findings(self, width: int) -> RenderableType:
         progress = self._progress
-        said = []
-        if defects := sum(target.sums["defects"] for target in progress.targets.values()):
-            said.append(f"{defects} defects of the harness itself: log/*-defect.txt in the campaign")
-        said += [
+        new, known = len(progress.new()), len(progress.known())
+        since = f"last find {_time(progress.elapsed - progress.last_find)} ago" if progress.findings else ""
+        new_text = Text(f"findings: {new} new", "bold red" if new else "green")
+        return _line(width, new_text, f"{known} known", since, Text("Ctrl-C ends it cleanly", "dim"))
+
+    def _warnings(self) -> RenderableType | None:
+        progress = self._progress
+        defects = sum(target.sums["defects"] for target in progress.targets.values())
+        lines = [f"{defects} defects of the harness itself: log/*-defect.txt in the campaign"] if defects else []
+        lines += [
             f"verdict rule {rule} covers {100 * share:.1f} % of executions: too wide"
             for rule, share in progress.too_wide()
         ]
-        said += [progress.warning] if progress.warning else []
-        return [Text(part, "red") for text in said for part in textwrap.wrap(text, width)[:2]]
+        lines += [progress.warning] if progress.warning else []
+        return Text("\n".join(lines), "red") if lines else None
 
-    def _curve(self, width: int, height: int, *, ascii_only: bool) -> list[Text]:
-        points = self._trail.curve
-        if len(points) < 2:
-            return []
-        label = f"+{count(points[-1][1] - points[0][1])} discovered"
-        drawn = curve(points, width - len(label) - 2, height, ascii_only=ascii_only)
-        lines = [Text.assemble((line, "cyan")) for line in drawn]
-        lines[-1].append(f"  {label}")
-        return lines
+    def _curve(self, width: int, height: int, blocks: str) -> RenderableType | None:
+        points = self._progress.gained()
+        if not points:
+            return None
+        label = f"  +{count(points[-1][1])} discovered"
+        lines = sparkline(points, max(width - len(label), 1), height, blocks)
+        return Text("\n".join(lines), "cyan", no_wrap=True).append(label, "default")
 
-    def _workers(self, width: int, room: int, *, ascii_only: bool) -> list[Text]:
+    def _workers(self, width: int, room: int) -> RenderableType | None:
         active = self._progress.active
+        across = max(width // _TILE[0], 1)
         if not active:
-            return []
-        across = max(1, min(len(active), width // _TILE_WIDTH[0]))
-        down = -(-len(active) // across)
-        if down * (_TILE_LINES + 2) <= room:
-            return self._tiles(active, across, min(width // across, _TILE_WIDTH[1]), ascii_only=ascii_only)
-        return self._rows(active, width, room)
+            return None
+        if -(-len(active) // across) * _TILE[1] <= room:
+            wide = min(width // min(across, len(active)), 60)
+            return Columns([self._tile(worker, wide) for worker in active], padding=0)
+        # Two tables side by side on a wide terminal.
+        tables = 2 if width >= 150 else 1
+        down = min(-(-len(active) // tables), max(room - 2, 1))
+        shown = active[: tables * down]
+        parts = [[self._row(worker) for worker in shown[at : at + down]] for at in range(0, len(shown), down)]
+        table = Columns([_table(_WORKER, part, width // tables - 4) for part in parts], padding=(0, 4, 0, 0))
+        hidden = len(active) - len(shown)
+        return Group(table, Text(f"and {hidden} more workers", "dim")) if hidden else table
 
-    def _tiles(self, active: Sequence[Running], across: int, width: int, *, ascii_only: bool) -> list[Text]:
-        corners, flat, side = ("++++", "-", "|") if ascii_only else ("╭╮╰╯", "─", "│")
-        inner = width - 4
-        lines: list[Text] = []
-        for first in range(0, len(active), across):
-            tiles = []
-            for worker in active[first : first + across]:
-                title = Text.assemble(
-                    (f"{corners[0]}{flat} ", "dim"), (_named(worker, active)[: inner - 4], "bold"), " "
-                )
-                title.append(flat * (width - 1 - len(title)) + corners[1], "dim")
-                body = self._tile(worker, inner)
-                tile = [title]
-                for line in body:
-                    line.pad_right(inner - len(line))
-                    tile.append(Text.assemble((f"{side} ", "dim"), line, (f" {side}", "dim")))
-                tile.append(Text(corners[2] + flat * (width - 2) + corners[3], "dim"))
-                tiles.append(tile)
-            lines += [Text().join(parts) for parts in zip(*tiles, strict=True)]
-        return lines
-
-    def _tile(self, worker: Running, width: int) -> list[Text]:
-        """The lines of a worker, always as many."""
-        status = worker.status
-        if not status:
-            text = f"starting, {duration(self._now - worker.started)}"
-            return [row([text], width), *(Text() for _ in range(_TILE_LINES - 1))]
-        found = status.get("findings", {}).values()
+    def _tile(self, worker: WorkerProcess, width: int) -> Panel:
+        status, found = worker.status, worker.status.findings.values()
         new = sum(not entry.get("known") for entry in found)
-        deep = _deep(status)
-        return [
-            row([(f"{count(self._trail.rate(worker))}/s", "bold"), f"{deep} deep" if deep else "", _accepted(status)],
-                width),
-            row([f"{_edges(worker)} edges", f"{status.get('semantic_features', 0)} semantic"], width),
-            row([f"{figures(worker)['corp']} kept", f"last new {self._ago(worker)} ago"], width),
-            row([(f"{new} new", "bold red") if new else "0 new", f"{len(found) - new} known",
-                 f"{status.get('rss_mb', 0)} MB", f"{count(status.get('executions', 0))} done"], width),
-            *rows(_operators(status.get("operators", {})), width, 2),
-        ]  # fmt: skip
+        body: RenderableType = f"starting, {_time(self._now - worker.started)}"
+        if status.executions:
+            grid = Table.grid(padding=(0, 1, 0, 0), expand=True)
+            for name, value, name2, value2 in (
+                ("exec/s", short(status.rate), "execs", short(status.executions)),
+                ("deep", _deep(status), "accepted", percent(status.accepted, status.executions)),
+                ("edges", count(status.edges), "semantic", count(status.semantic_features)),
+                ("kept", count(status.corpus), "last new", _time(self._now - worker.last_new)),
+            ):
+                grid.add_row(Text(name, "dim"), value, "", Text(name2, "dim"), value2)
+            _align(grid, 1, 4)
+            body = Group(grid, _yields(status, width - 4))
+        told = [
+            ("bold red" if new else "", f"{new} new"),
+            ("", f"{len(found) - new} known"),
+            ("", f"{status.rss_mb} MB"),
+        ]
+        subtitle = Text(", ").join(Text(text, style) for style, text in told)
+        return Panel(body, title=Text(self._name(worker), "bold"), subtitle=subtitle, title_align="left",
+                     subtitle_align="right", border_style="dim", width=width, height=_TILE[1])  # fmt: skip
 
-    def _ago(self, worker: Running) -> str:
-        return duration(self._trail.since_kept(worker, self._now))
+    def _name(self, worker: WorkerProcess) -> str:
+        """The worker's target, with a number where several workers drive it."""
+        target = worker.settings.target
+        same = [other for other in self._progress.active if other.settings.target == target]
+        return f"{target} #{1 + same.index(worker)}" if len(same) > 1 else target
 
-    def _rows(self, active: Sequence[Running], width: int, room: int) -> list[Text]:
-        """A row per worker, in two halves of the screen where it is wide."""
-        least = _NAME[0] + sum(w for _, w in _ROW)
-        halves = 2 if width >= 2 * least + 3 and len(active) > 4 else 1
-        half = (width - 3 * (halves - 1)) // halves
-        fits = max(halves * (room - 2), 1)
-        shown = active[:fits]
-        cells = [
-            _cells(_named(worker, active), [
-                count(self._trail.rate(worker)), _deep(worker.status) or "-", str(_edges(worker)),
-                str(worker.status.get("semantic_features", 0)), str(figures(worker)["corp"]), self._ago(worker),
-                str(len(worker.status.get("findings", ()))), str(worker.status.get("rss_mb", 0)),
-            ], _ROW, half)
-            for worker in shown
-        ]  # fmt: skip
-        down = -(-len(cells) // halves)
-        lines = [Text("   ").join([_heading("worker on", _ROW, half)] * halves)]
-        for at in range(down):
-            lines += [Text("   ").join(cells[at::down])]
-        if len(active) > len(shown):
-            lines.append(Text(f"and {len(active) - len(shown)} more workers", "dim"))
-        return lines
+    def _row(self, worker: WorkerProcess) -> Sequence[str]:
+        status = worker.status
+        return (
+            self._name(worker), short(status.rate), _deep(status), count(status.edges), count(status.semantic_features),
+            count(status.corpus), _time(self._now - worker.last_new), str(len(status.findings)), str(status.rss_mb),
+        )  # fmt: skip
 
-    def _targets(self, width: int, room: int) -> list[Text]:
-        """A row per target that ran, those that run now first where not all fit; nothing where one worker has it all."""
-        ran = {name: t for name, t in self._progress.targets.items() if t.sums["executions"]}
-        if len(ran) < 2 or room < 3:
-            return []
+    def _targets(self, width: int, room: int) -> RenderableType | None:
+        """A row per target that ran, running ones first where not all fit. None for a single target."""
+        ran = {name: target for name, target in self._progress.targets.items() if target.sums["executions"]}
         running = {worker.settings.target for worker in self._progress.active}
-        names = sorted(ran, key=lambda name: name not in running) if len(ran) >= room else list(ran)
-        names = names if len(ran) < room else names[: room - 2]
-        lines = [_heading("target", _TARGET, width), *(_target(name, ran[name], width) for name in names)]
-        if len(names) < len(ran):
-            lines.append(Text(f"and {len(ran) - len(names)} more targets", "dim"))
-        return lines
+        if len(ran) < 2 or room < 3:
+            return None
+        names = sorted(ran, key=lambda name: name not in running)[: room - 2] if len(ran) >= room else list(ran)
+        rows = []
+        for name in names:
+            target, done = ran[name], ran[name].sums["executions"]
+            largest = [count(target.largest[key]) for key in ("edges", "semantic_features", "corpus", "features")]
+            deep = percent(target.sums["deep"], done) if target.stages else "-"
+            rows.append((name, short(done), short(target.rate), deep, percent(target.sums["accepted"], done), *largest))
+        more = [Text(f"and {len(ran) - len(names)} more targets", "dim")] if len(names) < len(ran) else []
+        return Group("", _table(_TARGET, rows, width), *more)
 
-    def _stages(self, width: int, *, ascii_only: bool) -> list[Text]:
-        """Where executions end: by stage for all, by rule of the judge for those judged in full."""
+    def _stages(self, width: int) -> RenderableType | None:
+        """Where executions end: all of them by stage, those judged in full by rule."""
         stages: Counter[str] = Counter()
         rules: Counter[str] = Counter()
         for target in self._progress.targets.values():
             stages.update(target.stages)
             rules.update(target.rules)
-        whole = sum(stages.values())
-        if not whole:
-            return []
-        names = [*STAGES, *sorted(set(stages) - set(STAGES))]
-        top = [f"{rule:<24}{count(n):>7}" for rule, n in rules.most_common(len(names))]
-        lines = [row([(f"{'how far executions get':<47}", "dim"), ("judged by rule" if top else "", "dim")], width)]
-        for number, name in enumerate(names):
-            share = stages[name] / whole
-            line = Text(f"{name:<16}", no_wrap=True)
-            line.append_text(bar(share, 22, ascii_only=ascii_only))
-            line.append(f"{percent(stages[name], whole):>6}")
-            if number < len(top) and width >= len(line) + 3 + len(top[number]):
-                line.append(f"   {top[number]}")
-            lines.append(line)
-        return lines
+        names = [*STAGES, *sorted(set(stages) - set(STAGES))] if stages else []
+        top = rules.most_common(len(names) if width >= 75 else 0)
+        heads = ("executions end at", "", "", *(("judged", "by rule") if top else ()))
+        table = Table(*heads, box=None, pad_edge=False, header_style="dim")
+        _align(table, 2, 3)
+        for name, rule in zip_longest(names, top):
+            bar = ProgressBar(total=stages.total(), completed=stages[name], width=22)
+            table.add_row(
+                name, bar, percent(stages[name], stages.total()), *((short(rule[1]), rule[0]) if rule else ())
+            )
+        return Group("", table) if names else None
 
 
-def _named(worker: Running, active: Sequence[Running]) -> str:
-    """Its target; with a number where several workers drive it."""
-    same = [other for other in active if other.settings.target == worker.settings.target]
-    return f"{worker.settings.target} #{1 + same.index(worker)}" if len(same) > 1 else str(worker.settings.target)
+def sparkline(points: Sequence[tuple[float, float]], width: int, height: int, blocks: str = _BLOCKS) -> list[str]:
+    """The area below ``points`` (time, value), both rising, as ``height`` lines of ``width`` characters of ``blocks``."""
+    steps, times, (begin, low), (end, high) = len(blocks) - 1, [at for at, _ in points], points[0], points[-1]
+    columns = [begin + (end - begin) * column / max(width - 1, 1) for column in range(width)]
+    values = [points[bisect(times, at) - 1][1] for at in columns]
+    levels = [max(round((value - low) / ((high - low) or 1) * steps * height), 1) for value in values]
+    lines = reversed(range(height))
+    return ["".join(blocks[min(max(level - steps * line, 0), steps)] for level in levels) for line in lines]
 
 
-def _edges(worker: Running) -> int:
-    """Edges of the parser: what libFuzzer covers without the semantic features, which it counts alike."""
-    return max(figures(worker)["cov"] - int(worker.status.get("semantic_features", 0)), 0)
+def _line(width: int, *pieces: Text | str) -> Text:
+    """Pieces side by side, as many as fit from the left; "" is left out."""
+    texts = [Text.assemble(piece) for piece in pieces if piece]
+    fitting = sum(total - 2 <= width for total in accumulate(len(text) + 2 for text in texts))
+    return Text("  ").join(texts[:fitting])
 
 
-def _deep(status: Mapping[str, Any]) -> str:
-    """Share of executions that got deep; "" for programs, which have no depth."""
-    return percent(status.get("deep", 0), status.get("executions", 0)) if status.get("stages") else ""
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Table:
+    """A table with as many whole columns as fit into ``width``, from the left."""
+    widths = accumulate(max(map(len, column)) + 2 for column in zip(heads, *rows, strict=True))
+    fitting = max(sum(total - 2 <= width for total in widths), 1)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for number, head in enumerate(heads[:fitting]):
+        table.add_column(head, justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row[:fitting])
+    return table
 
 
-def _accepted(status: Mapping[str, Any]) -> str:
-    return f"{percent(status.get('accepted', 0), status.get('executions', 0))} accepted"
+def _align(table: Table, *right: int) -> None:
+    """Align the columns ``right`` to the right, and wrap none."""
+    for number, column in enumerate(table.columns):
+        column.no_wrap, column.overflow = True, "crop"
+        column.justify = "right" if number in right else "left"
 
 
-def _operators(operators: Mapping[str, Mapping[str, Any]]) -> list[Piece]:
-    """The operators whose outputs are kept most often, with the kept ones per hundred uses."""
-    tried = {name: stats for name, stats in operators.items() if stats["kept"] and stats["uses"] >= 20}
-    best = sorted(tried, key=lambda name: -tried[name]["kept"] / tried[name]["uses"])
-    return [("yield", "dim"), *(f"{name} {100 * tried[name]['kept'] / tried[name]['uses']:.1f} %" for name in best[:8])]
+def _time(seconds: float) -> str:
+    return duration(round(seconds))
 
 
-def _heading(name: str, columns: Sequence[tuple[str, int]], width: int) -> Text:
-    line = _cells(name, [title for title, _ in columns], columns, width)
-    line.stylize("dim")
-    return line
+def _deep(status: WorkerStatus) -> str:
+    """Share of executions that got deep; "-" for programs, which have no depth."""
+    return percent(status.deep, status.executions) if status.stages else "-"
 
 
-def _cells(name: str, values: Sequence[str], columns: Sequence[tuple[str, int]], width: int) -> Text:
-    """A row of a table: as many whole columns as there is room for beside a name of ten characters."""
-    while columns and _NAME[0] + sum(w for _, w in columns) > width:
-        columns = columns[:-1]
-    first = min(width - sum(w for _, w in columns), _NAME[1])
-    short = name if len(name) < first else f"{name[: first - 2]}. "
-    line = Text(f"{short:<{first}}", no_wrap=True)
-    for (_, wide), value in zip(columns, values, strict=False):
-        line.append(f"{value:>{wide}}")
-    return line
-
-
-def _target(name: str, target: TargetProgress, width: int) -> Text:
-    done = target.sums["executions"]
-    deep = percent(target.sums["deep"], done) if target.stages else "-"
-    values = [count(done), count(target.rate()), deep, percent(target.sums["accepted"], done)]
-    values += [str(target.edges), str(target.semantic), str(target.corpus), str(target.features)]
-    return _cells(name, values, _TARGET, width)
+def _yields(status: WorkerStatus, width: int) -> Text:
+    """The best operators, with their kept inputs per hundred uses; as many as fit."""
+    tried = {name: 100 * s["kept"] / s["uses"] for name, s in status.operators.items() if s["kept"] and s["uses"] >= 20}
+    best = sorted(tried, key=lambda name: -tried[name])
+    return _line(width, Text("yield", "dim"), *(f"{name} {tried[name]:.1f} %" for name in best))

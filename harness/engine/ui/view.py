@@ -1,4 +1,4 @@
-"""The live view of a campaign: tiles on a terminal, lines in a pipe, few lines in the log of a CI job."""
+"""The display of a campaign: a dashboard on a terminal, lines in a pipe, few lines in the log of a CI job."""
 
 from __future__ import annotations
 
@@ -11,41 +11,38 @@ from rich.console import Console
 from rich.live import Live
 
 from harness.engine.campaign.progress import Progress
-from harness.engine.ui.dashboard import Picture
-from harness.engine.ui.drawing import count, duration
-from harness.engine.ui.trail import Trail
+from harness.engine.ui.dashboard import Dashboard
+from harness.text import duration, short
 
-# Seconds between two looks: drawing one takes some milliseconds, which the workers should have.
+# Seconds between two drawings. Each takes some milliseconds from the workers.
 _DRAWN_EVERY = 0.5
-# Seconds between two lines: somebody may be watching a pipe; the log of a CI job is read afterwards.
+# Seconds between two lines. A person may watch a pipe; the log of a CI job is read afterwards.
 _LINE_EVERY = 10.0
 _LINE_EVERY_IN_CI = 60.0
 
 
 def in_ci(environment: Mapping[str, str]) -> bool:
-    """Whether this is a job of a CI system, by the variables that they set (CI on nearly all of them)."""
+    """Whether this is a job of a CI system. Nearly all of them set CI."""
     return any(environment.get(name, "").lower() not in ("", "0", "false") for name in ("CI", "GITHUB_ACTIONS"))
 
 
 def line(progress: Progress) -> str:
     """One line for logs and pipes."""
-    parts = [", ".join(filter(None, (duration(progress.elapsed), progress.left())))]
-    parts.append(f"{count(progress.executions())} executions")
+    parts = [", ".join(filter(None, (duration(round(progress.elapsed)), progress.left())))]
+    parts.append(f"{short(progress.executions())} executions")
     targets = [target for target in progress.targets.values() if target.sums["executions"]]
-    # Most of one target's edges are another one's too: they are edges of the same parser.
+    edges, semantic, kept = (sum(t.largest[name] for t in targets) for name in ("edges", "semantic_features", "corpus"))
+    # Sums over targets count edges of the same parser more than once.
     sums = f" (sums over {len(targets)} targets)" if len(targets) > 1 else ""
-    parts.append(
-        f"{count(sum(t.edges for t in targets))} edges, {count(sum(t.semantic for t in targets))} semantic features, "
-        f"{count(sum(t.corpus for t in targets))} kept{sums}"
-    )
+    parts.append(f"{edges} edges, {semantic} semantic features, {kept} kept{sums}")
     parts.append(f"findings: {len(progress.new())} new, {len(progress.known())} known")
     running = dict.fromkeys(worker.settings.target for worker in progress.active)
-    parts += [f"{name} {count(progress.targets[name].rate())}/s" for name in running]
+    parts += [f"{name} {short(progress.targets[name].rate)}/s" for name in running]
     return "; ".join([*parts, *([progress.warning] if progress.warning else [])])
 
 
 class View:
-    """Use as a context manager; call it with the progress as often as you like."""
+    """Use as a context manager. Call it with the progress at any rate."""
 
     def __init__(
         self,
@@ -55,13 +52,12 @@ class View:
         say: Callable[[str], None],
         environment: Mapping[str, str] = os.environ,
     ) -> None:
-        # Drawn by the caller's own thread: no other may look at figures while they change.
+        # Without a refresh thread: no other thread may read figures while they change.
         self._live = Live(console=console, auto_refresh=False) if live and not console.is_dumb_terminal else None
         self._say = say
         self._every = _LINE_EVERY_IN_CI if in_ci(environment) else _LINE_EVERY
         self._shown: float | None = None
         self._last: Progress | None = None
-        self._trail = Trail()
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -69,14 +65,14 @@ class View:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """The last state stays on the screen, or is the last line."""
+        """Show the last state, which stays on the terminal or is the last line."""
         if self._last is not None:
             self._show(self._last)
         if self._live is not None:
             self._live.stop()
 
     def __call__(self, progress: Progress) -> None:
-        """Show the progress, if it is time to: the first time at once."""
+        """Show the progress the first time, and then where enough time has passed."""
         now = time.monotonic()
         self._last = progress
         if self._shown is not None and now - self._shown < (self._every if self._live is None else _DRAWN_EVERY):
@@ -88,7 +84,5 @@ class View:
         self._last = None
         if self._live is None:
             self._say(line(progress))
-            return
-        reached = {name: target.edges + target.semantic for name, target in progress.targets.items()}
-        self._trail.see(time.monotonic(), progress.elapsed, reached, progress.active)
-        self._live.update(Picture(progress, self._trail), refresh=True)
+        else:
+            self._live.update(Dashboard(progress), refresh=True)

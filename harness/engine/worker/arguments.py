@@ -1,15 +1,14 @@
-"""The seeds of one worker and the command line that libFuzzer gets."""
+"""The seeds of one worker and libFuzzer's command line."""
 
 from __future__ import annotations
 
 from harness import corpus_store
 from harness.engine.worker.settings import WorkerSettings
-from harness.targets import base as targets
 from harness.targets.base import Target
 
 
 def seeds(settings: WorkerSettings, target: Target) -> list[tuple[str, bytes]]:
-    """Every seed of every folder once, ordered by name so that a run repeats whatever order folders list in."""
+    """Every seed of every folder once. They are ordered by name, so that a run repeats on any file system."""
     found: dict[str, bytes] = {}
     for folder in settings.seed_dirs:
         found.update(corpus_store.list_seeds(folder).seeds)
@@ -17,7 +16,7 @@ def seeds(settings: WorkerSettings, target: Target) -> list[tuple[str, bytes]]:
 
 
 def arguments(settings: WorkerSettings, target: Target, chosen: list[tuple[str, bytes]]) -> list[str]:
-    """Lay the ``chosen`` seeds out in the worker's memory folder and say to libFuzzer what to do with them."""
+    """Write the ``chosen`` seeds to the worker's memory folder; returns libFuzzer's command line for them."""
     memory = settings.memory
     inputs = memory / "seeds"
     inputs.mkdir(exist_ok=True)
@@ -39,10 +38,10 @@ def arguments(settings: WorkerSettings, target: Target, chosen: list[tuple[str, 
         "-detect_leaks=0",
         "-handle_term=0",
         "-handle_int=0",
-        # Compared values can be addresses, which differ from process to process: a run of N must not learn them.
+        # Compared values can be addresses, which differ between processes: a run of N executions must not learn them.
         *(["-use_cmp=0"] if settings.runs else []),
         "-close_fd_mask=3",
-        f"-timeout={round(targets.timeout_s(target))}",
+        f"-timeout={round(target.timeout_s)}",
         f"-rss_limit_mb={target.memory_mb}",
         f"-artifact_prefix={memory}/",
         "-reload=0",

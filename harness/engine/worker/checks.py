@@ -1,8 +1,8 @@
-"""Proof, at start-up, that every part is live: the obvious set-ups drop one of them without a word.
+"""Start-up checks that every part of a worker is live: counters, mutator and seeds.
 
-``LD_PRELOAD`` switches the mutator off, a module loaded before libFuzzer's symbols has counters nobody reads, a
-parser built without flags has none at all. A run that fails a check ends with status 3 and the advice to ask
-``harness doctor``.
+``LD_PRELOAD`` switches the mutator off without a message. libFuzzer does not read the counters of a module that was loaded
+before its symbols. A parser built without flags has no counters. A worker that fails a check ends with status 3 and the
+advice to run ``harness doctor``.
 """
 
 from __future__ import annotations
@@ -12,23 +12,24 @@ from pathlib import Path
 
 from harness.engine.worker.native import NativeCounters
 from harness.errors import EngineError
+from harness.observation import Run
 from harness.parsers.registry import Parser
-from harness.targets.base import Run, Target
+from harness.targets.base import Target
 
-ADVICE = "run `harness doctor`: it says which part is missing and how to mend it"
+ADVICE = "run `harness doctor`: it says which part is missing and how to repair it"
 
 _LOADED = re.compile(rb"INFO: Loaded \d+ modules?\s+\(\d+ inline 8-bit counters\): ([^\n]*)")
 _TABLE = re.compile(rb"(\d+) \[0x")
 _INITED = re.compile(rb"#\d+\s+INITED cov: (\d+) ft: (\d+) corp: (\d+)")
 _MUTATOR = b"found LLVMFuzzerCustomMutator"
 
-# Two inputs that every parser of the format tells apart, however little it knows: no header at all, and the smallest.
+# Two inputs that every parser of the format tells apart: no header, and the smallest header.
 _NOTHING = b""
 _SMALLEST = b"\x02\0\0\0\0\0\0\0{}"
 
 
 def check_native(parser: Parser, target: Target, run: Run) -> int:
-    """Edges that a known input reaches and an empty one does not; raises EngineError where there are none."""
+    """The number of edges that a known input reaches and an empty one does not. Raises EngineError where there are none."""
     counters = NativeCounters(parser.module)
     counters.clear()
     run(_NOTHING)
@@ -37,23 +38,23 @@ def check_native(parser: Parser, target: Target, run: Run) -> int:
     run(_SMALLEST)
     gained = counters.edges() - before
     counters.clear()
-    # Two programs of a target that takes programs may well do the same.
+    # For a target that takes programs, both inputs may do the same.
     if not gained and target.judged:
         raise EngineError(f"parser {parser.name} counts no edges on {target.name}", hint=ADVICE)
     return len(gained)
 
 
 def check_log(log: Path, *, native: bool, semantic: int, seeds: int) -> str:
-    """What libFuzzer's own log says is missing, or "".
+    """The missing part according to libFuzzer's log, or "".
 
-    ``native`` asks for the parser's table, ``semantic`` is the size of ours (0: not registered). Where there are no ``seeds``,
-    libFuzzer starts with nothing and a line feed: as programs those call nothing, and gain no edge.
+    ``native``: whether the parser's table must be loaded. ``semantic``: the size of our table, 0 where it is not registered.
+    Without ``seeds`` libFuzzer starts with an empty input and a line feed, which gain no edge as programs.
     """
     text = log.read_bytes()
     if _MUTATOR not in text:
         return "libFuzzer did not find the mutator"
     loaded = _LOADED.findall(text)
-    # libFuzzer prints the line again when Python's counters join; the last one is complete.
+    # libFuzzer prints the line again when Python's counters join. The last one is complete.
     sizes = [int(size) for size in _TABLE.findall(loaded[-1])] if loaded else []
     if semantic and semantic not in sizes:
         return "libFuzzer did not load our semantic counters"

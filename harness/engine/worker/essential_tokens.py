@@ -1,4 +1,4 @@
-"""What of an input it takes to kill: the words of a file, or the steps of a program, without which it no longer does."""
+"""The parts of a deadly input without which it no longer kills."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Callable
 
 DEADLY = frozenset({"crash", "hang", "memory"})
 _WORD = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
-# Format words stand in every file: they would make no guard narrower.
+# These words stand in every file and would make no guard narrower.
 _COMMON = frozenset({b"dtype", b"shape", b"data_offsets"})
-#: Each candidate costs a run, and perhaps a process.
+#: Most candidates that are tried. Each one costs a run, and perhaps a process.
 MOST = 16
 
 
-def needles(data: bytes, unit: int, dies: Callable[[bytes], bool]) -> list[bytes]:
-    """The pieces of ``data``, at most :data:`MOST` tried, without which ``dies`` says no.
+def essential_tokens(data: bytes, unit: int, dies: Callable[[bytes], bool]) -> list[bytes]:
+    """The tokens of ``data`` whose removal makes ``dies`` answer no; at most :data:`MOST` are tried.
 
-    Of a program (``unit`` bytes a step) they are steps, of a file words. Where any piece can go there is none: nothing tells the
-    input from others.
+    Tokens of a program (``unit`` bytes a step) are its steps; tokens of a file are words. The list is empty where each token alone
+    can go: then nothing tells the input from others.
     """
     if unit:
         steps = [data[at : at + unit] for at in range(0, len(data), unit)]

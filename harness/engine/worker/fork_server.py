@@ -1,12 +1,12 @@
-"""Inputs that may kill their process, run in a forked child under limits, many to a child, at the worker's own pace.
+"""Runs inputs that may kill their process in a forked child under limits, many inputs to a child.
 
-The child is a copy of the worker with everything loaded. An input and the number of the call that it is at lie in the worker's
-slot, which both share and which outlives both; what the run reached (the parser's native counters) is copied back there and put into the worker's own table, where
-libFuzzer reads it; what the oracles found comes back as a message. A child that dies leaves its input, the call and what
-it printed: that is a finding, and the next input gets a new child. Counters of Python code stay in the child; the features
-of :meth:`Target.features` stand for them.
+The child is a copy of the worker with everything loaded. The worker's slot holds the input and the number of its call. Both
+processes share it, and it outlives both. After a run, the parser's native counters are copied into the worker's own table, where
+libFuzzer reads them. Findings of the oracles come back as a message. The death of a child is a finding, with its input, its
+call and its output; the next input gets a new child. Counters of Python code stay in the child: the features of
+:meth:`Target.features` stand for them.
 
-Limits of a child: data (where no sanitizer runs), CPU, file size, no core dump; the clock is the worker's to watch.
+Limits of a child: data size (without a sanitizer), CPU, file size, no core dump. The worker watches the clock.
 """
 
 from __future__ import annotations
@@ -22,35 +22,34 @@ import struct
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from harness.engine.worker.essential_tokens import DEADLY, needles
+from harness.engine.worker.essential_tokens import DEADLY, essential_tokens
 from harness.engine.worker.native import NativeCounters
 from harness.engine.worker.slot import Slot
 from harness.findings.finding import Finding
 from harness.observation import REJECT, Observation, Run
 from harness.parsers import runtime
 from harness.replay.child import limit_memory
-from harness.replay.exit_reason import ending
+from harness.replay.exit_reason import exit_reason
 from harness.replay.judge import judge_observation
-from harness.targets import base
 from harness.targets.base import Target
 
-#: Inputs of one child, and seconds that it may serve: what a run leaves behind must not pile up.
+#: Most inputs and seconds of one child, so that leftovers of runs do not pile up.
 BATCH = 2000
 _AGE = 20.0
 _CPU_S = 60
 _FILE_BYTES = 64 << 20
 _REPLY = 1 << 20
 _SAID = 1 << 16
-#: A hazard that has killed this often is met one time in as many inputs that run it.
+# After so many deaths by one hazard, only a sample of such inputs runs: one in :data:`_SAMPLE`.
 _ENOUGH = 8
 _SAMPLE = 32
-#: Deaths of one kind whose inputs are looked into for what they have in common with the next ones.
+# Deaths of one kind for which guards are made.
 _GUARDS = 4
-#: Refusals of one kind that are judged in full, then one in as many.
+# Of the refusals of one kind, the first so many are judged in full, then one in so many.
 _FIRST = 64
 _PR_SET_PDEATHSIG = 1
 _DEADLY = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
@@ -59,7 +58,7 @@ _HEAD = 4
 
 
 class Remote(NamedTuple):
-    """What a run in the child gives: how it ended, what was found, and the features for libFuzzer."""
+    """Result of a run in the child: outcome, the parser's error, findings, and features for libFuzzer."""
 
     outcome: str
     error: str
@@ -67,10 +66,10 @@ class Remote(NamedTuple):
     features: list[Hashable]
 
 
-class Isolation:
-    """One target's child, started when the first input comes and again when it died. Use from one thread.
+class ForkServer:
+    """One target's child. It starts with the first input, and again after a death. Use from one thread.
 
-    ``folder`` takes what children print.
+    ``folder`` holds the output of the children.
     """
 
     def __init__(
@@ -79,22 +78,22 @@ class Isolation:
         self._target = target
         self._counters = counters
         self._slot = slot
-        # Length of the answer, the counters, the answer.
+        # The memory holds the answer's length, the counters, then the answer.
         self._answer = _HEAD + (counters.size if counters else 0)
         self._view = memoryview(mmap.mmap(-1, self._answer + _REPLY))
-        self._said = os.open(folder / "isolated.err", os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        self._said = os.open(folder / "fork_server.err", os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         self._batch = batch
-        # Before libFuzzer takes a run for a hang of the worker's.
-        self._seconds = 0.8 * base.timeout_s(target)
+        # Shorter than libFuzzer's own timeout, which would end the worker.
+        self._seconds = 0.8 * target.timeout_s
         self._run: Run | None = None
         self._pid = 0
         self._line: socket.socket | None = None
         self._left = 0
         self._born = 0.0
-        #: Children started, and deaths by hazard, or by how the child ended.
+        #: Number of started children, and deaths by hazard, or by the aspect of the finding.
         self.children = 0
         self.deaths: Counter[str] = Counter()
-        #: What an input must hold, all of it, to be taken for one that is known to kill.
+        #: An input that holds all tokens of one guard counts as known to kill.
         self.guards: list[list[bytes]] = []
         self._met = 0
         self._guarding = False
@@ -107,7 +106,7 @@ class Isolation:
         self._run = run
 
     def wanted(self, data: bytes, hazard: str) -> bool:
-        """Whether an input is worth its child: of those known to kill, one in many is."""
+        """Whether to run an input: of inputs known to kill, only a sample."""
         if self.deaths[hazard] < _ENOUGH and not any(all(word in data for word in guard) for guard in self.guards):
             return True
         self._met += 1
@@ -120,7 +119,7 @@ class Isolation:
             self._start()
         self._left -= 1
         view = self._view
-        # Stored before it runs: whoever of the two dies.
+        # Stored before the run, so that it outlives both processes.
         self._slot.put(data)
         line = self._line
         assert line is not None
@@ -141,10 +140,10 @@ class Isolation:
         outcome, error, findings, features = pickle.loads(view[self._answer : self._answer + length])  # noqa: S301 - our own child
         if outcome == "defect":
             raise RuntimeError(error)
-        return Remote(outcome, error, [Finding(*fields) for fields in findings], features)
+        return Remote(outcome, error, [Finding.of(fields, self._target.name) for fields in findings], features)
 
     def _died(self, data: bytes, hazard: str, *, timely: bool) -> Remote:
-        """The child died of the input, or does not answer."""
+        """Make a finding of the death of the child, or of its silence."""
         call = self._slot.cell[0]
         status = None if not timely else self._reap()
         if status is None:
@@ -152,20 +151,20 @@ class Isolation:
             self._reap()
         said = os.pread(self._said, _SAID, max(0, os.fstat(self._said).st_size - _SAID))
         self._forget()
-        end = ending(self._target, data, status, said, call)
+        end = exit_reason(self._target, data, status, said, call)
         finding = end.finding
         name = hazard or finding.aspect
         self.deaths[name] += 1
         if name != hazard and self.deaths[name] <= _GUARDS and not self._guarding:
             self._guarding = True
-            words = needles(data, base.unit(self._target), lambda other: self(other).outcome in DEADLY)
+            words = essential_tokens(data, self._target.unit, lambda other: self(other).outcome in DEADLY)
             self._guarding = False
             self.guards += [words] if words else []
         self.report = end.report
         return Remote(end.outcome, end.words, [finding], [(finding.kind, finding.aspect)])
 
     def _reap(self) -> int | None:
-        """The status of the child as :mod:`subprocess` gives it; None where it lives on for seconds without its pipe."""
+        """The exit status of the child as in :mod:`subprocess`; None where it still lives after five seconds."""
         for _ in range(500):
             pid, status = os.waitpid(self._pid, os.WNOHANG)
             if pid:
@@ -175,7 +174,7 @@ class Isolation:
         return None
 
     def _forget(self) -> None:
-        """Let go of a child that is no more."""
+        """Drop the connection to a dead child."""
         if self._line is not None:
             self._line.close()
         self._line = None
@@ -184,14 +183,14 @@ class Isolation:
     def close(self) -> None:
         """End the child, if there is one."""
         if self._pid:
-            # It ends with its pipe; what it holds needs no care.
+            # The child holds nothing that needs care.
             os.kill(self._pid, signal.SIGKILL)
             self._reap()
         self._forget()
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
-        # The kernel watches the clock: a call less than asking it whether there is an answer.
+        # A timeout of the socket costs one system call less than select().
         whole = int(self._seconds)
         wait = struct.pack("@ll", whole, int(1e6 * (self._seconds - whole)))
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, wait)
@@ -207,7 +206,7 @@ class Isolation:
         self._born = time.monotonic()
         self.children += 1
 
-    # What follows runs in the child.
+    # The following methods run in the child.
 
     def _serve(self, line: socket.socket, worker: int) -> NoReturn:
         status = 1
@@ -240,10 +239,10 @@ class Isolation:
         seconds = int(used.ru_utime + used.ru_stime) + _CPU_S
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
         if runtime.sanitized():
-            # libFuzzer has its reports written to the worker's log.
+            # libFuzzer sends the sanitizer's reports to the worker's log; here they go to the child's output.
             getattr(ctypes.CDLL(None), "__sanitizer_set_report_fd")(ctypes.c_void_p(2))
         else:
-            # libFuzzer's handlers would end the process in its own way, and write the input once more.
+            # libFuzzer's handlers would write the input again and change the exit status.
             for number in _DEADLY:
                 signal.signal(number, signal.SIG_DFL)
             limit_memory(self._target.memory_mb)
@@ -260,18 +259,18 @@ class Isolation:
             if isinstance(value, MemoryError):
                 outcome = "memory"
                 call = self._slot.cell[0]
-                findings = [ending(self._target, data, -signal.SIGABRT, b"memory allocation of ", call).finding]
+                findings = [exit_reason(self._target, data, -signal.SIGABRT, b"memory allocation of ", call).finding]
             else:
                 findings = self._judge(data, observation)
-            features = list(base.features(self._target, observation))
+            features = list(self._target.features(observation))
         except Exception as failure:
             return "defect", f"{type(failure).__name__}: {failure}", [], []
         fields: list[tuple[str, ...]]
-        fields = [(f.oracle, f.kind, f.rule, f.aspect, f.summary) for f in findings]
+        fields = [finding.fields() for finding in findings]
         return outcome, error[:2000], fields, features
 
     def _judge(self, data: bytes, observation: Observation) -> list[Finding]:
-        """Everything in full, but of refusals of files a sample, as the session in process does."""
+        """Judge in full. Of refused files only a sample is judged, as in :class:`Session`."""
         outcome, error, _ = observation
         if outcome == REJECT and self._target.judged:
             key = error[:40]
@@ -280,15 +279,3 @@ class Isolation:
                 return []
         assert self._run is not None
         return judge_observation(self._target, self._run, data, observation, relations=False)
-
-
-def chooser(target: Target, *, everything: bool | None = None) -> Callable[[bytes], str] | None:
-    """What says of an input what it may well die of, "" for nothing known; None where no input runs in a child.
-
-    ``everything`` overrides the target: all inputs, or none.
-    """
-    if everything is False:
-        return None
-    if everything or base.isolated(target):
-        return base.hazard(target) or (lambda _: "")
-    return base.hazard(target)

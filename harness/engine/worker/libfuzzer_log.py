@@ -1,81 +1,52 @@
-"""libFuzzer's own figures, read from the log it writes: covered edges, features, members of the corpus; and how they went."""
+"""libFuzzer's own figures, read from the log that it writes."""
 
 from __future__ import annotations
 
-from collections import deque
+import re
 from pathlib import Path
+from typing import NamedTuple
 
-_NAMES = ("cov", "ft", "corp")
+_FIGURES = re.compile(rb"cov: (\d+) ft: (\d+) corp: (\d+)")
 _TAIL = 65_536
 
-# At two statuses a second half a minute, should the supervisor be kept from looking for so long.
-_KEPT = 64
+
+class Figures(NamedTuple):
+    """Covered edges, semantic features among them, libFuzzer's features, and members of the corpus."""
+
+    covered: int = 0
+    features: int = 0
+    corpus: int = 0
 
 
-class Pulse:
-    """Follows one log; ``figures`` is what its last complete line said (``cov``, ``ft``, ``corp``; zeros before the first).
+class LibFuzzerLog:
+    """Follows one log. ``figures`` are those of its last complete line, ``seeded`` those once the seeds had run (None before)."""
 
-    ``seeded`` is the same once the seeds had run; empty before.
-    """
-
-    def __init__(self, log: Path) -> None:
-        self._log = log
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._read = 0
-        self.figures: dict[str, int] = dict.fromkeys(_NAMES, 0)
-        self.seeded: dict[str, int] = {}
+        self.figures = Figures()
+        self.seeded: Figures | None = None
 
-    def read(self) -> dict[str, int]:
-        """Read what is new, of much of it the end, and give the figures."""
+    def read(self) -> Figures:
+        """Read the new part of the log, of a long one its end, and give the figures."""
         try:
-            with self._log.open("rb") as log:
-                # The line that says so when the seeds had run may be far back, if the supervisor was kept from looking.
-                start = max(self._read, self._log.stat().st_size - _TAIL) if self.seeded else self._read
+            with self._path.open("rb") as log:
+                # The line about the seeds may be far back, if nobody has read for long.
+                start = self._read if self.seeded is None else max(self._read, self._path.stat().st_size - _TAIL)
                 log.seek(start)
                 text = log.read()
         except OSError:
             return self.figures
-        # A line is written in several goes.
+        # libFuzzer writes a line in several pieces.
         whole = text[: text.rfind(b"\n") + 1]
         self._read = start + len(whole)
-        lines = whole.split(b"\n")
-        if not self.seeded:
-            # Where nothing ran that gained an edge, it holds no figures.
-            self.seeded |= next(
-                (dict.fromkeys(_NAMES, 0) | _figures(line) for line in lines if b"\tINITED" in line), {}
-            )
-        if found := next(filter(None, map(_figures, reversed(lines))), {}):
-            self.figures |= found
+        if self.seeded is None and (line := re.search(rb"\tINITED.*", whole)):
+            # Where no seed gained an edge, the line holds no figures.
+            self.seeded = _last(line[0]) or Figures()
+        self.figures = _last(whole) or self.figures
         return self.figures
 
 
-def _figures(line: bytes) -> dict[str, int]:
-    """What a line says of all three; nothing where it does not."""
-    if not all(name.encode() + b":" in line for name in _NAMES):
-        return {}
-    words = line.split()
-    found = {name: words[words.index(name.encode() + b":") + 1].split(b"/")[0] for name in _NAMES}
-    return {name: int(value) for name, value in found.items() if value.isdigit()}
-
-
-#: Where a moment has the parser's edges.
-EDGES = 3
-
-
-class Moments:
-    """The last moments of a worker: the clock, CPU-seconds, then what :data:`harness.engine.campaign.discovery.FIELDS` names."""
-
-    def __init__(self) -> None:
-        self._moments: deque[list[float]] = deque(maxlen=_KEPT)
-
-    def add(
-        self, clock: float, cpu_seconds: float, executions: int, engine: dict[str, int], semantic: int, found: int
-    ) -> None:
-        """Now. libFuzzer's edges hold our semantic features too."""
-        edges = engine["cov"] - semantic
-        self._moments.append(
-            [round(clock, 2), cpu_seconds, executions, edges, engine["ft"], semantic, engine["corp"], found]
-        )
-
-    def all(self) -> list[list[float]]:
-        """All that are kept, the oldest first."""
-        return list(self._moments)
+def _last(text: bytes) -> Figures | None:
+    found = _FIGURES.findall(text)
+    return Figures(*map(int, found[-1])) if found else None

@@ -1,8 +1,8 @@
-"""One fuzzing process: atheris with native counters, trace-compares, Python counters, the mutator and our counters.
+"""One fuzzing process: atheris with native counters, trace-compares, Python counters, the mutator and semantic counters.
 
-Run by a campaign as ``python -m harness.engine.worker.main SETTINGS.json``. atheris ends by ``_exit``, so everything is
-written as the run goes on; the process ends itself (status 0) when its time or its executions are used up, and with
-status 3 where the start-up check finds a part that is not live.
+A campaign starts it as ``python -m harness.engine.worker.main SETTINGS.json``. atheris ends by ``_exit``, so results are
+written during the run. The process ends with status 0 after its time or its executions. It ends with status 3 where the
+start-up check finds a part that is not live.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ import signal
 import sys
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 from harness import corpus_store
-from harness.engine.campaign.replay_pool import GUARDED
 from harness.engine.worker import arguments, memory, recording, species
-from harness.engine.worker.apart import Apart
 from harness.engine.worker.checks import check_log, check_native
-from harness.engine.worker.libfuzzer_log import Moments, Pulse
-from harness.engine.worker.loading import load
+from harness.engine.worker.fork_router import ForkRouter
+from harness.engine.worker.libfuzzer_log import LibFuzzerLog
 from harness.engine.worker.native import NativeCounters
-from harness.engine.worker.opening import collect_seldom, is_open, open_target, opened
+from harness.engine.worker.opening import collect_seldom, is_open, load, mark_open, open_target
 from harness.engine.worker.own_mutator import OwnMutator
 from harness.engine.worker.semantics import SIZE, SemanticCounters
 from harness.engine.worker.session import Session
 from harness.engine.worker.settings import WorkerSettings
 from harness.engine.worker.slot import Slot
 from harness.engine.worker.species import Sampler
+from harness.engine.worker.status import FILE, MOMENTS, Moment, WorkerStatus
 from harness.engine.worker.tally import Found
 from harness.engine.worker.usage import cpu_seconds, end_with_parent, median, process_start, resident_mb
 from harness.errors import EngineError, HarnessError
@@ -41,16 +41,14 @@ from harness.files import write_atomic
 from harness.findings import store
 from harness.mutate import Mutator
 from harness.parsers import registry, runtime
-from harness.targets import base as targets
+from harness.targets.registry import get_target
 
-STATUS = "status.json"
 _STATUS_EVERY = 0.5
-# A smaller input of a known signature is worth a write to disk only now and then.
+# Seconds between two writes of smaller inputs for known signatures.
 _SMALLER_EVERY = 5.0
-_GUARDED_SAMPLE = 1024
-# What a slice may take beyond its time to get past its seeds; the campaign's plan says what all of them may.
+_SKIPPED_SAMPLE = 1024
+# Most seconds that a slice may take beyond its time to get past its seeds.
 _GRACE_S = 15.0
-_ENGINE_FAILED = 3
 
 
 class Worker:
@@ -63,8 +61,8 @@ class Worker:
         self._stop = False
         self._checked = False
         self._fuzzing_since = self._fuzzing_from = 0.0
-        self._pulse = Pulse(settings.log)
-        self._moments = Moments()
+        self._log = LibFuzzerLog(settings.log)
+        self._moments: deque[Moment] = deque(maxlen=MOMENTS)
         self._ready_seconds = 0.0
         self._recorder: recording.Recorder | None = None
         self._resident: list[tuple[float, int]] = []
@@ -72,10 +70,10 @@ class Worker:
     def run(self) -> NoReturn:
         """Fuzz until time, executions or a signal end it; never returns."""
         settings = self.settings
-        # Termination is a request to finish cleanly; libFuzzer's own handlers for it are switched off below.
+        # SIGTERM is a request to finish cleanly. The command line switches libFuzzer's own handlers for it off.
         signal.signal(signal.SIGTERM, self._ask_to_stop)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        target = targets.get(settings.target)
+        target = get_target(settings.target)
         self.target = target
         parser = registry.find(settings.parser)
         atheris, module = load(parser, target)
@@ -84,20 +82,20 @@ class Worker:
         if settings.semantics:
             self.counters.register()
         slot = Slot(settings.memory / "slot", max(target.max_len, corpus_store.MAX_SEED) + 4096)
-        self.apart = Apart(settings, target, parser, slot)
+        self.fork_router = ForkRouter(settings, target, parser, slot)
         run = open_target(target, module, atheris)
-        self.apart.opened(run)
+        self.fork_router.opened(run)
         native = check_native(parser, target, run) if target.uses_parser else 0
         collect_seldom()
-        opened(settings.memory)
+        mark_open(settings.memory)
         self.sampler = Sampler(NativeCounters(parser.module) if target.uses_parser else None, self.counters)
         self.session = Session(
             target,
             run,
             self.counters,
             slot,
-            # Where every input runs in the child, it is judged there.
-            oracles=settings.oracles and not self.apart.everything,
+            # Inputs in the fork server are judged there.
+            oracles=settings.oracles and not self.fork_router.everything,
             semantics=settings.semantics,
             refused_sample=settings.refused_sample,
             runs=settings.runs,
@@ -109,14 +107,14 @@ class Worker:
         self.native = native
         seeds = arguments.seeds(settings, target)
         self.session.tally.seeds = len(seeds)
-        own = getattr(target, "mutate", None)
-        # A target whose inputs are no files brings the mutator that understands them.
+        own = target.mutator()
+        # A target whose inputs are no files has a mutator of its own.
         self.mutator = (
             OwnMutator(own)
             if own is not None
             else Mutator(
                 [data for _, data in seeds],
-                # atheris puts the working function in place of ``Mutate`` only when Fuzz() starts: looked up on each call.
+                # Fuzz() replaces ``Mutate`` by a working function, so each call looks it up.
                 native=lambda data, size: atheris.Mutate(data, size),  # noqa: PLW0108
                 disabled=frozenset(settings.disabled),
             )
@@ -129,7 +127,7 @@ class Worker:
         self.finish()
 
     def _hook(self) -> Callable[[bytes, int, int], bytes]:
-        """The mutator that libFuzzer calls; the bench compares ours with libFuzzer's own and with none at all."""
+        """The mutator for libFuzzer. The bench compares ours with libFuzzer's own and with a replay."""
         settings, atheris = self.settings, self.atheris
         if settings.mutator == "bytes":
             return lambda data, size, _seed: atheris.Mutate(data, size)
@@ -139,7 +137,7 @@ class Worker:
         return self._mutate
 
     def _callback(self) -> Callable[[bytes], None]:
-        """The session's ``execute``, with what this run needs around it and nothing more."""
+        """The session's ``execute`` within recorder, fork server and guards, where this run needs them."""
         guards = [[word.encode("latin-1") for word in json.loads(words)] for words in self.settings.guards]
         execute: Callable[[bytes], None] = self.session.executor(self.mutator)
         if not self.settings.oracles and self.settings.mutator == "replay":
@@ -147,7 +145,7 @@ class Worker:
         if self.settings.record is not None and self.settings.mutator != "replay":
             self._recorder = recording.Recorder(self.settings.record, execute, skip=self.settings.runs - recording.MOST)
             execute = self._recorder
-        execute = self.apart.wrap(self.session, execute)
+        execute = self.fork_router.wrap(self.session, execute)
 
         def guarded(data: bytes) -> None:
             for words in guards:
@@ -162,22 +160,24 @@ class Worker:
         return guarded if guards else execute
 
     def _skip(self, data: bytes) -> None:
-        """An input that is known to kill: counted, and now and then left for the supervisor's isolated child."""
+        """Count an input that is known to kill. A sample of them is left for the replay pool."""
+        if self.session.over:
+            return
         tally = self.session.tally
-        if tally.guarded % _GUARDED_SAMPLE == 0:
-            (self.settings.memory / GUARDED).write_bytes(data)
+        if tally.guarded % _SKIPPED_SAMPLE == 0:
+            (self.settings.memory / memory.SKIPPED).write_bytes(data)
         tally.guarded += 1
 
     def _mutate(self, data: bytes, max_size: int, seed: int) -> bytes:
-        """Atheris' mutator hook. A defect in here is ours: counted and stored as such, never the parser's."""
+        """Mutate for atheris. An error in here is counted and stored as a defect of the harness."""
         session, mutator = self.session, self.mutator
         tally = session.tally
         try:
             if not mutator.ready:
                 session.at_once = False
-                if session.again:
+                if session.requeued:
                     session.at_once = mutator.expect_valid = True
-                    return session.again.pop()
+                    return session.requeued.pop()
                 self._between()
             if tally.executions & 255:
                 return mutator(data, max_size, seed)
@@ -193,20 +193,22 @@ class Worker:
             return bytes(made)
 
     def _between(self) -> None:
-        """What waits until a batch of mutations is used up: judging in full, and a look at new members."""
+        """Work between two batches of mutations: judging in full, and slow oracles on new corpus members."""
         session, mutator = self.session, self.mutator
+        if session.over:
+            self.finish()
         if not self._checked:
             self._prove_alive()
         if mutator.fresh:
             session.members(mutator.fresh)
             mutator.fresh.clear()
         if session.due():
-            session.settle()
+            session.judge_batch()
         if session.pending and session.tally.executions >= session.next_look:
-            session.examine()
+            session.run_slow_oracles()
 
     def _defect(self, error: Exception, data: bytes) -> None:
-        """Mutator or oracle raised: a defect of the harness. Counted; the first of a worker is kept with its input."""
+        """Count an error of mutator or oracle, a defect of the harness. The first one is stored with its input."""
         self.session.tally.defects += 1
         if self.session.tally.defects > 1:
             return
@@ -218,10 +220,10 @@ class Worker:
             _disk_failed(self.settings, full, data)
 
     def _prove_alive(self) -> None:
-        """At the first mutation the seeds have run: the log must name both tables and hold gained edges."""
+        """Check at the first mutation, after the seeds, that libFuzzer's log shows every part and gained edges."""
         self._checked = True
         self._ready_seconds = round(time.time() - process_start(), 3)
-        self._write_status()  # the curve of discovery begins here, with what the seeds know
+        self._write_status()  # the curve of discovery begins with the edges of the seeds
         seeds = self.session.tally.seeds
         semantic = SIZE if self.settings.semantics else 0
         problem = check_log(self.settings.log, native=self.target.uses_parser, semantic=semantic, seeds=seeds)
@@ -229,45 +231,40 @@ class Worker:
         if not problem and rewarded and not self.counters.index:
             problem = "no semantic feature was gained on the seeds"
         if problem:
-            self._fail(problem)
-
-    def _fail(self, problem: str) -> NoReturn:
-        write_atomic(self.settings.memory / "failure.json", json.dumps({"problem": problem}))
-        os._exit(_ENGINE_FAILED)
+            _fail(self.settings, EngineError(problem, hint="run `harness doctor`"))
 
     def _ask_to_stop(self, *_: object) -> None:
         self._stop = True
         if not is_open(self.settings.memory):
-            # It has nothing that could be lost, and loading a framework takes longer than anybody waits.
+            # Nothing can be lost yet, and loading a framework may take long.
             os._exit(0)
 
     def _tick(self) -> None:
         now = time.monotonic()
         runs, seconds = self.settings.runs, self.settings.seconds
         over = now - self.started - seconds
-        # A slice that ends before the seeds have run was for nothing: it gets a little longer.
+        # A slice that ends before the seeds have run is useless, so it gets a little longer.
         done = (seconds and over >= 0 and (self._checked or over >= min(2 * seconds, _GRACE_S))) or (
             runs and self.session.tally.executions >= runs
         )
         if done or self._stop:
-            self.finish()
+            self._end()
         if now - self._status_at >= _STATUS_EVERY:
             self._write_status()
+
+    def _end(self) -> None:
+        """Finish, but within the seeds wait for the first mutation: only then does libFuzzer log the edges of the seeds."""
+        if self._checked or self.settings.mutator != "grammar":
+            self.finish()
+        self.session.stop()
 
     def _store(self, found: Found) -> None:
         settings = self.settings
         try:
-            store.add_finding(
+            store.add(
                 settings.campaign,
-                id=found.id,
-                target=found.target,
-                oracle=found.oracle,
-                kind=found.kind,
-                rule=found.rule,
-                aspect=found.aspect,
-                signature=found.signature,
-                summary=found.summary,
-                data=found.smallest,
+                found.finding,
+                found.smallest,
                 parser=settings.parser or "",
                 seed=settings.seed,
                 execution=found.first_execution,
@@ -278,58 +275,66 @@ class Worker:
         found.stored = len(found.smallest)
 
     def _write_status(self, *, final: bool = False) -> None:
-        """Status for the supervisor, and smaller inputs for findings already stored."""
-        self._status_at = time.monotonic()
-        # Ever sparser, so that a night's history stays short: about 30 points whatever the length.
-        at = round(self._status_at - self.started, 1)
+        """Write the status for the supervisor, and smaller inputs of stored findings."""
+        now = self._status_at = time.monotonic()
+        self._sample_memory(round(now - self.started, 1), final=final)
+        if final or now - self._stored_at >= _SMALLER_EVERY:
+            self._stored_at = now
+            for found in self.session.tally.found.values():
+                if len(found.smallest) < found.stored:
+                    self._store(found)
+        tally, semantic, engine = self.session.tally, len(self.counters.index), self._log.read()
+        edges, spent = max(engine.covered - semantic, 0), cpu_seconds()
+        if self._checked:
+            self._moments.append(
+                Moment(
+                    round(now, 2),
+                    spent,
+                    tally.executions,
+                    edges,
+                    engine.features,
+                    semantic,
+                    engine.corpus,
+                    len(tally.found),
+                )
+            )
+        status = WorkerStatus(
+            **tally.figures(),
+            operators={name: stats._asdict() for name, stats in self.mutator.stats().items()},
+            median_size=median(tally.sizes),
+            edges=edges,
+            features=engine.features,
+            semantic_features=semantic,
+            corpus=engine.corpus,
+            edges_at_start=self.native,
+            seconds=round(now - self.started, 3),
+            cpu_seconds=spent,
+            fuzzing_seconds=round(now - self._fuzzing_from, 3),
+            fuzzing_cpu_seconds=round(time.process_time() - self._fuzzing_since, 3),
+            since_exec=round(time.time() - process_start(), 3),
+            ready_seconds=self._ready_seconds,
+            mutating=self._checked,
+            rss_mb=self._resident[-1][1],
+            rss_history=self._resident,
+            moments=list(self._moments),
+            semantic_keys=[str(key) for key in self.counters.index] if final else [],
+        )
+        try:
+            self.sampler.write(self.settings.memory / species.FILE)
+            write_atomic(self.settings.memory / FILE, status.to_json(), durable=False)
+        except OSError as error:
+            _disk_failed(self.settings, error)
+
+    def _sample_memory(self, at: float, *, final: bool) -> None:
+        """Note the resident memory. Points get sparser, so that a run of any length has about 30."""
         if not self._resident or at >= 1.2 * self._resident[-1][0] or final:
             self._resident.append((at, resident_mb()))
         else:
             self._resident[-1] = (self._resident[-1][0], max(self._resident[-1][1], resident_mb()))
-        if final or self._status_at - self._stored_at >= _SMALLER_EVERY:
-            self._stored_at = self._status_at
-            for found in self.session.tally.found.values():
-                if len(found.smallest) < found.stored:
-                    self._store(found)
-        cpu = time.process_time() - self._fuzzing_since
-        spent, engine, meaning = cpu_seconds(), self._pulse.read(), len(self.counters.index)
-        if self._checked:
-            tally = self.session.tally
-            self._moments.add(self._status_at, spent, tally.executions, engine, meaning, len(tally.found))
-        status = self.session.tally.summary() | {
-            "target": self.settings.target,
-            "seconds": round(self._status_at - self.started, 3),
-            "cpu_seconds": spent,
-            "fuzzing_cpu_seconds": round(cpu, 3),
-            "fuzzing_seconds": round(self._status_at - self._fuzzing_from, 3),
-            "executions_ns": round(1e9 * cpu / max(self.session.tally.executions, 1)),
-            # Loading, opening and the seeds: 0 before the first mutation.
-            "mutating": self._checked,
-            "ready_seconds": self._ready_seconds,
-            "since_exec": round(time.time() - process_start(), 3),
-            "rss_mb": self._resident[-1][1],
-            "rss_history": self._resident,
-            "semantic_features": meaning,
-            "engine": engine,
-            "moments": self._moments.all(),
-            "native_edges_at_start": self.native,
-            "operators": {name: stats._asdict() for name, stats in self.mutator.stats().items()},
-            "median_size": median(self.session.tally.sizes),
-            "final": final,
-        }
-        if final:
-            status["semantic_keys"] = [str(key) for key in self.counters.index]
-        temporary = self.settings.memory / (STATUS + ".tmp")
-        try:
-            self.sampler.write(self.settings.memory / species.FILE)
-            temporary.write_text(json.dumps(status))
-            temporary.rename(self.settings.memory / STATUS)
-        except OSError as error:
-            _disk_failed(self.settings, error)
 
     def finish(self) -> NoReturn:
-        """Judge and write what is left, and end the process as atheris would."""
-        self.session.settle()
+        """Judge the last batch, write the last status, and end the process as atheris would."""
+        self.session.judge_batch()
         self._write_status(final=True)
         if self._recorder is not None:
             self._recorder.close()
@@ -337,17 +342,21 @@ class Worker:
         os._exit(0)
 
 
-def _disk_failed(settings: WorkerSettings, error: OSError, data: bytes = b"") -> NoReturn:
-    """Neither the parser's fault nor ours. ``data`` joins the corpus in memory, where the next campaign finds it."""
-    place = error.filename or f"in {settings.campaign} or in memory, {settings.memory.parent}"
-    problem = f"cannot write {place}: {error.strerror}"
-    failure = {"problem": problem, "hint": memory.TAKEN_OVER, "status": HarnessError.exit_status}
-    # Where memory is full too, the exit status alone must do.
+def _fail(settings: WorkerSettings, error: HarnessError) -> NoReturn:
+    """End the worker. The supervisor reads the error from a file, or where memory is full tells it from the exit status."""
+    failure = {"problem": str(error), "hint": error.hint}
     with contextlib.suppress(OSError):
-        write_atomic(settings.memory / "failure.json", json.dumps(failure))
-        if data:
+        write_atomic(settings.memory / memory.FAILURE, json.dumps(failure))
+    os._exit(error.exit_status)
+
+
+def _disk_failed(settings: WorkerSettings, error: OSError, data: bytes = b"") -> NoReturn:
+    """End the worker for a full disk. ``data`` joins the corpus in memory, where the next campaign finds it."""
+    place = error.filename or f"in {settings.campaign} or in memory, {settings.memory.parent}"
+    if data:
+        with contextlib.suppress(OSError):
             corpus_store.add(settings.memory / "corpus", data)
-    os._exit(HarnessError.exit_status)
+    _fail(settings, HarnessError(f"cannot write {place}: {error.strerror}", hint=memory.TAKEN_OVER))
 
 
 def main() -> NoReturn:
@@ -359,9 +368,7 @@ def main() -> NoReturn:
         memory.working(settings.memory)
         Worker(settings).run()
     except HarnessError as error:
-        problem = {"problem": str(error), "hint": error.hint, "status": error.exit_status}
-        write_atomic(settings.memory / "failure.json", json.dumps(problem))
-        os._exit(error.exit_status if isinstance(error, EngineError) else 2)
+        _fail(settings, error)
     except OSError as error:
         _disk_failed(settings, error)
 

@@ -1,7 +1,7 @@
-"""Folders in memory for running workers: libFuzzer writes and unlinks corpus files all the time, and disks are slow.
+"""Folders in memory for running workers, because libFuzzer writes and deletes corpus files all the time.
 
-What lies there is copied to the campaign's folder about once a second. A campaign that was killed leaves its folders
-behind; the next one of the same campaign takes over what they hold (:func:`abandoned`).
+The supervisor copies new inputs to the campaign's folder about once a second. A campaign that was killed leaves its memory
+folders behind. The next campaign in the same folder takes over their content (:func:`abandoned`).
 """
 
 from __future__ import annotations
@@ -17,18 +17,22 @@ from pathlib import Path
 from harness.engine.worker import usage
 from harness.targets import scratch
 
-TAKEN_OVER = "free some disk and start it again: what was kept lies in memory, and the next campaign here takes it over"
-"""What to do when a campaign's folder cannot be written."""
+#: The hint where a campaign's folder cannot be written.
+TAKEN_OVER = "free some disk and start it again: the inputs lie in memory, and the next campaign here takes them over"
+#: Where a worker leaves an input that it skips as deadly, for the replay pool.
+SKIPPED = "skipped"
+#: Where a worker that ends with an error leaves it.
+FAILURE = "failure.json"
 _PREFIX = "safetensors-harness-"
 _OWNER = "owner"
 _FORGOTTEN_S = 86_400.0
 _WORKER = "worker"
-# Seconds in which an orphaned worker has to judge and write what is left.
+# Most seconds for an orphaned worker to judge and write its last batch.
 _FINISH_S = 10.0
 
 
 def root() -> Path:
-    """Where the folders lie: a memory file system where there is one."""
+    """The parent of the folders, in a memory file system where there is one."""
     return Path(scratch.root())
 
 
@@ -41,12 +45,12 @@ def create(campaign: Path, target: str) -> Path:
 
 
 def owner(folder: Path) -> int:
-    """The process that made a worker's folder."""
+    """The id of the process that made a worker's folder."""
     return int((folder / _OWNER).read_text().split("\n", 1)[0])
 
 
 def end_worker(memory: Path) -> None:
-    """Wait for the worker of a killed campaign to finish, which the kernel has asked it to, and kill it if it does not."""
+    """Wait until the worker of a killed campaign has finished, and kill it after some seconds. The kernel has told it to end."""
     try:
         pid, born = ((memory / _WORKER).read_text()).split()
     except (OSError, ValueError):
@@ -61,7 +65,7 @@ def end_worker(memory: Path) -> None:
 
 
 def working(memory: Path) -> None:
-    """Say that this process is the worker of the folder."""
+    """Note that this process is the worker of the folder."""
     (memory / _WORKER).write_text(f"{os.getpid()} {usage.started(os.getpid())}")
 
 
@@ -71,9 +75,9 @@ def remove(memory: Path) -> None:
 
 
 def abandoned(campaign: Path) -> list[tuple[Path, str]]:
-    """What earlier runs of this campaign left in memory: each worker's folder, and its target.
+    """The worker folders that earlier runs of this campaign left in memory, each with its target.
 
-    Folders of campaigns that are gone are deleted after a day: the disk of one may be mounted again.
+    Folders of campaigns that no longer exist are deleted after a day, as a campaign's disk may be mounted again.
     """
     found: list[tuple[Path, str]] = []
     for folder in sorted(root().glob(_PREFIX + "*")):
@@ -81,7 +85,7 @@ def abandoned(campaign: Path) -> list[tuple[Path, str]]:
             pid, path, target, born = (folder / _OWNER).read_text().splitlines()
         except (OSError, ValueError):
             continue
-        # Process numbers come round again.
+        # The system gives a process id again; the start time tells the processes apart.
         if usage.started(int(pid)) == int(born):
             continue
         if Path(path) == campaign:

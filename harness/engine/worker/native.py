@@ -1,8 +1,8 @@
-"""The instrumented module's own counters, read where they lie in memory.
+"""The edge counters of the instrumented module, read directly from memory.
 
-The start-up check and corpus tools need to know which edges one input reaches, in this process and without asking
-libFuzzer: the sancov counters are a section of the extension module, so its place in memory is the module's load
-address plus the section's address in the file (ELF-64, System V gABI chapter 4).
+The start-up check and corpus tools need the edges that one input reaches, without libFuzzer. The sancov counters are a
+section of the extension module. Their address is the module's load address plus the section's address in the file (ELF-64,
+System V gABI chapter 4).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SECTION = b"__sancov_cntrs"
 
 
 def section(path: Path, name: bytes) -> tuple[int, int]:
-    """Address and size of a section of an ELF-64 file. Raises EngineError where there is none of that name."""
+    """Address and size of the section ``name`` of an ELF-64 file. Raises EngineError where there is none."""
     raw = path.read_bytes()
     if raw[:5] != b"\x7fELF\x02":
         raise EngineError(f"{path.name} is no 64-bit ELF module")
@@ -38,7 +38,7 @@ def section(path: Path, name: bytes) -> tuple[int, int]:
 
 
 def load_address(path: Path) -> int:
-    """Where the module at ``path`` lies in this process. Raises EngineError where it is not loaded."""
+    """The address of the module at ``path`` in this process. Raises EngineError where it is not loaded."""
     real = str(path.resolve())
     for line in Path("/proc/self/maps").read_text().splitlines():
         fields = line.split(maxsplit=5)
@@ -54,7 +54,7 @@ class NativeCounters:
         address, size = section(path, _SECTION)
         self._table = (ctypes.c_uint8 * size).from_address(load_address(path) + address)
         self.size = size
-        #: The counters as bytes, to be read and written.
+        #: The counters as bytes, readable and writable.
         self.view = memoryview(self._table).cast("B")
 
     def clear(self) -> None:

@@ -1,38 +1,63 @@
-"""Opening a target: it may be another package's, or a framework's that is installed and broken.
+"""Loads the parser, opens the target, and prepares Python's garbage collector.
 
-What is wrong with it is found before the fuzzing starts and named: then the campaign goes on without that target. A worker that
-has opened its target says so by a file; one that has not after :func:`harness.targets.base.start_s` seconds hangs.
+A target may be another package's, or a framework's whose installation is broken. Its failure is found before the fuzzing starts
+and names the target, so that the campaign goes on without it. A worker that has opened its target writes a file. A worker
+without that file after :attr:`harness.targets.base.Target.start_s` seconds hangs.
 """
 
 from __future__ import annotations
 
 import gc
+import importlib
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from harness.errors import HarnessError
 from harness.observation import ACCEPT, PANIC, RAISE, REJECT, Run, describe
+from harness.parsers import registry, runtime
 from harness.targets.base import Target
 
-OPENED = "opened"
-# New objects until Python's collector looks for cycles among them: 700 unless told.
+_OPENED = "opened"
+# New objects before Python's collector looks for cycles among them; its default is 700.
 _YOUNG = 10_000
+
+
+def load(parser: registry.Parser, target: Target) -> tuple[Any, Any]:
+    """Load atheris with its own libFuzzer in the global scope, then the parser with its Python layer instrumented."""
+    runtime.prepare(mutator=True)
+    import atheris
+
+    if not target.uses_parser:
+        with atheris.instrument_imports(include=["harness.format"]):
+            _reimport("harness.format")
+        return atheris, None
+    with atheris.instrument_imports(include=["safetensors"]):
+        module = runtime.load(parser, mutator=True)
+    return atheris, module
+
+
+def _reimport(package: str) -> None:
+    """Import a package anew so that the import hook in force sees it."""
+    for name in [n for n in sys.modules if n == package or n.startswith(package + ".")]:
+        del sys.modules[name]
+    importlib.import_module(package + ".judge")
 
 
 def open_target(target: Target, module: ModuleType | None, atheris: Any) -> Run:
     """The target's run, with the parser's Python files that it imports instrumented.
 
-    Raises HarnessError naming the target when it does not open, fails on its first input, or gives no observation.
+    Raises HarnessError with the target's name when it does not open, fails on its first input, or gives no observation.
     """
-    hint = "mend or uninstall what provides it, or name other targets: harness fuzz --target NAME"
+    hint = "mend or uninstall the package that provides it, or name other targets: harness fuzz --target NAME"
     try:
         with atheris.instrument_imports(include=["safetensors"]):
             run = target.open(module)
         answer = run(b"")
     except HarnessError as error:
         raise HarnessError(f"target {target.name}: {error}", hint=error.hint) from error
-    except BaseException as error:  # whatever another package's code does
+    except BaseException as error:  # another package's code may raise anything
         if isinstance(error, KeyboardInterrupt):
             raise
         raise HarnessError(f"target {target.name} cannot be used: {describe(error)}", hint=hint) from error
@@ -41,21 +66,22 @@ def open_target(target: Target, module: ModuleType | None, atheris: Any) -> Run:
     return run
 
 
-def opened(memory: Path) -> None:
-    """Say that the target is open: written by its worker."""
-    (memory / OPENED).touch()
-
-
-def collect_seldom() -> None:
-    """Let Python's collector pass over what is there, which stays till the end, and look at new objects less often.
-
-    What is executed makes few cycles: a tenth or more of the CPU time of ``writers`` went into looking for them (docs/measured.md).
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_YOUNG, 50, 100)
+def mark_open(memory: Path) -> None:
+    """Note in the worker's memory folder that its target is open."""
+    (memory / _OPENED).touch()
 
 
 def is_open(memory: Path) -> bool:
     """Whether the worker with that memory folder has opened its target."""
-    return (memory / OPENED).exists()
+    return (memory / _OPENED).exists()
+
+
+def collect_seldom() -> None:
+    """Exclude existing objects from garbage collection, which stay to the end, and collect new ones less often.
+
+    Executions make few cycles. With Python's defaults, a tenth or more of the CPU time of ``writers`` went into looking for them
+    (docs/measured.md).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG, 50, 100)

@@ -1,4 +1,4 @@
-"""A target's own mutator, for inputs that are no files."""
+"""Adapter for the mutator of a target whose inputs are no files."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from harness.mutate import OperatorStats
 
 
 class OwnMutator:
-    """A target's own mutator in the place of ours."""
+    """A target's own mutator behind the interface of :class:`harness.mutate.Mutator`."""
 
-    #: Nothing is known of what its mutations mean.
+    #: Such a mutator does not say whether an input is meant to be valid.
     expect_valid = False
-    #: It makes one input at a time.
+    #: It has no batch of inputs in store.
     ready: Sequence[bytes] = ()
 
     def __init__(self, mutate: Callable[[bytes, int, int], bytes]) -> None:
@@ -28,6 +28,6 @@ class OwnMutator:
         return self._mutate(data, max_size, seed)
 
     def stats(self) -> dict[str, OperatorStats]:
-        """What it says of its operators; nothing where it does not."""
+        """Its statistics by operator; empty where it has none."""
         own = getattr(self._mutate, "stats", None)
         return {} if own is None else dict(own())

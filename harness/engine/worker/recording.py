@@ -1,17 +1,17 @@
-"""Every input of a run, in one file: what the bench executes again to see what mutator and oracles cost."""
+"""The inputs of a run in one file. The bench executes them again to measure the cost of mutator and oracles."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
-# Enough for a fair mix of inputs, small enough to hold in memory.
+# A fair mix of inputs that still fits in memory.
 MOST = 50_000
 _LENGTH = 4
 
 
 class Recorder:
-    """Wraps a callback: passes every input on, and writes MOST of them to ``path``, after the first ``skip``."""
+    """Wraps a callback. It passes every input on, and writes :data:`MOST` of them to ``path`` after the first ``skip``."""
 
     def __init__(self, path: Path, execute: Callable[[bytes], None], *, skip: int = 0) -> None:
         self._skip = skip
@@ -20,7 +20,7 @@ class Recorder:
         self._left = MOST
 
     def __call__(self, data: bytes) -> None:
-        """Keep one input and run it: the last of a run ends the process."""
+        """Write one input, then run it: the last run ends the process."""
         if self._skip > 0:
             self._skip -= 1
         elif self._left:
@@ -31,13 +31,13 @@ class Recorder:
         self._execute(data)
 
     def close(self) -> None:
-        """Write what is left."""
+        """Flush and close the file."""
         self._file.close()
         self._left = 0
 
 
 def read(path: Path) -> list[bytes]:
-    """The inputs in ``path``, in the order they ran; an unfinished last one is left out."""
+    """The inputs in ``path`` in their order, without a cut last one."""
     raw = path.read_bytes()
     inputs: list[bytes] = []
     place = 0

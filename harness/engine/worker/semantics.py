@@ -1,8 +1,8 @@
-"""Counters of our own, so that libFuzzer is paid for meaning and not for edges alone.
+"""Counters for semantic features, so that libFuzzer keeps inputs with a new meaning and not with new edges alone.
 
-libFuzzer takes any table of 8-bit counters with a table of (pc, flags) pairs beside it: one made in Python through
-ctypes counts as one more instrumented module. A feature is any hashable key; it gets the next free counter the
-first time it shows, so that the numbering depends on the run's own history only (the run stays repeatable).
+libFuzzer takes any table of 8-bit counters with a table of (pc, flags) pairs beside it. A table made in Python through ctypes
+counts as one more instrumented module. A feature is any hashable key. It gets the next free counter when it first shows, so
+the numbering depends on the run alone, and the run stays repeatable.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import ctypes
 from collections.abc import Hashable
 
 SIZE = 4096
-# Made-up program counters, far away from any mapped module; libFuzzer only ever prints them.
+# Invented program counters, far from any mapped module. libFuzzer only prints them.
 _FIRST_PC = 0x7E00_0000_0000
-# Keys past this many are dropped: a feature that is unbounded by mistake must not flood the corpus.
+# Further keys are dropped: a feature that is unbounded by mistake must not flood the corpus.
 _LIMIT = SIZE - 1
 
 
@@ -26,9 +26,9 @@ class SemanticCounters:
         self.index: dict[Hashable, int] = {}
 
     def register(self) -> None:
-        """Hand the table to libFuzzer; its symbols must be in the global scope (``parsers.runtime.load``)."""
+        """Give the table to libFuzzer, whose symbols must be in the global scope (``parsers.runtime.load``)."""
         library = ctypes.CDLL(None)
-        # Held on to: it keeps the table where it is.
+        # This reference pins the table's address.
         self._pinned = (ctypes.c_uint8 * SIZE).from_buffer(self.table)
         start = ctypes.addressof(self._pinned)
         pcs = ctypes.addressof(self._pcs)
@@ -39,7 +39,7 @@ class SemanticCounters:
             getattr(library, name)(ctypes.c_void_p(first), ctypes.c_void_p(first + size))
 
     def hit(self, key: Hashable) -> None:
-        """This input has the feature ``key``. libFuzzer clears the table before each run."""
+        """Note that this input has the feature ``key``. libFuzzer clears the table before each run."""
         place = self.index.get(key)
         if place is None:
             place = len(self.index)

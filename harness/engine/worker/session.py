@@ -1,14 +1,13 @@
-"""The hot loop: run one input, judge it, reward what is new. Everything in here happens 60,000 times a second.
+"""The hot loop: runs one input, judges it, and rewards new features. This code runs 60,000 times a second.
 
-Two tiers of judging. On every execution: how the run ended (only documented errors), and the parser's own reason
-for refusing. In full: every accepted input, the inputs libFuzzer kept, every refusal of an input that the mutator
-meant to be valid, and a sample of the other refusals (the first 64 of each reason, then one in ``refused_sample``:
-128 unless told otherwise).
+Judging has two tiers. Every execution is judged by its end (only documented errors) and by the parser's reason for a refusal.
+Judged in full are accepted inputs, inputs that libFuzzer kept, and refusals of inputs that the mutator meant to be valid. Of the
+other refusals a sample is judged in full: the first 64 of each reason, then one in ``refused_sample`` (default 128).
 
-Judging in full waits until a few dozen inputs have come together (:meth:`Session.settle`): between two executions the
-parser and libFuzzer empty the caches, and judging one input at a time takes three times as long. libFuzzer, which reads
-our counters after each execution, is not kept waiting for anything new: an input whose judgement has a feature that
-was never seen runs a second time, and is then judged at once. A worker that is killed loses what was waiting.
+Judging in full waits for a batch of a few dozen inputs (:meth:`Session.judge_batch`). Between two executions the parser and
+libFuzzer empty the caches, so judging inputs one by one takes three times as long. libFuzzer reads our counters after each
+execution. So an input whose judgement has a new feature is requeued, and is judged at once when it runs again. The batch of a
+worker that is killed is lost.
 """
 
 from __future__ import annotations
@@ -24,18 +23,19 @@ from harness.engine.worker.slot import Slot
 from harness.engine.worker.species import MOST, Sampler, spacing
 from harness.engine.worker.tally import ACCEPTED, KEY_LENGTH, Found, Tally, refusal_key
 from harness.findings.finding import Finding
-from harness.findings.signature import finding_id, signature
 from harness.format.judge import Judgement, judge
+from harness.observation import ACCEPT, REJECT, Observation, Reading, Run
 from harness.oracles import contract, differential
+from harness.oracles.oracle import Execution
 from harness.replay.judge import judge_run, own_check
-from harness.targets.base import ACCEPT, REJECT, Observation, Reading, Run, Target
+from harness.targets.base import Target
 from harness.targets.known_findings import known
 
 _FIRST = 64
 
 
 def _ignore(key: Hashable) -> None:
-    """In place of the counters when they are switched off."""
+    """Stands for :meth:`SemanticCounters.hit` when the counters are switched off."""
 
 
 def _kind(dtype: str, shape: Sequence[int]) -> Hashable:
@@ -44,18 +44,18 @@ def _kind(dtype: str, shape: Sequence[int]) -> Hashable:
 
 _TIMED_EVERY = 256
 _LOOK_EVERY = 1000
-_TOGETHER = 24
-"""Inputs judged at a time: enough to warm the caches up, few enough to be worth little when a worker is killed."""
+# Inputs in a batch: enough to warm the caches, and few enough to lose with a killed worker.
+_BATCH = 24
 
 
 class Intent(Protocol):
-    """Whoever makes the inputs: whether the one that runs now was meant to be valid."""
+    """The mutator. ``expect_valid``: whether the current input was meant to be valid."""
 
     expect_valid: bool
 
 
 class Session:
-    """One target in one process, with its counters, its tally and what it found."""
+    """One target in one process, with its counters, its tally and its findings."""
 
     def __init__(
         self,
@@ -74,20 +74,20 @@ class Session:
         on_defect: Callable[[Exception, bytes], None],
     ) -> None:
         self.target = target
-        self.tally = Tally(staged=target.uses_parser and target.judged)
+        self.tally = Tally(staged=target.judged)
         self._run = run
         self._slot = slot
-        #: Whether the independent judge reads this target's inputs; else the target brings its own ``check``.
-        self._oracles = oracles and target.uses_parser and target.judged
+        # Whether the independent judge reads this target's inputs. Other targets have oracles of their own only.
+        self._oracles = oracles and target.judged
         self._own = own_check(target) if oracles else None
-        self._features_of = getattr(target, "features", None) if oracles else None
+        self._features_of = target.features if oracles and target.has_features else None
         self._contract = oracles
         self._counters = counters
         self._hit: Callable[[Hashable], None] = counters.hit if semantics else _ignore
         self._sample = refused_sample
         self._runs = runs
         self._sampler = sampler
-        # Executions whose number has none of these bits are sampled: 0 for each, as the spacing is a power of two.
+        # Executions whose number has none of these bits are sampled. The spacing is a power of two; 0 samples each one.
         self._between_samples = (sampler.every if sampler is not None else MOST) - 1
         self._on_new = on_new
         self._on_tick = on_tick
@@ -97,20 +97,22 @@ class Session:
         self._last_tick = self._started = time.monotonic()
         self._cpu = time.thread_time()
         self._waiting: list[tuple[bytes, Observation]] = []
-        #: Whether inputs are judged as they run: the seeds, and what runs for the second time.
+        #: Whether inputs are judged as they run: true for the seeds and for requeued inputs.
         self.at_once = True
-        #: What should run for the second time.
-        self.again: list[bytes] = []
+        #: Whether further inputs are ignored (:meth:`stop`).
+        self.over = False
+        #: Inputs that run a second time.
+        self.requeued: list[bytes] = []
         self._awaited: set[Hashable] = set()
-        #: What the last input that ran apart showed.
+        #: The last finding of the fork server.
         self.latest: Found | None = None
         self._wrongly: dict[tuple[str, str], Found] = {}
-        #: Members that the costly oracles have not looked at, and the execution from which the next one is due.
+        #: Corpus members that the slow oracles have not judged, and the execution from which the next one is due.
         self.pending: deque[bytes] = deque()
         self.next_look = 0
 
     def executor(self, intent: Intent) -> Callable[[bytes], None]:
-        """What runs and judges one input: atheris' callback. A closure, as it is quicker than a method."""
+        """The function that runs and judges one input, for atheris. A closure is faster than a method."""
         tally, run, put = self.tally, self._run, self._slot.put
         stages, index, table, hit = tally.stages, self._counters.index, self._counters.table, self._hit
         oracles, own, sample, waiting = self._oracles, self._own, self._sample, self._waiting
@@ -123,7 +125,7 @@ class Session:
                 place = error.find(": ") + 2
                 key = error[place : place + KEY_LENGTH]
                 seen = stages[key] = stages[key] + 1
-                # The parser's reason is a feature; of JSON errors the reader's own first words too, without the names.
+                # The parser's reason is a feature. For JSON errors it is the reader's own first words, without the names.
                 reason = key if key != "invalid JSON" else error[place + 24 : place + 36]
                 if reason in index:
                     table[index[reason]] = 1
@@ -132,7 +134,7 @@ class Session:
                 if oracles and (intent.expect_valid or seen <= _FIRST or seen % sample == 0):
                     waiting.append((data, observation))
                     if self.at_once:
-                        self.settle()
+                        self.judge_batch()
             elif outcome is ACCEPT:
                 stages[ACCEPTED] += 1
                 if oracles:
@@ -147,7 +149,7 @@ class Session:
                     hit(feature)
 
         def timed(data: bytes) -> None:
-            """The same under the clock: a sample, because reading the clock costs as much."""
+            """Run and judge under the clock. Only a sample is timed, as reading the clock costs as much as a run."""
             clock = time.thread_time_ns
             start = clock()
             observation = run(data)
@@ -164,6 +166,9 @@ class Session:
             try:
                 if executions & self._between_samples:
                     look(data, run(data))
+                elif self.over:
+                    tally.executions -= 1
+                    return
                 else:
                     if executions % _TIMED_EVERY:
                         look(data, run(data))
@@ -171,15 +176,20 @@ class Session:
                         timed(data)
                     if sampler is not None:
                         sampler.take()
-            except Exception as error:  # the run catches what the parser throws: this is ours
+            except Exception as error:  # the run catches errors of the parser: this one is the harness's
                 self._on_defect(error, data)
             if executions >= self._next_tick:
                 self._tick()
 
         return execute
 
+    def stop(self) -> None:
+        """Ignore further inputs: libFuzzer logs the edges of its seeds after the last of them."""
+        # Each further execution counts as sampled, so that the hot loop has no check of its own.
+        self.over, self._between_samples = True, 0
+
     def bare(self, data: bytes) -> None:
-        """Run one input and nothing else: what the bench compares :meth:`executor` with."""
+        """Run one input without judging it. The bench compares :meth:`executor` with it."""
         tally = self.tally
         tally.executions = executions = tally.executions + 1
         self._run(data)
@@ -189,11 +199,11 @@ class Session:
     # -- judging in full --------------------------------------------------------------------------------------
 
     def due(self) -> bool:
-        """Whether :meth:`settle` has enough to do."""
-        return len(self._waiting) >= _TOGETHER
+        """Whether a batch is full."""
+        return len(self._waiting) >= _BATCH
 
-    def settle(self) -> None:
-        """Judge in full what ran since the last call."""
+    def judge_batch(self) -> None:
+        """Judge in full the inputs since the last batch."""
         clock = time.thread_time_ns
         start = clock()
         for data, observation in self._waiting:
@@ -202,20 +212,20 @@ class Session:
                     self._judge_refusal(data, observation[1])
                 else:
                     self._judge_accepted(data, observation[2])
-            except Exception as error:  # a defect of the judge or an oracle
+            except Exception as error:  # a defect of the judge or of an oracle
                 self._on_defect(error, data)
         self._waiting.clear()
         if not self.at_once:
-            self.tally.settle_ns += clock() - start
+            self.tally.batch_ns += clock() - start
 
     def _judged(self, data: bytes, key: Hashable) -> None:
-        """Pay for what a judgement says: now, or where it is new by running ``data`` again."""
+        """Reward the feature of a judgement: now, or where it is new by running ``data`` again."""
         if self.at_once:
             self._hit(key)
         elif key not in self._counters.index and key not in self._awaited:
             self._awaited.add(key)
-            if not self.again or self.again[-1] is not data:
-                self.again.append(data)
+            if not self.requeued or self.requeued[-1] is not data:
+                self.requeued.append(data)
 
     def _judge_refusal(self, data: bytes, error: str) -> None:
         judgement = judge(data)
@@ -229,11 +239,11 @@ class Session:
             self.report(data, finding)
 
     def _accepted(self, data: bytes, observation: Observation) -> None:
-        """Pay for what the parser read, and leave the rest to the judge."""
+        """Reward the features of the reading, and put the input into the batch."""
         self._features(data, self._reading(observation[2]))
         self._waiting.append((data, observation))
         if self.at_once:
-            self.settle()
+            self.judge_batch()
 
     def _reading(self, value: Any) -> Reading:
         return value if isinstance(value, Reading) else self.target.reading(value)
@@ -249,14 +259,14 @@ class Session:
             self._accepted_wrongly(data, judgement, value)
             return
         reading = self._reading(value)
-        # A tensor that could not be read is in the judge's reading alone.
+        # Only the judge's reading holds tensors that the parser could not read.
         for tensor in judgement.header.tensors[:8] if reading.partial and judgement.header else ():
             self._judged(data, _kind(tensor.dtype, tensor.shape))
         for finding in differential.accepted(data, judgement, reading):
             self.report(data, finding)
 
     def _accepted_wrongly(self, data: bytes, judgement: Judgement, value: Any) -> None:
-        """One in ten executions shows a defect that is known since the first second: it is counted, and not described."""
+        """Count a known finding without describing it again: one in ten executions shows one."""
         key = (judgement.rule, judgement.aspect)
         found = self._wrongly.get(key)
         if found is not None and len(data) >= len(found.smallest):
@@ -278,27 +288,26 @@ class Session:
                 self._hit(key)
 
     def _failed(self, data: bytes, observation: Observation) -> None:
-        """An undocumented error or a panic. What a file gave before it failed is judged like what was accepted."""
+        """Report an undocumented error or a panic. Tensors that were read before it are judged as accepted ones."""
         outcome, _, value = observation
         self.tally.stages[outcome] += 1
         if self._contract:
-            for finding in contract.check(observation):
+            for finding in contract.check(Execution(data, observation)):
                 self.report(data, finding)
-                self._hit((finding.rule, finding.aspect))
+                self._hit((finding.rule.name, finding.aspect))
         if self._oracles and isinstance(value, Reading):
             self._accepted(data, observation)
 
     def members(self, fresh: list[bytes]) -> None:
-        """The mutator was handed these for the first time: at mutate depth 1 they are new members of the corpus."""
-        self.tally.bases += len(fresh)
+        """Take inputs that the mutator saw for the first time. At mutate depth 1 they are new corpus members."""
         if self._oracles:
             self.pending.extend(fresh)
 
-    def examine(self) -> None:
-        """Every oracle looks at the next member, the metamorphic one included.
+    def run_slow_oracles(self) -> None:
+        """Judge the next corpus member by every oracle, the metamorphic one included.
 
-        As that takes a hundred runs' time, it is one member in a thousand executions; and it happens between two
-        executions, where libFuzzer reads no counters.
+        That takes the time of a hundred runs, so it happens once in a thousand executions. It happens between two executions,
+        where libFuzzer reads no counters.
         """
         self.next_look = self.tally.executions + _LOOK_EVERY
         member = self.pending.popleft()
@@ -306,36 +315,29 @@ class Session:
             self.report(member, finding)
 
     def report(self, data: bytes, finding: Finding) -> Found:
-        """Count a finding; keep its smallest input, and store a new signature at once."""
-        key = (finding.oracle, finding.kind, finding.rule, finding.aspect)
+        """Count a finding and keep its smallest input. A new signature is stored at once."""
+        key = (finding.rule, finding.kind, finding.aspect)
         found = self.tally.found.get(key)
         if found is None:
-            text = signature(self.target.name, finding)
+            finding = finding.on(self.target.name)
             found = Found(
-                id=finding_id(text),
-                signature=text,
-                target=self.target.name,
-                oracle=finding.oracle,
-                kind=finding.kind,
-                rule=finding.rule,
-                aspect=finding.aspect,
-                summary=finding.summary,
-                known=known(text) or "",
+                finding,
+                known=known(finding.signature) or "",
                 first_execution=self.tally.executions,
                 first_seconds=round(time.monotonic() - self._started, 3),
             )
             self.tally.found[key] = found
         found.count += 1
         if found.count == 1 or len(data) < len(found.smallest):
-            found.smallest, found.summary = data, finding.summary
+            found.smallest, found.finding = data, finding.on(self.target.name)
         if found.count == 1:
             self._on_new(found)
         return found
 
-    def apart(self, data: bytes, run: Callable[[bytes], Remote], then: Callable[[], None] = lambda: None) -> None:
-        """One input whose run and judgement happen in another process: count it, and reward what it showed.
+    def run_forked(self, data: bytes, run: Callable[[bytes], Remote], then: Callable[[], None] = lambda: None) -> None:
+        """Run one input by ``run`` in the fork server, count it, and reward its features.
 
-        ``then`` is called after what it showed was stored. Whatever fails on the way is a defect of ours, as it is in process.
+        ``then`` is called after its findings were stored. Any error is a defect of the harness, as in :meth:`executor`.
         """
         tally = self.tally
         tally.executions = executions = tally.executions + 1
@@ -351,7 +353,7 @@ class Session:
 
     def _remote(self, data: bytes, remote: Remote) -> None:
         outcome, error, findings, features = remote
-        self.tally.isolated += 1
+        self.tally.forked += 1
         place = error.find(": ") + 2
         key = error[place : place + KEY_LENGTH] if outcome == REJECT else outcome
         self.tally.stages[ACCEPTED if outcome == ACCEPT else key] += 1
@@ -362,7 +364,7 @@ class Session:
             self._hit(feature)
 
     def _tick(self) -> None:
-        """About every 50 ms of clock time, however quick the target is; a slow one ticks on each execution."""
+        """Runs about every 50 ms. For a slow target it runs on each execution."""
         now = time.monotonic()
         rate = (self.tally.executions - self._ticked_at) / max(now - self._last_tick, 1e-6)
         if self._sampler is not None and not self._runs:

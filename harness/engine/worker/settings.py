@@ -1,24 +1,24 @@
-"""What one worker is told, as one JSON file; written by the campaign, read by the worker process."""
+"""The settings of one worker, a JSON file from the campaign to the worker process."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from harness.files import write_atomic
+from harness.engine.worker.json_file import JsonFile
 
 
 @dataclass(frozen=True)
-class WorkerSettings:
-    """One atheris process: what it runs, for how long, and where it leaves what it finds.
+class WorkerSettings(JsonFile):
+    """Settings of one atheris process.
 
-    ``seconds`` and ``runs`` both bound the run where they are above zero. ``seed_dirs`` are read, never written;
-    ``campaign`` is the campaign's folder, ``memory`` a folder in a memory file system for this worker alone.
-    The bench alone sets ``mutator`` to other than "grammar" ("bytes": libFuzzer's own, "replay": what ``record`` holds),
-    switches ``oracles`` off, runs every input ``isolated`` or none (None: as the target says), or has every input of the run kept in the file ``record``.
+    ``seconds`` and ``runs`` bound the run where they are above zero. ``seed_dirs`` are read, never written. ``campaign`` is the
+    campaign's folder, ``memory`` a folder in a memory file system for this worker alone.
+
+    Only the bench changes the following. ``mutator``: "bytes" is libFuzzer's own, "replay" repeats the inputs in ``record``.
+    ``record``: the file for the inputs of the run. ``oracles`` and ``semantics`` switch those off. ``fork_server``: whether every
+    input runs in the fork server, or none; None leaves it to the target.
     """
 
     target: str
@@ -37,21 +37,5 @@ class WorkerSettings:
     refused_sample: int = 128
     guards: tuple[str, ...] = ()
     record: Path | None = None
-    isolated: bool | None = None
-    options: tuple[str, ...] = field(default=())
-
-    def save(self, path: Path) -> None:
-        """Write to ``path`` atomically."""
-        write_atomic(path, json.dumps(dataclasses.asdict(self), default=str, indent=1))
-
-    @classmethod
-    def load(cls, path: Path) -> WorkerSettings:
-        """Read what :meth:`save` wrote."""
-        raw = json.loads(path.read_text())
-        for name in ("campaign", "memory", "log"):
-            raw[name] = Path(raw[name])
-        raw["record"] = Path(raw["record"]) if raw["record"] else None
-        raw["seed_dirs"] = tuple(Path(p) for p in raw["seed_dirs"])
-        for name in ("disabled", "guards", "options"):
-            raw[name] = tuple(raw[name])
-        return cls(**raw)
+    fork_server: bool | None = None
+    options: tuple[str, ...] = ()

@@ -1,12 +1,11 @@
-"""How many executions touched what: the counts that species-discovery statistics start from.
+"""The number of executions that touched each edge and semantic feature, for species-discovery statistics.
 
-A sample of the executions is looked at when they have run: which of the parser's edges and which semantic features they
-touched. An edge is a *species*, an execution a *sampling unit*: what is kept per species is its incidence, the number of
-sampled executions that touched it (Chao and Jost 2012). Reading the counters draws no random number and changes nothing
-that libFuzzer sees, so that a run of N executions repeats with it.
+A sample of the executions is examined after each has run. An edge is a *species*, an execution a *sampling unit*. The incidence
+of a species is the number of sampled executions that touched it (Chao and Jost 2012). Sampling draws no random number and
+changes nothing that libFuzzer sees, so a run of N executions stays repeatable.
 
-Edges of Python code are not in it: libFuzzer keeps those counters to itself. Neither are executions before the first
-sample, nor those of a worker that died after its last status.
+Edges of Python code are not counted: libFuzzer does not show those counters. Executions after the last status of a worker
+that died are lost.
 """
 
 from __future__ import annotations
@@ -22,20 +21,21 @@ from numpy.typing import NDArray
 
 from harness.engine.worker.native import NativeCounters
 from harness.engine.worker.semantics import SemanticCounters
+from harness.files import write_atomic
 
 FILE = "species"
+#: Largest number of executions per sample. A sample takes some 10 us, an execution of the fastest target 8 us.
 MOST = 256
-"""At most every so many executions one is looked at: a look takes some 10 us, an execution of the quickest target 8."""
-#: Seconds of looking per second of running, at most.
+# Most seconds of sampling per second of running.
 _SHARE = 0.01
 _LOOK_S = 10e-6
-#: Frequency classes that a summary lists: species touched once, twice, ...
+#: Number of frequency classes in a summary: species touched once, twice, ...
 CLASSES = 8
 _HEADER = struct.Struct("<QIII")
 
 
 def spacing(rate: float) -> int:
-    """Every how many executions one is looked at where ``rate`` of them run in a second: a power of two, at most ``MOST``."""
+    """Executions per sample at ``rate`` executions per second: a power of two, at most :data:`MOST`."""
     wanted = rate * _LOOK_S / _SHARE
     every = 1
     while every < min(wanted, MOST):
@@ -44,7 +44,7 @@ def spacing(rate: float) -> int:
 
 
 class Sampler:
-    """A worker's side. ``every`` may change as the run goes on: the estimates need only that it does not look at the input."""
+    """The worker's side. ``every`` may change during the run, as long as it does not depend on the input."""
 
     def __init__(self, native: NativeCounters | None, semantic: SemanticCounters) -> None:
         self._index = semantic.index
@@ -58,7 +58,7 @@ class Sampler:
         self.sampled = 0
 
     def take(self) -> None:
-        """Look at the execution that has just ended."""
+        """Sample the execution that has just ended."""
         self.sampled += 1
         numpy.not_equal(self._edges_now, 0, out=self._touched)
         numpy.add(self._edges, self._touched, out=self._edges)
@@ -66,19 +66,18 @@ class Sampler:
         self._features[:known] += self._features_now[:known] != 0
 
     def write(self, path: Path) -> None:
-        """Leave the counts in ``path`` for the supervisor, whole or not at all. Raises OSError."""
+        """Write the counts to ``path``, whole or not at all. Raises OSError."""
         for key in list(self._index)[len(self._names) :]:
             self._names.append(zlib.crc32(repr(key).encode()))
         known = len(self._names)
         header = _HEADER.pack(self.sampled, self.every, len(self._edges), known)
         names = numpy.array(self._names, numpy.uint32)
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_bytes(header + self._edges.tobytes() + names.tobytes() + self._features[:known].tobytes())
-        temporary.rename(path)
+        counts = self._edges.tobytes() + names.tobytes() + self._features[:known].tobytes()
+        write_atomic(path, header + counts, durable=False)
 
 
 class Counts:
-    """Incidences by species, summed over workers. Edges go by their place in the parser's table, features by a hash of their key."""
+    """Incidences by species, summed over workers. Edges go by their index in the parser's table, features by a hash of their key."""
 
     def __init__(self) -> None:
         self.sampled = 0
@@ -87,7 +86,7 @@ class Counts:
         self.features: dict[int, int] = {}
 
     def add(self, other: Counts) -> None:
-        """Take in another worker's counts."""
+        """Add another worker's counts."""
         self.sampled += other.sampled
         self.every = other.every or self.every
         if len(other.edges) > len(self.edges):
@@ -97,7 +96,7 @@ class Counts:
             self.features[key] = self.features.get(key, 0) + count
 
     def summary(self) -> dict[str, dict[str, Any]]:
-        """For the ledger: by kind of species, the frequency counts; kinds of which nothing was seen are left out."""
+        """The frequency counts by kind of species, for the ledger. Kinds without any species are left out."""
         kinds = {"edges": self.edges, "semantic": numpy.array([*self.features.values()], numpy.uint32)}
         return {
             kind: frequencies(counts, sampled=self.sampled, every=self.every)
@@ -107,7 +106,7 @@ class Counts:
 
 
 def frequencies(counts: Sequence[int] | NDArray[numpy.uint32], *, sampled: int, every: int) -> dict[str, Any]:
-    """The frequency counts of incidences ``counts``: how many species were seen, seen once, twice, ... up to ``CLASSES`` times."""
+    """The frequency counts of the incidences ``counts``: species seen, seen once, twice, ... up to :data:`CLASSES` times."""
     incidences = numpy.asarray(counts, numpy.int64)
     classes = numpy.bincount(numpy.minimum(incidences, CLASSES + 1), minlength=CLASSES + 2).tolist()
     return {
@@ -121,7 +120,7 @@ def frequencies(counts: Sequence[int] | NDArray[numpy.uint32], *, sampled: int, 
 
 
 def read(path: Path) -> Counts | None:
-    """What :meth:`Sampler.write` left; None where there is nothing, or not all of it."""
+    """Read the counts that :meth:`Sampler.write` wrote; None where the file is missing or cut."""
     try:
         raw = path.read_bytes()
         found = Counts()

@@ -1,4 +1,4 @@
-"""What a worker has seen so far: counts by stage and rule, findings by signature, time by part."""
+"""A worker's counts: executions by stage and rule, findings by signature, time by part."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-# The parser's own words for its refusals, cut to their first twelve characters: what the hot loop looks up.
-# Everything that is not named here got past the JSON and the fields of every tensor.
+from harness.findings.finding import Finding, Record
+from harness.findings.rule import Rule
+
+# The parser's error messages, cut to twelve characters, as the hot loop looks them up.
+# Refusals with other messages got past the JSON and the fields of every tensor.
 _SHALLOW = {
     "header too s": "framing",
     "header too l": "framing",
@@ -18,38 +21,31 @@ _SHALLOW = {
 KEY_LENGTH = 12
 ACCEPTED = "accepted"
 _PAST_FIELDS = "layout or size"
-#: How far executions get, in the order of the way; what stands last was refused nowhere.
+#: The stages that end executions, in their order. The last one is no refusal.
 STAGES = (*dict.fromkeys(_SHALLOW.values()), _PAST_FIELDS, ACCEPTED)
 
 
 def refusal_key(error: str) -> str:
-    """The first words of the parser's message, after its own "Error while ...: " prefix."""
+    """The start of the parser's message after its prefix "Error while ...: "."""
     place = error.find(": ") + 2
     return error[place : place + KEY_LENGTH]
 
 
 def stage(key: str) -> str:
-    """How far an execution got: ``accepted``, or what refused it."""
+    """The stage that ended an execution: ``accepted``, or the refusing one."""
     return ACCEPTED if key == ACCEPTED else _SHALLOW.get(key, _PAST_FIELDS)
 
 
 def deep(counts: Counter[str]) -> int:
-    """Executions that got past the JSON and every tensor's fields, accepted ones included."""
+    """Number of executions past the JSON and every tensor's fields, accepted ones included."""
     return sum(count for key, count in counts.items() if key not in _SHALLOW)
 
 
 @dataclass
-class Found:
-    """One signature in this worker: how often, and the smallest input that shows it."""
+class Found(Record):
+    """One signature in this worker, with its count and its smallest input."""
 
-    id: str
-    signature: str
-    target: str
-    oracle: str
-    kind: str
-    rule: str
-    aspect: str
-    summary: str
+    finding: Finding
     known: str
     first_execution: int
     first_seconds: float
@@ -60,9 +56,9 @@ class Found:
 
 @dataclass
 class Tally:
-    """Counts of one worker's run; plain data, written to disk a few times a second."""
+    """Counts of one worker's run."""
 
-    #: Whether refusals are in the parser's words, so that depth can be told from them.
+    #: Whether refusals have the parser's messages, which tell the stage.
     staged: bool = True
     executions: int = 0
     stages: Counter[str] = field(default_factory=Counter)
@@ -70,42 +66,35 @@ class Tally:
     judged: int = 0
     judged_refused: int = 0
     seeds: int = 0
-    bases: int = 0
     guarded: int = 0
-    isolated: int = 0
+    forked: int = 0
     defects: int = 0
     sizes: Counter[int] = field(default_factory=Counter)
-    # Sampled clock time in nanoseconds, and how many samples: running the target, the quick tier of judging, mutating.
+    # Sampled clock time in nanoseconds and the number of samples: running the target, the first tier of judging, mutating.
     run_ns: int = 0
     judge_ns: int = 0
     timed: int = 0
     mutate_ns: int = 0
     mutate_timed: int = 0
-    #: All of the time that judging in full took where it had waited; the examination of new members is not in it.
-    settle_ns: int = 0
-    found: dict[tuple[str, str, str, str], Found] = field(default_factory=dict)
+    # The whole time of judging batches, without the slow oracles.
+    batch_ns: int = 0
+    found: dict[tuple[Rule, str, str], Found] = field(default_factory=dict)
 
-    def summary(self) -> dict[str, Any]:
-        """The part that other processes read, as plain JSON types."""
+    def figures(self) -> dict[str, Any]:
+        """The fields of :class:`harness.engine.worker.status.WorkerStatus` that are known here."""
         by_stage: Counter[str] = Counter()
         for key, count in self.stages.items() if self.staged else ():
             by_stage[stage(key)] += count
+        names = ("executions", "judged", "judged_refused", "seeds", "guarded", "forked", "defects")
         return {
-            "executions": self.executions,
+            **{name: getattr(self, name) for name in names},
             "accepted": self.stages.get(ACCEPTED, 0),
             "deep": deep(self.stages) if self.staged else 0,
-            "stages": dict(by_stage),
-            "rules": dict(self.rules),
-            "judged": self.judged,
-            "judged_refused": self.judged_refused,
-            "seeds": self.seeds,
-            "bases": self.bases,
-            "guarded": self.guarded,
-            "isolated": self.isolated,
-            "defects": self.defects,
+            "stages": by_stage,
+            "rules": self.rules,
             "ns": {
                 "run": self.run_ns // max(self.timed, 1),
-                "oracles": self.judge_ns // max(self.timed, 1) + self.settle_ns // max(self.executions, 1),
+                "oracles": self.judge_ns // max(self.timed, 1) + self.batch_ns // max(self.executions, 1),
                 "mutate": self.mutate_ns // max(self.mutate_timed, 1),
             },
             "findings": {

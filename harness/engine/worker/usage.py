@@ -1,4 +1,4 @@
-"""What this process has used, from /proc; and how it ends with its parent."""
+"""Resources of this process, start times of processes, and death with the parent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def resident_mb() -> int:
 
 
 def started(pid: int) -> int:
-    """When a process was started, in clock ticks since the machine was; 0 where there is none (or but its remains)."""
+    """Start time of a process in clock ticks since boot; 0 where it does not run (a zombie does not)."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except (OSError, IndexError):
@@ -29,28 +29,28 @@ def started(pid: int) -> int:
 
 
 def cpu_seconds(*, children: bool = True) -> float:
-    """CPU time of this process and, unless told not to, of its children that have ended."""
+    """CPU seconds of this process and, with ``children``, of its children that have ended."""
     whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN) if children else (resource.RUSAGE_SELF,)
     spent = [resource.getrusage(who) for who in whose]
     return round(sum(one.ru_utime + one.ru_stime for one in spent), 3)
 
 
 def process_start() -> float:
-    """When this process was started, in seconds since the epoch: interpreter start and imports count as start-up."""
+    """Start of this process in seconds since the epoch, before the interpreter's own start-up."""
     ticks = started(os.getpid())
     uptime = float(Path("/proc/uptime").read_text().split()[0])
     return time.time() - uptime + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def end_with_parent(supervisor: int) -> None:
-    """Ask the kernel to send SIGTERM when the process ``supervisor`` dies, however it dies (prctl(2))."""
+    """Ask the kernel to send SIGTERM when the process ``supervisor`` dies in any way (prctl(2))."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != supervisor:  # it was dead before we asked
+    if os.getppid() != supervisor:  # it died before the request
         sys.exit(0)
 
 
 def median(sizes: dict[int, int]) -> int:
-    """The median of ``sizes``, a count by value; 0 of nothing."""
+    """The median of ``sizes``, which maps each value to its count; 0 where it is empty."""
     half, passed = sum(sizes.values()) / 2, 0
     for size in sorted(sizes):
         passed += sizes[size]

@@ -1,26 +1,28 @@
-"""The language of target ``device``: words for devices, right and wrong, and the calls that take one.
+"""The language of target ``device``: valid and invalid values of ``device``, and the calls that take them.
 
-Steps ``name``, ``number`` and ``odd`` say what the calls behind them are given as ``device``; before the first it is "cpu".
+Steps ``name``, ``number`` and ``odd`` set the value for the calls after them. It is "cpu" at first.
 """
 
 from __future__ import annotations
 
+import operator
 import re
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy
 
-from harness.programs.arrays import Tensors
+from harness.programs.arrays import BACKENDS, Tensors
+from harness.programs.scripts import Index
 from harness.programs.steps import Kind, Step, Vocabulary
 
 #: The file that every call reads.
 FILE: Tensors = (("a", "F32", (2, 3), 0), ("b", "U8", (4,), 1))
 
-#: Kinds of devices that torch names and the binding lists; then words that are none.
+#: Types of devices in torch and in the documentation of the binding; then, from :data:`REAL` on, other words.
 TYPES = ("cuda", "cpu", "mps", "npu", "xpu", "xla", "mlu", "musa", "hpu", "CUDA", "", "gpu", "cuda ", "cud", "cudá", "auto")  # fmt: skip
 REAL = 9
-#: What stands behind the kind, each with a word for it.
+#: What follows the type, each with its word in signatures.
 INDICES: tuple[tuple[str, str], ...] = (
     ("", "plain"), (":0", "index"), (":1", "index"), (":127", "index"), (":-1", "negative"), (":x", "letters"),
     (":", "empty"), (":+1", "plus-sign"), (":01", "leading-zero"), (": 1", "space"), (":1 ", "space"), (":0:0", "two-indices"),
@@ -28,70 +30,47 @@ INDICES: tuple[tuple[str, str], ...] = (
     (f":{10**40}", "past-64-bits"), (":0x1", "hexadecimal"), (":1_0", "underscore"), (":\u0661", "other-digits"),
     (":1\0", "nul"), ("0", "no-colon"), ("::1", "two-colons"), (":1e3", "exponent"),
 )  # fmt: skip
-#: How a name is handed over.
+#: The type of a name; from :data:`_STRINGS` on no string.
 HANDED = ("{!r}", "str({!r})", "Word({!r})", "numpy.str_({!r})", "{!r}.encode()", "[{!r}]", "({!r},)", "bytearray({!r}.encode())")  # fmt: skip
 _STRINGS = 4
 NUMBERS = ("0", "1", "-1", "127", "128", "2**31", "2**32", "2**63-1", "2**63", "2**64-1", "2**64", "-2**63", "10**40")
-TYPED = ("{}", "int({})", "numpy.int64({})", "numpy.uint8({})", "Number({})", "bool({})", "float({})")
+TYPED = ("{}", "int({})", "numpy.int64({})", "numpy.uint8({})", "Index({})", "bool({})", "float({})")
 _INTEGERS = 5
 ODD = (
-    "None",
-    "...",
-    "1.5",
-    "b'cpu'",
-    "{}",
-    "{'cpu': 0}",
-    "object()",
-    "int",
-    "'cuda', 0",
-    "float('nan')",
-    "1j",
-    "lambda: 'cpu'",
-)
+    "None", "...", "1.5", "b'cpu'", "{}", "{'cpu': 0}", "object()", "int", "'cuda', 0", "float('nan')", "1j", "lambda: 'cpu'",
+)  # fmt: skip
 
-# Before a program is changed its words become plain ones, "cpu" as often as not, and are read into torch: numpy has no devices.
+# Default values: plain names, "cpu" half of the time, and torch, because numpy has no devices.
 _WORDS = (*[1] * 3, *range(REAL)), (0, 0, 0, 1), (0, 0, 0, 2)
 VOCABULARY = Vocabulary(
     [
-        Kind("name", 6, (range(REAL), (0, 0, 1, 2, 4, 5, 7, 8), (0, 0, 0, 2)), calm=_WORDS),
+        Kind("name", 6, (range(REAL), (0, 0, 1, 2, 4, 5, 7, 8), (0, 0, 0, 2)), default_values=_WORDS),
         Kind("number", 2, (range(6), (0, 0, 2, 3))),
-        Kind("odd", 1, (range(len(ODD)),), wild=True),
-        Kind("open", 4, ((0, 1), (0, 1)), calm=((1,), (0, 1))),
+        Kind("odd", 1, (range(len(ODD)),), always_invalid=True),
+        Kind("open", 4, ((0, 1), (0, 1)), default_values=((1,), (0, 1))),
         Kind("load_file", 3, ((0, 1),)),
     ],
     max_steps=12,
 )
 _NAME, _NUMBER, _ODD_VALUE, _OPEN, _LOAD = range(len(VOCABULARY.kinds))
-#: Frameworks of ``open``: what ``safe_open`` calls them.
+#: Frameworks of ``open``, by their names in ``safe_open``.
 FRAMEWORKS = ("numpy", "pt")
-BACKENDS = ("mmap", "pread")
 
-# Torch's own words: a kind, and an index without sign or leading zero.
+# The syntax of torch: a type, and an index without sign or leading zero.
 _WORD = re.compile(rf"(?:{'|'.join(TYPES[:REAL])})(?::(?:0|[1-9][0-9]*))?")
 
 
 class Word(str):
-    """A string that is no plain one."""
+    """A subclass of str."""
 
     __slots__ = ()
 
 
-class Number:
-    """An integer by ``__index__`` alone."""
-
-    def __init__(self, value: int) -> None:
-        self._value = value
-
-    def __index__(self) -> int:
-        """The integer."""
-        return self._value
-
-
 class Given(NamedTuple):
-    """What is handed over as ``device``: its source, its value, a word for what is unusual in it, and what it deserves.
+    """A value of ``device``: its source, its value, and the word of its form in signatures.
 
-    ``place`` is the kind of device that it names: "cpu", an accelerator, or "" for what names none. ``known`` says whether it
-    is in the words of the documentation, so that refusing it is wrong where the framework has such devices.
+    ``place`` is the type of the device that it names: "cpu", an accelerator, "number", or "" for none. ``known`` says
+    whether the documentation has it. Then a framework with such devices must not refuse it.
     """
 
     source: str
@@ -115,7 +94,7 @@ _CPU = Given("'cpu'", "cpu", "plain", "cpu", known=True)
 
 @lru_cache(1 << 14)
 def _given(step: Step) -> Given | None:
-    """What a step hands over; None where Python has no such value (``numpy.uint8(-1)``)."""
+    """The value of a step; None where it does not exist in Python (``numpy.uint8(-1)``)."""
     if step.kind == _NAME:
         text, form = INDICES[step.b % len(INDICES)]
         kind = TYPES[step.a % len(TYPES)]
@@ -126,7 +105,7 @@ def _given(step: Step) -> Given | None:
         form = form if handed < _STRINGS else "no-string"
         if kind not in TYPES[:REAL]:
             form = "no-such-kind"
-        # mps and cpu have no second device, and torch counts devices in seven bits.
+        # mps and cpu have one device, and torch counts devices in seven bits.
         known = right and form in ("plain", "index") and int(text[1:] or 0) == 0
         return Given(source, _value(source), form, kind if right else "", known)
     if step.kind == _NUMBER:
@@ -135,17 +114,11 @@ def _given(step: Step) -> Given | None:
         if value is None:
             return None
         whole = step.b % len(TYPED) < _INTEGERS
-        number = int(value) if whole and not isinstance(value, Number) else value.__index__() if whole else -1
+        number = operator.index(value) if whole else -1
         right = 0 <= number < 1 << 64
-        form = (
-            "number"
-            if right
-            else "negative-number"
-            if whole and number < 0
-            else "past-64-bits"
-            if whole
-            else "no-number"
-        )
+        form = "number" if right else "no-number"
+        if whole and not right:
+            form = "negative-number" if number < 0 else "past-64-bits"
         return Given(source, value, form, "number" if right else "", known=number == 0)
     source = ODD[step.a % len(ODD)]
     none = source == "None"
@@ -154,14 +127,17 @@ def _given(step: Step) -> Given | None:
 
 def _value(source: str) -> Any:
     try:
-        # The text comes from the tables above, never from outside.
-        return eval(source, {"numpy": numpy, "Word": Word, "Number": Number})  # noqa: S307
+        return eval(source, {"numpy": numpy, "Word": Word, "Index": Index})  # noqa: S307 - text of the tables above
     except (ValueError, OverflowError, TypeError):
         return None
 
 
-def decode(program: bytes) -> tuple[Call, ...]:
-    """The calls of a program; never fails."""
+#: The calls of a program.
+Program = tuple[Call, ...]
+
+
+def decode(program: bytes) -> Program:
+    """The calls of a program. Never raises."""
     given = _CPU
     calls: list[Call] = []
     for step in VOCABULARY.decode(program):

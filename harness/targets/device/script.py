@@ -1,65 +1,45 @@
-"""Programs of target ``device`` as the Python they stand for; see :mod:`harness.programs.scripts`."""
+"""Programs of target ``device`` as Python; see :mod:`harness.programs.scripts`."""
 
 from __future__ import annotations
 
-from harness.programs.scripts import literal
-from harness.targets.device import program as device
+import inspect
 
-_DEVICES = '''class Word(str):
-    """A string that is no plain one."""
-
-
-class Number:
-    """An integer by __index__ alone."""
-
-    def __init__(self, value):
-        self.value = value
-
-    def __index__(self):
-        return self.value
+from harness.programs import scripts
+from harness.targets.device.program import FILE, Call, Program, Word
 
 
-def opened(path, framework, **more):
+def opened(path, framework, **more):  # type: ignore[no-untyped-def]
     """Opens a file and reads nothing of it."""
+    import safetensors
+
     with safetensors.safe_open(path, framework, **more) as file:
         return file.keys()
 
 
-def load_file(path, **more):
+def load_file(path, **more):  # type: ignore[no-untyped-def]
+    """Loads a file with torch; the names of its tensors."""
     import safetensors.torch
 
     return sorted(safetensors.torch.load_file(path, **more))
 
 
-def refused():
-    raise ValueError("this names no device that the framework has")
-
-
-'''
-
-
-def _device_call(call: device.Call, opened: str) -> str:
+def _call(call: Call, opening: str) -> str:
     source = f"({call.given.source})" if ", " in call.given.source else call.given.source
     more = f'device={source}, backend="{call.backend}"'
-    return f"load_file(path, {more})" if call.kind == "load_file" else f'{opened}(path, "{call.framework}", {more})'
+    return f"load_file(path, {more})" if call.kind == "load_file" else f'{opening}(path, "{call.framework}", {more})'
 
 
-def explain(calls: tuple[device.Call, ...]) -> str:
-    """A program of target ``device``."""
-    lines = [_device_call(call, "safe_open") for call in calls]
-    return "\n".join(['path = "model.safetensors"', *lines]) + "\n"
+def explain(program: Program) -> str:
+    """The calls of a program."""
+    return "\n".join(['path = "model.safetensors"', *(_call(call, "safe_open") for call in program)]) + "\n"
 
 
-def calls(given: tuple[device.Call, ...]) -> str:
-    """``calls()`` of a program of target ``device``."""
+def calls(program: Program) -> str:
+    """``calls()`` of a program."""
     yields = []
-    for call in given:
+    for call in program:
         fits = call.given.place == "cpu" or (call.given.place and call.framework == "pt")
-        yields.append((_device_call(call, "opened"), "None" if fits else "refused"))
-    opening = [
-        'path = str(pathlib.Path(tempfile.mkdtemp()) / "model.safetensors")',
-        "pathlib.Path(path).write_bytes(FILE)",
-    ]
-    lines = ["def calls():", *(f"    {line}" for line in opening)]
-    lines += [f"    yield {text!r}, lambda: {text}, {wanted}" for text, wanted in yields]
-    return f"FILE = {literal(device.FILE)}\n\n\n{_DEVICES}" + "\n".join(lines)
+        yields.append((_call(call, "opened"), "None" if fits else "refused"))
+    parts = [scripts.plain(inspect.getsource(one)) for one in (Word, scripts.Index, opened, load_file)]
+    body = scripts.generator(yields, (*scripts.WRITE_FILE, "path = str(path)"))
+    return "\n\n".join([f"FILE = {scripts.literal(FILE)}\n", *parts, f"{scripts.REFUSED}{body}"])

@@ -15,9 +15,9 @@ from typing import Any
 
 from harness.observation import Event, Observation, Run, Trace, attempt, observe
 from harness.programs import arrays
+from harness.targets.base import ProgramTarget
 from harness.targets.device import oracle, script
 from harness.targets.device.program import FILE, VOCABULARY, Call, decode
-from harness.targets.program import ProgramTarget
 
 
 class Device(ProgramTarget):

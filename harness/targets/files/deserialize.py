@@ -5,18 +5,15 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from harness.targets.base import ACCEPT, NOT_READ, REJECT, Observation, Reading, Run, classify
+from harness.observation import ACCEPT, NOT_READ, REJECT, Observation, Reading, Run, classify
+from harness.targets.base import Target
 
 
-class Deserialize:
+class Deserialize(Target):
     """The parser's core with the thinnest layer above it: the fastest target, and the deepest per CPU second."""
 
     name = "deserialize"
     description = "safetensors.deserialize(bytes)"
-    max_len = 4096
-    memory_mb = 512
-    uses_parser = True
-    judged = True
 
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to run inputs in this process."""

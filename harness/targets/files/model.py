@@ -5,18 +5,17 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from harness.targets.base import ACCEPT, NOT_READ, RAISE, REJECT, Observation, Reading, Run, describe
+from harness.observation import ACCEPT, NOT_READ, RAISE, REJECT, Observation, Reading, Run, describe
+from harness.targets.base import Target
 
 
-class Model:
+class Model(Target):
     """The judge must answer on every input: never raise, never hang, never blow up."""
 
     name = "model"
     description = "the independent judge of the format itself"
     max_len = 8192
-    memory_mb = 512
     uses_parser = False
-    judged = False
 
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to run inputs in this process."""

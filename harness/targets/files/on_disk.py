@@ -15,9 +15,8 @@ from harness.format.judge import Judgement, judge
 from harness.format.rules import HEADER_LIMIT
 from harness.observation import ACCEPT, NOT_READ, REJECT, Observation, Reading, Run, classify
 from harness.oracles import differential
-from harness.targets import base
-from harness.targets.base import Target
-from harness.targets.resources.target import Resources
+from harness.oracles.oracle import Execution, oracle
+from harness.targets.base import PATH, Target
 
 
 def judge_file(path: str) -> tuple[Judgement, bytes]:
@@ -38,15 +37,32 @@ def judge_file(path: str) -> tuple[Judgement, bytes]:
         os.close(descriptor)
 
 
-class OpenFile:
+@oracle(*differential.RULES.values())
+def against_header(execution: Execution) -> list[Finding]:
+    """The file whose path is the input, against the judge, by header alone."""
+    judgement, head = judge_file(os.fsdecode(execution.data))
+    outcome, error, value = execution.observation
+    if outcome == REJECT:
+        return differential.refused(head, judgement, error)
+    if outcome != ACCEPT:
+        return []
+    if judgement.header is not None:
+        # No bytes were read, so none are compared: every tensor is taken as empty on both sides.
+        header = judgement.header
+        tensors = tuple(tensor._replace(begin=0, end=0) for tensor in header.tensors)
+        judgement = judgement._replace(header=header._replace(tensors=tensors))
+    return differential.accepted(b"", judgement, value)
+
+
+class OpenFile(Target):
     """``safe_open`` on a path; listed nowhere, because its inputs cannot be fuzzed."""
 
     name = "file"
     description = "safe_open(path): keys, metadata, dtype and shape of every tensor, from a file on disk"
-    max_len = 4096
     memory_mb = 2048
-    uses_parser = True
-    judged = False
+    input_kind = PATH
+    listed = False
+    oracles = (against_header,)
 
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to open files."""
@@ -71,24 +87,3 @@ class OpenFile:
     def reading(self, value: Any) -> Reading:
         """What was read; the bytes of every tensor are left out."""
         return value if isinstance(value, Reading) else Reading(tensors=[], metadata=NOT_READ)
-
-    def check(self, data: bytes, observation: Observation) -> list[Finding]:
-        """The file against the judge, by header alone."""
-        judgement, head = judge_file(os.fsdecode(data))
-        outcome, error, value = observation
-        if outcome == REJECT:
-            return differential.refused(head, judgement, error)
-        if outcome != ACCEPT:
-            return []
-        if judgement.header is not None:
-            # No bytes were read, so none are compared: every tensor is taken as empty on both sides.
-            header = judgement.header
-            tensors = tuple(tensor._replace(begin=0, end=0) for tensor in header.tensors)
-            judgement = judgement._replace(header=header._replace(tensors=tensors))
-        return differential.accepted(b"", judgement, value)
-
-
-def target_named(name: str) -> Target:
-    """The target of that name, those that are listed nowhere included. Raises HarnessError naming the known ones."""
-    unlisted: dict[str, Target] = {OpenFile.name: OpenFile(), Resources.name: Resources()}
-    return unlisted.get(name) or base.get(name)

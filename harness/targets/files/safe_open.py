@@ -6,7 +6,8 @@ import os
 from types import ModuleType
 from typing import Any
 
-from harness.targets.base import ACCEPT, PANIC, REJECT, Observation, Reading, Run, classify, describe
+from harness.observation import ACCEPT, PANIC, REJECT, Observation, Reading, Run, classify, describe
+from harness.targets.base import Target
 
 # numpy's one-letter type codes; 'l' and 'q' are both 64-bit integers on Linux.
 _DTYPE_OF_CHAR = {
@@ -17,15 +18,11 @@ _DTYPE_OF_CHAR = {
 _DTYPE_OF_NAME = {"bfloat16": "BF16"}
 
 
-class SafeOpen:
+class SafeOpen(Target):
     """The lazy reader that people call, with numpy as its framework and a memfd as its file (no disk)."""
 
     name = "safe_open"
     description = "safe_open(path, framework='numpy'): keys, offset_keys, metadata, every get_tensor"
-    max_len = 4096
-    memory_mb = 512
-    uses_parser = True
-    judged = True
 
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to run inputs in this process."""

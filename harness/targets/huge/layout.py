@@ -1,4 +1,4 @@
-"""From the steps of a program to its file, and to what that file deserves by the way it was made."""
+"""The file of a program of target ``huge``, and the right verdict on it."""
 
 from __future__ import annotations
 
@@ -10,27 +10,22 @@ from typing import NamedTuple
 from harness.targets.huge.program import HEADER_CAP, Step
 
 HEADER_LIMIT = 100_000_000
-#: Tensors up to this many bytes are given a pattern and read back; the others stay sparse and unread.
+#: Tensors up to this many bytes have a pattern, and the target reads them. The others stay sparse and unread.
 SAMPLE_BYTES = 4_096
 _SAMPLES = 8
 
-# Element sizes in bytes of the few dtypes used here: every framework has them, the rest is the other targets' business.
+# A few dtypes of every framework, with the sizes of their elements in bytes. Other targets test the rest.
 _DTYPES = (("U8", 1), ("I16", 2), ("F32", 4), ("I64", 8))
-# How one character of a long string is spelt, and what it is when read.
+# The spellings of a character in a long string, with the character.
 _SPELLINGS = (
-    (b"n", "n"),
-    ("é".encode(), "é"),
-    (b"\\u0061", "a"),
-    ("😀".encode(), "😀"),
-    (b"\\ud83d\\ude00", "😀"),
-    (b"\\n", "\n"),
-)
+    (b"n", "n"), ("é".encode(), "é"), (b"\\u0061", "a"), ("😀".encode(), "😀"), (b"\\ud83d\\ude00", "😀"), (b"\\n", "\n"),
+)  # fmt: skip
 _SPACES = b" \n\t\r"
 _PADS = b" \n\0\t"
 
 
 class Sample(NamedTuple):
-    """A tensor that is read back: its bytes are ``pattern(begin, end)``."""
+    """A tensor for the target to read: its bytes are ``pattern(begin, end)``."""
 
     name: str
     dtype: str
@@ -41,12 +36,11 @@ class Sample(NamedTuple):
 
 @dataclass(slots=True)
 class Layout:
-    """A file to be: ``prefix``, then the header's ``pieces``, then ``buffer`` bytes, all cut to ``size`` bytes.
+    """A planned file: ``prefix``, the ``pieces`` of the header, and ``data_size`` bytes of buffer, cut to ``size`` bytes.
 
-    ``names`` are the tensors' in the order of the header, which is the order of their offsets; ``empty`` those of zero
-    bytes, which share their place with others. ``rule`` is "" when the
-    format allows the file, else a rule that it breaks (the names of the judge), and ``cause`` the kind of step that
-    breaks it. ``repeated`` is the kind of step that most of the header comes from.
+    ``names`` has the names of the tensors in the order of header and offsets; ``empty`` those of zero bytes, which share
+    their place with others. ``rule`` is "" for a valid file, else the name of a broken rule of the judge. ``cause`` is the
+    kind of step that breaks it. ``repeated`` is the kind of step that makes most of the header.
     """
 
     pieces: list[bytes] = field(default_factory=list)
@@ -64,12 +58,12 @@ class Layout:
 
 
 def pattern(begin: int, end: int) -> bytes:
-    """The bytes of a small tensor at ``begin`` to ``end``: each differs from its neighbours, none is a space."""
+    """The bytes of a small tensor at ``begin`` to ``end``: neighbours differ, and none is a space."""
     return bytes(0x80 | (at * 37 & 0x7F) for at in range(begin, end))
 
 
 class _Builder:
-    """Collects members of the header while the offsets run on."""
+    """Collects members of the header, and counts the offsets."""
 
     def __init__(self) -> None:
         self.members: list[bytes] = []
@@ -96,7 +90,7 @@ class _Builder:
         self.weights[kind] = self.weights.get(kind, 0) + size
 
     def tensor(self, kind: str, name: bytes, read: str, dtype: str, shape: tuple[int, ...], size: int) -> None:
-        """One tensor spelt ``name`` in the header, of ``size`` bytes."""
+        """Add a tensor of ``size`` bytes; ``name`` is its spelling in the header."""
         end = self.offset + size
         dims = b",".join(b"%d" % dim for dim in shape)
         self.add(
@@ -173,7 +167,7 @@ def _value(build: _Builder, index: int, step: Step) -> None:
 
 
 def _rank(build: _Builder, index: int, step: Step) -> None:
-    """Ones, zeros, ones and a zero, or one two among ones: never more than two elements."""
+    """Ones, zeros, ones and a zero, or ones and a two: at most two elements."""
     if not build.room(2 * step.amount + 80):
         return
     shape: tuple[int, ...] = ((0,) if step.variant % 4 == 1 else (1,)) * step.amount
@@ -240,7 +234,7 @@ def _space(build: _Builder, index: int, step: Step) -> None:
 
 
 def _string(build: _Builder, index: int, step: Step) -> None:
-    """Never closed, with raw control characters, or not UTF-8."""
+    """A string that is never closed, with raw control characters, or with invalid UTF-8."""
     if not build.room(step.amount + 8):
         return
     fill = (b"x", b"\0", b"\xff")[step.variant % 3]
@@ -255,7 +249,7 @@ _MEMBERS: dict[str, Callable[[_Builder, int, Step], None]] = {
 
 
 def build(steps: tuple[Step, ...]) -> Layout:
-    """The file that these steps describe. A piece that would take the header past HEADER_CAP is left out."""
+    """The file of these steps. It leaves out pieces that exceed HEADER_CAP."""
     made = _Builder()
     for index, step in enumerate(steps):
         member = _MEMBERS.get(step.kind)
@@ -305,7 +299,7 @@ def _choose(samples: list[Sample]) -> list[Sample]:
 
 
 def _frame(layout: Layout, steps: tuple[Step, ...]) -> None:
-    """The length prefix and the size of the file; of several steps of a kind the last one holds."""
+    """The length prefix and the size of the file; of several steps of a kind the last one counts."""
     layout.prefix = layout.header_size
     size = 8 + layout.header_size + layout.data_size
     last = {step.kind: step for step in steps}
@@ -323,7 +317,7 @@ def _frame(layout: Layout, steps: tuple[Step, ...]) -> None:
 
 
 def _verdict(layout: Layout, faults: list[tuple[str, str]], json_size: int, pad: bytes) -> tuple[str, str]:
-    """The rule that is broken and by which kind of step, from the outside in; ("", "") when none is."""
+    """The broken rule and the kind of step that breaks it, from the outside in; ("", "") for a valid file."""
     length, size = layout.prefix, layout.size
     if size < 8:
         return "framing.length", "cut"
@@ -334,7 +328,7 @@ def _verdict(layout: Layout, faults: list[tuple[str, str]], json_size: int, pad:
     if length == 0:
         return "header.first-byte", "prefix"
     if length < json_size:
-        return "header.json", "prefix"  # a JSON object without its end is none
+        return "header.json", "prefix"  # a JSON object without its end is invalid
     if length > layout.header_size:
         return "header.padding", "prefix"  # what follows is data, and never a space
     if length > json_size and pad[:1] != b" ":
@@ -348,7 +342,7 @@ def _verdict(layout: Layout, faults: list[tuple[str, str]], json_size: int, pad:
 
 
 def write(layout: Layout, descriptor: int) -> None:
-    """Make ``descriptor`` (an open, empty or reusable file) hold the file; what has no pattern stays sparse."""
+    """Write the file to ``descriptor``, an open file. Parts without a pattern stay sparse."""
     os.ftruncate(descriptor, 0)
     os.ftruncate(descriptor, layout.size)
     at = 0

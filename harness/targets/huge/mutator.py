@@ -1,4 +1,4 @@
-"""Mutation of the programs of ``huge``: on steps, not on bytes, so that one edit is one change of the file."""
+"""Mutation of programs of target ``huge`` by steps: one edit is one change of the file."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Callable
 from harness.targets.huge.program import FIRST_LARGE, KINDS, MAX_STEPS, REPEATED, STEP, Step, anchored, decode, encode
 
 _NAMES = tuple(KINDS)
-# Steps that leave a valid file valid, whatever their amount and variant: most of a program should be these.
+# Kinds that keep a file valid with any amount and variant: most steps should be of these.
 _SOUND = ("tensors", "empties", "name", "metadata", "value", "rank", "big", "space")
-# A header of more pieces than this takes a tenth of a second and more to read.
+# A header of more pieces takes a tenth of a second or more to read.
 _LARGE = 10_000
 Steps = list[Step]
 
 
 def mutate(program: bytes, max_size: int, seed: int) -> bytes:
-    """Another program of at most ``max_size`` bytes, one to three edits away. All that is random comes from ``seed``."""
+    """Another program of at most ``max_size`` bytes, one to three edits away. ``seed`` decides all random choices."""
     rng = random.Random(seed)
     steps = list(decode(program))
     if rng.random() < 0.7:
-        _calm(steps, rng)
+        _shorten(steps, rng)
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         edit = rng.choice(_EDITS) if steps else _add
         edit(steps, rng)
@@ -32,13 +32,13 @@ def _step(rng: random.Random) -> Step:
 
 
 def _amount(rng: random.Random) -> int:
-    """Mostly small, since a large file takes seconds to read; often one beside an anchor."""
+    """Mostly a small amount, because a large file takes seconds to read; often next to an anchor."""
     byte = rng.randrange(FIRST_LARGE) if rng.random() < 0.93 else rng.randrange(FIRST_LARGE, 256)
     return anchored(byte, rng.choice((0, 0, 0, -1, 1, rng.randrange(-128, 128))))
 
 
-def _calm(steps: Steps, rng: random.Random) -> None:
-    """Take what makes the header large back to a few: the children of a large program need not all be large."""
+def _shorten(steps: Steps, rng: random.Random) -> None:
+    """Make large repetitions small: not all children of a large program need to be large."""
     for at, step in enumerate(steps):
         if step.kind in REPEATED and step.amount > _LARGE:
             steps[at] = step._replace(amount=anchored(rng.randrange(FIRST_LARGE), 0))

@@ -11,7 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.findings.finding import Finding, normalise
-from harness.observation import ACCEPT, REJECT, Observation
+from harness.findings.rule import Rule
+from harness.findings.severity import DENIAL
+from harness.observation import ACCEPT, REJECT
+from harness.oracles.differential import format_rules
+from harness.oracles.leaks import DOS
+from harness.oracles.oracle import Execution, oracle
 from harness.targets.huge.layout import Layout, pattern
 
 OPEN, KEYS, READ, DESERIALIZE = "open", "keys", "read", "deserialize"
@@ -47,16 +52,38 @@ MEMORY_FLOOR = 64 << 20
 _NUMPY = {"U8": "|u1", "I16": "<i2", "F32": "<f4", "I64": "<i8"}
 
 
-def check(observation: Observation) -> list[Finding]:
+_ANSWERS = format_rules("huge")
+TIME = Rule(
+    "time.*",
+    "huge",
+    "time",
+    DENIAL,
+    title="The time to read grows faster than the file",
+    why="Reading takes time that grows faster than the file. A person who supplies a file can keep the program that reads it busy.",
+    sentence=DOS,
+    should="twice the header takes about twice the time",
+    check="time",
+)
+MEMORY = Rule(
+    "memory.*",
+    "huge",
+    "memory",
+    DENIAL,
+    title="Memory out of proportion to the file",
+    why="Reading takes memory out of proportion to the file. A person who supplies a file can stop the program that reads it.",
+    sentence=DOS,
+    should="the file is read or refused within memory in proportion to its size",
+    check="memory",
+)
+
+
+@oracle(*_ANSWERS.values(), TIME, MEMORY)
+def check(execution: Execution) -> list[Finding]:
     """The findings of one run of target ``huge``; panics and undocumented errors are the contract oracle's."""
-    measured = observation[2]
+    measured = execution.observation[2]
     if not isinstance(measured, Measured):
         return []
     return _verdicts(measured) + _misread(measured) + _costs(measured)
-
-
-def _found(kind: str, rule: str, aspect: str, summary: str) -> Finding:
-    return Finding("huge", kind, rule, aspect, summary)
 
 
 def _verdicts(measured: Measured) -> list[Finding]:
@@ -77,7 +104,7 @@ def _verdicts(measured: Measured) -> list[Finding]:
     for (rule, aspect), phases in wrong.items():
         where = "" if len(phases) == len(asked) else f"/{next(iter(phases))} alone"
         summary = f"{' and '.join(phases)}: {next(iter(phases.values()))}; {_size(layout)}"
-        found.append(_found("differential", rule, aspect + where, summary))
+        found.append(Finding(_ANSWERS[rule], aspect + where, summary))
     return found
 
 
@@ -109,9 +136,7 @@ def _misread(measured: Measured) -> list[Finding]:
                 found += _compare(f"tensor {sample.name[:80]!r}", expected, read, entry["dtype"] == sample.dtype)
     if measured.deserialized is not None and len(measured.deserialized) != len(layout.names):
         found.append(("names", f"deserialize lists {len(measured.deserialized)} tensors of {len(layout.names)}"))
-    return [
-        _found("differential", "misread", aspect, f"{text}: {_size(layout)}") for aspect, text in dict(found).items()
-    ]
+    return [Finding(_ANSWERS["misread"], aspect, f"{text}: {_size(layout)}") for aspect, text in dict(found).items()]
 
 
 def _compare(
@@ -138,11 +163,11 @@ def _costs(measured: Measured) -> list[Finding]:
     for phase, (full, half) in measured.slower.items():
         if full > TIME_RATIO * half:
             summary = f"{phase} takes {full:.2f} s of CPU, {half:.2f} s at half the size: {_size(layout)}"
-            found.append(_found("time", f"time.{phase}", layout.repeated, summary))
+            found.append(Finding(TIME.member(phase), layout.repeated, summary))
     for phase, growth in measured.growth.items():
         if growth > MEMORY_FLOOR and growth > MEMORY_FACTOR * layout.header_size:
             summary = f"{phase} takes {growth >> 20} MB of memory: {_size(layout)}"
-            found.append(_found("memory", f"memory.{phase}", layout.repeated, summary))
+            found.append(Finding(MEMORY.member(phase), layout.repeated, summary))
     return found
 
 

@@ -1,11 +1,10 @@
-"""The programs of target ``huge``: a few bytes that stand for a file with up to 100 MB of header and terabytes of buffer.
+"""The programs of target ``huge``: a few bytes for a file with up to 100 MB of header and terabytes of buffer.
 
-A program is a row of steps of four bytes: what, how much (an anchor and a signed distance from it), and which variant.
-Any bytes are a program: what is missing reads as zero, what is too large is clipped. Most steps add one piece of header
-made by repetition; the others bend the frame around it (length prefix, padding, buffer, a cut).
+A program is a sequence of steps of four bytes: a kind, an amount (an anchor and a signed distance from it), and a variant.
+Any bytes are a program: missing bytes read as zero, and large amounts are clipped. Most steps add a repetitive piece of
+header. The others change the frame around it: length prefix, padding, buffer, a cut.
 
-Because a file is *made*, what it deserves is known from how it was made: :mod:`harness.targets.huge.layout` says so without
-asking the judge or the parser.
+:mod:`harness.targets.huge.layout` knows the right verdict from the steps, without the judge and the parser.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ from typing import NamedTuple
 
 STEP = 4
 MAX_STEPS = 64
-#: Bytes of header that one program may ask for: a little more than the format's limit, to get past it.
+#: The limit of the header in bytes: a little more than the limit of the format.
 HEADER_CAP = 101_000_000
-#: Bytes of buffer, all of it sparse: past every 32-bit limit, well below what a process can map.
+#: The limit of the sparse buffer in bytes: above all 32-bit limits, well below the address space of a process.
 BUFFER_CAP = 1 << 42
-#: Tensors or entries of one step: enough to see a cost grow, few enough to read in seconds on a slow machine.
+#: The limit of tensors or entries of one step: enough to show a growing cost, few enough to read in seconds.
 PIECES_CAP = 65_536
 
 _SMALL = (0, 1, 2, 3, 4, 7, 8, 9, 16, 31, 32, 64, 127, 128, 255, 256, 1_000, 1_024, 4_096, 10_000)
@@ -28,12 +27,12 @@ _LARGE = (
     1 << 31, 1 << 32, 1 << 33, 1 << 40, 1 << 41, 1 << 62, 1 << 63, (1 << 64) - 1,
 )  # fmt: skip
 _ANCHORS = _SMALL + _LARGE
-# Three quarters of all bytes name a small anchor: a random program is quick, and a few are very large.
+# Three quarters of all bytes select a small anchor: most random programs are quick, and a few are very large.
 FIRST_LARGE = 192
 
 
 class Kind(NamedTuple):
-    """What a step does: its words for people, and the largest amount it takes (bytes, or pieces)."""
+    """A kind of step: its description, and its largest amount in bytes or pieces."""
 
     words: str
     cap: int
@@ -62,12 +61,12 @@ KINDS: dict[str, Kind] = {
 }
 _NAMES = tuple(KINDS)
 
-#: Steps whose cost to a reader may grow with their amount; halving them halves the file.
+#: Kinds whose cost to a reader may grow with their amount. Half the amount makes half the file.
 REPEATED = frozenset(_NAMES[: _NAMES.index("buffer")]) - {"big"}
 
 
 class Step(NamedTuple):
-    """One step: a kind of :data:`KINDS`, how much of it, and a variant (0 to 255) that the kind reads in its own way."""
+    """One step: a kind of :data:`KINDS`, an amount, and a variant of the kind (0 to 255)."""
 
     kind: str
     amount: int
@@ -75,7 +74,7 @@ class Step(NamedTuple):
 
 
 def decode(program: bytes) -> tuple[Step, ...]:
-    """The steps of a program. Never fails: every byte string means something."""
+    """The steps of a program. Never raises."""
     steps = []
     for at in range(0, min(len(program), STEP * MAX_STEPS), STEP):
         kind, anchor, delta, variant = program[at : at + STEP].ljust(STEP, b"\0")
@@ -86,12 +85,12 @@ def decode(program: bytes) -> tuple[Step, ...]:
 
 
 def encode(steps: Iterable[Step]) -> bytes:
-    """The program of these steps; an amount that no anchor is within 127 of becomes the nearest that one is."""
+    """The program of these steps. It rounds amounts that are further than 127 from an anchor."""
     return b"".join(_encode_step(step) for step in steps)
 
 
 def anchored(byte: int, delta: int) -> int:
-    """The amount that an anchor's byte (0 to 255) and a distance from it stand for; never below 0."""
+    """The amount of an anchor's byte (0 to 255) and a distance from the anchor; at least 0."""
     small = byte < FIRST_LARGE
     anchor = _SMALL[byte % len(_SMALL)] if small else _ANCHORS[(byte - FIRST_LARGE) % len(_ANCHORS)]
     return max(0, anchor + delta)
@@ -107,12 +106,12 @@ def _encode_step(step: Step) -> bytes:
 
 
 def halved(steps: Iterable[Step]) -> tuple[Step, ...]:
-    """The same file at half its size: every repetition half as often, the frame as it is."""
+    """The same file at half its size: half of each repetition, with the same frame."""
     return tuple(step._replace(amount=step.amount // 2) if step.kind in REPEATED else step for step in steps)
 
 
 def seeds() -> dict[str, bytes]:
-    """A few programs by name to start from: one per kind of step, and the limits of the format from both sides."""
+    """Initial programs by name: one per kind of step, and both sides of the limits of the format."""
     limit = 100_000_000
     plans: dict[str, tuple[Step, ...]] = {
         "nothing": (),

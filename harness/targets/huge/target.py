@@ -17,8 +17,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from harness.findings.finding import Finding
-from harness.observation import ACCEPT, NOT_READ, PANIC, RAISE, REJECT, Observation, Reading, Run, classify
+from harness.observation import ACCEPT, PANIC, RAISE, REJECT, Observation, Run, classify
+from harness.targets.base import PROGRAM, Mutate, Target
 from harness.targets.huge.layout import Layout, build, write
 from harness.targets.huge.mutator import mutate
 from harness.targets.huge.oracle import DESERIALIZE, KEYS, OPEN, READ, TIME_RATIO, Measured, check
@@ -34,16 +34,15 @@ SLOW_PER_BYTE = 3e-7
 _REPEATS = 3
 
 
-class Huge:
+class Huge(Target):
     """``safe_open`` and, where the file is small enough, ``deserialize``, on files that no disk would hold."""
 
     name = "huge"
     description = "safe_open and deserialize on headers past 100 MB and sparse buffers of terabytes, made by programs"
     max_len = STEP * MAX_STEPS
     memory_mb = 4096
-    uses_parser = True
-    #: Inputs are programs, so the judge of files has nothing to say of them; :meth:`check` does.
-    judged = False
+    input_kind = PROGRAM
+    oracles = (check,)
     unit = STEP
     timeout_s = 60.0
 
@@ -53,23 +52,9 @@ class Huge:
         driver = _Driver(safetensors)
         return driver.run
 
-    def mutate(self, data: bytes, max_size: int, seed: int) -> bytes:
-        """The target's own mutator: operators on files have nothing to hold on to in a program."""
-        return mutate(data, max_size, seed)
-
-    def reading(self, value: Any) -> Reading:
-        """The tensors that were read back (a sample of small ones)."""
-        if not isinstance(value, Measured):
-            return Reading(tensors=[], metadata=NOT_READ)
-        tensors = [
-            (name, {"dtype": dtype, "shape": shape, "data": data})
-            for name, (dtype, shape, data) in value.tensors.items()
-        ]
-        return Reading(tensors, value.metadata, value.offset_keys)
-
-    def check(self, data: bytes, observation: Observation) -> list[Finding]:
-        """The target's own oracle: see :mod:`harness.targets.huge.oracle`."""
-        return check(observation)
+    def mutator(self) -> Mutate:
+        """Its own mutator: operators on files have nothing to hold on to in a program."""
+        return mutate
 
     def seeds(self) -> dict[str, bytes]:
         """A few programs to start from."""

@@ -1,39 +1,37 @@
-"""What should come of calls on files that open, close, move and shrink: a small model of files, handles and slices.
+"""The expected results of calls on files that open, close, move and shrink: a small model of files, handles and slices.
 
-What it holds the parser to: a closed handle refuses (``SafetensorError``); an open one gives what its file held when it was
-opened, wherever the file's name has gone; a file that another name points to now is another file; arrays are the
-caller's own. It is silent where nobody has promised anything: what a handle gives after its file was overwritten in
-place, and whether a slice that was kept outlives its handle.
+A closed handle must refuse (``SafetensorError``). An open handle must return the content of its file at the time of opening,
+also after a rename. A replaced file is another file. Arrays belong to the caller. Nothing is promised of a handle whose file
+was overwritten in place, nor of a slice after its handle closed: there the model expects nothing.
 """
 
 from __future__ import annotations
 
 import mmap
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import numpy
 
-from harness.targets.lifecycle.kit import CONTENTS, FILES, METADATA, SPECS
+from harness.targets.lifecycle.kit import CONTENTS, FILES, METADATA
 
-#: How a call should end: with a value; with the documented error; with either; with a value, TypeError or AttributeError.
-#: Any other end is the name of the only exception that is right.
+#: The expected end of a call: a value; the documented error; either; a value, TypeError or AttributeError. Any other end is
+#: the name of the only right exception.
 VALUE, REFUSED, ANY, TYPE = "value", "refused", "any", "type"
-#: What a process dies of that reads a mapping past the end of its file.
+#: The signal of a read from a mapping beyond the end of its file.
 BUS = "SIGBUS"
-#: States of a handle that was made from a file object whose file has another name by now, or none.
+#: States of a handle from a file object whose file was renamed, or removed.
 ELSEWHERE, NOWHERE = "elsewhere", "nowhere"
-#: In place of a value that is not known.
+#: Stands for an unknown value.
 UNKNOWN: Final = object()
 
 
 class Call(NamedTuple):
-    """One call: an expression, the name its value is kept under ("" for none), how it should end, and with what value.
+    """One call: an expression, the variable for its value ("" for none), its expected end, and the expected value.
 
-    ``wanted`` is an expression, "" where nothing is known of the value. ``state`` says in what state of things the call was
-    made, in few words: what a defect most probably depends on, for signatures. ``hazard`` is the signal that the call may well
-    end with.
+    ``wanted`` is an expression, "" for an unknown value. ``state`` is the state of files and handles in few words: a defect
+    most probably depends on it, so signatures contain it. ``hazard`` is a signal that may end the call.
     """
 
     kind: str
@@ -47,24 +45,16 @@ class Call(NamedTuple):
 
 @lru_cache(1 << 10)
 def value(wanted: str) -> Any:
-    """What an expression of :attr:`Call.wanted` stands for."""
-    # The text comes from the tables of the language, never from outside.
+    """The value of an expression of :attr:`Call.wanted`."""
     known = {"CONTENTS": CONTENTS, "METADATA": METADATA, "numpy": numpy}
-    return eval(wanted, known) if wanted else UNKNOWN  # noqa: S307
-
-
-class Program(NamedTuple):
-    """The calls, and the first hazard among them as ``signal/call``, "" where there is none."""
-
-    calls: tuple[Call, ...]
-    hazard: str
+    return eval(wanted, known) if wanted else UNKNOWN  # noqa: S307 - text of the language's tables
 
 
 @dataclass(slots=True, eq=False)
 class Inode:
-    """A file apart from its names. ``size`` is -1 where it is not known; ``laid_out`` is false where the parser wrote it.
+    """A file without its names. ``size`` is -1 where unknown; ``laid_out`` is false where the parser wrote the file.
 
-    ``version`` counts changes of its bytes in place, and ``changed`` says that they are none of ours any more.
+    ``version`` counts changes of its bytes in place. ``changed`` says that the content is no longer known.
     """
 
     content: int
@@ -78,18 +68,18 @@ class Inode:
         self.size = len(FILES[self.content]) if self.laid_out else -1
 
     def change(self) -> None:
-        """One of its bytes becomes another."""
+        """One byte changes."""
         self.version += 1
         self.changed = True
 
     def rewrite(self, content: int) -> None:
-        """It gets another content."""
+        """Replace the content."""
         self.content, self.laid_out, self.valid, self.changed = content, True, True, False
         self.size = len(FILES[content])
         self.version += 1
 
     def cut(self, keep: float) -> bool:
-        """It loses its end; false where nothing is left to lose."""
+        """Cut off the end; false where it was cut before."""
         if not self.valid:
             return False
         if self.laid_out:
@@ -102,7 +92,7 @@ class Inode:
 
 @dataclass(slots=True, eq=False)
 class View:
-    """A handle or a kept slice, with what its file was when it was opened. ``origin`` is "" or how the file's name had moved."""
+    """A handle or a slice, with the state of its file at the time of opening. ``origin`` is "", ELSEWHERE or NOWHERE."""
 
     inode: Inode
     backend: str
@@ -118,7 +108,7 @@ class View:
 
 @dataclass(slots=True)
 class Model:
-    """All names, and the calls so far."""
+    """All variables and files, and the calls so far."""
 
     paths: int
     calls: list[Call] = field(default_factory=list)
@@ -131,7 +121,7 @@ class Model:
     cuts: bool = False
 
     def __post_init__(self) -> None:
-        # The last path has no file at first.
+        # At first the last path has no file.
         self.files = {f"p{number}": Inode(number) for number in range(self.paths - 1)}
 
     def call(
@@ -151,19 +141,19 @@ class Model:
         self.calls.append(Call(kind, source, bind, end, wanted, state, sign))
 
     def pick(self, prefix: str, number: int) -> str:
-        """One of the names of a sort that are in use; "" where there is none."""
+        """One of the variables with this first letter; "" where there is none."""
         tables: dict[str, dict[str, Any]] = {"a": self.arrays, "f": self.objects, "e": self.errors}
         names = sorted(name for name in tables.get(prefix, self.views) if name[0] == prefix)
         return names[number % len(names)] if names else ""
 
     def forget(self, name: str) -> None:
-        """A name is in use no more."""
+        """Delete a variable."""
         tables: tuple[dict[str, Any], ...] = (self.views, self.arrays, self.objects, self.errors)
         for table in tables:
             table.pop(name, None)
 
     def held(self, path: str) -> str:
-        """Whether a path names a file that a handle has open, for the call that puts another there."""
+        """Whether a handle has the file of a path open: the state of a call that replaces the file."""
         inode = self.files.get(path)
         return "held" if any(view.inode is inode for view in self.views.values()) else "free"
 
@@ -187,7 +177,7 @@ class Model:
         if inode is None:
             self.call(kind, source, "FileNotFoundError", state=moved)
         elif not inode.valid and moved in (ELSEWHERE, NOWHERE):
-            return  # the parser looks at the name, and what is there now is no matter of this file's
+            return  # the parser opens the path, and another file is there now
         elif not inode.valid:
             self.call(kind, source, REFUSED, state="cut")
         else:
@@ -199,23 +189,22 @@ class Model:
         return view.blurred or view.version != view.inode.version
 
     def reach(self, view: View, tensors: list[int]) -> str:
-        """Where the bytes of these tensors are: whole, changed, gone (past the last page), zeroed (on it), or unknown."""
+        """The state of the bytes of these tensors: whole, changed, gone (beyond the last page), zeroed (on it), or unknown."""
         inode = view.inode
         if self.cuts and view.origin:
-            # Where the parser took another file for this one, it is that which may be cut.
+            # The parser may have opened another file, and that one may be cut.
             return "unknown"
         if inode.valid and not self._moved_on(view):
             return "whole"
         if inode.valid and not inode.laid_out:
-            # Nobody cut it, whatever its length.
             return "changed"
         if not view.laid_out or inode.size < 0:
             return "unknown"
         begin = 8 + int.from_bytes(FILES[view.content][:8], "little")
         end = 0
-        for number, (_, dtype, _, shape, _) in enumerate(SPECS[view.content][0]):
-            begin += _size(dtype, shape)
-            if number in tensors and _size(dtype, shape):
+        for number, array in enumerate(CONTENTS[view.content].values()):
+            begin += array.nbytes
+            if number in tensors and array.nbytes:
                 end = begin
         if end <= inode.size:
             return "changed" if self._moved_on(view) else "whole"
@@ -223,17 +212,15 @@ class Model:
         return "gone" if last < end else "changed" if self._moved_on(view) else "zeroed"
 
     def deadly(self, view: View, tensors: list[int]) -> bool:
-        """Whether a read of these tensors may well be one of a mapping past the end of its file."""
+        """Whether a read of these tensors may reach beyond the end of a mapped file."""
         return view.backend == "mmap" and self.reach(view, tensors) in ("gone", "unknown")
 
     def whole(self, view: View) -> bool:
-        """Whether all that a handle can give is known, beyond doubt."""
-        return view.closed or (
-            not view.origin and self.reach(view, list(range(len(SPECS[view.content][0])))) == "whole"
-        )
+        """Whether the model knows all results of a handle."""
+        return view.closed or (not view.origin and self.reach(view, _all(view)) == "whole")
 
     def ask(self, kind: str, number: int, source: str, wanted: str) -> None:
-        """A question that the header answers."""
+        """A call that the header answers."""
         name = self.pick("h", number)
         if name:
             view = self.views[name]
@@ -248,9 +235,9 @@ class Model:
         if not name:
             return
         view = self.views[name]
-        names = [spec[0] for spec in SPECS[view.content][0]]
+        names = list(CONTENTS[view.content])
         if tensor is None:
-            self._bytes(kind, name, source.format(name), f"CONTENTS[{view.content}]", list(range(len(names))), bind)
+            self._bytes(kind, name, source.format(name), f"CONTENTS[{view.content}]", _all(view), bind)
             return
         place = tensor % 4
         if not names or place == 3:
@@ -275,41 +262,38 @@ class Model:
             if bind and end == VALUE:
                 self.arrays[bind] = wanted
         elif where == "zeroed" or (where == "gone" and not mapped and not self._moved_on(view)):
-            # What is gone from the file cannot be given.
             self.call(kind, source, REFUSED, state=state)
         else:
             self.call(kind, source, ANY, state=state, hazard=self.deadly(view, tensors))
 
     def keep_slice(self, number: int, tensor: int, bind: str) -> None:
-        """Keep a slice object."""
+        """Get a slice object for later."""
         name = self.pick("h", number)
         if not name:
             return
         view = self.views[name]
-        names = [spec[0] for spec in SPECS[view.content][0]]
+        names = list(CONTENTS[view.content])
         if view.closed or not names or tensor % 4 == 3:
             source = f"{name}.get_slice({names[0] if names and view.closed else 'zz'!r})"
             self.call("get_slice", source, REFUSED, state="closed" if view.closed else "missing")
             return
         place = tensor % 4 % len(names)
         self.call("get_slice", f"{name}.get_slice({names[place]!r})", VALUE, bind=bind, state=self.state(name))
-        self.views[bind] = View(
-            view.inode, view.backend, view.content, view.laid_out, view.version, view.blurred, view.origin, owner=view, tensor=place
-        )  # fmt: skip
+        self.views[bind] = replace(view, owner=view, tensor=place)
 
     def read_slice(self, name: str, index: str) -> None:
-        """Read from a slice that was kept."""
+        """Read from a slice object."""
         view = self.views[name]
-        wanted = f"CONTENTS[{view.content}][{SPECS[view.content][0][view.tensor][0]!r}][{index}]"
+        wanted = f"CONTENTS[{view.content}][{list(CONTENTS[view.content])[view.tensor]!r}][{index}]"
         if index != "..." and self.reach(view, [view.tensor]) not in ("whole", "changed"):
-            # A part of what is gone may be there still.
+            # A part of missing bytes may still exist.
             index, wanted = "...", wanted.replace(f"[{index}]", "[...]")
         self._bytes("read", name, f"{name}[{index}]", wanted, [view.tensor])
 
     def simple(self, name: str, way: str) -> tuple[str, str]:
-        """A call on a handle that is open, and what it gives, for calls that are made beside others."""
+        """A call on an open handle for another thread or process, and its expected value."""
         content = self.views[name].content
-        names = [spec[0] for spec in SPECS[content][0]]
+        names = list(CONTENTS[content])
         if way == "exit":
             return f"{name}.__exit__(None, None, None)", "None"
         if way == "keys" or not names:
@@ -318,11 +302,5 @@ class Model:
         return call, f"CONTENTS[{content}][{names[0]!r}]"
 
 
-_WIDTHS = {"F32": 4, "U8": 1, "F64": 8, "I64": 8, "F16": 2, "BOOL": 1}
-
-
-def _size(dtype: str, shape: tuple[int, ...]) -> int:
-    size = _WIDTHS[dtype]
-    for dimension in shape:
-        size *= dimension
-    return size
+def _all(view: View) -> list[int]:
+    return list(range(len(CONTENTS[view.content])))

@@ -1,6 +1,6 @@
-"""What the calls of a program of target ``lifecycle`` are made with, beside the parser: files, arrays, two threads, a fork.
+"""The functions that programs of target ``lifecycle`` call: on files and arrays, in two threads, in a forked process.
 
-It stands on the standard library and numpy alone, because reproducers carry its source along.
+It imports the standard library and numpy alone, because reproducers carry its source.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ METADATA = [metadata for _, metadata in SPECS]
 
 
 def content(size: int, salt: int) -> bytes:
-    """Bytes that tell their place."""
+    """Bytes that depend on their place."""
     return bytes((at * 7 + (at >> 8) + salt * 61 + 1) & 255 for at in range(size))
 
 
@@ -76,13 +76,13 @@ def put(path: str, data: bytes) -> None:
 
 
 def rewrite(path: str, data: bytes) -> None:
-    """Another content in the same file, as ``open(path, "wb")`` and a copy over it do."""
+    """Another content in the same file, as by ``open(path, "wb")``."""
     with open(path, "wb", buffering=0) as target:
         target.write(data)
 
 
 def poke(path: str) -> None:
-    """The last byte of the file becomes another."""
+    """Change the last byte of the file."""
     with open(path, "r+b", buffering=0) as target:
         target.seek(-1, 2)
         last = target.read(1)
@@ -91,13 +91,13 @@ def poke(path: str) -> None:
 
 
 def cut(path: str, keep: float) -> None:
-    """The file loses its end: ``keep`` is the part that stays, or -1 for all but a byte."""
+    """Cut off the end of the file: ``keep`` is the fraction that stays, or -1 for all but a byte."""
     size = os.path.getsize(path)
     os.truncate(path, size - 1 if keep < 0 else int(size * keep))
 
 
 def odd(folder: str) -> dict[str, str]:
-    """Paths where there is no file to be read, by what is there instead."""
+    """Paths without a readable file, by what they name instead."""
     paths = {name: os.path.join(folder, name) for name in ("nothing", "folder", "loop", "dangling", "file")}
     paths["long"] = os.path.join(folder, "x" * 300)
     paths["through"] = os.path.join(paths["file"], "x")
@@ -110,7 +110,7 @@ def odd(folder: str) -> dict[str, str]:
 
 
 def without_descriptors(call: Callable[[], Any]) -> Any:
-    """A call in a process that has as many open files as it may have."""
+    """Make a call in a process that may open no further file."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:
@@ -120,16 +120,15 @@ def without_descriptors(call: Callable[[], Any]) -> Any:
 
 
 def change(array: Any) -> None:
-    """Other values in an array of ours, in place."""
+    """Overwrite an array in place."""
     array[...] = 0 if array.dtype != bool else False
 
 
 def same(value: Any, wanted: Any) -> bool:
     """Equal in type; of arrays, shape, dtype and bytes."""
     if isinstance(wanted, dict):
-        return (
-            isinstance(value, dict) and value.keys() == wanted.keys() and all(same(value[k], wanted[k]) for k in wanted)
-        )
+        keys = isinstance(value, dict) and value.keys() == wanted.keys()
+        return keys and all(same(value[k], wanted[k]) for k in wanted)
     if isinstance(wanted, numpy.ndarray):
         if not isinstance(value, numpy.ndarray) or (value.shape, value.dtype) != (wanted.shape, wanted.dtype):
             return False
@@ -142,13 +141,13 @@ def caught(call: Callable[[], Any]) -> Any:
     try:
         call()
     except Exception as error:
-        # Frames hold what is to be dropped later.
+        # Frames hold objects that the program drops later.
         return error.with_traceback(None)
     return None
 
 
 def again(error: BaseException, how: str) -> list[bool]:
-    """Whether a copy of an error is of the same type, with the same arguments, and says the same."""
+    """Whether a copy of an error has the same type, arguments and message."""
     ways: dict[str, Callable[[Any], Any]] = {"copy": copy.copy, "deepcopy": copy.deepcopy}
     number = pickle.HIGHEST_PROTOCOL if how == "pickle" else 0
     other = ways[how](error) if how in ways else pickle.loads(pickle.dumps(error, number))  # noqa: S301 - our own
@@ -156,7 +155,7 @@ def again(error: BaseException, how: str) -> list[bool]:
 
 
 def raised(kind: type[BaseException]) -> bool:
-    """Whether a class of one's own below the library's error can be raised, and caught as that."""
+    """Whether a subclass of the library's error can be raised, and caught as that error."""
     own = type("Own", (kind,), {"extra": 1})
     try:
         raise own("words", 2)
@@ -165,7 +164,7 @@ def raised(kind: type[BaseException]) -> bool:
 
 
 def answer(call: Callable[[], Any]) -> Any:
-    """What a call gives, or "Type: words" of the exception it raises."""
+    """The value of a call, or "Type: message" of its exception."""
     try:
         return call()
     except BaseException as error:
@@ -173,7 +172,7 @@ def answer(call: Callable[[], Any]) -> Any:
 
 
 def threads(first: Callable[[], Any], second: Callable[[], Any], allowed: list[Any]) -> list[Any]:
-    """What is none of ``allowed`` among the answers of two threads that make these calls at once, eight times each."""
+    """The answers outside ``allowed`` of two threads that make these calls at once, eight times each."""
     strange: list[Any] = []
 
     def go(call: Callable[[], Any]) -> None:
@@ -190,7 +189,7 @@ def threads(first: Callable[[], Any], second: Callable[[], Any], allowed: list[A
 
 
 def fork(call: Callable[[], Any]) -> Any:
-    """What a call gives in a forked child: its value, or words for how it ended."""
+    """The value of a call in a forked child, or a sentence on how the child ended."""
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
@@ -208,5 +207,5 @@ def fork(call: Callable[[], Any]) -> Any:
 
 
 def collect() -> None:
-    """A collection of the youngest garbage."""
+    """Collect the youngest garbage."""
     gc.collect(0)

@@ -7,15 +7,56 @@ what its file held when it was opened, a copy of an error is that error.
 from __future__ import annotations
 
 from harness.findings.finding import Finding
-from harness.observation import ACCEPT, REJECT, Event, Observation, Trace
+from harness.findings.rule import Case, Rule
+from harness.findings.severity import STRICTNESS, WRONG_DATA
+from harness.observation import ACCEPT, REJECT, Event
+from harness.oracles.oracle import Execution, oracle
 from harness.targets.lifecycle.expectation import ANY, ELSEWHERE, REFUSED, TYPE, UNKNOWN, VALUE, Call, value
 from harness.targets.lifecycle.kit import same
 
 
-def check(data: bytes, observation: Observation) -> list[Finding]:
-    """Where the calls of a program differ from the model."""
-    trace = observation[2]
-    if not isinstance(trace, Trace):
+def _rule(name: str, title: str, why: str) -> Rule:
+    return Rule(
+        f"lifecycle.{name}",
+        "lifecycle",
+        "differential",
+        WRONG_DATA,
+        title=title,
+        why=why,
+        should="each call ends as said below it",
+        check="ends",
+        cases=(Case("nothing:*", STRICTNESS),),
+    )
+
+
+CALL = _rule(
+    "*",
+    "A call does not fit the state of its handle and file",
+    "After opening, closing, replacing or cutting a file, a call gives something else than the state of its handle and file says.",
+)
+OPEN = _rule(
+    "open",
+    "A file that cannot be opened raises another error than the cause",
+    "The error names another cause than the real one, so callers take the wrong way out.",
+)
+OPEN_FILE = _rule(
+    "open_file",
+    "A handle reads another file than the one that it was made from",
+    "The handle was made from an open file object. It reads the file that has that name by now.",
+)
+CUT = _rule(
+    "cut",
+    "A file that was cut while mapped reads as zeros",
+    "The file lost its end while it was mapped. The call gives zeros in place of the lost bytes.",
+)
+_NAMED = {"open": OPEN, "open_file": OPEN_FILE, "cut": CUT}
+
+
+@oracle(CALL, OPEN, OPEN_FILE, CUT)
+def check(execution: Execution) -> list[Finding]:
+    """The calls of a program that differ from the model."""
+    trace = execution.trace
+    if trace is None:
         return []
     return [found for event in trace.events for found in _check(event)]
 
@@ -61,4 +102,4 @@ def _found(call: Call, how: str, words: str) -> list[Finding]:
         rule, aspect = "open_file", f"{state}:{how}"
     else:
         rule, aspect = call.kind, f"{call.state}:{how}"
-    return [Finding("lifecycle", "differential", f"lifecycle.{rule}", aspect, f"{call.source} {words}")]
+    return [Finding(_NAMED.get(rule) or CALL.member(rule), aspect, f"{call.source} {words}")]

@@ -1,31 +1,20 @@
-"""The language of target ``lifecycle``: files that are opened, read, closed, replaced and cut, in any order.
+"""The language of target ``lifecycle``: programs open, read, close, replace and cut files, in any order.
 
-A call is an expression in Python, over names: files ``p0`` to ``p2``, handles ``h0``.., kept slices ``s0``.., kept arrays
-``a0``.., file objects ``f0``.., errors ``e0``... :mod:`harness.targets.lifecycle.kit` holds the functions that it uses. What each
-call should give is worked out here, by a small model (:mod:`harness.targets.lifecycle.expectation`), and never asked of the parser.
+A call is a Python expression over variables: paths ``p0`` to ``p2``, handles ``h0``.., slices ``s0``.., arrays ``a0``.., file
+objects ``f0``.., errors ``e0``... Its functions are those of :mod:`harness.targets.lifecycle.kit`. The model in
+:mod:`harness.targets.lifecycle.expectation` computes the expected value of each call. It never asks the parser.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import NamedTuple
 
+from harness.programs.arrays import BACKENDS
 from harness.programs.steps import Kind, Step, Vocabulary
-from harness.targets.lifecycle.expectation import (
-    ANY,
-    ELSEWHERE,
-    NOWHERE,
-    REFUSED,
-    TYPE,
-    VALUE,
-    Call,
-    Inode,
-    Model,
-    Program,
-)
+from harness.targets.lifecycle.expectation import ANY, ELSEWHERE, NOWHERE, REFUSED, TYPE, VALUE, Call, Inode, Model
 from harness.targets.lifecycle.kit import SPECS
-
-__all__ = ["VOCABULARY", "Call", "Program", "decode"]
 
 PATHS = 3
 _HANDLES = (0, 0, 0, 1, 2)
@@ -52,13 +41,13 @@ VOCABULARY = Vocabulary(
         Kind("replace", 1, ((1, 1, 2), (0, 0, 1))),
         Kind("poke", 1, ((0, 0, 1),)),
         Kind("rewrite", 1, ((0, 0, 1), _CONTENTS)),
-        Kind("cut", 1, ((0, 0, 1), range(3)), wild=True),
+        Kind("cut", 1, ((0, 0, 1), range(3)), always_invalid=True),
         Kind("file", 2, (range(2), (0, 0, 1))),
         Kind("open_file", 2, (_HANDLES, range(2), range(2))),
         Kind("close_file", 1, (range(2),)),
         Kind("open_odd", 1, (range(8), range(2))),
-        Kind("threads", 1, (_HANDLES, range(4), range(4)), wild=True),
-        Kind("fork", 1, (_HANDLES, range(4)), wild=True),
+        Kind("threads", 1, (_HANDLES, range(4), range(4)), expensive=True),
+        Kind("fork", 1, (_HANDLES, range(4)), expensive=True),
         Kind("error", 2, (_HANDLES, range(3), range(2))),
         Kind("again", 2, (range(2), range(4))),
         Kind("misuse", 1, (range(32), range(3))),
@@ -69,20 +58,19 @@ VOCABULARY = Vocabulary(
     max_steps=24,
 )
 
-_BACKENDS = ("mmap", "pread")
-#: How a path is handed over, and the backend asked for ("" for none).
+#: The form of a path, and the backend ("" for the default).
 _OPENS = (
     ("{}", "mmap"), ("{}", "pread"), ("pathlib.Path({})", "mmap"), ("pathlib.Path({})", "pread"), ("{}", ""),
     ("os.fsencode({})", ""),
 )  # fmt: skip
-#: Paths without a file that can be read, and what ``open(path, "rb")`` raises there.
+#: Paths without a readable file, with the error of ``open(path, "rb")``.
 _ODD = (
     ("nothing", "FileNotFoundError"), ("folder", "IsADirectoryError"), ("through", "NotADirectoryError"),
     ("loop", "OSError"), ("dangling", "FileNotFoundError"), ("long", "OSError"), ("no-descriptors", "OSError"),
 )  # fmt: skip
 _EXITS = ("None, None, None", "ValueError, ValueError('words'), None")
 _INDICES = ("...", ":1", "::2")
-#: What is done to objects that they may well refuse, with TypeError or AttributeError.
+#: Expressions that objects may refuse with TypeError or AttributeError.
 _LIST = "list({})"
 _MISUSES = (
     "pickle.dumps({})", "copy.copy({})", "copy.deepcopy({})", "repr({})", "hash({}) == hash({})", "{} == {}", "weakref.ref({})",
@@ -94,12 +82,23 @@ _MISUSES = (
 _AGAIN = ("pickle", "pickle-0", "copy", "deepcopy")
 
 
+class Program(NamedTuple):
+    """The calls, and the first hazard among them as ``signal/call``, or ""."""
+
+    calls: tuple[Call, ...]
+    hazard: str
+
+
 @lru_cache(1 << 10)
 def decode(program: bytes) -> Program:
-    """What a program says; never fails. Calls on what is not there are left out."""
+    """Decode a program. Never raises. It leaves out calls on missing objects."""
     model = Model(PATHS)
     for step in VOCABULARY.decode(program):
-        _CALLS[step[0]](model, step)
+        kind = VOCABULARY.kinds[step.kind].name
+        if kind in _CALLS:
+            _CALLS[kind](model, step)
+        elif name := model.pick(_ON[kind][0], step.a):
+            _ON[kind][1](model, step, name)
     return Program(tuple(model.calls), model.hazard)
 
 
@@ -118,71 +117,29 @@ def _open(model: Model, step: Step) -> None:
         model.open("open", source, name, model.files.get(path), backend or "mmap", "absent")
 
 
-def _on_handle(kind: str, source: str, wanted: str) -> Callable[[Model, Step], None]:
-    """A call that asks an open handle for what its header says."""
-
-    def make(model: Model, step: Step) -> None:
-        model.ask(kind, step.a, source, wanted)
-
-    return make
+def _enter(model: Model, step: Step, name: str) -> None:
+    model.call("enter", f"{name}.__enter__() is {name}", ANY, state=model.state(name))
 
 
-def _enter(model: Model, step: Step) -> None:
-    name = model.pick("h", step.a)
-    if name:
-        model.call("enter", f"{name}.__enter__() is {name}", ANY, state=model.state(name))
+def _exit(model: Model, step: Step, name: str) -> None:
+    model.call("exit", f"{name}.__exit__({_EXITS[step.b % 2]})", VALUE, "None", state=model.state(name))
+    model.views[name].closed = True
 
 
-def _exit(model: Model, step: Step) -> None:
-    name = model.pick("h", step.a)
-    if name:
-        model.call("exit", f"{name}.__exit__({_EXITS[step.b % 2]})", VALUE, "None", state=model.state(name))
-        model.views[name].closed = True
+def _read(model: Model, step: Step, name: str) -> None:
+    model.read_slice(name, _INDICES[step.b % len(_INDICES)])
 
 
-def _keys(model: Model, step: Step) -> None:
-    way = ("keys", "offset_keys")[step.b % 2]
-    model.ask(way, step.a, f"sorted({{}}.{way}())", "sorted(CONTENTS[{}])")
+def _about(model: Model, step: Step, name: str) -> None:
+    view = model.views[name]
+    _, dtype, _, shape, _ = SPECS[view.content][0][view.tensor]
+    way, wanted = (("get_shape", repr(list(shape))), ("get_dtype", repr(dtype)))[step.b % 2]
+    model.call(way, f"{name}.{way}()", VALUE, wanted, state=model.state(name))
 
 
-def _get_tensor(model: Model, step: Step) -> None:
-    model.read("get_tensor", step.a, step.b, "{}.get_tensor({!r})", bind=f"a{step.c % 3}")
-
-
-def _get_tensors(model: Model, step: Step) -> None:
-    model.read("get_tensors", step.a, None, "{}.get_tensors()")
-
-
-def _get_slice(model: Model, step: Step) -> None:
-    model.keep_slice(step.a, step.b, f"s{step.c % 3}")
-
-
-def _read(model: Model, step: Step) -> None:
-    name = model.pick("s", step.a)
-    if name:
-        model.read_slice(name, _INDICES[step.b % len(_INDICES)])
-
-
-def _about(model: Model, step: Step) -> None:
-    name = model.pick("s", step.a)
-    if name:
-        view = model.views[name]
-        _, dtype, _, shape, _ = SPECS[view.content][0][view.tensor]
-        way, wanted = (("get_shape", repr(list(shape))), ("get_dtype", repr(dtype)))[step.b % 2]
-        model.call(way, f"{name}.{way}()", VALUE, wanted, state=model.state(name))
-
-
-def _array(model: Model, step: Step) -> None:
-    name = model.pick("a", step.a)
-    if name:
-        model.call("array", name, VALUE, model.arrays[name], state="kept")
-
-
-def _change(model: Model, step: Step) -> None:
-    name = model.pick("a", step.a)
-    if name:
-        model.call("change", f"change({name})", VALUE, "None", state="kept")
-        model.arrays[name] = f"numpy.zeros_like({model.arrays[name]})"
+def _change(model: Model, step: Step, name: str) -> None:
+    model.call("change", f"change({name})", VALUE, "None", state="kept")
+    model.arrays[name] = f"numpy.zeros_like({model.arrays[name]})"
 
 
 def _drop(model: Model, step: Step) -> None:
@@ -196,7 +153,7 @@ def _save(model: Model, step: Step) -> None:
     path, number = _path(step.a), step.b % len(SPECS)
     source = f"safetensors.numpy.save_file(CONTENTS[{number}], {path}, METADATA[{number}])"
     model.call("save_file", source, VALUE, "None", state=model.held(path))
-    # It is another file of the same name: writing goes to a temporary one, which then takes the name.
+    # It is a new file: the parser writes a temporary file and renames it.
     model.files[path] = Inode(number, laid_out=False)
 
 
@@ -217,7 +174,7 @@ def _replace(model: Model, step: Step) -> None:
 def _poke(model: Model, step: Step) -> None:
     path = _path(step.a)
     inode = model.files.get(path)
-    # Where a file holds no tensor bytes, its last byte is its header's.
+    # The last byte of a file without tensor bytes belongs to the header.
     if inode is not None and inode.valid and any(0 not in tensor[3] for tensor in SPECS[inode.content][0]):
         model.call("poke", f"poke({path})", VALUE, "None")
         inode.change()
@@ -254,29 +211,26 @@ def _open_file(model: Model, step: Step) -> None:
     held = model.pick("f", step.b)
     if held:
         inode, path = model.objects[held]
-        backend = _BACKENDS[step.c % 2]
+        backend = BACKENDS[step.c % 2]
         source = f"_safe_open_handle({held}, framework='numpy', backend={backend!r})"
         moved = "open" if model.files.get(path) is inode else ELSEWHERE if path in model.files else NOWHERE
         model.open("open_file", source, f"h{step.a % 3}", inode, backend, moved)
 
 
-def _close_file(model: Model, step: Step) -> None:
-    name = model.pick("f", step.a)
-    if name:
-        model.call("close_file", f"{name}.close()", VALUE, "None")
-        model.forget(name)
+def _close_file(model: Model, step: Step, name: str) -> None:
+    model.call("close_file", f"{name}.close()", VALUE, "None")
+    model.forget(name)
 
 
 def _open_odd(model: Model, step: Step) -> None:
     what, error = _ODD[step.a % len(_ODD)]
-    if what == "no-descriptors":
-        inner = f"safetensors.safe_open(p0, framework='numpy', backend={_BACKENDS[step.b % 2]!r})"
-        source = f"without_descriptors(lambda: {inner})"
+    path = "p0" if what == "no-descriptors" else f"ODD[{what!r}]"
+    source = f"safetensors.safe_open({path}, framework='numpy', backend={BACKENDS[step.b % 2]!r})"
+    if path == "p0":
+        source = f"without_descriptors(lambda: {source})"
         if "p0" not in model.files:
             return
-    else:
-        source = f"safetensors.safe_open(ODD[{what!r}], framework='numpy', backend={_BACKENDS[step.b % 2]!r})"
-    # Whatever else is wrong with a path, it is told alike: one state for all.
+    # All other errors of paths share one state.
     state = what if what in ("nothing", "folder", "dangling") else "unreadable"
     model.call("open", source, error, state=state)
 
@@ -284,15 +238,12 @@ def _open_odd(model: Model, step: Step) -> None:
 _MEANWHILE = ("get_tensor", "keys", "exit", "get_slice")
 
 
-def _threads(model: Model, step: Step) -> None:
-    name = model.pick("h", step.a)
-    if not name:
-        return
+def _threads(model: Model, step: Step, name: str) -> None:
     view = model.views[name]
     if not model.whole(view):
         return
     first, second = (_MEANWHILE[number % len(_MEANWHILE)] for number in (step.b, step.c))
-    plans = {way: model.simple(name, way) for way in {first, second}}
+    plans = {way: model.simple(name, way) for way in (first, second)}
     allowed = [wanted for _, wanted in plans.values()]
     if view.closed or "exit" in plans:
         allowed.append("'SafetensorError: File is closed'")
@@ -301,8 +252,7 @@ def _threads(model: Model, step: Step) -> None:
     view.closed |= "exit" in plans
 
 
-def _fork(model: Model, step: Step) -> None:
-    name = model.pick("h", step.a)
+def _fork(model: Model, step: Step, name: str) -> None:
     if name and model.whole(model.views[name]):
         way = _MEANWHILE[step.b % len(_MEANWHILE)]
         source, wanted = model.simple(name, way)
@@ -311,34 +261,30 @@ def _fork(model: Model, step: Step) -> None:
         model.call("fork", f"fork(lambda: {source})", VALUE, wanted, state=way)
 
 
-def _error(model: Model, step: Step) -> None:
-    name = model.pick("h", step.a)
-    if name:
-        what = ("{}.get_tensor('zz')", "{}.get_slice('zz')", "safetensors.deserialize(b'')")[step.b % 3].format(name)
-        bind = f"e{step.c % 2}"
-        model.call("error", f"caught(lambda: {what})", VALUE, bind=bind)
-        model.errors[bind] = None
+def _error(model: Model, step: Step, name: str) -> None:
+    what = ("{}.get_tensor('zz')", "{}.get_slice('zz')", "safetensors.deserialize(b'')")[step.b % 3].format(name)
+    bind = f"e{step.c % 2}"
+    model.call("error", f"caught(lambda: {what})", VALUE, bind=bind)
+    model.errors[bind] = None
 
 
-def _again(model: Model, step: Step) -> None:
-    name = model.pick("e", step.a)
-    if name:
-        how = _AGAIN[step.b % len(_AGAIN)]
-        model.call("again", f"again({name}, {how!r})", VALUE, "[True, True, True]", state=how)
+def _again(model: Model, step: Step, name: str) -> None:
+    how = _AGAIN[step.b % len(_AGAIN)]
+    model.call("again", f"again({name}, {how!r})", VALUE, "[True, True, True]", state=how)
 
 
 def _misuse(model: Model, step: Step) -> None:
     held = model.pick("hs"[step.b % 2], step.c)
     name = held or "safetensors.TensorSpec(dtype='uint8', shape=[0], data_ptr=1, data_len=0)"
     form = _MISUSES[step.a % len(_MISUSES)]
-    # A list of a slice reads it row by row.
+    # list() reads a slice row by row.
     hazard = form == _LIST and held[:1] == "s" and model.deadly(model.views[held], [model.views[held].tensor])
     model.call("misuse", form.replace("{}", name), TYPE, state=form.replace("{}", "_"), hazard=hazard)
 
 
 def _load_file(model: Model, step: Step) -> None:
     path = _path(step.a)
-    source = f"safetensors.numpy.load_file({path}, backend={_BACKENDS[step.b % 2]!r})"
+    source = f"safetensors.numpy.load_file({path}, backend={BACKENDS[step.b % 2]!r})"
     inode = model.files.get(path)
     if inode is None:
         model.call("load_file", source, "FileNotFoundError", state="absent")
@@ -350,17 +296,25 @@ def _load_file(model: Model, step: Step) -> None:
         model.call("load_file", source, VALUE, f"CONTENTS[{inode.content}]", state="open")
 
 
-def _collect(model: Model, _: Step) -> None:
-    model.call("collect", "collect()", VALUE, "None")
+def _keys(model: Model, step: Step) -> None:
+    way = ("keys", "offset_keys")[step.b % 2]
+    model.ask(way, step.a, f"sorted({{}}.{way}())", "sorted(CONTENTS[{}])")
 
 
-def _subclass(model: Model, _: Step) -> None:
-    model.call("subclass", "raised(safetensors.SafetensorError)", VALUE, "True")
-
-
-_CALLS: tuple[Callable[[Model, Step], None], ...] = (
-    _open, _enter, _exit, _keys, _on_handle("metadata", "{}.metadata()", "METADATA[{}]"), _get_tensor, _get_tensors, _get_slice,
-    _read, _about, _array, _change, _drop, _save, _unlink, _replace, _poke, _rewrite, _cut, _file, _open_file, _close_file,
-    _open_odd, _threads, _fork, _error, _again, _misuse, _load_file, _collect, _subclass,
-)  # fmt: skip
-assert len(_CALLS) == len(VOCABULARY.kinds)
+#: Functions of steps that need a variable, with its first letter. Argument ``a`` of the step selects the variable.
+_ON: dict[str, tuple[str, Callable[[Model, Step, str], None]]] = {
+    "enter": ("h", _enter), "exit": ("h", _exit), "threads": ("h", _threads), "fork": ("h", _fork), "error": ("h", _error),
+    "read": ("s", _read), "about": ("s", _about), "change": ("a", _change), "close_file": ("f", _close_file), "again": ("e", _again),
+    "array": ("a", lambda model, step, name: model.call("array", name, VALUE, model.arrays[name], state="kept")),
+}  # fmt: skip
+_CALLS: dict[str, Callable[[Model, Step], None]] = {
+    "open": _open, "drop": _drop, "save": _save, "unlink": _unlink, "replace": _replace, "poke": _poke, "rewrite": _rewrite,
+    "cut": _cut, "file": _file, "open_file": _open_file, "open_odd": _open_odd, "misuse": _misuse, "load_file": _load_file,
+    "keys": _keys,
+    "metadata": lambda model, step: model.ask("metadata", step.a, "{}.metadata()", "METADATA[{}]"),
+    "get_tensor": lambda model, step: model.read("get_tensor", step.a, step.b, "{}.get_tensor({!r})", bind=f"a{step.c % 3}"),
+    "get_tensors": lambda model, step: model.read("get_tensors", step.a, None, "{}.get_tensors()"),
+    "get_slice": lambda model, step: model.keep_slice(step.a, step.b, f"s{step.c % 3}"),
+    "collect": lambda model, step: model.call("collect", "collect()", VALUE, "None"),
+    "subclass": lambda model, step: model.call("subclass", "raised(safetensors.SafetensorError)", VALUE, "True"),
+}  # fmt: skip

@@ -30,11 +30,11 @@ from harness.observation import (
 from harness.programs import progress
 from harness.programs.steps import Step
 from harness.targets import scratch
+from harness.targets.base import ProgramTarget
 from harness.targets.lifecycle import kit, oracle
 from harness.targets.lifecycle import script as lifecycle_sources
 from harness.targets.lifecycle.expectation import ANY, BUS, REFUSED, TYPE, UNKNOWN, VALUE, Call, value
 from harness.targets.lifecycle.program import PATHS, VOCABULARY, decode
-from harness.targets.program import ProgramTarget
 
 
 class Lifecycle(ProgramTarget):
@@ -105,11 +105,11 @@ class Lifecycle(ProgramTarget):
 
     def explain(self, data: bytes) -> str:
         """The Python that a program stands for."""
-        return lifecycle_sources.lifecycle(decode(data))
+        return lifecycle_sources.explain(decode(data))
 
     def script(self, data: bytes) -> str:
         """The calls of a program as a generator, for a reproducer."""
-        return lifecycle_sources.lifecycle_calls(decode(data))
+        return lifecycle_sources.calls(decode(data))
 
 
 @lru_cache(1 << 14)

@@ -9,18 +9,34 @@ from __future__ import annotations
 from typing import Any
 
 from harness.findings.finding import Finding
-from harness.observation import NOT_READ, REJECT, Event, Observation, Reading
+from harness.findings.rule import Case, Rule
+from harness.findings.severity import STRICTNESS, WRONG_DATA
+from harness.observation import NOT_READ, REJECT, Event, Reading
+from harness.oracles.oracle import Execution, oracle
 
 Difference = tuple[str, str]
 
+AGREEMENT = Rule(
+    "agreement.*",
+    "agreement",
+    "differential",
+    WRONG_DATA,
+    title="Two entry points disagree on one file",
+    why="Two entry points read the same file in two ways, so one of the two is wrong.",
+    should="both give the same, or the same refusal",
+    check="agreement",
+    cases=(Case("outcome:*", STRICTNESS), Case("tensor:*", STRICTNESS)),
+)
 
-def check(data: bytes, observation: Observation) -> list[Finding]:
+
+@oracle(AGREEMENT)
+def check(execution: Execution) -> list[Finding]:
     """Where the entry points of a run (its ``events``) differ, by the first thing that does.
 
     Each is compared with the first that read the file, then with the first that read it in the same framework, which
     excuses less. What several do wrong in the same way is found once.
     """
-    events = [event for event in getattr(observation[2], "events", ()) if event.about is not None]
+    events = [event for event in getattr(execution.observation[2], "events", ()) if event.about is not None]
     readers = [event for event in events if isinstance(event.value, Reading)]
     found: dict[Difference, Finding] = {}
     for event in events:
@@ -31,9 +47,8 @@ def check(data: bytes, observation: Observation) -> list[Finding]:
             difference = _difference(other, event)
             if difference is not None:
                 aspect, words = difference
-                rule = f"agreement.{other.call}-{event.call}"
                 summary = f"{other.call} and {event.call} differ: {words}"
-                found.setdefault(difference, Finding("agreement", "differential", rule, aspect, summary))
+                found.setdefault(difference, Finding(AGREEMENT.member(f"{other.call}-{event.call}"), aspect, summary))
                 break
     return list(found.values())
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import Any
 
 from harness.targets.base import UNCAUGHT
 from harness.targets.loaders.loader import DTYPE_OF_WORD, Loader
@@ -18,11 +19,11 @@ class Flax(Loader):
     framework = "flax"
     module = "safetensors.flax"
     # Its load, save and save_file are those of safetensors.numpy, with a conversion.
-    core = ("safe_open", "numpy")
+    built_on = ("safe_open", "numpy")
     # It compiles for each shape that it meets and keeps what it compiled, and some shapes end the process.
-    isolated = True
+    runs_in_fork_server = True
     # What ends it so is an exception of C++, and the parser has none: it is Rust. Nor does it compile anything.
-    others: ClassVar[dict[str, tuple[str, ...]]] = {"jax": (UNCAUGHT, "hang")}
+    foreign = MappingProxyType({"jax": (UNCAUGHT, "hang")})
     # Not with AddressSanitizer: the framework is not built with it, and takes minutes to load.
     flavours = ("sancov", "wheel")
     needs = ("jax", "flax")

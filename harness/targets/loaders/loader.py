@@ -32,8 +32,9 @@ from harness.observation import (
     classify,
     describe,
 )
+from harness.oracles.oracle import Oracle
 from harness.targets import scratch
-from harness.targets.base import Oracle
+from harness.targets.base import Target
 from harness.targets.loaders import agreement, resaved
 
 #: What frameworks call the format's dtypes; all of them use the same words, and each has some of them.
@@ -61,28 +62,21 @@ _SAVERS = ("save", "save_file")
 Call = Callable[[bytes], Observation]
 
 
-class Loader:
+class Loader(Target):
     """A target whose runs ask several entry points of one framework; the frameworks say what differs between them.
 
     ``raw`` is the source of an expression for the bytes of ``tensor``, ``kind`` of one for the type of every tensor; both know
     the modules in ``imports`` by their last name. They are text because reproducers need them too.
     """
 
-    name: str
-    description: str
-    max_len = 4096
-    memory_mb = 512
-    uses_parser = True
-    judged = True
     oracles: tuple[Oracle, ...] = (agreement.check, resaved.check)
-    core: str | tuple[str, ...] = "safe_open"
+    built_on: tuple[str, ...] = ("safe_open",)
     #: Frameworks compile, or look for devices, with the first tensor of a kind.
     timeout_s = 30.0
 
     #: What ``safe_open`` calls the framework, and the module of safetensors that loads and saves for it.
     framework: str
     module: str
-    needs: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
     kind: str
     raw: str

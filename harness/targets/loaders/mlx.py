@@ -14,7 +14,7 @@ class Mlx(Loader):
     framework = "mlx"
     module = "safetensors.mlx"
     # Its load, save and save_file are those of safetensors.numpy, with a conversion.
-    core = ("safe_open", "numpy")
+    built_on = ("safe_open", "numpy")
     # Not with AddressSanitizer: the framework is not built with it, and takes minutes to load.
     flavours = ("sancov", "wheel")
     needs = ("mlx",)

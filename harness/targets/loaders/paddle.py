@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from types import MappingProxyType
 
 from harness.targets.base import UNCAUGHT
 from harness.targets.loaders.loader import Loader
@@ -17,9 +17,9 @@ class Paddle(Loader):
     framework = "paddle"
     module = "safetensors.paddle"
     # A tensor of paddle's may end the process where it is let go, long after the call that made it.
-    isolated = True
+    runs_in_fork_server = True
     # What ends it so is an exception of C++, and the parser has none: it is Rust. Any other abort may be the parser's.
-    others: ClassVar[dict[str, str]] = {"paddle": UNCAUGHT}
+    foreign = MappingProxyType({"paddle": (UNCAUGHT,)})
     # Not with AddressSanitizer: the framework is not built with it, and takes minutes to load.
     flavours = ("sancov", "wheel")
     needs = ("paddle",)

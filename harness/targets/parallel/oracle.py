@@ -12,16 +12,46 @@ from typing import Any
 import numpy
 
 from harness.findings.finding import Finding
-from harness.observation import ACCEPT, REJECT, Event, Observation, Trace
+from harness.findings.rule import Case, Rule
+from harness.findings.severity import LENIENCY, STRICTNESS, WRONG_DATA
+from harness.observation import ACCEPT, REJECT, Event
 from harness.oracles.compare import differs
+from harness.oracles.oracle import Execution, oracle
 from harness.programs import arrays
 from harness.targets.parallel.program import WITHIN, Call, Program
 
+_SLICE = "A dummy object you can slice into to get a real tensor"
+_SHOULD = "each rank gets its part of the tensor, and the parts put together are the whole"
+PARTS = Rule(
+    "parallel.*",
+    "parallel",
+    "differential",
+    WRONG_DATA,
+    title="The parts of a tensor are not the whole",
+    why="Ranks split a tensor among them. The parts that they get are not the tensor, so the model is another one.",
+    sentence=_SLICE,
+    should=_SHOULD,
+    check="values",
+    cases=(Case("accepted*", LENIENCY),),
+)
+REFUSED = Rule(
+    "refused",
+    "parallel",
+    "differential",
+    STRICTNESS,
+    title="A part within a tensor is refused",
+    why="Ranks that split a tensor among them take such parts. The part lies within the tensor, and the parser refuses it.",
+    sentence=_SLICE,
+    should=_SHOULD,
+    check="refused-call",
+)
 
-def check(data: bytes, observation: Observation) -> list[Finding]:
-    """What the ranks of a program of target ``parallel`` got, against numpy's arrays of the same file."""
-    trace = observation[2]
-    if not isinstance(trace, Trace):
+
+@oracle(PARTS, REFUSED)
+def check(execution: Execution) -> list[Finding]:
+    """The parts that the ranks of a program of target ``parallel`` got, against numpy's arrays of the same file."""
+    trace = execution.trace
+    if trace is None:
         return []
     found: list[Finding] = []
     events = trace.events
@@ -38,8 +68,8 @@ def check(data: bytes, observation: Observation) -> list[Finding]:
     return found
 
 
-def _found(rule: str, aspect: str, summary: str) -> Finding:
-    return Finding("parallel", "differential", rule, aspect, summary)
+def _found(member: str, aspect: str, summary: str) -> Finding:
+    return Finding(PARTS.member(member), aspect, summary)
 
 
 def _call(program: Program, call: Call, events: list[Event]) -> list[Finding]:
@@ -49,7 +79,7 @@ def _call(program: Program, call: Call, events: list[Event]) -> list[Finding]:
     whole = arrays.array(dtype, shape, salt)
     if call.kind == "whole":
         return [
-            _found("parallel.whole", aspect, f"get_tensor({name[:40]!r}) through handle {event.about[1]}: {words}")
+            _found("whole", aspect, f"get_tensor({name[:40]!r}) through handle {event.about[1]}: {words}")
             for event in events
             if event.outcome == ACCEPT
             for aspect, words in differs(event.value, whole)
@@ -66,13 +96,9 @@ def _together(call: Call, events: list[Event], whole: Any) -> list[Finding]:
     try:
         made = numpy.concatenate([values[place] for place in call.order], axis=call.axis)
     except (ValueError, TypeError) as error:
-        return [_found(f"parallel.{call.kind}", "parts-do-not-fit", f"{len(values)} parts of {shape}: {error}")]
+        return [_found(call.kind, "parts-do-not-fit", f"{len(values)} parts of {shape}: {error}")]
     for aspect, words in differs(made, _covered(whole, call.axis, call.covered)):
-        return [
-            _found(
-                f"parallel.{call.kind}", aspect, f"{call.form}: {len(values)} parts of {shape}, put together: {words}"
-            )
-        ]
+        return [_found(call.kind, aspect, f"{call.form}: {len(values)} parts of {shape}, put together: {words}")]
     return []
 
 
@@ -88,16 +114,13 @@ def _part(call: Call, event: Event, whole: Any) -> list[Finding]:
     part = call.parts[event.about[1]]
     words = f"rank {part.rank} takes [{part.source}] of shape {list(whole.shape)}"
     if event.outcome == REJECT and part.place in WITHIN:
-        return [_found("refused", part.place, f"{words}, and it is refused: {event.error}")]
+        return [Finding(REFUSED, part.place, f"{words}, and it is refused: {event.error}")]
     if event.outcome != ACCEPT:
         return []
     wanted = _wanted(whole, part.index)
     if wanted is None:
-        return [_found(f"parallel.{call.kind}", "accepted/no-dimension", f"{words}: given, where numpy has nothing")]
-    return [
-        _found(f"parallel.{call.kind}", aspect, f"{words}: {difference}")
-        for aspect, difference in differs(event.value, wanted)
-    ]
+        return [_found(call.kind, "accepted/no-dimension", f"{words}: given, where numpy has nothing")]
+    return [_found(call.kind, aspect, f"{words}: {difference}") for aspect, difference in differs(event.value, wanted)]
 
 
 def _wanted(whole: Any, index: Any) -> Any:
@@ -121,11 +144,11 @@ def _stages(program: Program, call: Call, events: list[Event]) -> list[Finding]:
         wanted = [names[place] for place in call.stages[event.about[1]]]
         if [places.get(name) for name in event.value] != [places[name] for name in wanted]:
             words = f"stage {event.about[1]} of {len(call.stages)} takes {wanted!r:.100} by {by}, and gets {list(event.value)!r:.100}"
-            found.append(_found("parallel.stages", f"names/{by}", words))
+            found.append(_found("stages", f"names/{by}", words))
             continue
         for name, value in event.value.items():
             for aspect, words in differs(value, arrays.array(*tensors[name])):
-                found.append(_found("parallel.stages", aspect, f"layer {name[:40]!r}: {words}"))
+                found.append(_found("stages", aspect, f"layer {name[:40]!r}: {words}"))
     return found
 
 

@@ -1,7 +1,7 @@
-"""The language of target ``parallel``: a file of weights, and the parts of it that the ranks of a parallel loader take.
+"""The language of target ``parallel``: a file of weights, and the parts that the ranks of a parallel loader read.
 
-Steps ``tensor`` make the file, ``handles`` says how it is opened. Every other step is one thing that all ranks do
-together: a tensor is split along a dimension, by the arithmetic that loaders use, or the layers are shared out.
+Steps ``tensor`` make the file, ``handles`` opens it. Each other step is a call by all ranks together: they split a tensor
+along a dimension with the arithmetic of loaders, or they distribute the layers among stages.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from harness.programs.steps import Kind, Step, Vocabulary
 #: Tensors of one file.
 MOST_TENSORS = 4
 DTYPES = tuple(NUMPY_NAMES)
-#: Ranks by number: powers of two as a rule, then more than most dimensions have.
+#: Numbers of ranks: mostly powers of two, then more than most dimensions have.
 WORLDS = (2, 1, 4, 3, 2, 8, 5, 6, 4, 7, 16, 9, 2, 3, 12, 33)
 
 
 class Span(NamedTuple):
-    """What one rank takes of a dimension: ``start:stop:step``; ``block`` of a fused tensor's blocks."""
+    """The range of a dimension that one rank reads, and its block of a fused tensor."""
 
     start: int
     stop: int
@@ -34,7 +34,7 @@ Arithmetic = Callable[[int, int, int], tuple[int, int]]
 
 
 def _floor(d: int, world: int, rank: int) -> tuple[int, int]:
-    """What divides evenly; loaders assert that it does, and where they do not the rest is nobody's."""
+    """Equal blocks. Loaders assert that the division is even; without that, no rank reads the rest."""
     block = d // world
     return rank * block, (rank + 1) * block
 
@@ -45,7 +45,7 @@ def _last_takes_the_rest(d: int, world: int, rank: int) -> tuple[int, int]:
 
 
 def _balanced(d: int, world: int, rank: int) -> tuple[int, int]:
-    """As ``numpy.array_split``: the first ranks take one more."""
+    """As ``numpy.array_split``: the first ranks read one more."""
     block, more = divmod(d, world)
     start = rank * block + min(rank, more)
     return start, start + block + (rank < more)
@@ -56,18 +56,18 @@ def _proportional(d: int, world: int, rank: int) -> tuple[int, int]:
 
 
 def _ceiling(d: int, world: int, rank: int) -> tuple[int, int]:
-    """Blocks of one size, the last ones cut off at the end or empty."""
+    """Blocks of one size. The last ones end with the dimension, or are empty."""
     block = -(-d // world)
     return min(rank * block, d), min((rank + 1) * block, d)
 
 
 def _ceiling_unbounded(d: int, world: int, rank: int) -> tuple[int, int]:
-    """The same without a look at the end: numpy cuts it off, the parser may refuse."""
+    """The same beyond the end: numpy cuts that off, the parser may refuse it."""
     block = -(-d // world)
     return rank * block, (rank + 1) * block
 
 
-#: By number, with the word that a signature says.
+#: Arithmetic by number, with its word in signatures.
 ARITHMETIC: tuple[tuple[str, Arithmetic], ...] = (
     ("floor", _floor),
     ("balanced", _balanced),
@@ -76,31 +76,23 @@ ARITHMETIC: tuple[tuple[str, Arithmetic], ...] = (
     ("last-takes-the-rest", _last_takes_the_rest),
     ("unbounded", _ceiling_unbounded),
 )
-#: Where a split's subscript stands, by number: source before and after it, and which dimension that is.
-_WHERE: tuple[tuple[str, str, int], ...] = (
-    ("", "", 0),
-    (":, ", "", 1),
-    ("..., ", "", -1),
-    ("", ", ...", 0),
-    ("", ", :", 0),
-)
+#: The place of the range in a subscript, by number: the source before and after it, and its dimension.
+_WHERE = (("", "", 0), (":, ", "", 1), ("..., ", "", -1), ("", ", ...", 0), ("", ", :", 0))
 
 _TENSOR_ARGUMENT = range(MOST_TENSORS)
-# As many ranks as most of the shapes have rows.
+# No more ranks than most shapes have rows.
 _WORLD_ARGUMENT = (0, 0, 0, 1, 2, 3)
-# Weights of some size, a few small ones, and one without elements.
+# Weights of some size, a few small ones, and an empty one.
 _SHAPE_ARGUMENT = (8, 9, 21, 26, 33, 34, 20, 31, 32, 4, 17, 0, 3, 13)
 _ARITHMETIC_ARGUMENT = (0, 1, 3, 4)
+_SPLIT = _TENSOR_ARGUMENT, _WORLD_ARGUMENT, _ARITHMETIC_ARGUMENT
 
 VOCABULARY = Vocabulary(
     [
         Kind("tensor", 3, (range(len(DTYPES)), _SHAPE_ARGUMENT, (0,)), rare=True),
         Kind("handles", 1, (range(4), range(3), range(2)), rare=True),
-        Kind("columns", 5, (_TENSOR_ARGUMENT, _WORLD_ARGUMENT, _ARITHMETIC_ARGUMENT)),
-        Kind("rows", 5, (_TENSOR_ARGUMENT, _WORLD_ARGUMENT, _ARITHMETIC_ARGUMENT)),
-        Kind("last", 2, (_TENSOR_ARGUMENT, _WORLD_ARGUMENT, _ARITHMETIC_ARGUMENT)),
-        Kind("ellipsis", 1, (_TENSOR_ARGUMENT, _WORLD_ARGUMENT, _ARITHMETIC_ARGUMENT)),
-        Kind("all-of-the-rest", 1, (_TENSOR_ARGUMENT, _WORLD_ARGUMENT, _ARITHMETIC_ARGUMENT)),
+        Kind("columns", 5, _SPLIT), Kind("rows", 5, _SPLIT), Kind("last", 2, _SPLIT), Kind("ellipsis", 1, _SPLIT),
+        Kind("all-of-the-rest", 1, _SPLIT),
         Kind("fused", 3, (_TENSOR_ARGUMENT, _WORLD_ARGUMENT, range(3))),
         Kind("padded", 3, (_TENSOR_ARGUMENT, _WORLD_ARGUMENT, range(4))),
         Kind("strided", 2, (_TENSOR_ARGUMENT, _WORLD_ARGUMENT, range(2))),
@@ -109,22 +101,22 @@ VOCABULARY = Vocabulary(
         Kind("whole", 1, (_TENSOR_ARGUMENT,)),
     ],
     max_steps=8,
-)
+)  # fmt: skip
 _HANDLES, _STAGES = VOCABULARY.number["handles"], VOCABULARY.number["stages"]
 _BLOCKS = (3, 2, 5)
 _MULTIPLES = (1, 4, 8, 64)
 
-#: What one may ask: a part with something in it, an empty one, one at the very end, any of a tensor without elements.
-#: What lies outside, numpy cuts off and the parser may refuse; without the dimension there is nothing to take.
+#: Kinds of ranges: with elements, empty, empty at the end, of an empty tensor, outside (numpy cuts it off, the parser may
+#: refuse it), and of a dimension that does not exist.
 INSIDE, EMPTY, EMPTY_AT_END, NO_ELEMENTS, OUTSIDE, NO_DIMENSION = (
     "inside", "empty", "empty-at-end", "of-no-elements", "outside", "no-dimension",
 )  # fmt: skip
-#: What must be given: it lies within the tensor.
+#: Ranges within the tensor: the parser must read them.
 WITHIN = (INSIDE, EMPTY, EMPTY_AT_END, NO_ELEMENTS)
 
 
 class Part(NamedTuple):
-    """What one rank takes in one subscript."""
+    """The read of one rank: one subscript."""
 
     rank: int
     source: str
@@ -133,11 +125,10 @@ class Part(NamedTuple):
 
 
 class Call(NamedTuple):
-    """What all ranks do together.
+    """A call by all ranks together.
 
-    ``form`` is the kind of split and its arithmetic. ``order`` lists the parts as they stand in the whole along
-    ``axis``, where they cover it from its start without a gap; it is empty where they do not. Of ``stages``, ``stages``
-    has the places of the tensors that each stage takes.
+    ``form`` is the kind of split and its arithmetic. ``order`` lists the parts in their order along ``axis``, where they
+    cover it from its start without a gap; else it is empty. ``stages`` has the places of the tensors of each stage.
     """
 
     kind: str
@@ -151,7 +142,7 @@ class Call(NamedTuple):
 
 
 class Program(NamedTuple):
-    """A file, the backends of the handles on it, whether a rank keeps one slice object, and what the ranks do."""
+    """A file, the backends of its handles, whether a rank reuses one slice object, and the calls."""
 
     tensors: Tensors
     backends: tuple[str, ...]
@@ -164,13 +155,12 @@ _DEFAULT: Tensors = (("model.layers.0.q", "F32", (3, 4), 0),)
 
 
 def decode(program: bytes) -> Program:
-    """What a program says; never fails. A file without tensors gets one, of two equal names the first stays."""
-    steps = VOCABULARY.decode(program)
+    """Decode a program. Never raises. A file without tensors gets one; of two equal names the first counts."""
     actions: list[Step] = []
     tensors: dict[str, tuple[str, str, tuple[int, ...], int]] = {}
     backends: tuple[str, ...] = ("mmap",)
     keep = False
-    for step in steps:
+    for step in VOCABULARY.decode(program):
         if step[0] > _HANDLES:
             actions.append(step)
         elif step[0] == _HANDLES:
@@ -219,10 +209,10 @@ def _call(step: Step, tensor: int, shape: tuple[int, ...]) -> Call:
 
 
 def _spans(kind: str, step: Step, d: int, world: int) -> list[tuple[int, Span]]:
-    """What each rank takes, in the order in which the ranks take it."""
+    """The range of each rank, in the order of the reads."""
     ranks = range(world)
     if kind == "fused":
-        # Query, key and value stand one after the other: a rank takes its share of each.
+        # Query, key and value follow each other: a rank reads its share of each.
         blocks = _BLOCKS[step.c % len(_BLOCKS)]
         size = d // blocks
         shares = ((rank, block, _floor(size, world, rank)) for rank in ranks for block in range(blocks))
@@ -230,14 +220,14 @@ def _spans(kind: str, step: Step, d: int, world: int) -> list[tuple[int, Span]]:
             (rank, Span(block * size + start, block * size + stop, 1, block)) for rank, block, (start, stop) in shares
         ]
     if kind == "padded":
-        # A vocabulary is made up to a multiple that divides well; the padding is not in the file.
+        # Loaders pad a vocabulary to a multiple. The padding is not in the file.
         multiple = _MULTIPLES[step.c % len(_MULTIPLES)] * world
         share = -(-d // multiple) * multiple // world
         return [(rank, Span(min(rank * share, d), min((rank + 1) * share, d))) for rank in ranks]
     if kind == "strided":
         return [(rank, Span(rank, d, world)) for rank in ranks]
     if kind == "replicated":
-        # Fewer heads than ranks: several ranks take the same one.
+        # Fewer heads than ranks: several ranks read the same head.
         heads = min(WORLDS[step.c % len(WORLDS)], world)
         return [(rank, Span(*_floor(d, heads, rank * heads // world))) for rank in ranks]
     arithmetic = ARITHMETIC[step.c % len(ARITHMETIC)][1]
@@ -245,12 +235,12 @@ def _spans(kind: str, step: Step, d: int, world: int) -> list[tuple[int, Span]]:
 
 
 def _order(spans: list[Span], d: int) -> tuple[tuple[int, ...], int]:
-    """The parts from the start of the dimension on, and how much they cover; nothing where they overlap or leave gaps."""
+    """The order of the parts, and the length that they cover; none where they overlap or leave gaps."""
     order = tuple(sorted(range(len(spans)), key=lambda part: (spans[part].start, spans[part].stop)))
     at = 0
     for part in order:
         span = spans[part]
-        # Cut off at the end, as numpy does.
+        # numpy cuts ranges off at the end.
         start, stop = min(span.start, d), min(span.stop, d)
         if span.step != 1 or start != at:
             return (), 0
@@ -260,7 +250,7 @@ def _order(spans: list[Span], d: int) -> tuple[tuple[int, ...], int]:
 
 @lru_cache(1 << 10)
 def _stages(step: Step, count: int) -> Call:
-    """Layers in the order of their names (``keys``) or of the file (``offset_keys``), shared out among the stages."""
+    """Layers, in the order of their names (``keys``) or of the file (``offset_keys``), distributed among the stages."""
     world = WORLDS[step.a % len(WORLDS)]
     word, arithmetic = ARITHMETIC[step.b % len(ARITHMETIC)]
     by = ("keys", "offset_keys")[step.c & 1]

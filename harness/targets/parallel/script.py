@@ -1,15 +1,21 @@
-"""Programs of target ``parallel`` as the Python they stand for; see :mod:`harness.programs.scripts`."""
+"""Programs of target ``parallel`` as Python; see :mod:`harness.programs.scripts`."""
 
 from __future__ import annotations
 
-from harness.programs.scripts import generator, literal, whole
-from harness.targets.parallel.program import WITHIN, Call, Part, Program
+from harness.programs import scripts
+from harness.targets.parallel.program import WITHIN, Call, Program
 
 
 def explain(program: Program) -> str:
-    """A program: its file in words, its handles, and what the ranks do."""
-    lines = [f"# {name!r}: {dtype} {list(shape)}" for name, dtype, shape, _ in program.tensors]
-    lines += [_handles(program, '"model.safetensors"'), *(_words(program, call) for call in program.calls)]
+    """A program: its file in words, its handles, and the reads of the ranks."""
+    lines = [*scripts.described(program.tensors), _handles(program, '"model.safetensors"')]
+    for call in program.calls:
+        rows = [source for source, _ in _reads(program, call)]
+        if call.order:
+            parts = "".join(f"    {rows[place]},\n" for place in call.order)
+            lines.append(f"numpy.concatenate([  # {call.form}\n{parts}], axis={call.axis})")
+        else:
+            lines += [f"# {call.form}", *rows]
     return "\n".join(lines) + "\n"
 
 
@@ -18,72 +24,39 @@ def _handles(program: Program, path: str) -> str:
     return f"files = [{opened} for backend in {program.backends!r}]"
 
 
-def part(program: Program, call: Call, one: Part) -> str:
-    """What a rank takes, from its own handle."""
-    handle = one.rank % len(program.backends)
-    return f"files[{handle}].get_slice({program.tensors[call.tensor][0]!r})[{one.source}]"
-
-
-def whole_of(program: Program, handle: int, tensor: int) -> str:
-    """The whole tensor, from one handle."""
-    return f"files[{handle}].get_tensor({program.tensors[tensor][0]!r})"
-
-
-def stage(program: Program, call: Call, number: int) -> str:
-    """The layers of one stage, from its own handle."""
-    handle, places = number % len(program.backends), call.stages[number]
-    names = f"files[{handle}].{call.form.partition('/')[0]}()[{places[0]}:{places[-1] + 1}]" if places else "[]"
-    return f"{{name: files[{handle}].get_tensor(name) for name in {names}}}"
-
-
-def _words(program: Program, call: Call) -> str:
+def _reads(program: Program, call: Call) -> list[tuple[str, str]]:
+    """Source of each read of a call, and of a function that gives the expected value. The parser may refuse reads outside."""
+    count = len(program.backends)
     if call.kind == "stages":
-        rows = [stage(program, call, number) for number in range(len(call.stages))]
-    elif call.kind == "whole":
-        rows = [whole_of(program, handle, call.tensor) for handle in range(len(program.backends))]
-    else:
-        rows = [part(program, call, one) for one in call.parts]
-        if call.order:
-            rows = [rows[place] for place in call.order]
-            joined = "".join(f"    {row},\n" for row in rows)
-            return f"numpy.concatenate([  # {call.form}\n{joined}], axis={call.axis})"
-    return "\n".join((f"# {call.form}", *rows))
+        return [_stage(program, call, number) for number in range(len(call.stages))]
+    name = repr(program.tensors[call.tensor][0])
+    if call.kind == "whole":
+        return [(f"files[{handle}].get_tensor({name})", f"lambda: WHOLE[{name}]") for handle in range(count)]
+    rows = []
+    for one in call.parts:
+        wanted = f"lambda: WHOLE[{name}][{one.source}]"
+        source = f"files[{one.rank % count}].get_slice({name})[{one.source}]"
+        rows.append((source, wanted if one.place in WITHIN else f"loose({wanted})"))
+    return rows
+
+
+def _stage(program: Program, call: Call, number: int) -> tuple[str, str]:
+    """The layers of one stage, from its own handle."""
+    file, places = f"files[{number % len(program.backends)}]", call.stages[number]
+    by = call.form.partition("/")[0]
+    listed = f"{file}.{by}()[{places[0]}:{places[-1] + 1}]" if places else "[]"
+    names = [name for name, *_ in program.tensors]
+    names = [(sorted(names) if by == "keys" else names)[place] for place in places]
+    wanted = ", ".join(f"{name!r}: WHOLE[{name!r}]" for name in names)
+    return f"{{name: {file}.get_tensor(name) for name in {listed}}}", f"lambda: {{{wanted}}}"
 
 
 def calls(program: Program) -> str:
-    """``calls()`` of a program; what lies outside its tensor may be refused, so nothing is expected of it."""
-    yields: list[tuple[str, str]] = []
-    for call in program.calls:
-        if call.kind == "stages":
-            for number, places in enumerate(call.stages):
-                names = _ordered(program, call)
-                wanted = ", ".join(f"{names[place]!r}: WHOLE[{names[place]!r}]" for place in places)
-                yields.append((stage(program, call, number), f"lambda: {{{wanted}}}"))
-            continue
-        name = program.tensors[call.tensor][0]
-        if call.kind == "whole":
-            handles = range(len(program.backends))
-            yields += [(whole_of(program, handle, call.tensor), f"lambda: WHOLE[{name!r}]") for handle in handles]
-            continue
-        for one in call.parts:
-            expected = f"lambda: WHOLE[{name!r}][{one.source}]"
-            yields.append((part(program, call, one), expected if one.place in WITHIN else f"loose({expected})"))
-    loose = "loose = lambda wanted: setattr(wanted, 'may_be_refused', True) or wanted\n"
+    """``calls()`` of a program."""
+    yields = [read for call in program.calls for read in _reads(program, call)]
+    opening = ("from safetensors import safe_open", *scripts.WRITE_FILE, _handles(program, "str(path)"))
     return (
-        f"FILE = {literal(program.tensors)}\n\n# What the file holds, as numpy reads it.\n"
-        f"WHOLE = {whole(program.tensors)}\n\n# What lies outside a tensor is cut off by numpy, and may be refused.\n{loose}\n\n"
-    ) + generator(
-        yields,
-        [
-            "from safetensors import safe_open",
-            'path = pathlib.Path(tempfile.mkdtemp()) / "model.safetensors"',
-            "path.write_bytes(FILE)",
-            _handles(program, "str(path)"),
-        ],
+        f"{scripts.file_and_arrays(program.tensors)}# numpy cuts off what lies outside a tensor; the parser may refuse it.\n"
+        "loose = lambda wanted: setattr(wanted, 'may_be_refused', True) or wanted\n\n\n"
+        f"{scripts.generator(yields, opening)}"
     )
-
-
-def _ordered(program: Program, call: Call) -> list[str]:
-    """Names by place: sorted as ``keys`` gives them, or as they lie in the file."""
-    names = [name for name, *_ in program.tensors]
-    return sorted(names) if call.form.startswith("keys") else names

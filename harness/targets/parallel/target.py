@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from functools import partial
 from types import ModuleType
@@ -11,13 +9,11 @@ from typing import Any
 
 from harness.observation import ACCEPT, REJECT, Event, Observation, Run, Trace, classify, observe
 from harness.programs import arrays
+from harness.targets.base import ProgramTarget
 from harness.targets.parallel import oracle
 from harness.targets.parallel import script as parallel_source
 from harness.targets.parallel.program import VOCABULARY, Call, Program, decode
-from harness.targets.program import ProgramTarget
-
-#: Sets of handles that stay open, by content and backends.
-_OPEN = 256
+from harness.targets.scratch import OpenFiles
 
 
 class Parallel(ProgramTarget):
@@ -90,7 +86,7 @@ class _Runner:
         # Older releases know no other way of reading than mmap.
         self._backends = hasattr(safetensors.safe_open, "get_tensors")
         self._documented: tuple[type[BaseException], ...] = (safetensors.SafetensorError,)
-        self._files: OrderedDict[tuple[Any, tuple[str, ...]], list[Any]] = OrderedDict()
+        self._files = OpenFiles()
 
     def run(self, data: bytes) -> Observation:
         program = decode(data)
@@ -138,26 +134,12 @@ class _Runner:
     def _handles(self, program: Program) -> list[Any]:
         """The program's handles on its file."""
         key = program.tensors, program.backends
-        files = self._files.get(key)
-        if files is not None:
-            self._files.move_to_end(key)
-            return files
-        raw = arrays.file(program.tensors)
-        descriptor = os.memfd_create("parallel-input")
-        try:
-            os.pwrite(descriptor, raw, 0)
-            path = f"/proc/self/fd/{descriptor}"
-            files = [
-                self._safe_open(path, framework="numpy", **({"backend": backend} if self._backends else {}))
-                for backend in program.backends
-            ]
-        finally:
-            # Each reader has a mapping, or a descriptor of its own.
-            os.close(descriptor)
-        if len(self._files) >= _OPEN:
-            self._files.popitem(last=False)
-        self._files[key] = files
-        return files
+        files: list[Any] | None = self._files.get(key)
+        return files or self._files.add(key, arrays.file(program.tensors), partial(self._open, program.backends))
+
+    def _open(self, backends: tuple[str, ...], path: str) -> list[Any]:
+        options = [{"backend": backend} if self._backends else {} for backend in backends]
+        return [self._safe_open(path, framework="numpy", **option) for option in options]
 
 
 def _layers(file: Any, by: str, places: tuple[int, ...]) -> dict[str, Any]:

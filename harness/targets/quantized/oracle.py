@@ -12,46 +12,74 @@ from typing import Any
 import numpy
 
 from harness.findings.finding import Finding
-from harness.observation import ACCEPT, REJECT, Event, Observation, Trace
+from harness.findings.rule import Case, Rule
+from harness.findings.severity import LENIENCY, STRICTNESS, WRONG_DATA
+from harness.observation import ACCEPT, REJECT, Event
+from harness.oracles.oracle import Execution, oracle
 from harness.programs.arrays import NUMPY_NAMES
 from harness.targets.quantized.program import Held, Program, cut, stored_shape
 
+_OFFSETS = "data_offsets point to the tensor data relative to the beginning of the byte buffer"
+_SHOULD = "the bytes that went in come out, and a tensor that does not fit its bytes is refused"
+READ = Rule(
+    "quantized.*",
+    "quantized",
+    "differential",
+    WRONG_DATA,
+    title="A quantised tensor is not what the file holds",
+    why="The parser reads a packed or scaled dtype otherwise than the header and the bytes say.",
+    sentence=_OFFSETS,
+    should=_SHOULD,
+    check="values",
+    cases=(Case("accepted*", LENIENCY),),
+)
+REFUSED = Rule(
+    "refused",
+    "quantized",
+    "differential",
+    STRICTNESS,
+    title="A valid quantised file is refused",
+    why="Every tensor has the bytes of its dtype and shape, and the parser refuses the file.",
+    sentence=_OFFSETS,
+    should=_SHOULD,
+    check="refused-call",
+)
 
-def check(data: bytes, observation: Observation) -> list[Finding]:
-    """What the calls of a program of target ``quantized`` gave, against the bytes that its file was made of."""
-    trace = observation[2]
-    if not isinstance(trace, Trace):
+
+@oracle(READ, REFUSED)
+def check(execution: Execution) -> list[Finding]:
+    """The calls of a program of target ``quantized``, against the bytes that its file was made of."""
+    trace = execution.trace
+    if trace is None:
         return []
     return [finding for event in trace.events for finding in _event(trace.program, event)]
 
 
-def _found(rule: str, aspect: str, summary: str) -> list[Finding]:
-    return [Finding("quantized", "differential", rule, aspect, summary)]
+def _found(member: str, aspect: str, summary: str) -> list[Finding]:
+    return [Finding(READ.member(member), aspect, summary)]
 
 
 def _event(program: Program, event: Event) -> list[Finding]:
     if event.call in ("safe_open", "deserialize"):
         if event.outcome == REJECT and program.valid:
             words = f"every tensor has the bytes of its dtype and shape, and {event.call} refuses: {event.error}"
-            return _found("refused", event.call, words)
+            return [Finding(REFUSED, event.call, words)]
         if event.outcome == ACCEPT and not program.valid:
             words = f"a tensor has not the bytes of its dtype and shape, and {event.call} accepts the file"
-            return _found(f"quantized.{event.call}", "accepted", words)
+            return _found(event.call, "accepted", words)
     if event.outcome != ACCEPT:
         return []
     if event.call == "deserialize":
         return _deserialized(program, event.value)
     if event.call == "get_tensors":
         if set(event.value) != {held.name for held in program.tensors}:
-            return _found("quantized.get_tensors", "names", f"get_tensors gave {sorted(event.value)!r:.200}")
+            return _found("get_tensors", "names", f"get_tensors gave {sorted(event.value)!r:.200}")
         return [one for held in program.tensors for one in _compare("get_tensors", held, "", event.value[held.name])]
     call = event.about
     if call.kind == "about":
         held = program.tensors[call.tensor]
         wanted = held.dtype, list(held.shape)
-        return (
-            [] if event.value == wanted else _found("quantized.about", "differs", f"{wanted}, said to be {event.value}")
-        )
+        return [] if event.value == wanted else _found("about", "differs", f"{wanted}, said to be {event.value}")
     if call.kind in ("get_tensor", "part"):
         return _compare(event.call, program.tensors[call.tensor], call.source, event.value)
     return []
@@ -63,13 +91,11 @@ def _deserialized(program: Program, value: Any) -> list[Finding]:
     if read == wanted:
         return []
     if read.keys() != wanted.keys():
-        return _found("quantized.deserialize", "names", f"deserialize gave {sorted(read)!r:.200}")
+        return _found("deserialize", "names", f"deserialize gave {sorted(read)!r:.200}")
     for name, (dtype, shape, content) in wanted.items():
         for aspect, was, is_ in zip(("dtype", "shape", "bytes"), (dtype, shape, content), read[name], strict=True):
             if was != is_:
-                return _found(
-                    "quantized.deserialize", aspect, f"{name!r} is {was!r:.80}, deserialize gives {is_!r:.80}"
-                )
+                return _found("deserialize", aspect, f"{name!r} is {was!r:.80}, deserialize gives {is_!r:.80}")
     return []
 
 
@@ -81,22 +107,22 @@ def _width(dtype: str) -> str:
 def _compare(call: str, held: Held, source: str, value: Any) -> list[Finding]:
     """An array against the part it should be: shape, bytes, and the dtype where numpy has one."""
     words = f"{call}{f'[{source}]' if source else ''} of {held.dtype} {list(held.shape)}"
-    rule, width = f"quantized.{call}", _width(held.dtype)
+    width = _width(held.dtype)
     part = cut(held, source)
     shape = None if part is None else stored_shape(held.dtype, part[0])
     if part is None or (shape is None and part[1]):
-        return _found(rule, f"accepted/{width}", f"{words}: given as {list(value.shape)}, where there is no such part")
+        return _found(call, f"accepted/{width}", f"{words}: given as {list(value.shape)}, where there is no such part")
     if shape is None:
         return _found(
-            rule, f"shape/{width}", f"{words}: two to a byte there is no shape {list(part[0])}, and it is given"
+            call, f"shape/{width}", f"{words}: two to a byte there is no shape {list(part[0])}, and it is given"
         )
     if tuple(value.shape) != shape:
         return _found(
-            rule, f"shape/{width}", f"{words} should have shape {list(shape)} in memory, and has {list(value.shape)}"
+            call, f"shape/{width}", f"{words} should have shape {list(shape)} in memory, and has {list(value.shape)}"
         )
     if value.tobytes() != part[1]:
-        return _found(rule, f"bytes/{width}", f"{words} holds {value.tobytes()!r:.80}, and should {part[1]!r:.80}")
+        return _found(call, f"bytes/{width}", f"{words} holds {value.tobytes()!r:.80}, and should {part[1]!r:.80}")
     name = NUMPY_NAMES.get(held.dtype)
     if name is not None and value.dtype != numpy.dtype(name):
-        return _found(rule, f"dtype/{width}", f"{words} has dtype {value.dtype}")
+        return _found(call, f"dtype/{width}", f"{words} has dtype {value.dtype}")
     return []

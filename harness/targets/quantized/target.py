@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -23,13 +21,12 @@ from harness.observation import (
     classify,
     observe,
 )
-from harness.targets.program import ProgramTarget
+from harness.targets.base import ProgramTarget
 from harness.targets.quantized import oracle
 from harness.targets.quantized import script as quantized_source
-from harness.targets.quantized.program import LENT, VOCABULARY, Call, Held, Program, decode, file
+from harness.targets.quantized.program import LENT, VOCABULARY, Call, Program, decode, file
+from harness.targets.scratch import OpenFiles
 
-#: Files that stay open, by content and backend.
-_OPEN = 256
 _OPENING = Call("safe_open", -1)
 _BYTE = numpy.dtype("uint8")
 
@@ -41,7 +38,7 @@ class Quantized(ProgramTarget):
     description = "deserialize and safe_open on FP8, block-scaled, F4, F6, GPTQ and AWQ groups of tensors, by programs"
     vocabulary = VOCABULARY
     oracles = (oracle.check,)
-    core = ("slices", "safe_open")
+    built_on = ("slices", "safe_open")
     calls = ("get_tensor", "get_tensors", "get_slice")
 
     def open(self, safetensors: ModuleType | None) -> Run:
@@ -125,7 +122,7 @@ class _Runner:
         # Older releases know no other way of reading than mmap.
         self._backends = hasattr(safetensors.safe_open, "get_tensors")
         self._documented: tuple[type[BaseException], ...] = (safetensors.SafetensorError,)
-        self._files: OrderedDict[tuple[tuple[Held, ...], str], Any] = OrderedDict()
+        self._files = OpenFiles()
 
     def run(self, data: bytes) -> Observation:
         program = decode(data)
@@ -154,23 +151,15 @@ class _Runner:
                     events.append(Event(word, *classify(error, self._documented), call))
 
     def _opened(self, program: Program) -> Event:
-        """The opening of the program's file: from before, where it went well."""
+        """The event of opening the program's file; an open file is used again."""
         key = program.tensors, program.backend
-        if key in self._files:
-            self._files.move_to_end(key)
-            return Event("safe_open", ACCEPT, "", self._files[key], _OPENING)
-        descriptor = os.memfd_create("quantized-input")
-        os.pwrite(descriptor, file(program.tensors), 0)
+        known = self._files.get(key)
+        if known is not None:
+            return Event("safe_open", ACCEPT, "", known, _OPENING)
         backend = {"backend": program.backend} if self._backends else {}
-        opening = partial(self._safe_open, f"/proc/self/fd/{descriptor}", framework="numpy", **backend)
-        event = attempt("safe_open", opening, self._documented, _OPENING)
-        # The reader has a mapping, or a descriptor of its own.
-        os.close(descriptor)
-        if event.outcome == ACCEPT:
-            if len(self._files) >= _OPEN:
-                self._files.popitem(last=False)
-            self._files[key] = event.value
-        return event
+        opening = partial(self._safe_open, framework="numpy", **backend)
+        content = file(program.tensors)
+        return attempt("safe_open", lambda: self._files.add(key, content, opening), self._documented, _OPENING)
 
 
 _WORDS = {"part": "get_slice", "about": "get_slice", "get_tensor": "get_tensor", "get_tensors": "get_tensors"}

@@ -1,8 +1,7 @@
-"""The entry points of the library as single calls whose cost can be counted, written as code.
+"""The entry points of the library as single calls, whose cost the meter counts.
 
-They are text, as the statements of ``timeit`` are, because they run in processes of their own that hold nothing else: the
-one that is measured, and the reproducer of a finding. ``path`` is the file, ``name`` a tensor in it; ``safetensors``,
-``safetensors.numpy`` and ``pathlib`` are imported.
+Calls are source code, like the statements of ``timeit``: the measured process and reproducers run them without the harness.
+``path`` is the file, ``name`` a tensor in it. ``safetensors``, ``safetensors.numpy`` and ``pathlib`` are imported.
 """
 
 from __future__ import annotations
@@ -12,11 +11,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """``setup`` is run before and not counted; ``code`` is one expression.
+    """One call. ``code`` is an expression. ``setup`` runs before it, and the meter does not count it.
 
-    ``text`` and ``data`` name the parts of a file (:class:`harness.mutate.growth.Grown`) that the call has to look at:
-    JSON that is read or written, and bytes of tensors. ``result``, as data, is the array that the call gives. What is not
-    named must cost nothing.
+    ``text`` and ``data`` name the parts of a file (:class:`harness.mutate.growth.Grown`) that the call needs: JSON, and bytes
+    of tensors. ``result`` is the returned array. All other parts must cost nothing.
     """
 
     code: str
@@ -36,12 +34,12 @@ _META = "metadata = safetensors.safe_open(path, framework='numpy').metadata()"
 
 
 def _open(backend: str) -> str:
-    # Left out, not named: older releases have no backends.
+    # Without an argument for the default: older releases have no backends.
     return f"safetensors.safe_open(path, framework='numpy'{backend})"
 
 
 def _reading(suffix: str, backend: str) -> dict[str, Call]:
-    """The calls that touch data, and so differ between the backends."""
+    """The calls that read data, once for each backend."""
     file = f"file = {_open(backend)}"
     part = f"{file}\npart = file.get_slice(name)"
     return {

@@ -1,7 +1,7 @@
-"""Counts what calls of the library cost, in child processes: instructions by valgrind, bytes by glibc's ``mtrace``.
+"""Counts the cost of calls in child processes: instructions with valgrind, bytes with ``mtrace`` of glibc.
 
-Neither needs a clock, and neither depends on what else the machine does. Bytes are the same in every run; instructions
-differ by a few per cent, because Rust's hash tables are seeded anew in every process.
+Neither needs a clock, and neither depends on the load of the machine. Bytes are equal in every run. Instructions differ by a
+few per cent, because every process has new seeds for the hash tables of Rust.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from harness.mutate.growth import FAMILIES, Grown
 from harness.targets.resources.calls import CALLS, Call
 from harness.targets.resources.oracle import INSTRUCTIONS, Point
 
-#: The library that records allocations, by the name the loader knows it by. Before glibc 2.34 it was in libc itself.
+#: The library that records allocations, by its name for the loader. Before glibc 2.34 libc has this code.
 _RECORDER = "libc_malloc_debug.so.0"
 _CHILD = Path(__file__).with_name("meter_child.py")
 _GET_VALGRIND = "apt-get install valgrind"
-#: Seconds for one process of several hundred calls, on a machine that is shared; it takes a fiftieth of that alone.
+#: Seconds for one process of several hundred calls on a busy machine. An idle machine needs a fiftieth.
 _LIMIT_S = 1800.0
 DIED = "died"
 SETUP = "setup: "
@@ -35,7 +35,7 @@ SETUP = "setup: "
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """One call: how it ended, and its cost; ``peak`` only where bytes were counted. ``end`` is ``died`` where it killed."""
+    """One call: its end, and its cost. ``peak`` is for bytes alone. ``end`` is ``died`` where the call killed its process."""
 
     end: str
     result: int = 0
@@ -44,13 +44,13 @@ class Counted:
 
     @property
     def lost(self) -> bool:
-        """Whether the call killed its process, or could not be set up: then it has no cost to speak of."""
+        """Whether the call killed its process, or its setup failed: then it has no cost."""
         return self.end == DIED or self.end.startswith(SETUP)
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One call on one family. ``ends`` are how its runs ended; ``points`` those that could be counted."""
+    """One call on one family. ``ends`` are the ends of its runs; ``points`` are the counted runs."""
 
     call: str
     family: str
@@ -60,7 +60,7 @@ class Measured:
 
 
 def valgrind() -> str:
-    """The program's path. Raises HarnessError with how to get it."""
+    """The path of valgrind. Raises HarnessError where it is not installed."""
     found = shutil.which("valgrind")
     if found is None:
         raise HarnessError("valgrind, which counts instructions, is not installed", hint=_GET_VALGRIND)
@@ -70,8 +70,8 @@ def valgrind() -> str:
 def measure(site: Path, cost: str, pairs: Sequence[tuple[str, str]]) -> list[Measured]:
     """The costs (``instructions`` or ``bytes``) of (call, family) pairs, with the library in ``site``.
 
-    ``site`` is that of a plain build: an instrumented one needs the fuzzer in the same process. Raises HarnessError when
-    valgrind is missing, EngineError when the counting process does not work.
+    ``site`` must have a plain build: an instrumented one needs the fuzzer in its process. Raises HarnessError without
+    valgrind, EngineError where the counting process fails.
     """
     with tempfile.TemporaryDirectory(prefix="harness-meter-") as name:
         folder = Path(name)
@@ -92,7 +92,7 @@ def measure(site: Path, cost: str, pairs: Sequence[tuple[str, str]]) -> list[Mea
 
 
 def point(call: Call, grown: Grown, n: int, counted: Counted) -> Point:
-    """What ``call`` has to look at in one member of a family, and what that cost."""
+    """The parts of one member of a family that ``call`` needs, and the cost of the call."""
     parts = {**grown.parts, "result": counted.result}
     text, data = (sum(parts[part] for part in kind) for kind in (call.text, call.data))
     return Point(n, len(grown.data), text, data, counted.cost, counted.peak)
@@ -102,14 +102,14 @@ def _measured(call: str, family: str, cost: str, counted: list[Counted]) -> Meas
     points = []
     last = counted[-1].end
     for n, one in zip(FAMILIES[family].sizes, counted, strict=True):
-        # A call that fails costs something too, but another thing: the largest decides which of the two is judged.
+        # A failing call has another cost. The end on the largest member decides which runs count.
         if one.end == last and not one.lost:
             points.append(point(CALLS[call], FAMILIES[family].make(n), n, one))
     return Measured(call, family, cost, tuple(one.end for one in counted), tuple(points))
 
 
 def _count(folder: Path, site: Path, cost: str, jobs: list[tuple[Call, Grown, Path]]) -> list[Counted]:
-    """Every job, in as few processes as live."""
+    """All jobs. A new process continues after a job that killed its process."""
     listed = [{"setup": c.setup, "code": c.code, "path": str(path), "name": g.name} for c, g, path in jobs]
     done: list[Counted] = []
     while len(done) < len(listed):
@@ -118,14 +118,14 @@ def _count(folder: Path, site: Path, cost: str, jobs: list[tuple[Call, Grown, Pa
 
 
 def _process(folder: Path, site: Path, cost: str, jobs: list[dict[str, str]]) -> list[Counted]:
-    """The jobs that one process did, and the one that ended it."""
+    """The jobs of one process, with the job that killed it."""
     asked, notes, record = (folder / name for name in ("jobs.json", "results.jsonl", "record"))
     asked.write_text(json.dumps(jobs))
     notes.write_text("")
     for old in folder.glob("record*"):
         old.unlink()
     environment = {**os.environ, "PYTHONHASHSEED": "0", "RUST_BACKTRACE": "0", "OPENBLAS_NUM_THREADS": "1"}
-    # Symbols are looked up when the process starts, not in whichever call is the first to need one.
+    # The loader resolves symbols at the start, not in the first call that needs one.
     environment["LD_BIND_NOW"] = "1"
     python = [sys.executable, "-I", str(_CHILD), cost, str(site), str(asked), str(notes)]
     if cost == INSTRUCTIONS:
@@ -152,12 +152,12 @@ def _process(folder: Path, site: Path, cost: str, jobs: list[dict[str, str]]) ->
 
 
 def _add_dumps(notes: list[dict[str, Any]], record: Path) -> None:
-    """Put what callgrind wrote into the notes: dump 1 is the first pair of marks, which surrounds nothing."""
+    """Add the counts of callgrind to the notes. Dump 1 is of the first pair of marks, with nothing in between."""
     number = 1
     for note in notes:
         if Counted(**note).lost:
             continue
         number += 1
         text = record.with_name(f"{record.name}.{number}").read_text()
-        # Not "totals", which count code that ran between the marks for the first time twice.
+        # Not "totals": these count new code between the marks twice.
         note["cost"] = int(re.findall(r"^summary: (\d+)$", text, re.MULTILINE)[0])

@@ -1,11 +1,11 @@
-"""The process whose calls are counted: ``python -I meter_child.py instructions|bytes SITE JOBS RESULTS``.
+"""The measured process: ``python -I meter_child.py instructions|bytes SITE JOBS RESULTS``.
 
-It holds nothing of the harness, so that what is counted is the library. JOBS is a JSON list of calls; for each one line of
-JSON goes to RESULTS as soon as it is done, so that a call that kills the process is known by the line that is missing.
+It imports nothing of the harness, so the counts are those of the library. JOBS is a JSON list of calls. After each call the
+process appends a line of JSON to RESULTS. So a missing line reveals a call that killed the process.
 
-Instructions are counted by callgrind around two functions of the C library that nothing else here calls: it sets its
-counts to zero at ``getppid`` and writes them down at ``getpgrp``. Bytes are those that glibc's own ``mtrace`` records, with
-Python's allocator out of the way (``PYTHONMALLOC=malloc``): exact, and the same in every run.
+Callgrind counts instructions between two functions of the C library that nothing else here calls: it resets its counts at
+``getppid`` and dumps them at ``getpgrp``. ``mtrace`` of glibc records bytes, without Python's allocator
+(``PYTHONMALLOC=malloc``). These are exact, and equal in every run.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-# What the symbols are filed under depends on the machine: x86-64, AArch64.
+# The versions of the symbols on x86-64 and AArch64.
 _VERSIONS = (b"GLIBC_2.2.5", b"GLIBC_2.17")
 
 
 def prepare(job: dict[str, str]) -> Callable[[], Any]:
-    """The call of a job, ready to be made."""
+    """The call of a job, after its setup."""
     import safetensors.numpy
 
     scope: dict[str, Any] = {"safetensors": safetensors, "pathlib": pathlib, "path": job["path"], "name": job["name"]}
@@ -34,7 +34,7 @@ def prepare(job: dict[str, str]) -> Callable[[], Any]:
 
 
 def make(call: Callable[[], Any]) -> tuple[str, int]:
-    """How a call ends (``ok`` or the error's type), and the bytes of the array that it gives."""
+    """The end of a call (``ok`` or the type of the error), and the bytes of the returned array."""
     try:
         return "ok", int(getattr(call(), "nbytes", 0))
     except BaseException as error:
@@ -42,18 +42,18 @@ def make(call: Callable[[], Any]) -> tuple[str, int]:
 
 
 class Instructions:
-    """Callgrind's own counts; they come from its dumps, in the order of the calls."""
+    """The counts of callgrind. Its dumps have the order of the calls."""
 
     def __init__(self) -> None:
-        # The first call of a function in another library is looked up, which takes a million instructions.
+        # The first call of a function in another library takes a million instructions for its lookup.
         os.getppid()
         os.getpgrp()
-        # glibc puts off joining what was freed until the next larger request, whoever makes it.
-        self._settle = getattr(ctypes.CDLL(None), "malloc_trim", int)
+        # glibc merges free blocks only at the next larger request, of any caller.
+        self._trim = getattr(ctypes.CDLL(None), "malloc_trim", int)
 
     def count(self, call: Callable[[], Any]) -> dict[str, Any]:
         """Make the call between the two marks."""
-        self._settle(0)
+        self._trim(0)
         os.getppid()
         end, result = make(call)
         os.getpgrp()
@@ -61,7 +61,7 @@ class Instructions:
 
 
 class Bytes:
-    """glibc's record of every allocation: all that were made, and the most that were held at once."""
+    """The record of allocations by glibc: the sum of all, and the peak."""
 
     def __init__(self) -> None:
         library = ctypes.CDLL(None)
@@ -73,7 +73,7 @@ class Bytes:
         self._start, self._stop = ctypes.CFUNCTYPE(None)(start), ctypes.CFUNCTYPE(None)(stop)
 
     def count(self, call: Callable[[], Any]) -> dict[str, Any]:
-        """Make the call between ``mtrace`` and ``muntrace``, and add up what they recorded."""
+        """Make the call between ``mtrace`` and ``muntrace``, and add up the record."""
         self._start()
         end, result = make(call)
         self._stop()
@@ -81,7 +81,7 @@ class Bytes:
         sizes: dict[str, int] = {}
         with open(os.environ["MALLOC_TRACE"], encoding="ascii", errors="replace") as record:
             for line in record:
-                # "@ where + address size"; "-" gives back, "<" and ">" are a block before and after it was resized.
+                # "@ where + address size"; "-" frees a block, "<" and ">" are a block before and after a resize.
                 words = line.split()
                 if words[0] != "@":
                     continue
@@ -95,13 +95,13 @@ class Bytes:
 
 
 def main() -> None:
-    """Count every job, and note it."""
+    """Count all jobs."""
     mode, site, jobs, results = sys.argv[1:]
     sys.path.insert(0, site)
-    import safetensors.numpy  # noqa: F401 - what importing takes is no cost of a call
+    import safetensors.numpy  # noqa: F401 - calls must not count the import
 
     meter = Instructions() if mode == "instructions" else Bytes()
-    # Python's collector looks at whatever there is, whoever made it: its work is no cost of a call.
+    # The garbage collector works on all objects: calls must not count it.
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -114,7 +114,7 @@ def main() -> None:
                 note: dict[str, Any] = {"end": f"setup: {type(error).__name__}"}
             else:
                 if job["code"] not in warm:
-                    make(call)  # the first call imports and interns, once and for all
+                    make(call)  # the first call imports and interns
                     warm.add(job["code"])
                 gc.collect()
                 note = meter.count(call)

@@ -13,6 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.findings.finding import Finding
+from harness.findings.rule import Case, Rule
+from harness.findings.severity import DENIAL
+from harness.oracles.leaks import DOS
 
 INSTRUCTIONS = "instructions"
 BYTES = "bytes"
@@ -42,6 +45,32 @@ CONSTANT = 16 << 20
 SUPERLINEAR = "superlinear"
 UNRELATED = "unrelated"
 MULTIPLE = "multiple"
+
+COST = Rule(
+    "resources.*",
+    "resources",
+    "memory",
+    DENIAL,
+    title="The cost of a call is out of proportion",
+    why="The cost of the call is out of proportion. It is counted, not timed.",
+    sentence=DOS,
+    should="the cost of a call grows no faster than the part of the file that it needs",
+    check="cost",
+    cases=(
+        Case(
+            f"*/{UNRELATED}",
+            why="A call that needs little of a file costs as much as the part that it does not need, and the file's author chose that part. The cost is counted, not timed.",
+        ),
+        Case(
+            f"*/{SUPERLINEAR}",
+            why="The cost grows faster than the file: ten times the size costs far more than ten times as much. It is counted, not timed.",
+        ),
+        Case(
+            f"*/{MULTIPLE}",
+            why="The call holds many times the memory of what it reads and gives. It is counted, not timed.",
+        ),
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +143,7 @@ def judge(call: str, family: str, words: str, cost: str, points: Sequence[Point]
     span = f"{first.n:,} to {last.n:,} {words}: {first.cost:,} to {last.cost:,} {what}"
 
     def found(how: str, text: str) -> list[Finding]:
-        return [Finding("resources", kind, f"resources.{call}", f"{family}/{how}", f"{call}, {text}")]
+        return [Finding(COST.member(call), f"{family}/{how}", f"{call}, {text}", kind)]
 
     # Of the last two, so that one member out of line is not taken for growth.
     if (

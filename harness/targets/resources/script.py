@@ -1,4 +1,4 @@
-"""The reproducer of a cost that grows: one Python file with the files in it, which counts as the harness does."""
+"""The reproducer of a growing cost: one Python file that contains its inputs and counts like the harness."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def _template() -> jinja2.Template:
 
 
 def values(crash: Crash, data: bytes) -> dict[str, Any]:
-    """What the template of such a reproducer needs beside title, why and releases."""
+    """The variables of the template, without title, why and releases."""
     chosen = words(data)
     assert chosen is not None  # only programs are filed for this target
     cost, name, family = chosen
     how = crash.signature.rpartition("/")[2]
     call, grows = CALLS[name], FAMILIES[family]
-    # The first, the middle and the last: enough to tell how it grows.
+    # The first, the middle and the last member show the growth.
     return {
         "cost": cost,
         "family": family,
@@ -57,7 +57,7 @@ def values(crash: Crash, data: bytes) -> dict[str, Any]:
 
 
 def render(values: dict[str, Any]) -> str:
-    """The reproducer's text."""
+    """The text of the reproducer."""
     return _template().render(values)
 
 
@@ -67,9 +67,7 @@ def _file(n: int, grown: Grown, call: Call) -> dict[str, Any]:
     lines = [packed[at : at + 100] for at in range(0, len(packed), 100)]
     literal = "(\n" + "".join(f"        {line!r}\n" for line in lines) + "    )"
     zeros = len(grown.data) - len(text)
-    # An array that the call gives is counted when it is there.
-    wanted = {
-        kind: sum(grown.parts.get(part, 0) for part in parts)
-        for kind, parts in (("text", call.text), ("data", call.data))
-    }
+    # The reproducer adds the bytes of a returned array.
+    sizes = {"text": call.text, "data": call.data}
+    wanted = {kind: sum(grown.parts.get(part, 0) for part in parts) for kind, parts in sizes.items()}
     return {"n": n, "name": repr(grown.name), "packed": literal, "zeros": zeros, **wanted}

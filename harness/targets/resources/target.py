@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from harness.errors import HarnessError
 from harness.findings.finding import Finding
 from harness.mutate.growth import FAMILIES
-from harness.observation import ACCEPT, NOT_READ, REJECT, Observation, Reading, Run
+from harness.observation import ACCEPT, REJECT, Observation, Run
+from harness.oracles.oracle import Execution, oracle
+from harness.targets.base import PROGRAM, Target
 from harness.targets.resources.calls import CALLS
 from harness.targets.resources.meter import Measured, measure
-from harness.targets.resources.oracle import COSTS, judge
+from harness.targets.resources.oracle import COST, COSTS, judge
 
 TARGET = "resources"
 
@@ -35,15 +36,26 @@ def words(data: bytes) -> tuple[str, str, str] | None:
     return parts[0], parts[1], parts[2]
 
 
-class Resources:
+@oracle(COST)
+def check(execution: Execution) -> list[Finding]:
+    """The growth of one cost: see :mod:`harness.targets.resources.oracle`."""
+    measured = execution.observation[2]
+    if not isinstance(measured, Measured):
+        return []
+    grows = FAMILIES[measured.family].words
+    return judge(measured.call, measured.family, grows, measured.cost, measured.points)
+
+
+class Resources(Target):
     """Counts; never runs the library in its own process."""
 
     name = TARGET
     description = "what one call costs on files that grow in one thing"
     max_len = 64
     memory_mb = 4096
-    uses_parser = True
-    judged = False
+    input_kind = PROGRAM
+    listed = False
+    oracles = (check,)
     #: The only builds whose costs are the users', and that run outside the fuzzer.
     flavours = ("wheel",)
     timeout_s = 300.0
@@ -63,21 +75,9 @@ class Resources:
 
         return run
 
-    def reading(self, value: Any) -> Reading:
-        """Nothing is read."""
-        return Reading(tensors=[], metadata=NOT_READ)
-
     def explain(self, data: bytes) -> str:
         """A program in words."""
         return describe(data)
-
-    def check(self, data: bytes, observation: Observation) -> list[Finding]:
-        """The target's own oracle: see :mod:`harness.targets.resources.oracle`."""
-        measured = observation[2]
-        if not isinstance(measured, Measured):
-            return []
-        grows = FAMILIES[measured.family].words
-        return judge(measured.call, measured.family, grows, measured.cost, measured.points)
 
 
 def describe(data: bytes) -> str:

@@ -1,30 +1,30 @@
 """The language of target ``shards``: a folder with an index, ``model.safetensors.index.json``, and its shard files.
 
-The index says ``{"metadata": {"total_size": BYTES}, "weight_map": {TENSOR: FILE}}``. A program puts tensors into shards,
-with an index that tells the truth of them; further steps make index and files disagree, each in one way.
+The index says ``{"metadata": {"total_size": BYTES}, "weight_map": {TENSOR: FILE}}``. A program distributes tensors among
+shards, with a correct index. Further steps make index and files disagree, each in one way.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from harness.programs import arrays
 from harness.programs.arrays import NAMES, NUMPY_NAMES, SHAPES, Tensors
 from harness.programs.steps import Kind, Step, Vocabulary
+from harness.targets.shards.reader import INDEX
 
-INDEX = "model.safetensors.index.json"
-#: A valid file beside the folder, which no index may reach.
+#: A valid file outside the folder: no reader may follow an index to it.
 OUTSIDE = "outside.safetensors"
-#: Stands for the folder above in what an index says; the target puts the real one in its place.
+#: A placeholder for the parent folder in an index; the target inserts the real path.
 ROOT = "{root}"
 MOST_SHARDS = 4
 SHARDS = tuple(f"model-{shard + 1:05}-of-{MOST_SHARDS:05}.safetensors" for shard in range(MOST_SHARDS))
 OUTSIDE_TENSORS: Tensors = (("outside", "U8", (4,), 9),)
 
-#: How an index may name a shard, by number: its spelling, and what becomes of whoever follows it.
+#: Paths of a shard in an index, by number, each with its fault. The first :data:`_RIGHT_PATHS` lead to the shard.
+_RIGHT_PATHS = 3
 _FINE, ESCAPES, _DOTS, _NO_FILE, _NO_SHARD = "", "outside the folder", "with two dots", "no such file", "no shard"
 PATHS: tuple[tuple[str, str], ...] = (
     ("./{}", _FINE),
@@ -43,10 +43,7 @@ PATHS: tuple[tuple[str, str], ...] = (
     ("{}.bin", _NO_SHARD),
 )
 
-# Those that lead to the shard.
-_RIGHT_PATHS = 3
-
-#: How a shard is spoilt, by number.
+#: The damage of a shard, by number.
 _DAMAGE: tuple[tuple[str, Callable[[bytes], bytes]], ...] = (
     ("one byte short", lambda raw: raw[:-1]),
     ("empty", lambda raw: b""),
@@ -56,7 +53,7 @@ _DAMAGE: tuple[tuple[str, Callable[[bytes], bytes]], ...] = (
     ("no JSON", lambda raw: raw[:8] + b"?" + raw[9:]),
 )
 
-#: What ``metadata`` says, by number; a function of the true size. Readers may use it, none has to.
+#: The value of ``metadata`` by number, as a function of the true size. Readers may ignore it.
 _METADATA: tuple[Callable[[int], Any], ...] = (
     lambda size: {"total_size": size + 1},
     lambda size: {"total_size": 0},
@@ -68,7 +65,7 @@ _METADATA: tuple[Callable[[int], Any], ...] = (
     lambda size: {"total_size": size, "format": "pt"},
 )
 
-#: What the index is instead of an index, by number: a function of its text and of its weight map.
+#: Wrong indices by number, each as a function of the right text and of the weight map.
 _INDEX: tuple[tuple[str, Callable[[str, dict[str, Any]], str | None]], ...] = (
     ("no index", lambda text, weights: None),
     ("cut off", lambda text, weights: text[:-1]),
@@ -92,26 +89,26 @@ _TENSOR = range(6)
 VOCABULARY = Vocabulary(
     [
         Kind("tensor", 6, (_SHARD, range(len(NUMPY_NAMES)), range(9)), rare=True),
-        Kind("path", 3, (_SHARD, (0, 1, 2, 0, 1, 2, *range(len(PATHS)))), calm=(_SHARD, range(_RIGHT_PATHS))),
+        Kind("path", 3, (_SHARD, (0, 1, 2, 0, 1, 2, *range(len(PATHS)))), default_values=(_SHARD, range(_RIGHT_PATHS))),
         Kind("doubled", 2, (_TENSOR, _SHARD)),
         Kind("unmapped", 1, (_TENSOR,)),
         Kind("metadata", 1, (range(len(_METADATA)),)),
-        Kind("moved", 1, (_TENSOR, _SHARD), wild=True),
-        Kind("ghost", 1, (range(4), _SHARD), wild=True),
-        Kind("missing", 1, (_SHARD,), wild=True),
-        Kind("damaged", 1, (_SHARD, range(len(_DAMAGE))), wild=True),
-        Kind("index", 1, (range(len(_INDEX)),), wild=True),
+        Kind("moved", 1, (_TENSOR, _SHARD), always_invalid=True),
+        Kind("ghost", 1, (range(4), _SHARD), always_invalid=True),
+        Kind("missing", 1, (_SHARD,), always_invalid=True),
+        Kind("damaged", 1, (_SHARD, range(len(_DAMAGE))), always_invalid=True),
+        Kind("index", 1, (range(len(_INDEX)),), always_invalid=True),
     ],
     max_steps=12,
 )
 
 
 class Program(NamedTuple):
-    """A folder, and what a reader that follows its index must give.
+    """A folder, and the tensors that a reader of its index must return.
 
-    ``files`` are the shards that are there, by name; ``weights`` what the index says, each name with a file as it is
-    spelled; ``text`` the whole index, None where there is none. ``wrong`` says why a reader must refuse the folder, ""
-    where it must not; ``wanted`` has the tensors that it must then give, by name: dtype, shape, salt.
+    ``files`` are the existing shards by name. ``weights`` pairs each name in the index with its path. ``text`` is the whole
+    index, or None. ``wrong`` says why a reader must refuse the folder, or is "". ``wanted`` has the expected tensors by
+    name: dtype, shape, salt.
     """
 
     files: tuple[tuple[str, bytes], ...]
@@ -123,23 +120,22 @@ class Program(NamedTuple):
 
 
 def decode(program: bytes) -> Program:
-    """What a program says; never fails. A folder without tensors gets one, of two equal names the first stays."""
+    """Decode a program. Never raises. A folder without tensors gets one; of two equal names the first counts."""
     steps = VOCABULARY.decode(program)
     held: dict[str, tuple[int, str, tuple[int, ...], int]] = {}
     for step in steps:
         if step.kind == 0:
             name = NAMES[(len(held) + step.c // 9) % len(NAMES)]
             shape = SHAPES[step.c % 9 if step.c < 128 else step.c % len(SHAPES)]
-            held.setdefault(
-                name, (step.a % MOST_SHARDS, tuple(NUMPY_NAMES)[step.b % len(NUMPY_NAMES)], shape, len(held))
-            )
+            dtype = tuple(NUMPY_NAMES)[step.b % len(NUMPY_NAMES)]
+            held.setdefault(name, (step.a % MOST_SHARDS, dtype, shape, len(held)))
     if not held:
         held["a"] = 0, "F32", (4,), 0
     return _Folder(held).made(steps)
 
 
 class _Folder:
-    """A folder in the making: in order at first, then step by step less so."""
+    """A folder under construction: valid at first, then with more faults at each step."""
 
     def __init__(self, held: dict[str, tuple[int, str, tuple[int, ...], int]]) -> None:
         self.held = held
@@ -164,7 +160,7 @@ class _Folder:
         files = []
         for shard, tensors in enumerate(self.shards):
             if shard not in self.gone and (tensors or shard in self.weights.values()):
-                raw = _file(tuple((name, *about) for name, about in tensors.items()))
+                raw = arrays.file(tuple((name, *about) for name, about in tensors.items()))
                 files.append((SHARDS[shard], self.damage[shard][1](raw) if shard in self.damage else raw))
         spelled = {name: self._spelled(shard) for name, shard in self.weights.items()}
         size = sum(len(arrays.content(*about)) for tensors in self.shards for about in tensors.values())
@@ -180,7 +176,7 @@ class _Folder:
         if kind == "path":
             self.paths[shard] = PATHS[step.b % len(PATHS)]
         elif kind == "doubled":
-            # The same name once more, with other values; the index says which of the two counts.
+            # The same name once more, with other values. The index decides which one counts.
             _, dtype, shape, salt = self.held[name]
             self.shards[other].setdefault(name, (dtype, shape, salt + 7))
         elif kind == "unmapped":
@@ -202,7 +198,7 @@ class _Folder:
         return self.paths[shard][0].replace("{}", SHARDS[shard]) if shard in self.paths else SHARDS[shard]
 
     def _wrong(self) -> str:
-        """The first thing that is wrong with the folder, in the order in which a reader comes to it."""
+        """The first fault of the folder, in the order in which a reader meets it."""
         if self.index is not None and (
             self.weights or self.index[0] not in ("a file is a number", "a file is null", "a file is a list")
         ):
@@ -220,8 +216,3 @@ class _Folder:
             if name not in self.shards[shard]:
                 return "tensor: not in its shard"
         return ""
-
-
-@lru_cache(1 << 12)
-def _file(tensors: Tensors) -> bytes:
-    return arrays.file(tensors)

@@ -1,6 +1,6 @@
-"""A small reader of sharded checkpoints, over ``safe_open``: it follows the index to the letter, and never out of its folder.
+"""A small reader of sharded checkpoints with ``safe_open``. It follows the index exactly, and never out of its folder.
 
-It needs no framework and no network, so that the parser meets whatever an index can lead it to, on every machine.
+It needs no framework and no network, so the parser meets every kind of index on every machine.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ INDEX = "model.safetensors.index.json"
 
 
 class BadIndex(Exception):
-    """The index is no index, leads out of its folder, or says what its shards do not hold."""
+    """The index is invalid, leads out of its folder, or names a tensor that its shard lacks."""
 
 
 def read_sharded(folder: str, safe_open: Any, **options: Any) -> dict[str, Any]:
-    """The tensors of a sharded checkpoint, each read from the file that the index names for it.
+    """The tensors of a sharded checkpoint, each from its file in the index.
 
-    Raises BadIndex, OSError where a file cannot be opened, and whatever ``safe_open`` raises.
+    Raises BadIndex, OSError where a file cannot be opened, and the errors of ``safe_open``.
     """
     with open(os.path.join(folder, INDEX), encoding="utf-8") as file:
         try:

@@ -1,4 +1,4 @@
-"""Programs of target ``shards`` as the Python they stand for; see :mod:`harness.programs.scripts`."""
+"""Programs of target ``shards`` as Python; see :mod:`harness.programs.scripts`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import inspect
 import os
 import pathlib
 
-from harness.programs import arrays
-from harness.programs.arrays import NUMPY_NAMES
-from harness.programs.scripts import generator
-from harness.targets.shards import reader as shards_reader
-from harness.targets.shards.program import INDEX, OUTSIDE, OUTSIDE_TENSORS, Program
+from harness.programs import arrays, scripts
+from harness.targets.shards import reader
+from harness.targets.shards.program import OUTSIDE, OUTSIDE_TENSORS, Program
+from harness.targets.shards.reader import INDEX
 
 
 def explain(program: Program) -> str:
@@ -18,37 +17,31 @@ def explain(program: Program) -> str:
     lines = [f"# {name}: {len(raw)} bytes" for name, raw in program.files]
     lines.append(f"# {INDEX}: {program.text!r:.2000}")
     lines.append(f"# to be refused: {program.wrong}" if program.wrong else f"# gives {sorted(program.wanted)}")
-    lines += [f'read_sharded("model", safe_open, backend="{backend}")' for backend in ("mmap", "pread")]
+    lines += [f'read_sharded("model", safe_open, backend="{backend}")' for backend in arrays.BACKENDS]
     return "\n".join(lines) + "\n"
 
 
 def calls(program: Program) -> str:
     """``calls()`` of a program: its folder, and the reading of it through either backend."""
-    reader = inspect.getsource(shards_reader.BadIndex) + "\n\n" + inspect.getsource(shards_reader.read_sharded)
     wanted = ", ".join(
-        f"{name!r}: numpy.frombuffer({arrays.content(*about)!r}, {NUMPY_NAMES[about[0]]!r}).reshape({list(about[1])})"
-        for name, about in program.wanted.items()
+        f"{name!r}: {scripts.array(dtype, shape, arrays.content(dtype, shape, salt))}"
+        for name, (dtype, shape, salt) in program.wanted.items()
     )
-    files = ", ".join(f"{name!r}: {raw!r}" for name, raw in program.files)
-    text = (
-        "from typing import Any\n\nimport json\n\n"
-        f"INDEX = {INDEX!r}\nTEXT = {program.text!r}\nFILES = {{{files}}}\nWEIGHTS = {dict(program.weights)!r}\n"
-        f"OUTSIDE = {arrays.file(OUTSIDE_TENSORS)!r}\nWANTED = {{{wanted}}}\n\n\n{reader}\n\n"
-        f"{inspect.getsource(write_folder)}\n\n"
-        'def refused():\n    raise ValueError("to be refused")\n\n\n'
-    )
-    expected = "refused" if program.wrong else "lambda: WANTED"
-    yields = [
-        (f'read_sharded(folder, safetensors.safe_open, backend="{backend}")', expected) for backend in ("mmap", "pread")
-    ]
+    functions = [scripts.plain(inspect.getsource(one)) for one in (reader.BadIndex, reader.read_sharded, write_folder)]
+    read = [f'read_sharded(folder, safetensors.safe_open, backend="{backend}")' for backend in arrays.BACKENDS]
     opening = [f"folder = write_folder(tempfile.mkdtemp(), FILES, WEIGHTS, TEXT, {OUTSIDE!r}, OUTSIDE)"]
-    return text + generator(yields, opening)
+    return (
+        f"import json\n\nINDEX = {INDEX!r}\nTEXT = {program.text!r}\nFILES = {dict(program.files)!r}\n"
+        f"WEIGHTS = {dict(program.weights)!r}\nOUTSIDE = {arrays.file(OUTSIDE_TENSORS)!r}\nWANTED = {{{wanted}}}\n\n\n"
+        + "\n\n".join([*functions, scripts.REFUSED])
+        + scripts.generator([(one, "refused" if program.wrong else "lambda: WANTED") for one in read], opening)
+    )
 
 
 def write_folder(
     root: str, files: dict[str, bytes], weights: dict[str, str], text: str | None, outside: str, beside: bytes
 ) -> str:
-    """Write a checkpoint below ``root``, with what its index speaks of beside the shards; returns its folder."""
+    """Write a checkpoint below ``root``, with the links and folders that its index names; returns its folder."""
     folder = pathlib.Path(root) / "model"
     folder.mkdir()
     (folder.parent / outside).write_bytes(beside)

@@ -11,12 +11,12 @@ import tempfile
 from collections.abc import Hashable, Iterable
 from functools import partial
 from pathlib import Path
-from types import ModuleType
-from typing import Any, ClassVar
+from types import MappingProxyType, ModuleType
+from typing import Any
 
 from harness.observation import Event, Observation, Run, Trace, attempt, observe
 from harness.programs import arrays
-from harness.targets.program import ProgramTarget
+from harness.targets.base import ProgramTarget
 from harness.targets.shards import oracle
 from harness.targets.shards import script as shards_source
 from harness.targets.shards.program import OUTSIDE, OUTSIDE_TENSORS, VOCABULARY, Program, decode
@@ -33,7 +33,7 @@ class Shards(ProgramTarget):
     vocabulary = VOCABULARY
     oracles = (oracle.check,)
     #: Reported there, and never filed here.
-    others: ClassVar[dict[str, str]] = {"huggingface_hub": "hub."}
+    foreign = MappingProxyType({"huggingface_hub": ("hub.",)})
 
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to run programs; huggingface_hub's loader takes part where torch is installed as well."""

@@ -9,22 +9,39 @@ from __future__ import annotations
 from typing import Any
 
 from harness.findings.finding import Finding
-from harness.observation import ACCEPT, Event, Observation, Trace
+from harness.findings.rule import Case, Rule
+from harness.findings.severity import LENIENCY, WRONG_DATA
+from harness.observation import ACCEPT, Event
 from harness.oracles.compare import differs
+from harness.oracles.oracle import Execution, oracle
 from harness.programs import arrays
 from harness.targets.slices import program as slices
 
+SLICE = Rule(
+    "numpy.*",
+    "numpy",
+    "differential",
+    WRONG_DATA,
+    title="A slice is not numpy's slice",
+    why="A part of a tensor is not the part that numpy gives of the whole. The caller computes with other data, and no error says so.",
+    sentence="A dummy object you can slice into to get a real tensor",
+    should="each call gives what numpy gives of the whole array, or is refused with SafetensorError",
+    check="values",
+    cases=(Case("accepted*", LENIENCY),),
+)
 
-def check(data: bytes, observation: Observation) -> list[Finding]:
-    """What the calls of a program of target ``slices`` gave, against the same on numpy's arrays."""
-    trace = observation[2]
-    if not isinstance(trace, Trace):
+
+@oracle(SLICE)
+def check(execution: Execution) -> list[Finding]:
+    """The calls of a program of target ``slices``, against the same on numpy's arrays."""
+    trace = execution.trace
+    if trace is None:
         return []
     return [found for event in trace.events if event.outcome == ACCEPT for found in _check(trace.program, event)]
 
 
 def _found(call: str, aspect: str, summary: str) -> list[Finding]:
-    return [Finding("numpy", "differential", f"numpy.{call}", aspect, summary)]
+    return [Finding(SLICE.member(call), aspect, summary)]
 
 
 def _check(program: slices.Program, event: Event) -> list[Finding]:
@@ -80,6 +97,6 @@ def _whole(program: slices.Program, value: Any) -> list[Finding]:
 def _compare(call: str, form: str, words: str, value: Any, wanted: Any) -> list[Finding]:
     """The finding of a call that gave ``value`` for numpy's ``wanted``, if they differ."""
     return [
-        Finding("numpy", "differential", f"numpy.{call}", f"{aspect}/{form}", f"{words} {difference}")
+        Finding(SLICE.member(call), f"{aspect}/{form}", f"{words} {difference}")
         for aspect, difference in differs(value, wanted)
     ]

@@ -1,7 +1,7 @@
-"""The language of target ``slices``: a file of small tensors, then reads of whole tensors and of parts of them.
+"""The language of target ``slices``: a file of small tensors, then reads of whole tensors and of their parts.
 
-Steps ``tensor`` make the file, wherever they stand. ``index`` begins a subscript, and the steps behind it (``range``,
-``int``, ``ellipsis``, ``odd``) are its items; the other steps are calls of their own.
+Steps ``tensor`` make the file, wherever they stand. ``index`` begins a subscript. The steps after it (``range``, ``int``,
+``ellipsis``, ``odd``) are its items. Each other step is a call.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy
 
+from harness.programs import arrays
 from harness.programs.arrays import DTYPES, NAMES, SHAPES, Tensors
+from harness.programs.scripts import Index
 from harness.programs.steps import STEP, Kind, Step, Vocabulary
 
-#: Shapes without elements beside large dimensions: the format allows them ("They are not storing any data in the databuffer,
-#: yet retaining size in the header"), and a reader that counts rows before it looks has much to count.
+#: Shapes with a zero and with large dimensions. The format allows them ("They are not storing any data in the databuffer,
+#: yet retaining size in the header"). A reader that counts rows first takes long.
 WIDE: tuple[tuple[int, ...], ...] = (
     (1 << 16, 0), (1 << 20, 2, 0), (0, 1 << 20), (1 << 32, 0), (2, 0, 1 << 31), (1 << 40, 2, 0), (0, 1 << 40, 3), (1 << 62, 0),
 )  # fmt: skip
@@ -23,7 +25,7 @@ _SHAPES = SHAPES + WIDE
 #: Tensors of one file.
 MOST_TENSORS = 3
 
-# Bounds by number, relative to the dimension d: what people write, then what lies just outside, then the limits of types.
+# Bounds by number, relative to the dimension d: usual ones, then ones just outside, then the limits of integer types.
 _BOUNDS: tuple[str, ...] = (
     "None", "0", "1", "d", "d-1", "2", "d//2", "d+1", "-1", "-d", "-2", "-d-1", "3", "d+7", "2**31-1", "2**31", "2**32",
     "2**63-1", "2**63", "2**64-1", "2**64", "-2**31", "-2**63", "-2**64",
@@ -32,18 +34,18 @@ _STEPS: tuple[str, ...] = (
     "None", "1", "2", "3", "d", "d+1", "0", "-1", "-2", "2**31", "2**32", "2**63-1", "2**63", "2**64", "-2**63",
 )  # fmt: skip
 _INTS: tuple[str, ...] = _BOUNDS[1:]
-#: How an integer is written: types that numpy takes as an index, and some that it does not.
+#: The types of an integer: those that numpy takes as an index, then some that it refuses.
 _TYPES: tuple[str, ...] = (
     "{}", "numpy.int64({})", "numpy.int32({})", "numpy.uint8({})", "numpy.uint64({})", "numpy.int8({})", "bool({})",
     "numpy.bool_({})", "Index({})", "numpy.array({})", "float({})", "str({})", "[{}]", "numpy.array([{}])",
 )  # fmt: skip
 _PLAIN_TYPES = 6
-#: Items that are no numbers.
+#: Items other than numbers.
 _ODD: tuple[str, ...] = (
     "None", "True", "False", "()", "[]", "slice(None)", "slice(None, None, None)", "'a'", "b'a'", "1.5", "[0, 1]",
     "numpy.array([], dtype='int64')", "numpy.array([True])", "object()", "(0,)", "(slice(0, 1),)", "range(2)", "1j",
 )  # fmt: skip
-#: How the items of a subscript are handed over.
+#: The container of the items of a subscript.
 _FORMS = ("plain", "plain", "tuple", "list", "nested")
 
 VOCABULARY = Vocabulary(
@@ -53,13 +55,13 @@ VOCABULARY = Vocabulary(
         Kind("range", 7, (range(8), range(8), (0, 0, 0, 0, 1, 2, 3))),
         Kind("int", 3, ((0, 0, 0, 2, 3, 5, 7), (0, 0, 0, 1, 2, 5))),
         Kind("ellipsis", 1),
-        Kind("odd", 1, (range(len(_ODD)),), wild=True),
+        Kind("odd", 1, (range(len(_ODD)),), always_invalid=True),
         Kind("get_tensor", 1, (range(MOST_TENSORS),)),
         Kind("get_shape", 1, (range(MOST_TENSORS),)),
         Kind("get_dtype", 1, (range(MOST_TENSORS),)),
         Kind("pread", 1, rare=True),
         Kind("get_tensors", 1),
-        Kind("no_such_tensor", 1, (range(2),), wild=True),
+        Kind("no_such_tensor", 1, (range(2),), always_invalid=True),
         Kind("all_shapes", 1),
     ],
     max_steps=20,
@@ -68,22 +70,11 @@ _TENSOR, _INDEX, _RANGE, _INT, _ELLIPSIS, _ODD_ITEM, *_ = range(len(VOCABULARY.k
 _ITEMS = (_RANGE, _INT, _ELLIPSIS, _ODD_ITEM)
 
 
-class Index:
-    """An integer by ``__index__`` alone, as operator.index takes it."""
-
-    def __init__(self, value: int) -> None:
-        self._value = value
-
-    def __index__(self) -> int:
-        """The integer."""
-        return self._value
-
-
 class Call(NamedTuple):
-    """One call. ``tensor`` is the place of its tensor among the file's, -1 where it has none.
+    """One call. ``tensor`` is the place of its tensor in the file, or -1.
 
-    Of a subscript, ``source`` is the text, ``index`` the value, and ``form`` the oddest thing in it: what a defect most
-    probably depends on, for signatures. Of ``no_such_tensor``, ``source`` is the method.
+    For a subscript, ``source`` is its text, ``index`` its value, and ``form`` its most unusual item. A defect most probably
+    depends on that item, so signatures contain it. For ``no_such_tensor``, ``source`` is the method.
     """
 
     kind: str
@@ -110,7 +101,7 @@ def _tensor(step: Step, place: int) -> tuple[str, str, tuple[int, ...], int]:
 
 
 def wide(program: bytes) -> bool:
-    """Whether a program makes a tensor of :data:`WIDE` dimensions; quick, as it is asked of every input."""
+    """Whether a program makes a tensor of a shape of :data:`WIDE`. Quick: the engine asks it for every input."""
     kinds, first, count = len(VOCABULARY.kinds), len(SHAPES), len(_SHAPES)
     return any(
         program[at] % kinds == _TENSOR and program[at + 2] % count >= first for at in range(0, len(program) - 2, STEP)
@@ -121,7 +112,7 @@ _DEFAULT: Tensors = (("a", "F32", (2, 3), 0),)
 
 
 def decode(program: bytes) -> Program:
-    """What a program says; never fails. A file without tensors gets one, of two equal names the first stays."""
+    """Decode a program. Never raises. A file without tensors gets one; of two equal names the first counts."""
     steps = VOCABULARY.decode(program)
     tensors: list[tuple[str, str, tuple[int, ...], int]] = []
     names: set[str] = set()
@@ -161,15 +152,15 @@ def decode(program: bytes) -> Program:
     return Program(made, backend, tuple(calls))
 
 
-# From the least to the most telling.
-_TELLING = ("empty", "int", "range", "ellipsis", "list", "step", "typed", "negative", "outside", "huge", "odd")
+# From the least to the most unusual item.
+_UNUSUAL = ("empty", "int", "range", "ellipsis", "list", "step", "typed", "negative", "outside", "huge", "odd")
 
 
 @lru_cache(1 << 16)
 def _subscript(tensor: int, shape: tuple[int, ...], form: int, items: tuple[Step, ...]) -> Call | None:
-    """The call of a subscript; None where Python has no such value (``numpy.uint8(-1)``)."""
+    """The call of a subscript; None where its value does not exist in Python (``numpy.uint8(-1)``)."""
     words: list[str] = []
-    telling = {"empty"}
+    unusual = {"empty"}
     ellipsis_at = next((i for i, item in enumerate(items) if item[0] == _ELLIPSIS), len(items))
     for place, item in enumerate(items):
         axis = place if place < ellipsis_at else len(shape) - (len(items) - place)
@@ -178,44 +169,40 @@ def _subscript(tensor: int, shape: tuple[int, ...], form: int, items: tuple[Step
             start, stop = (_BOUNDS[value % len(_BOUNDS)] for value in item[1:3])
             step = _STEPS[item[3] % len(_STEPS)]
             words.append(_colons(*(_number(text, d) for text in (start, stop, step))))
-            telling.add("range")
-            telling |= {_how_odd(_value(text, d), d) for text in (start, stop) if text != "None"}
+            unusual.add("range")
+            unusual |= {_size_word(arrays.bound(text, d), d) for text in (start, stop) if text != "None"}
             if step != "None":
-                telling |= {"step", _how_odd(_value(step, d), max(d, 1))}
+                unusual |= {"step", _size_word(arrays.bound(step, d), max(d, 1))}
         elif item[0] == _INT:
             text = _INTS[item[1] % len(_INTS)]
             spelling = _TYPES[item[2] % len(_TYPES)]
             words.append(spelling.format(_number(text, d)))
-            telling |= {"int", _how_odd(_value(text, d), d - 1)}
+            unusual |= {"int", _size_word(arrays.bound(text, d), d - 1)}
             if spelling != "{}":
-                telling.add("typed" if item[2] % len(_TYPES) < _PLAIN_TYPES else "odd")
+                unusual.add("typed" if item[2] % len(_TYPES) < _PLAIN_TYPES else "odd")
         elif item[0] == _ELLIPSIS:
             words.append("...")
-            telling.add("ellipsis")
+            unusual.add("ellipsis")
         else:
             words.append(_ODD[item[1] % len(_ODD)])
-            telling.add("odd")
+            unusual.add("odd")
     handed = _FORMS[form % len(_FORMS)]
     if handed == "list":
-        telling.add("list")
+        unusual.add("list")
     source = _handed(handed, words)
     try:
         # The text comes from the tables above, never from outside.
         value = eval(source, {"numpy": numpy, "Index": Index})  # noqa: S307
     except (ValueError, OverflowError, TypeError):
         return None
-    return Call("get_slice", tensor, source, max(telling, key=_TELLING.index), value)
+    return Call("get_slice", tensor, source, max(unusual, key=_UNUSUAL.index), value)
 
 
 def _number(text: str, d: int) -> str:
-    return text if text == "None" or "d" not in text else str(_value(text, d))
+    return str(arrays.bound(text, d)) if "d" in text else text
 
 
-def _value(text: str, d: int) -> int:
-    return int(eval(text, {"__builtins__": {}}, {"d": d}))  # noqa: S307 - text of the tables above
-
-
-def _how_odd(value: int, largest: int) -> str:
+def _size_word(value: int, largest: int) -> str:
     if abs(value) >= 1 << 31:
         return "huge"
     return "negative" if value < 0 else "outside" if value > largest else "int"

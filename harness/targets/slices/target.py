@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -21,12 +20,10 @@ from harness.observation import (
 )
 from harness.programs import arrays, progress
 from harness.programs.steps import Step
-from harness.targets.program import ProgramTarget
+from harness.targets.base import ProgramTarget
+from harness.targets.scratch import OpenFiles
 from harness.targets.slices import oracle, script
-from harness.targets.slices.program import VOCABULARY, Call, Program, decode, wide
-
-#: Files that stay open, by content and backend: what is tested is reading them, and opening is another target's matter.
-_OPEN = 256
+from harness.targets.slices.program import VOCABULARY, Call, decode, wide
 
 
 class Slices(ProgramTarget):
@@ -36,7 +33,7 @@ class Slices(ProgramTarget):
     description = "safe_open(...).get_slice(name)[index], get_shape, get_dtype, get_tensor(s), by programs"
     vocabulary = VOCABULARY
     oracles = (oracle.check,)
-    core = "safe_open"
+    built_on = ("safe_open",)
     calls = ("get_tensor", "get_tensors", "get_slice")
 
     def open(self, safetensors: ModuleType | None) -> Run:
@@ -110,15 +107,25 @@ class _Runner:
         # Older releases know no other way of reading than mmap.
         self._backends = hasattr(safetensors.safe_open, "get_tensors")
         self._documented: tuple[type[BaseException], ...] = (safetensors.SafetensorError,)
-        self._files: OrderedDict[tuple[Any, str], Any] = OrderedDict()
+        # What is tested is reading, so files stay open: opening them is another target's matter.
+        self._files = OpenFiles()
         self._mark = progress.cell()
 
     def run(self, data: bytes) -> Observation:
         program = decode(data)
-        events = self._opened(program)
-        if events:
-            return observe(Trace(program, events))
-        file = self._files[program.tensors, program.backend]
+        key = program.tensors, program.backend
+        events: list[Event] = []
+        file = self._files.get(key)
+        if file is None:
+            options = {"backend": program.backend} if self._backends else {}
+            opening = partial(self._safe_open, framework="numpy", **options)
+            content = arrays.file(program.tensors)
+            event = attempt(
+                "safe_open", lambda: self._files.add(key, content, opening), self._documented, Call("safe_open", -1)
+            )
+            if event.outcome != ACCEPT:
+                return observe(Trace(program, [event]))
+            file = event.value
         refusal, tensors = self._documented[0], program.tensors
         mark = self._mark
         for number, call in enumerate(program.calls, 1):
@@ -131,33 +138,6 @@ class _Runner:
             except BaseException as error:
                 events.append(Event(call.kind, *classify(error, self._documented), call))
         return observe(Trace(program, events))
-
-    def _opened(self, program: Program) -> list[Event]:
-        """Have the program's file open; the event of a failure."""
-        key = program.tensors, program.backend
-        if key in self._files:
-            self._files.move_to_end(key)
-            return []
-        raw = arrays.file(program.tensors)
-        descriptor = os.memfd_create("slices-input")
-        os.pwrite(descriptor, raw, 0)
-        path = f"/proc/self/fd/{descriptor}"
-        event = attempt(
-            "safe_open",
-            lambda: self._safe_open(
-                path, framework="numpy", **({"backend": program.backend} if self._backends else {})
-            ),
-            self._documented,
-            Call("safe_open", -1),
-        )
-        # The reader has a mapping, or a descriptor of its own.
-        os.close(descriptor)
-        if event.outcome != ACCEPT:
-            return [event]
-        if len(self._files) >= _OPEN:
-            self._files.popitem(last=False)
-        self._files[key] = event.value
-        return []
 
 
 _CALLS: dict[str, Callable[[Any, str, Call], Any]] = {

@@ -1,6 +1,6 @@
-"""What programs of target ``torch_writers`` are made of: run by the target, and part of reproducers as source.
+"""The functions that programs of target ``torch_writers`` call. The target runs them; reproducers carry them as source.
 
-The only module of the programs that imports torch: a target imports it as it opens.
+Of the modules for programs, this one alone imports torch. The target imports it when it opens.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import torch
 
 
 class Own(torch.Tensor):
-    """A tensor of a class of one's own."""
+    """A subclass of Tensor."""
 
 
 class Mapping(dict):  # type: ignore[type-arg]
-    """A dictionary of a class of one's own."""
+    """A subclass of dict."""
 
 
 def memory(dtype: str, shape: Any, first: int, zero: bool = False) -> Any:
-    """A new tensor, each byte telling its place."""
+    """A new tensor with bytes that depend on their place."""
     kind = getattr(torch, dtype)
     size = kind.itemsize
     for count in shape:
@@ -31,12 +31,12 @@ def memory(dtype: str, shape: Any, first: int, zero: bool = False) -> Any:
 
 
 def parameter(tensor: Any) -> Any:
-    """A parameter of a module, with a gradient where it can have one."""
+    """A parameter of a module, with a gradient where possible."""
     return torch.nn.Parameter(tensor.detach(), requires_grad=tensor.is_floating_point() or tensor.is_complex())
 
 
 def flipped(tensor: Any) -> Any:
-    """The view with the dimensions in opposite order."""
+    """The view with reversed dimensions."""
     return tensor.permute(tuple(reversed(range(tensor.ndim))))
 
 
@@ -48,7 +48,7 @@ def halves(tensor: Any) -> Any:
 
 
 class Model(torch.nn.Module):
-    """A module with these tensors in its tree: a dot in a name leads into a child. What is no tensor is extra state."""
+    """A module with these tensors. A dot in a name leads into a child. Other values are extra state."""
 
     def __init__(self, tensors: Any) -> None:
         super().__init__()
@@ -68,14 +68,14 @@ class Model(torch.nn.Module):
 
 
 class Stateful(Model):
-    """A module that keeps something beside its tensors."""
+    """A module with extra state."""
 
     def get_extra_state(self) -> Any:
-        """What is saved beside the tensors."""
+        """The extra state."""
         return self.extra
 
     def set_extra_state(self, state: Any) -> None:
-        """Take it back."""
+        """Restore the extra state."""
         self.extra = state
 
 
@@ -87,16 +87,16 @@ def module(tensors: Any) -> Any:
 
 
 def raw(tensor: Any) -> Any:
-    """The bytes of a tensor in C order; None where it has none."""
+    """The bytes of a tensor in C order; None for a sparse tensor, or one without data."""
     if tensor.layout != torch.strided or tensor.device.type == "meta":
         return None
-    # What torch calls contiguous may have a stride of its own where it has one element.
+    # A tensor with one element is contiguous for torch with any stride.
     plain = tensor.detach().resolve_conj().resolve_neg().clone(memory_format=torch.contiguous_format).reshape(-1)
     return plain.view(torch.uint8).numpy().tobytes()
 
 
 def held(tensors: Any) -> Any:
-    """Dtype, shape and bytes of tensors, by name; of what is no tensor, its type."""
+    """Dtype, shape and bytes of tensors by name; of other values, the type."""
     return {
         name: (str(one.dtype).partition(".")[2], tuple(one.shape), raw(one))
         if isinstance(one, torch.Tensor) else (type(one).__name__, (), None)
@@ -112,6 +112,6 @@ def scribble(tensors: Any) -> None:
 
 
 def loaded(model: Any, answer: Any) -> Any:
-    """What a model holds after load_model, and what that answered: its two parts sorted, and their types."""
+    """The state of a model after load_model, and the two parts of the answer, sorted, with their types."""
     missing, unexpected = answer
     return held(model.state_dict()), sorted(missing), sorted(unexpected), (type(missing), type(unexpected))

@@ -6,24 +6,107 @@ which does the same for numpy.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 from harness.findings.finding import Finding, normalise
+from harness.findings.rule import Case, Rule
+from harness.findings.severity import SIDE_EFFECT, STRICTNESS, WRONG_DATA
 from harness.format.header import Header
-from harness.format.judge import Judgement, judge
-from harness.observation import ACCEPT, REJECT, Event, Observation, Trace
+from harness.observation import ACCEPT, REJECT, Event
+from harness.oracles.oracle import Execution, oracle
+from harness.oracles.written import TEXTS, judged, only_metadata_order_differs
 from harness.programs.arrays import WRITER_DTYPES
 from harness.targets.torch_writers.program import WRITES, Call, Program, Things, whole
-from harness.targets.torch_writers.tensors import Made
+from harness.targets.torch_writers.tensors import TensorValue
 
 Held = dict[str, tuple[str, tuple[int, ...], bytes | None]]
 
+_SHOULD = "what is saved is what comes back, as the documentation says, or it is refused with a documented error"
+_CASES = (Case("types: *", sentence="`(missing, unexpected): (List[str], List[str])`"), *TEXTS)
 
-def check(data: bytes, observation: Observation) -> list[Finding]:
-    """What a program of target ``torch_writers`` wrote and read, against what it should have."""
-    trace = observation[2]
-    if not isinstance(trace, Trace):
+
+def _rule(name: str, severity: str, title: str, why: str, check: str = "values") -> Rule:
+    return Rule(
+        f"torch.{name}",
+        "torch_roundtrip",
+        "roundtrip",
+        severity,
+        title=title,
+        why=why,
+        should=_SHOULD,
+        check=check,
+        cases=_CASES,
+    )
+
+
+WRITTEN = _rule(
+    "written",
+    WRONG_DATA,
+    "A saver for torch writes something else than it was given",
+    "The file does not hold what the saver was given, or is no valid file, and no error says so. The saver must refuse what it cannot write.",
+)
+REFUSED = _rule(
+    "refused",
+    STRICTNESS,
+    "A saver for torch refuses what a file can hold",
+    "A file can hold this, and the documentation names no reason to refuse it.",
+    "refused",
+)
+CHANGED = _rule(
+    "changed",
+    SIDE_EFFECT,
+    "A saver for torch changes its argument",
+    "The call changes a value of the caller's. The next call gets the changed value.",
+)
+UNREAD = _rule(
+    "unread",
+    STRICTNESS,
+    "A loader for torch refuses what the saver wrote",
+    "The library's own loader refuses the file that its saver wrote.",
+)
+READ = _rule(
+    "read",
+    WRONG_DATA,
+    "A loader for torch gives something else than the file holds",
+    "The file holds what was saved. The loader gives something else.",
+)
+TWICE = _rule(
+    "twice",
+    WRONG_DATA,
+    "Two loads for torch share memory",
+    "A tensor that was read before is a part of the file, or of what is read next. Writing to it changes the other.",
+)
+UNSTABLE = _rule(
+    "unstable",
+    SIDE_EFFECT,
+    "The same tensors give another file each time",
+    "Equal content gives other bytes each time. Hashes of files, caches and reproducible builds see a change where there is none.",
+)
+RESAVED = _rule(
+    "resaved",
+    WRONG_DATA,
+    "Loaded and saved again for torch, the file has other bytes",
+    "A file that is loaded and saved again has other bytes than before.",
+)
+ANSWER = _rule(
+    "answer",
+    SIDE_EFFECT,
+    "load_model gives a wrong answer",
+    "load_model tells the caller something else than is so, or than the documentation says.",
+)
+LOADED = _rule(
+    "loaded",
+    WRONG_DATA,
+    "load_model leaves a model with other values",
+    "The module does not hold what was loaded onto it.",
+)
+
+
+@oracle(WRITTEN, REFUSED, CHANGED, UNREAD, READ, TWICE, UNSTABLE, RESAVED, ANSWER, LOADED)
+def check(execution: Execution) -> list[Finding]:
+    """The files and readings of a program of target ``torch_writers``, against what the program asked for."""
+    trace = execution.trace
+    if trace is None:
         return []
     found: list[Finding] = []
     right = False
@@ -31,21 +114,12 @@ def check(data: bytes, observation: Observation) -> list[Finding]:
         kind = event.about.call.kind
         if kind in WRITES:
             more = _written(trace.program.things, event)
-            right = event.outcome == ACCEPT and not any(one.rule == "torch.written" for one in more)
+            right = event.outcome == ACCEPT and not any(one.rule is WRITTEN for one in more)
             found += more
         elif right:
             # Of a wrong file nothing need come back.
             found += _READ[kind](trace.program, event)
     return found
-
-
-def _finding(rule: str, aspect: str, summary: str) -> Finding:
-    return Finding("torch_roundtrip", "roundtrip", f"torch.{rule}", aspect, summary)
-
-
-@lru_cache(1 << 12)
-def _judged(raw: bytes) -> Judgement:
-    return judge(raw)
 
 
 # Writing.
@@ -59,13 +133,13 @@ def _written(things: Things, event: Event) -> list[Finding]:
     found = []
     if event.about.changed is not None:
         words = f"{call.kind} changes the metadata that it is given, to {event.about.changed!r:.200}"
-        found.append(_finding("changed", f"{call.kind}: metadata", words))
+        found.append(Finding(CHANGED, f"{call.kind}: metadata", words))
     if event.outcome == REJECT:
         return found + _refused(things, event, call)
     if event.outcome == ACCEPT:
         wrong = (_wrong_module if call.kind == "save_model" else _wrong)(things, event.value)
         if wrong:
-            found.append(_finding("written", wrong[0], f"{call.kind}: {wrong[1]}"))
+            found.append(Finding(WRITTEN, wrong[0], f"{call.kind}: {wrong[1]}"))
     return found
 
 
@@ -77,11 +151,11 @@ def _refused(things: Things, event: Event, call: Call) -> list[Finding]:
     words = f"{call.kind} refuses what a file can hold: {event.error[:200]}"
     aspect = f"{_writer(call)}: {normalise(event.error)}"
     if call.kind != "save_model":
-        return [_finding("refused", aspect, words)] if things.sound else []
+        return [Finding(REFUSED, aspect, words)] if things.sound else []
     if "use `save_model`" in event.error:
         words = f"save_model refuses a model and advises to use save_model: {event.error[:200]}"
-        return [_finding("refused", "save_model: advises save_model", words)]
-    return [_finding("refused", aspect, words)] if things.sound_state(contiguous=call.contiguous) else []
+        return [Finding(REFUSED, "save_model: advises save_model", words)]
+    return [Finding(REFUSED, aspect, words)] if things.sound_state(contiguous=call.contiguous) else []
 
 
 def _wrong(things: Things, raw: bytes) -> tuple[str, str] | None:
@@ -121,13 +195,13 @@ def _wrong_module(things: Things, raw: bytes) -> tuple[str, str] | None:
 
 
 def _header(raw: bytes) -> tuple[Header | None, tuple[str, str] | None]:
-    judgement = _judged(raw)
+    judgement = judged(raw)
     if judgement.verdict == "reject" or judgement.header is None:
         return None, (f"{judgement.rule}/{judgement.aspect}", f"what is written is no valid file: {judgement.detail}")
     return judgement.header, None
 
 
-def _values(header: Header, raw: bytes, tensors: dict[Any, Made]) -> tuple[str, str] | None:
+def _values(header: Header, raw: bytes, tensors: dict[Any, TensorValue]) -> tuple[str, str] | None:
     for tensor in header.tensors:
         made = tensors[tensor.name]
         dtype, shape, data = made.entry
@@ -146,7 +220,7 @@ def _values(header: Header, raw: bytes, tensors: dict[Any, Made]) -> tuple[str, 
 
 def _file(raw: bytes) -> Held:
     """What a right file holds, in the words of torch."""
-    header = _judged(raw).header
+    header = judged(raw).header
     assert header is not None  # only of right files
     held: Held = {}
     for tensor in header.tensors:
@@ -172,10 +246,10 @@ def _read(program: Program, event: Event) -> list[Finding]:
     call: Call = event.about.call
     if event.outcome == REJECT:
         words = f"{call.kind} refuses what was written: {event.error[:200]}"
-        return [_finding("unread", f"{call.kind}: {normalise(event.error)}", words)]
+        return [Finding(UNREAD, f"{call.kind}: {normalise(event.error)}", words)]
     wrong = _difference(_file(event.about.file), event.value) if event.outcome == ACCEPT else ""
     return (
-        [_finding("read", f"{call.kind}: {wrong}", f"{call.kind} gives other {wrong} than the file holds")]
+        [Finding(READ, f"{call.kind}: {wrong}", f"{call.kind} gives other {wrong} than the file holds")]
         if wrong
         else []
     )
@@ -187,47 +261,39 @@ def _twice(program: Program, event: Event) -> list[Finding]:
     reader = event.about.call.reader
     first, second, file = event.value
     if file != event.about.file:
-        return [_finding("twice", f"{reader}: file", f"to write into what {reader} gave changes the file")]
+        return [Finding(TWICE, f"{reader}: file", f"to write into what {reader} gave changes the file")]
     if _difference(first, second):
-        return [_finding("twice", f"{reader}: values", f"{reader} gives something else the second time")]
+        return [Finding(TWICE, f"{reader}: values", f"{reader} gives something else the second time")]
     return []
 
 
 def _again(program: Program, event: Event) -> list[Finding]:
-    return _same(event, "unstable", "the same call gives other bytes the next time")
+    return _same(event, UNSTABLE, "the same call gives other bytes the next time")
 
 
 def _resaved(program: Program, event: Event) -> list[Finding]:
     # A module's file says more in its metadata, and a tensor of a dtype that load does not know is the contract's matter.
     if event.about.writer.kind == "save_model":
         return []
-    return _same(event, "resaved", "what is loaded and saved again has other bytes")
+    return _same(event, RESAVED, "what is loaded and saved again has other bytes")
 
 
-def _same(event: Event, rule: str, words: str) -> list[Finding]:
+def _same(event: Event, rule: Rule, words: str) -> list[Finding]:
     if event.outcome == REJECT:
-        return [_finding(rule, f"refused: {normalise(event.error)}", f"{words}: {event.error[:200]}")]
+        return [Finding(rule, f"refused: {normalise(event.error)}", f"{words}: {event.error[:200]}")]
     if event.outcome != ACCEPT or event.value == event.about.file:
         return []
-    if _metadata_order_apart(event.value, event.about.file):
+    if only_metadata_order_differs(event.value, event.about.file):
         # Found in every writer, with the first that was looked at: entries of metadata stand in random order.
         return []
-    return [_finding(rule, "bytes", words)]
-
-
-def _metadata_order_apart(one: bytes, other: bytes) -> bool:
-    first, second = _judged(one).header, _judged(other).header
-    if first is None or second is None or len(one) != len(other):
-        return False
-    same = (first.size, first.tensors, first.metadata) == (second.size, second.tensors, second.metadata)
-    return same and one[8 + first.size :] == other[8 + second.size :]
+    return [Finding(rule, "bytes", words)]
 
 
 def _loaded(program: Program, event: Event) -> list[Finding]:
     """``load_model``: what it says of names, whether it refuses what fits, and what the model holds then."""
     call: Call = event.about.call
     things, file = program.things, _file(event.about.file)
-    model = {key: item.made for key, item in things.model(call.model)}
+    model = {key: item.tensor for key, item in things.model(call.model)}
     odd = any(made is None or made.odd for made in model.values())
     tensors = {key: made for key, made in model.items() if made is not None}
     unexpected = file.keys() - tensors.keys()
@@ -249,36 +315,34 @@ def _loaded(program: Program, event: Event) -> list[Finding]:
         ):
             return []
         words = f"load_model refuses the file of a model like it: {event.error[:200]}"
-        return [_finding("unread", f"load_model: {normalise(event.error)}", words)]
+        return [Finding(UNREAD, f"load_model: {normalise(event.error)}", words)]
     if event.outcome != ACCEPT:
         return []
     state, said_missing, said_unexpected, types = event.value
     found = []
     if types != (list, list):
         kinds = tuple(one.__name__ for one in types)
-        found.append(
-            _finding("answer", f"types: {kinds}", f"load_model says that it gives two lists, and gives {kinds}")
-        )
+        found.append(Finding(ANSWER, f"types: {kinds}", f"load_model says that it gives two lists, and gives {kinds}"))
     if not fits:
-        return [*found, _finding("loaded", "shape accepted", "load_model takes a tensor of another shape")]
+        return [*found, Finding(LOADED, "shape accepted", "load_model takes a tensor of another shape")]
     if call.strict and (missing or unexpected):
         words = f"load_model is strict and takes a file without {sorted(missing)} and with {sorted(unexpected)}"
-        return [*found, _finding("loaded", "strict accepted", words)]
+        return [*found, Finding(LOADED, "strict accepted", words)]
     if odd:
         return found
     if set(said_missing) != missing:
         words = f"load_model says that {said_missing} are missing, and {sorted(missing)} are"
-        found.append(_finding("answer", "missing", words))
+        found.append(Finding(ANSWER, "missing", words))
     # Names that share one memory and are both in the file: one of them was not used, in a way.
     if not unexpected <= set(said_unexpected) <= unexpected | there:
         words = f"load_model says that {said_unexpected} are unexpected, and {sorted(unexpected)} are"
-        found.append(_finding("answer", "unexpected", words))
+        found.append(Finding(ANSWER, "unexpected", words))
     wanted: Held = {name: file[name] for name in there}
     if call.model == "same" and not missing:
         wanted = {key: (made.dtype, made.shape, made.data) for key, made in tensors.items()}
     wrong = _difference(wanted, {name: state[name] for name in wanted})
     if wrong:
-        found.append(_finding("loaded", wrong, f"a model has other {wrong} than the file that was loaded onto it"))
+        found.append(Finding(LOADED, wrong, f"a model has other {wrong} than the file that was loaded onto it"))
     return found
 
 

@@ -1,8 +1,7 @@
-"""The language of target ``torch_writers``: tensors that may share memory, in a dictionary or in the tree of a module.
+"""The language of target ``torch_writers``: tensors that may share memory, in a dictionary or in a module.
 
-``tensor``, ``view`` and ``value`` make what is written; ``form`` and ``name`` belong to the one before. A module has the same
-under the same names, its tensors as buffers and its parameters as such. The other steps are calls; those that read take the
-file written last.
+``tensor``, ``view`` and ``value`` make an item; ``form`` and ``name`` change the one before. A module has the same items as
+parameters and buffers, under the same names. The other steps are calls. Calls that read take the last written file.
 """
 
 from __future__ import annotations
@@ -12,46 +11,51 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
-from harness.programs.array_values import CONVENTION
-from harness.programs.arrays import SHAPES
+from harness.programs import saving
+from harness.programs.arrays import BACKENDS, SHAPES
+from harness.programs.saving import KEYS, METADATA, NAMES, ODD_NAMES, UNSPEAKABLE, VALUES, Metadata, metadata_of, name
 from harness.programs.steps import Kind, Step, Vocabulary
-from harness.targets.torch_writers import tensors as torch_made
-from harness.targets.torch_writers.tensors import DTYPES, FORMS, LAYOUTS, ODD_DTYPES, VALUES, VIEWS, Made
-from harness.targets.writers.program import BACKENDS, KEYS, NAMES, ODD_NAMES, UNSPEAKABLE, Metadata, metadata_of, name
-from harness.targets.writers.program import METADATA as METADATA_FORMS
-from harness.targets.writers.program import VALUES as METADATA_VALUES
+from harness.targets.torch_writers import tensors as values
+from harness.targets.torch_writers.tensors import DTYPES, FORMS, LAYOUTS, NO_TENSORS, ODD_DTYPES, VIEWS, TensorValue
 
 MOST_TENSORS = 5
-#: What the tensors are handed over in, by number, as source; those from :data:`ODD_HOLDERS` on are no dictionaries.
-HOLDERS = ("{}", "collections.OrderedDict({})", "Mapping({})", "list({}.items())", "types.MappingProxyType({})", "None")
-ODD_HOLDERS = 3
-#: The model that a file is loaded onto, by number: beside the one of the program with zeros for its values, one that lacks its
-#: last name, one that has a name more, one whose tensors share nothing, and one whose first tensor is longer.
+#: Containers of the tensors by number, as source; from :data:`ODD_CONTAINERS` on they are no dictionaries.
+CONTAINERS = (
+    "{}",
+    "collections.OrderedDict({})",
+    "Mapping({})",
+    "list({}.items())",
+    "types.MappingProxyType({})",
+    "None",
+)
+ODD_CONTAINERS = 3
+#: The model for a file by number: that of the program, with zeros as values; without its last name; with another name; with
+#: tensors that share no memory; and with a longer first tensor.
 MODELS = ("same", "fewer", "more", "untied", "longer")
 
 _PLAIN = (*[0] * 16, *range(len(LAYOUTS)))
-# Before a program is changed: dtypes that torch's reader knows, layouts that are contiguous, views that have the whole memory
-# or its first half, and models that have what was saved.
+# Default values: dtypes that the reader for torch knows, contiguous layouts, views of the whole memory or of its first half,
+# and the model of the program.
 _READ_DTYPES = range(DTYPES.index("float8_e8m0fnu"))
 _CONTIGUOUS = tuple(n for n, laid in enumerate(LAYOUTS) if laid.word in ("plain", "tail", "head", "element", "conj"))
 _WHOLE = (0, 1, 2, 3)
 VOCABULARY = Vocabulary(
     [
         Kind("tensor", 14, ((*[*range(ODD_DTYPES)] * 2, *range(len(DTYPES))), range(len(SHAPES)), _PLAIN), rare=True,
-             calm=(_READ_DTYPES, range(len(SHAPES)), (*[0] * 8, *_CONTIGUOUS))),
-        Kind("view", 9, ((0, 0, 0, 1, 2), (0, 0, *range(len(VIEWS)))), calm=((0, 0, 0, 1, 2), _WHOLE)),
+             default_values=(_READ_DTYPES, range(len(SHAPES)), (*[0] * 8, *_CONTIGUOUS))),
+        Kind("view", 9, ((0, 0, 0, 1, 2), (0, 0, *range(len(VIEWS)))), default_values=((0, 0, 0, 1, 2), _WHOLE)),
         Kind("form", 6, (range(len(FORMS)),)),
         Kind("name", 5, ((0,) * 3 + tuple(range(ODD_NAMES)),)),
-        Kind("value", 1, (range(len(VALUES)),), wild=True),
-        Kind("holder", 2, (range(ODD_HOLDERS),), wild=True),
-        Kind("entry", 4, (range(len(KEYS)), (0, 0, 0, *range(len(METADATA_VALUES))))),
+        Kind("value", 1, (range(len(NO_TENSORS)),), always_invalid=True),
+        Kind("holder", 2, (range(ODD_CONTAINERS),), always_invalid=True),
+        Kind("entry", 4, (range(len(KEYS)), (0, 0, 0, *range(len(VALUES))))),
         Kind("metadata", 2, ((0, 0, 1),)),
         Kind("save", 14),
         Kind("save_file", 4),
         Kind("save_model", 12, ((0, 0, 1),)),
         Kind("load", 10),
         Kind("load_file", 6, (range(2),)),
-        Kind("load_model", 12, ((0, 0, *range(len(MODELS))), range(2), range(2)), calm=((0,), range(2), range(2))),
+        Kind("load_model", 12, ((0, 0, *range(len(MODELS))), range(2), range(2)), default_values=((0,), range(2), range(2))),
         Kind("again", 4),
         Kind("resave", 5),
         Kind("twice", 4, (range(3),)),
@@ -61,20 +65,20 @@ VOCABULARY = Vocabulary(
 _TENSOR, _VIEW, _FORM, _NAME, _VALUE, _HOLDER, _ENTRY, _METADATA, *_ = range(len(VOCABULARY.kinds))
 _FIRST_CALL = VOCABULARY.number["save"]
 WRITES = ("save", "save_file", "save_model")
-#: Calls of one program that touch files: they take longer than the others.
+#: The limit of calls on files in one program: they take longer than the others.
 MOST_FILES = 4
 _FILES = ("save_file", "save_model", "load_file", "load_model", "twice")
-#: What safetensors/torch.py announces to its callers: words of the ValueErrors and RuntimeErrors that it raises itself.
+#: Messages of the ValueErrors and RuntimeErrors that safetensors/torch.py raises itself.
 ANNOUNCED = (
     "which this library does not support", "Some tensors share memory", "save a non contiguous tensor",
     "Expected a dict of", "expected torch.Tensor but received", "found no suitable name", "Error(s) in loading state_dict",
 )  # fmt: skip
-#: Ways to read, for ``twice``.
+#: The readers of ``twice`` by number.
 READERS = ("load", "load_file", "load_file")
 
 
 class Call(NamedTuple):
-    """One call. ``contiguous`` is of ``save_model``; ``model`` and ``strict`` of ``load_model``."""
+    """One call. ``contiguous`` is for ``save_model``; ``model`` and ``strict`` are for ``load_model``."""
 
     kind: str
     contiguous: bool = True
@@ -86,13 +90,13 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """A name with what stands under it: a tensor in a form, or the source of a value that is none.
+    """A name with a tensor in a form, or with the source of another value.
 
-    ``same`` is the place of an item before it which this one is, the same object under another name; -1 for most.
+    ``same`` is the place of an earlier item with the same object, or -1.
     """
 
     name: str
-    made: Made | None
+    tensor: TensorValue | None
     form: str
     value: str = ""
     same: int = -1
@@ -100,27 +104,27 @@ class Item:
 
 @dataclass(eq=False)
 class Things:
-    """What a program writes."""
+    """The items and the metadata of a program."""
 
     items: tuple[Item, ...]
-    holder: str
+    container: str
     metadata: Metadata
 
     @cached_property
     def last(self) -> dict[Any, Item]:
-        """The items by name, of two equal names the last."""
+        """The items by name; of two equal names the last counts."""
         return {name(item.name): item for item in self.items}
 
     @cached_property
     def last_in_module(self) -> dict[str, Item]:
-        """The same by their names in a module, which are strings with something in them."""
+        """The items by their names in a module, which are strings and not empty."""
         return dict(zip(self.names, self.items, strict=True))
 
     @cached_property
-    def tensors(self) -> dict[Any, Made]:
-        """The tensors by name, as far as a file can hold the names."""
+    def tensors(self) -> dict[Any, TensorValue]:
+        """The tensors by name, without names that no file can hold."""
         row = self.last.items()
-        return {key: item.made for key, item in row if item.made is not None and key not in UNSPEAKABLE}
+        return {key: item.tensor for key, item in row if item.tensor is not None and key not in UNSPEAKABLE}
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -128,79 +132,81 @@ class Things:
         return tuple(_module_name(item.name, place) for place, item in enumerate(self.items))
 
     @cached_property
-    def state(self) -> dict[str, Made]:
+    def state(self) -> dict[str, TensorValue]:
         """The tensors of the module by name."""
-        return {key: item.made for key, item in self.last_in_module.items() if item.made is not None}
+        return {key: item.tensor for key, item in self.last_in_module.items() if item.tensor is not None}
 
     @cached_property
     def odd(self) -> str:
-        """Why no file can hold the dictionary, "" where one can."""
+        """Why no file can hold the dictionary, or ""."""
         names = [UNSPEAKABLE.get(key, "") for key in self.last]
-        odds = [*names, "holder" if self.holder in HOLDERS[ODD_HOLDERS:] else "", *_odds(self.last, self.metadata)]
+        odds = [
+            *names,
+            "holder" if self.container in CONTAINERS[ODD_CONTAINERS:] else "",
+            *_odds(self.last, self.metadata),
+        ]
         return next(filter(None, odds), "") or ("shared" if _overlap(list(self.tensors.values())) else "")
 
     @cached_property
     def odd_state(self) -> str:
-        """Why no file can hold what the module has: its tensors, some under the name of another that has their memory."""
+        """Why no file can hold the module, or "". A file may hold a tensor under another name with the same memory."""
         names = ["name/__metadata__" if key == "__metadata__" else "" for key in self.last_in_module]
-        # What no text can be is a name for a module all the same.
+        # A module accepts names that are no valid text.
         names += ["name" for key in self.last_in_module if any("\ud800" <= char <= "\udfff" for char in key)]
         row = self.state.values()
-        # Two numbers without a dimension are left out, like other ties, where a tensor that can be written has them.
+        # Like other ties, a pair without a dimension is left out where a valid tensor has the same memory.
         tied = [made for made in row if made.odd == "pair" and any(not one.odd and one.holds(made) for one in row)]
-        items = {key: item for key, item in self.last_in_module.items() if item.made not in tied}
+        items = {key: item for key, item in self.last_in_module.items() if item.tensor not in tied}
         return next(filter(None, [*names, *_odds(items, self.metadata)]), "")
 
     @cached_property
     def sound(self) -> bool:
-        """Whether nothing about the dictionary is a reason to refuse it."""
+        """Whether ``save`` must accept the dictionary."""
         row = list(self.tensors.values())
-        shares = len({made.memory.number for made in row if made.memory.elements.size}) < sum(
-            made.memory.elements.size > 0 for made in row
-        )
-        return not self.odd and not shares and all(made.contiguous for made in row)
+        memories = [made.memory.number for made in row if made.memory.elements.size]
+        return not self.odd and len(set(memories)) == len(memories) and all(made.contiguous for made in row)
 
     @cached_property
     def fair(self) -> tuple[type[BaseException], ...]:
-        """Errors as Python has them for values of a wrong type: of names and metadata."""
+        """The errors that Python documents for names and metadata of a wrong type."""
         odd = any(UNSPEAKABLE.get(name(item.name)) == "name" for item in self.items)
-        return CONVENTION if odd or not self.metadata.sound else ()
+        return saving.CONVENTION if odd or not self.metadata.sound else ()
 
     def sound_state(self, *, contiguous: bool) -> bool:
-        """Whether ``save_model`` has no reason to refuse the module; ``contiguous`` is its argument."""
+        """Whether ``save_model`` must accept the module; ``contiguous`` is its argument."""
         row = list(self.state.values())
-        # Of names that share a memory it may keep the one that cannot be written.
+        # Of names with one memory it may keep an invalid one.
         return not self.odd_state and not any(made.odd for made in row) and whole(row, contiguous=contiguous)
 
     def model(self, which: str) -> tuple[tuple[str, Item], ...]:
-        """The names and items of a module to load onto, one of :data:`MODELS`."""
+        """The names and items of a module for ``load_model``, by its word in :data:`MODELS`."""
         row = list(zip(self.names, self.items, strict=True))
         if which == "fewer":
             return tuple(row[:-1])
         if which == "more":
-            return (*row, ("one.more", Item("", torch_made.make(0, (2,), 0, len(row)), FORMS[1])))
+            return (*row, ("one.more", Item("", values.make(0, (2,), 0, len(row)), FORMS[1])))
         if which in ("untied", "longer"):
             apart = [
-                (key, Item("", None if item.made is None else _apart(item.made, place), item.form, item.value))
+                (key, Item("", None if item.tensor is None else _apart(item.tensor, place), item.form, item.value))
                 for place, (key, item) in enumerate(row)
             ]
             if which == "longer":
-                made = apart[0][1].made
+                made = apart[0][1].tensor
                 longer = () if made is None else (made.shape[0] + 1, *made.shape[1:]) if made.shape else (2,)
-                apart[0] = apart[0][0], Item("", torch_made.make(0, longer, 0, 0), FORMS[0])
+                apart[0] = apart[0][0], Item("", values.make(0, longer, 0, 0), FORMS[0])
             return tuple(apart)
         return tuple(row)
 
 
 class Program(NamedTuple):
-    """What is written, and the calls."""
+    """The data, and the calls."""
 
     things: Things
     calls: tuple[Call, ...]
 
 
 def decode(program: bytes) -> Program:
-    """What a program says; never fails. A program that makes nothing writes one tensor."""
+    """Decode a program. Never raises. A program without items writes one tensor."""
     makers: list[Step] = []
     calls: list[Call] = []
     files = 0
@@ -244,32 +250,32 @@ def _things(steps: tuple[Step, ...]) -> Things:
             row: list[Any] = [NAMES[place], None, FORMS[0], "", -1]
             tensors = [number for number, item in enumerate(items) if item[1] is not None]
             if kind == _VALUE:
-                row[3] = VALUES[a % len(VALUES)]
+                row[3] = NO_TENSORS[a % len(NO_TENSORS)]
             elif kind == _VIEW and tensors:
                 of = tensors[-1 - a % len(tensors)]
-                row[1] = torch_made.view(items[of][1], b % len(VIEWS))
+                row[1] = values.view(items[of][1], b % len(VIEWS))
                 if not row[1].source:
                     row[2], row[4] = items[of][2], of
             else:
-                row[1] = torch_made.make(a, SHAPES[b % len(SHAPES)], c if kind == _TENSOR else 0, place)
+                row[1] = values.make(a, SHAPES[b % len(SHAPES)], c if kind == _TENSOR else 0, place)
             items.append(row)
         elif kind == _FORM and items and items[-1][4] < 0 and not _sparse(items[-1][1]):
             items[-1][2] = FORMS[a % len(FORMS)]
         elif kind == _NAME and items:
             items[-1][0] = NAMES[a % len(NAMES)]
         elif kind == _ENTRY:
-            entries.append((a % len(KEYS), b % len(METADATA_VALUES)))
+            entries.append((a % len(KEYS), b % len(VALUES)))
         elif kind == _METADATA:
-            form = a % len(METADATA_FORMS)
+            form = a % len(METADATA)
         elif kind == _HOLDER:
-            holder = a % len(HOLDERS)
+            holder = a % len(CONTAINERS)
     if not items:
-        items.append([NAMES[0], torch_made.make(0, SHAPES[0], 0, 0), FORMS[0], "", -1])
-    return Things(tuple(Item(*row) for row in items), HOLDERS[holder], metadata_of(form, tuple(entries)))
+        items.append([NAMES[0], values.make(0, SHAPES[0], 0, 0), FORMS[0], "", -1])
+    return Things(tuple(Item(*row) for row in items), CONTAINERS[holder], metadata_of(form, tuple(entries)))
 
 
-def _sparse(made: Made | None) -> bool:
-    """Whether torch makes no tensor of another class of it."""
+def _sparse(made: TensorValue | None) -> bool:
+    """Whether torch can make no subclass of the tensor."""
     return made is not None and made.odd == "sparse"
 
 
@@ -280,14 +286,14 @@ def _module_name(source: str, place: int) -> str:
 
 def _odds(items: dict[Any, Item], metadata: Metadata) -> Iterable[str]:
     for item in items.values():
-        yield "value" if item.made is None else item.made.odd
+        yield "value" if item.tensor is None else item.tensor.odd
     yield "" if metadata.sound else "metadata"
 
 
-def whole(tensors: Sequence[Made], *, contiguous: bool) -> bool:
-    """Whether one tensor in each memory is all of it, and none is a part without elements; else a model may be refused.
+def whole(tensors: Sequence[TensorValue], *, contiguous: bool) -> bool:
+    """Whether each memory has a tensor that covers it, and no tensor is an empty part; else the library may refuse a model.
 
-    All must be contiguous where they are not made so.
+    Without ``contiguous`` all tensors must be contiguous.
     """
     row = [made for made in tensors if contiguous or made.contiguous]
     there = {made.memory for made in row if made.complete}
@@ -296,10 +302,10 @@ def whole(tensors: Sequence[Made], *, contiguous: bool) -> bool:
     )
 
 
-def _overlap(row: Sequence[Made]) -> bool:
+def _overlap(row: Sequence[TensorValue]) -> bool:
     return any(one.meets(other) for at, one in enumerate(row) for other in row[:at])
 
 
-def _apart(made: Made, place: int) -> Made:
+def _apart(made: TensorValue, place: int) -> TensorValue:
     """A plain tensor of the same dtype and shape in memory of its own."""
-    return torch_made.make(DTYPES.index(made.dtype), made.shape, 0, place)
+    return values.make(DTYPES.index(made.dtype), made.shape, 0, place)

@@ -30,7 +30,7 @@ from harness.observation import (
 )
 from harness.programs.steps import Step
 from harness.targets import scratch
-from harness.targets.program import ProgramTarget
+from harness.targets.base import ProgramTarget
 from harness.targets.torch_writers import oracle
 from harness.targets.torch_writers import script as sources
 from harness.targets.torch_writers.program import ANNOUNCED, VOCABULARY, WRITES, Call, Program, Things, decode
@@ -52,7 +52,7 @@ class TorchWriters(ProgramTarget):
     needs = ("torch",)
     packages = ("torch",)
     extra = "torch"
-    core = "torch"
+    built_on = ("torch",)
     timeout_s = 30.0
 
     def open(self, safetensors: ModuleType | None) -> Run:
@@ -80,7 +80,7 @@ class TorchWriters(ProgramTarget):
                 found.append((event.call, call.model, call.strict, event.outcome, event.error[:24]))
             if call.kind in WRITES:
                 for item in things.items:
-                    if (made := item.made) is not None:
+                    if (made := item.tensor) is not None:
                         found += [
                             (event.call, event.outcome, made.dtype),
                             (event.call, event.outcome, made.word),
@@ -240,7 +240,7 @@ class _Runner:
 
     def _make(self, things: Things) -> Any:
         source = sources.tensors((item.name, item) for item in things.items)
-        return self._ran(f"{source}\nmade = {things.holder.format('dict(tensors())')}")
+        return self._ran(f"{source}\nmade = {things.container.format('dict(tensors())')}")
 
     def _module(self, things: Things, which: str, zero: bool = False) -> Any:
         source = sources.tensors((repr(key), item) for key, item in things.model(which))

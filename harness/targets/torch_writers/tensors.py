@@ -1,7 +1,7 @@
-"""Tensors as users of torch hold them: dtypes, views and other layouts by number, and what a file should hold of each.
+"""The tensors of target ``torch_writers``: dtypes, views and layouts by number, with the expected entry of each in a file.
 
-Each is Python source, which reproducers carry and targets run (torch is imported by whoever runs it), and beside it the bytes
-that it stands for, worked out by numpy on elements without a type: the same slices of the same memory.
+Each tensor is Python source, for reproducers and for the target. Beside it are its expected bytes. Numpy computes them with
+the same slices of the same memory, on elements without a type. This module does not import torch.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SIZES = {
     "float8_e5m2": 1, "float8_e5m2fnuz": 1, "float8_e8m0fnu": 1, "float4_e2m1fn_x2": 1,
     "complex128": 16, "complex32": 4, "bits8": 1, "bits16": 2,
 }  # fmt: skip
-#: dtypes of torch by number; those from :data:`ODD_DTYPES` on have no name in the format.
+#: dtypes of torch by number; from :data:`ODD_DTYPES` on the format lacks them.
 DTYPES: tuple[str, ...] = tuple(_SIZES)
 ODD_DTYPES = DTYPES.index("complex128")
 _COMPLEX = {"complex64": "float32", "complex32": "float16", "complex128": "float64"}
@@ -35,9 +35,9 @@ Shape = tuple[int, ...]
 
 
 class Layout(NamedTuple):
-    """Where a tensor lies in its memory: the shape of that, the view in torch, and the same in numpy.
+    """The place of a tensor in its memory: the shape of the memory, the view in torch, and the view in numpy.
 
-    ``dtypes`` are those that it can be made of, () for all; ``ranks`` the fewest and the most dimensions.
+    ``dtypes`` are its possible dtypes, () for all; ``ranks`` are the smallest and the largest rank.
     """
 
     word: str
@@ -50,7 +50,7 @@ class Layout(NamedTuple):
 
 
 def _opposite(elements: Any) -> Any:
-    """Numbers with the other sign."""
+    """The negated numbers."""
     size = elements.dtype.itemsize
     octets = numpy.array(bytearray(elements.tobytes()), "uint8")
     octets[size - 1 :: size] ^= 0x80
@@ -58,12 +58,12 @@ def _opposite(elements: Any) -> Any:
 
 
 def _conjugated(elements: Any, shape: Shape) -> Any:
-    """The numbers whose imaginary parts, which lie behind the real ones, have the other sign."""
+    """The conjugated numbers. Imaginary parts follow the real ones."""
     return _opposite(elements)
 
 
 def _imaginary(elements: Any, shape: Shape) -> Any:
-    """The imaginary parts of conjugated numbers, where they lie: the sign is another matter."""
+    """The imaginary parts of conjugated numbers in their memory, with the old sign."""
     half = elements.dtype.itemsize // 2
     if not elements.size:
         return numpy.empty(shape, f"V{half}")
@@ -86,7 +86,7 @@ LAYOUTS: tuple[Layout, ...] = (
     Layout("meta", lambda shape: shape, "{}.to('meta')", lambda x, shape: x, odd="meta"),
 )  # fmt: skip
 _FLAT = "{}.view(-1)"
-#: Other tensors in the memory of one before, by number: a word, the source of the view, and the same of a flat array.
+#: Other tensors in the memory of an earlier one, by number: a word, the source of the view, and the view in numpy.
 VIEWS: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
     ("same", "", lambda x: x),
     ("alias", "{}.detach()", lambda x: x),
@@ -99,15 +99,15 @@ VIEWS: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
     ("bytes", f"{_FLAT}.view(torch.uint8)", lambda x: numpy.ndarray(x.nbytes, "V1", x.data if x.size else None)),
     ("column", "{}[..., :1]", lambda x: x[..., :1]),
 )  # fmt: skip
-#: What a tensor is wrapped into, by number.
+#: Forms of a tensor by number.
 FORMS = ("{}", "parameter({})", "{}.as_subclass(Own)")
-#: What stands in the place of a tensor, by number, as source.
-VALUES = ("numpy.zeros(2, 'float32')", "None", "[1.0, 2.0]", "1", "'text'")
+#: Values that are no tensors of torch, by number, as source.
+NO_TENSORS = ("numpy.zeros(2, 'float32')", "None", "[1.0, 2.0]", "1", "'text'")
 
 
 @dataclass(frozen=True, eq=False)
 class Memory:
-    """The memory of tensors, a contiguous tensor of its own: ``source`` makes it; ``number`` tells it from others."""
+    """The memory of tensors, itself a contiguous tensor. Each has its own ``number``."""
 
     number: int
     dtype: str
@@ -116,16 +116,16 @@ class Memory:
 
     @property
     def source(self) -> str:
-        """The Python that makes it."""
+        """Python source of the memory."""
         return f"memory({self.dtype!r}, {self.shape}, {1 + 16 * self.number})"
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
-    """A tensor: where it lies, its source in the words of its memory, and what a file should hold of it.
+class TensorValue:
+    """A tensor: its memory, its source as an expression over the memory, and its expected entry in a file.
 
-    ``span`` are its first byte and the one past its last in the memory; ``word`` tells its layout, for signatures; ``odd``
-    why no file can hold it, "" where one can.
+    ``span`` is its first byte in the memory, and the byte after its last. ``word`` is its layout in signatures. ``odd`` says
+    why no file can hold it, or is "".
     """
 
     memory: Memory
@@ -140,45 +140,43 @@ class Made:
 
     @property
     def code(self) -> str:
-        """The format's name of its dtype; "" where it has none."""
+        """The name of its dtype in the format; "" where the format lacks it."""
         return _CODES.get(self.dtype, "")
 
     @property
     def entry(self) -> tuple[str, Shape, bytes]:
-        """Dtype, shape and bytes in a file. A last dimension of pairs is written as twice as many."""
+        """Dtype, shape and bytes in a file. A file counts a last dimension of pairs twice."""
         if self.dtype == _PACKED and self.shape:
             return self.code, (*self.shape[:-1], 2 * self.shape[-1]), self.data
         return self.code, self.shape, self.data
 
     @property
     def complete(self) -> bool:
-        """Whether it is all of its memory."""
+        """Whether it covers its memory."""
         return self.span[0] == 0 and len(self.data) == self.memory.elements.nbytes
 
-    def meets(self, other: Made) -> bool:
-        """Whether the two have bytes in common."""
+    def meets(self, other: TensorValue) -> bool:
+        """Whether both have bytes in common."""
         here, there = self.span, other.span
         return self.memory is other.memory and max(here[0], there[0]) < min(here[1], there[1])
 
-    def holds(self, other: Made) -> bool:
-        """Whether the bytes of the other are among its own."""
+    def holds(self, other: TensorValue) -> bool:
+        """Whether it has all bytes of the other."""
         return self.memory is other.memory and self.span[0] <= other.span[0] and other.span[1] <= self.span[1]
 
 
 @lru_cache(1 << 13)
 def pattern(dtype: str, shape: Shape, first: int) -> bytes:
-    """The bytes of a new memory: no two neighbours alike, and no infinities in any dtype, whose signs get lost."""
+    """The bytes of a new memory: neighbours differ, and no dtype has infinities, because these lose their sign."""
     size = prod(shape) * _SIZES[dtype]
-    return (
-        bytes(at % 2 for at in range(size)) if dtype == "bool" else bytes((first + 7 * at) % 120 for at in range(size))
-    )
+    return bytes(at % 2 if dtype == "bool" else (first + 7 * at) % 120 for at in range(size))
 
 
 @lru_cache(1 << 13)
-def make(dtype: int, shape: Shape, layout: int, number: int) -> Made:
-    """The tensor of these numbers in memory of its own.
+def make(dtype: int, shape: Shape, layout: int, number: int) -> TensorValue:
+    """The tensor of these numbers in its own memory.
 
-    Where only some dtypes can lie as asked it has one of these; a shape that cannot lies plainly.
+    Where the layout needs other dtypes, the tensor has one of these. Where the layout cannot have the shape, it is plain.
     """
     word, laid = DTYPES[dtype % len(DTYPES)], LAYOUTS[layout % len(LAYOUTS)]
     if not laid.ranks[0] <= len(shape) <= laid.ranks[1]:
@@ -192,36 +190,38 @@ def make(dtype: int, shape: Shape, layout: int, number: int) -> Made:
     data = _opposite(view).tobytes() if laid.word == "neg" else view.tobytes()
     odd = laid.odd or _odd(word, shape)
     source = laid.source.replace("{shape}", str(shape))
-    return Made(memory, source, word, shape, data, laid.word, bool(lies.flags.c_contiguous), _span(lies, memory), odd)
+    return TensorValue(
+        memory, source, word, shape, data, laid.word, bool(lies.flags.c_contiguous), _span(lies, memory), odd
+    )
 
 
 def new(dtype: str, shape: Shape, number: int) -> Memory:
-    """A new memory of its own."""
-    # Of no bytes numpy makes no array.
+    """A new memory."""
+    # Numpy makes no array of an empty buffer.
     raw = pattern(dtype, shape, 1 + 16 * number)
     elements = numpy.ndarray(shape, f"V{_SIZES[dtype]}", raw or None)
     return Memory(number, dtype, shape, elements)
 
 
 @lru_cache(1 << 13)
-def view(of: Made, kind: int) -> Made:
-    """Another tensor in the memory of ``of``; its source is "" for the same object. One that cannot be is an alias."""
+def view(of: TensorValue, kind: int) -> TensorValue:
+    """Another tensor in the memory of ``of``; its source is "" for the same object. An alias replaces an impossible view."""
     word, source, cut = VIEWS[kind % len(VIEWS)]
     if word == "same" or of.odd in ("sparse", "meta"):
-        return Made(of.memory, "", of.dtype, of.shape, of.data, of.word, of.contiguous, of.span, of.odd)
+        return TensorValue(of.memory, "", of.dtype, of.shape, of.data, of.word, of.contiguous, of.span, of.odd)
     memory = of.memory
     if word == "column" and not memory.shape:
         word, source, cut = VIEWS[1]
     elements = cut(memory.elements)
     dtype, shape = "uint8" if word == "bytes" else memory.dtype, elements.shape
-    return Made(memory, source, dtype, shape, elements.tobytes(), word,
+    return TensorValue(memory, source, dtype, shape, elements.tobytes(), word,
                 bool(elements.flags.c_contiguous), _span(elements, memory), _odd(dtype, shape))  # fmt: skip
 
 
 def _odd(dtype: str, shape: Shape) -> str:
     if dtype not in _CODES:
         return "dtype"
-    # Two numbers and no dimension to say so in.
+    # Two numbers without a dimension for their count.
     return "pair" if dtype == _PACKED and not shape else ""
 
 

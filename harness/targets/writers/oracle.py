@@ -12,20 +12,95 @@ from typing import Any
 import numpy
 
 from harness.findings.finding import Finding, normalise
+from harness.findings.rule import Rule
+from harness.findings.severity import SIDE_EFFECT, WRONG_DATA
 from harness.format.header import Header
-from harness.format.judge import Judgement, judge
-from harness.observation import ACCEPT, REJECT, Event, Observation, Trace
-from harness.programs.array_values import format_dtype
+from harness.observation import ACCEPT, REJECT, Event
+from harness.oracles.deaths import CRASH
+from harness.oracles.oracle import Execution, oracle
+from harness.oracles.written import TEXTS, judged, only_metadata_order_differs
 from harness.programs.arrays import NUMPY_NAMES
+from harness.targets.writers.array_values import format_dtype
 from harness.targets.writers.program import ODD_PATHS, PATHS, WRITES, Call, Content, Died
 
 _KNOWN = 1 << 13
 
+_SHOULD = "what is saved is what comes back, in equal bytes each time; or it is refused with a documented error"
 
-def check(data: bytes, observation: Observation) -> list[Finding]:
-    """What a program of target ``writers`` wrote and read, against what it should have."""
-    trace = observation[2]
-    if not isinstance(trace, Trace):
+
+def _rule(name: str, severity: str, title: str, why: str, check: str = "values") -> Rule:
+    return Rule(
+        f"roundtrip.{name}",
+        "roundtrip",
+        "roundtrip",
+        severity,
+        title=title,
+        why=why,
+        should=_SHOULD,
+        check=check,
+        cases=TEXTS,
+    )
+
+
+WRITTEN = _rule(
+    "written",
+    WRONG_DATA,
+    "A writer writes something else than it was given",
+    "The file does not hold what the writer was given, or is no valid file, and no error says so. The writer must refuse what it cannot write.",
+)
+UNSTABLE = _rule(
+    "unstable",
+    SIDE_EFFECT,
+    "The same content gives another file each time",
+    "Equal content gives other bytes each time. Hashes of files, caches and reproducible builds see a change where there is none.",
+)
+EQUAL = _rule(
+    "equal",
+    WRONG_DATA,
+    "Equal arrays give different files",
+    "Arrays with equal values, in another layout or order, give other bytes.",
+)
+RESAVED = _rule(
+    "resaved",
+    WRONG_DATA,
+    "Loaded and saved again, the file has other bytes",
+    "A file that is loaded and saved again has other bytes than before.",
+)
+MODE = _rule(
+    "mode",
+    SIDE_EFFECT,
+    "A written file has the mode of a temporary file",
+    "The file keeps the mode of a temporary file, which only its owner may read. The umask and the old file's mode count for nothing.",
+)
+REFUSED = _rule(
+    "refused",
+    WRONG_DATA,
+    "A writer refuses what a file can hold",
+    "A file can hold this, and the documentation names no reason to refuse it.",
+    "refused",
+)
+UNREAD = _rule(
+    "unread",
+    WRONG_DATA,
+    "The library refuses to read what it wrote",
+    "The library's own reader refuses the file that its writer wrote.",
+)
+READ = _rule(
+    "read",
+    WRONG_DATA,
+    "What is read back is not what was saved",
+    "The file holds what was saved. The reader gives something else.",
+)
+LEFT_OVER = _rule(
+    "left-over", SIDE_EFFECT, "A writer leaves a temporary file", "A temporary file stays behind after the call."
+)
+
+
+@oracle(WRITTEN, UNSTABLE, EQUAL, RESAVED, MODE, REFUSED, UNREAD, READ, LEFT_OVER, CRASH)
+def check(execution: Execution) -> list[Finding]:
+    """The files and readings of a program of target ``writers``, against what the program asked for."""
+    trace = execution.trace
+    if trace is None:
         return []
     found: list[Finding] = []
     #: What the file written last holds; None where it is wrong, or there is none.
@@ -36,10 +111,10 @@ def check(data: bytes, observation: Observation) -> list[Finding]:
             content = trace.program.content(call)
             more = _written(content, event, call)
             # A mode is no matter of what the file holds.
-            right = content if event.outcome == ACCEPT and not (more and more[0].rule == "roundtrip.written") else None
+            right = content if event.outcome == ACCEPT and not (more and more[0].rule is WRITTEN) else None
             found += more
         elif event.call == "left_over":
-            found.append(_finding("left-over", call.kind, f"{event.value} files are left behind that nobody asked for"))
+            found.append(Finding(LEFT_OVER, call.kind, f"{event.value} files are left behind that nobody asked for"))
         elif event.call in _SAME:
             # Of a wrong file nothing need come back.
             if right is not None:
@@ -49,29 +124,23 @@ def check(data: bytes, observation: Observation) -> list[Finding]:
     return found
 
 
-def _finding(rule: str, aspect: str, summary: str) -> Finding:
-    return Finding("roundtrip", "roundtrip", f"roundtrip.{rule}", aspect, summary)
-
-
 # Writing.
 
 
 def _written(content: Content, event: Event, call: Call) -> list[Finding]:
     if isinstance(event.value, Died):
         words = f"{call.kind} of an empty tensor at address 0 ends the process"
-        return [Finding("isolation", "crash", "crash", f"{event.value.signal}/null-pointer", words)]
+        return [Finding(CRASH, f"{event.value.signal}/null-pointer", words)]
     if event.outcome == REJECT:
         if content.sound and call.path not in _REFUSED_PATHS and isinstance(event.value, Exception):
             words = f"{call.kind} refuses what a file can hold: {event.error[:200]}"
-            return [_finding("refused", f"{_writer(call)}: {normalise(event.error)}", words)]
+            return [Finding(REFUSED, f"{_writer(call)}: {normalise(event.error)}", words)]
         return []
     if event.outcome != ACCEPT:
         return []
     if event.value is None:
         return [
-            _finding(
-                "written", f"{_writer(call)}: nothing", f"{call.kind} says that it wrote a file, and none is there"
-            )
+            Finding(WRITTEN, f"{_writer(call)}: nothing", f"{call.kind} says that it wrote a file, and none is there")
         ]
     found = []
     if event.value != content.right:
@@ -79,12 +148,12 @@ def _written(content: Content, event: Event, call: Call) -> list[Finding]:
         if wrong is None:
             content.right = event.value
         else:
-            found.append(_finding("written", f"{_writer(call)}: {wrong[0]}", f"{call.kind}: {wrong[1]}"))
+            found.append(Finding(WRITTEN, f"{_writer(call)}: {wrong[0]}", f"{call.kind}: {wrong[1]}"))
     mode = event.about.mode
     if mode is not None and mode[0] != mode[1]:
         kind = "existing" if call.path in ("existing", "symlink", "read-only") else "new"
         words = f"{call.kind} makes a file of mode {mode[0]:o} where other programs would have made it {mode[1]:o}"
-        found.append(_finding("mode", f"{kind}", words))
+        found.append(Finding(MODE, f"{kind}", words))
     return found
 
 
@@ -96,16 +165,11 @@ def _writer(call: Call) -> str:
 
 
 @lru_cache(_KNOWN)
-def _judged(raw: bytes) -> Judgement:
-    return judge(raw)
-
-
-@lru_cache(_KNOWN)
 def _wrong(content: Content, raw: bytes) -> tuple[str, str] | None:
     """What is wrong with a file, as an aspect and in words; None where nothing is."""
     if content.odd:
         return f"accepted/{content.odd}", f"a file is made of what no file can hold ({content.odd})"
-    judgement = _judged(raw)
+    judgement = judged(raw)
     header = judgement.header
     if judgement.verdict == "reject" or header is None:
         return f"{judgement.rule}/{judgement.aspect}", f"what is written is no valid file: {judgement.detail}"
@@ -162,14 +226,14 @@ _NATIVE = {code: numpy.dtype(name) for code, name in NUMPY_NAMES.items()}
 
 def _read(event: Event) -> list[Finding]:
     call, raw = event.about.call, event.about.file
-    header = _judged(raw).header
+    header = judged(raw).header
     assert header is not None  # only of right files
     known = event.call == "deserialize" or all(tensor.dtype in NUMPY_NAMES for tensor in header.tensors)
     if event.outcome == REJECT:
         if not known:
             return []
         words = f"{call.kind} refuses what was written: {event.error[:200]}"
-        return [_finding("unread", f"{call.kind}: {normalise(event.error)}", words)]
+        return [Finding(UNREAD, f"{call.kind}: {normalise(event.error)}", words)]
     if event.outcome != ACCEPT:
         return []
     value = event.value
@@ -177,18 +241,16 @@ def _read(event: Event) -> list[Finding]:
         value, metadata, names = value
         if (metadata or {}) != (header.metadata or {}):
             return [
-                _finding(
-                    "read", "safe_open: metadata", f"metadata {header.metadata!r:.200} is read as {metadata!r:.200}"
-                )
+                Finding(READ, "safe_open: metadata", f"metadata {header.metadata!r:.200} is read as {metadata!r:.200}")
             ]
         if len(names) != len(header.tensors):
-            return [_finding("read", "safe_open: keys", f"{len(header.tensors)} tensors, listed are {names!r:.200}")]
+            return [Finding(READ, "safe_open: keys", f"{len(header.tensors)} tensors, listed are {names!r:.200}")]
     read = _described(value) if call.kind == "deserialize" else _arrays(value)
     wrong = _difference(header, raw, read)
     if wrong is None:
         return []
     return [
-        _finding("read", f"{call.kind}: {wrong}", f"{call.kind} of what was written gives other {wrong} than it holds")
+        Finding(READ, f"{call.kind}: {wrong}", f"{call.kind} of what was written gives other {wrong} than it holds")
     ]
 
 
@@ -234,29 +296,20 @@ def _difference(header: Header, raw: bytes, read: Read) -> str | None:
 # The same content gives the same bytes.
 
 _SAME = {
-    "again": ("unstable", "the same call gives other bytes the next time"),
-    "equal": ("equal", "equal arrays in another layout and order give other bytes"),
-    "resave": ("resaved", "what is loaded and saved again has other bytes"),
+    "again": (UNSTABLE, "the same call gives other bytes the next time"),
+    "equal": (EQUAL, "equal arrays in another layout and order give other bytes"),
+    "resave": (RESAVED, "what is loaded and saved again has other bytes"),
 }
 
 
 def _same(event: Event) -> list[Finding]:
     rule, words = _SAME[event.call]
     if event.outcome == REJECT:
-        return [_finding(rule, f"refused: {normalise(event.error)}", f"{words}: {event.error[:200]}")]
+        return [Finding(rule, f"refused: {normalise(event.error)}", f"{words}: {event.error[:200]}")]
     if event.outcome != ACCEPT or event.value == event.about.file:
         return []
-    if event.call != "again" and _metadata_order_apart(event.value, event.about.file):
+    if event.call != "again" and only_metadata_order_differs(event.value, event.about.file):
         # One defect has one name: "again" meets it too.
         return []
-    aspect = "metadata-order" if _metadata_order_apart(event.value, event.about.file) else "bytes"
-    return [_finding(rule, aspect, words)]
-
-
-def _metadata_order_apart(one: bytes, other: bytes) -> bool:
-    """Whether two files differ in the order of their metadata, and in nothing else."""
-    first, second = _judged(one).header, _judged(other).header
-    if first is None or second is None or len(one) != len(other):
-        return False
-    same = (first.size, first.tensors, first.metadata) == (second.size, second.tensors, second.metadata)
-    return same and one[8 + first.size :] == other[8 + second.size :]
+    aspect = "metadata-order" if only_metadata_order_differs(event.value, event.about.file) else "bytes"
+    return [Finding(rule, aspect, words)]

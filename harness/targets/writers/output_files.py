@@ -1,4 +1,4 @@
-"""Where programs of target ``writers`` write: files of one run, in memory, gone when it ends."""
+"""The output files of programs of target ``writers``: in memory, for one run."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 from harness.targets import scratch
 
-#: What an existing file holds before it is written over, and its permissions.
+#: The content and the permissions of an existing file.
 OLD, OLD_MODE = b"something else", 0o640
 
 
 class BytesLike:
-    """A path whose ``__fspath__`` gives bytes, as the protocol allows."""
+    """A path whose ``__fspath__`` returns bytes, as the protocol allows."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -26,9 +26,9 @@ class BytesLike:
 
 
 class Destination(NamedTuple):
-    """A file to write to: what is handed over, where it should be, and the errors that are documented for it beside the library's.
+    """An output file: the argument of the call, its place, and the documented errors beside those of the library.
 
-    ``wanted`` are the permissions that it should have.
+    ``wanted`` are the expected permissions.
     """
 
     value: Any
@@ -37,7 +37,7 @@ class Destination(NamedTuple):
     wanted: int
 
     def read(self) -> tuple[bytes | None, tuple[int, int] | None]:
-        """What was written, and its permissions beside those it should have; None where nothing is there, or to be read."""
+        """The written bytes, and the actual and the expected permissions; None for each where there is no readable file."""
         try:
             descriptor = os.open(self.place, os.O_RDONLY)
         except OSError:
@@ -52,10 +52,10 @@ class Destination(NamedTuple):
 
 
 class Files:
-    """The files of one run. :meth:`clear` them after each that ``used`` some; what is not asked for costs nothing.
+    """The files of one run. Call :meth:`clear` after each run that ``used`` some.
 
-    The folder, and the memory files that are read, are kept from run to run: to make new ones takes as long as to write.
-    Each process has a folder of its own: a fork that died in the middle of a run leaves files that no other may meet.
+    Runs share the folder and the memory files: making new ones takes as long as writing. Each process has a folder of its
+    own, because a fork that dies in a run leaves files behind.
     """
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class Files:
             os.close(descriptor)
 
     def clear(self) -> int:
-        """Remove the files of a run: how many there were that nobody asked for, a folder with all that it holds as one."""
+        """Remove the files of a run. Returns the number of unexpected ones; a folder counts as one."""
         self.used = False
         self._memory_used = 0
         left = 0
@@ -95,7 +95,7 @@ class Files:
         return left
 
     def memory(self, content: bytes) -> str:
-        """The path of a memory file of that content, no other's in this run."""
+        """The path of a new memory file with that content."""
         self.used = True
         if self._memory_used == len(self._memory):
             self._memory.append(os.memfd_create("writers-input"))
@@ -108,12 +108,10 @@ class Files:
     def path(self, kind: str) -> Destination:
         """A new path of that kind (:data:`harness.targets.writers.program.PATHS`)."""
         if os.getpid() != self._pid:
-            self._settle()
+            self._enter_folder()
         self.used = True
         self._count += 1
-        name = f"{self._count}.safetensors"
-        if kind in ("unicode", "undecodable", "surrogate", "nul", "too-long"):
-            name = _ODD_NAMES[kind] + name
+        name = f"{_ODD_NAMES.get(kind, '')}{self._count}.safetensors"
         place = f"{self._folder}/{name}"
         self._known.add(name)
         wanted = self._new_mode
@@ -129,12 +127,12 @@ class Files:
             os.mkdir(place)
         elif kind == "missing-folder":
             place = f"{self._folder}/missing/{name}"
-        return Destination(_HANDED.get(kind, _same)(place), place, _FAIR.get(kind, ()), wanted)
+        return Destination(_ARGUMENTS[kind](place) if kind in _ARGUMENTS else place, place, _FAIR.get(kind, ()), wanted)
 
-    def _settle(self) -> None:
-        """Make the folder of this process, and remove those of processes that are no more."""
+    def _enter_folder(self) -> None:
+        """Make the folder of this process, and remove the folders of ended processes."""
         pid = os.getpid()
-        own = f"{pid:07}"  # the width of the largest that Linux gives: all paths are of one length
+        own = f"{pid:07}"  # the width of the largest on Linux, so that all paths have one length
         for name in os.listdir(self._shared):
             if name == own or not os.path.exists(f"/proc/{int(name)}"):
                 shutil.rmtree(f"{self._shared}/{name}", ignore_errors=True)
@@ -156,18 +154,12 @@ _ODD_NAMES = {
     "nul": "a\0",
     "too-long": "x" * 300,
 }
-#: Errors that Python documents for a path of another type, or one that no file can have.
+#: Errors that Python documents for a path of a wrong type, or for an impossible path.
 _FAIR: dict[str, tuple[type[BaseException], ...]] = {
     "bytes": (TypeError,), "bytes-like": (TypeError,), "int": (TypeError,), "None": (TypeError,),
     "surrogate": (ValueError,), "nul": (ValueError,),
 }  # fmt: skip
-
-
-def _same(place: str) -> Any:
-    return place
-
-
-_HANDED: dict[str, Any] = {
+_ARGUMENTS: dict[str, Any] = {
     "Path": Path,
     "relative": os.path.relpath,
     "bytes": os.fsencode,

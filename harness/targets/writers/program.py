@@ -1,52 +1,37 @@
-"""The language of target ``writers``: named arrays and hand-made tensor specs, metadata, ways to write them and to read back.
+"""The language of target ``writers``: named arrays, tensor specs, metadata, and calls that write them and read them back.
 
-``tensor`` and ``spec`` make what is written, wherever they stand; ``name``, ``type`` belong to the one before. The other
-steps are calls; those that read take the file written last.
+``tensor`` and ``spec`` make an array and a spec, wherever they stand. ``name`` and ``type`` change the one before. The other
+steps are calls. Calls that read take the last written file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy
 
-from harness.programs.array_layouts import ARRAYS, DENSE, LAYOUTS, TYPES
-from harness.programs.array_values import CONVENTION, DTYPES, ODD_DTYPES, Made, make
-from harness.programs.arrays import NUMPY_NAMES, SHAPES, WRITER_DTYPES
-from harness.programs.lazy import Lazy
+from harness.programs import saving
+from harness.programs.arrays import BACKENDS, NUMPY_NAMES, SHAPES, WRITER_DTYPES
+from harness.programs.saving import KEYS, METADATA, NAMES, ODD_NAMES, UNSPEAKABLE, VALUES, Metadata, metadata_of, name
 from harness.programs.steps import STEP, Kind, Vocabulary
 from harness.targets.writers import specs
+from harness.targets.writers.array_layouts import ARRAYS, DENSE, LAYOUTS, TYPES
+from harness.targets.writers.array_values import DTYPES, ODD_DTYPES, ArrayValue, make
 from harness.targets.writers.specs import FAULTS, SOUND_FAULTS, Spec
 
+T = TypeVar("T")
 #: Tensors of one dictionary.
 MOST_TENSORS = 4
 
-#: Names by number, as source; those from :data:`ODD_NAMES` on are none that a file can hold.
-NAMES: tuple[str, ...] = (
-    "'a'", "'b'", "'c'", "'weight'", "'model.layers.0.q'", "''", "'é'", "'a b'", "'quo\"te'", r"'back\\slash'",
-    r"'new\nline'", r"'nul\0'", r"'\u2028'", "'\U0001f917'", "'dtype'", "'__metadata'", "'x' * 600",
-    "'__metadata__'", r"'\ud800'", "1", "None", "b'a'", "('a',)", "True", r"'a\udcff'",
-)  # fmt: skip
-ODD_NAMES = 17
-RESERVED = "'__metadata__'"
-KEYS = ("'format'", "'a'", "'b'", "''", "'é'", "'quo\"te'", "'__metadata__'", "'x' * 40", r"'nul\0'", "'dtype'")
-VALUES = ("'pt'", "''", "'é'", r"'\n\"\\'", "'y' * 2000", r"'\0'", "'{}'", "'\U0001f917'")
-#: Metadata by number, as source; None stands for the entries that the program gives. From :data:`ODD_METADATA` on wrong.
-METADATA: tuple[str | None, ...] = (
-    None, "{}", "{str(n): 'x' for n in range(64)}", "{'a': 'x' * 10_000}",
-    "{'a': 1}", "{1: 'a'}", r"{'\ud800': 'a'}", r"{'a': '\ud800'}", "[]", "'text'", "{'a': None}", "{'a': b'x'}", "1",
-)  # fmt: skip
-ODD_METADATA = 4
-#: Files to write to by number; those from :data:`ODD_PATHS` on are refused. What each is: harness/targets/writers/target.py.
+#: Kinds of paths by number (:mod:`harness.targets.writers.output_files`); from :data:`ODD_PATHS` on, writers must refuse them.
 PATHS = (
     "str", "Path", "existing", "relative", "unicode", "undecodable", "symlink", "read-only",
     "missing-folder", "directory", "bytes", "bytes-like", "empty", "nul", "int", "None", "too-long", "surrogate",
 )  # fmt: skip
 ODD_PATHS = 8
-BACKENDS = ("mmap", "pread")
 
 _NAMED = (0,) * 3 + tuple(range(ODD_NAMES))
 _USUAL_DTYPES = (*range(ODD_DTYPES), *range(len(NUMPY_NAMES)))
@@ -61,14 +46,14 @@ VOCABULARY = Vocabulary(
         Kind("metadata", 3, ((0, 0, 1),)),
         Kind("spec", 6, (_USUAL_CODES, range(len(SHAPES)), (0, 0, 0, *range(SOUND_FAULTS))), rare=True),
         Kind("save", 18),
-        # Files cost much, so that mutators leave them out of most programs, as they do what is wild.
-        Kind("save_file", 1, (range(ODD_PATHS),), wild=True),
+        # Calls on files take ten times as long as the others.
+        Kind("save_file", 1, (range(ODD_PATHS),), expensive=True),
         Kind("serialize", 9),
-        Kind("serialize_file", 1, (range(ODD_PATHS),), wild=True),
+        Kind("serialize_file", 1, (range(ODD_PATHS),), expensive=True),
         Kind("load", 12),
         Kind("deserialize", 9),
-        Kind("load_file", 1, (range(2),), wild=True),
-        Kind("safe_open", 1, (range(2), range(2)), wild=True),
+        Kind("load_file", 1, (range(2),), expensive=True),
+        Kind("safe_open", 1, (range(2), range(2)), expensive=True),
         Kind("again", 6),
         Kind("equal", 6),
         Kind("resave", 6),
@@ -78,24 +63,16 @@ VOCABULARY = Vocabulary(
 )
 _TENSOR, _NAME, _TYPE, _ENTRY, _METADATA, _SPEC, *_ = range(len(VOCABULARY.kinds))
 _FIRST_CALL, _NOTHING = VOCABULARY.number["save"], VOCABULARY.number["nothing"]
-#: The calls that write, and for each whether it takes arrays (or specs).
+#: The calls that write, with whether they take arrays (else specs).
 WRITES = {"save": True, "save_file": True, "serialize": False, "serialize_file": False}
 TO_FILE = frozenset(("save_file", "serialize_file"))
 FROM_FILE = frozenset(("load_file", "safe_open"))
-#: Calls of one program that write to a file, and that read from one: they take ten times as long as the others.
+#: Limits of the calls that write to a file, and that read from one, in one program: they take ten times as long as others.
 MOST_TO_FILE, MOST_FROM_FILE = 1, 2
 
 
-class Metadata(NamedTuple):
-    """Metadata as source and value; ``sound`` where it is what a file can hold."""
-
-    source: str
-    value: Any
-    sound: bool
-
-
 class Call(NamedTuple):
-    """One call. ``arrays`` tells whether it is about the arrays or the specs; ``path`` names one of :data:`PATHS`."""
+    """One call. ``arrays`` tells whether it takes the arrays or the specs; ``path`` is one of :data:`PATHS`."""
 
     kind: str
     arrays: bool = True
@@ -104,20 +81,37 @@ class Call(NamedTuple):
     whole: bool = True
 
 
+class Lazy(Generic[T]):
+    """A property that is computed once for each object, and stored in its ``__dict__``.
+
+    It replaces ``functools.cached_property``, which takes a lock up to Python 3.11. The lock costs more than most values here.
+    """
+
+    def __init__(self, make: Callable[[Any], T]) -> None:
+        self._make = make
+        self._name = make.__name__
+        self.__doc__ = make.__doc__
+
+    def __get__(self, one: Any, _: type | None = None) -> T:
+        """Compute the value and store it. Raises the error of the computation, each time."""
+        made: T = self._make(one)
+        one.__dict__[self._name] = made
+        return made
+
+
 class Died(NamedTuple):
-    """In the place of what a call gives: the process that made it ended by this signal."""
+    """The result of a call whose process ended by this signal."""
 
     signal: str
 
 
 @dataclass(eq=False)
 class Content:
-    """What a dictionary of tensors should give in a file: format dtype, shape, bytes, and a word for signatures, by name.
+    """The expected content of a file: format dtype, shape, bytes, and a word for signatures, by name.
 
-    ``odd`` says what in it no file can hold, "" where nothing is. ``fair`` are the errors that are documented for it beside
-    SafetensorError; where it is ``sound``, that is not right either. One is equal to itself alone, and programs that make
-    the same share it: what is known of it need be worked out once. ``right`` is the file of it that the oracle found right
-    last, so that the same bytes need not be read again.
+    ``odd`` names the part that no file can hold, or is "". ``fair`` are the documented errors beside SafetensorError. Writers
+    must accept ``sound`` content. Programs with equal content share one object, so that its properties are computed once.
+    ``right`` is the last file that the oracle found right: it need not judge equal bytes again.
     """
 
     tensors: dict[str, tuple[str, tuple[int, ...], bytes, str]]
@@ -129,19 +123,19 @@ class Content:
 
     @Lazy
     def features(self) -> tuple[tuple[Any, ...], ...]:
-        """What it is made of, in words that a fuzzer can be paid for."""
+        """Features for the fuzzer: dtypes, ranks and layouts."""
         kinds = {(dtype, min(len(shape), 4), 0 in shape, word) for dtype, shape, _, word in self.tensors.values()}
         entries = len(self.metadata.value or ()) if self.metadata.sound else -1
         return ((self.odd, len(self.tensors), entries), *kinds)
 
     @Lazy
     def numpy_has(self) -> bool:
-        """Whether numpy has all of its dtypes."""
+        """Whether numpy has all dtypes."""
         return all(dtype in NUMPY_NAMES for dtype, *_ in self.tensors.values())
 
     @Lazy
     def equal_arrays(self) -> dict[str, Any]:
-        """Equal arrays that lie in C order and little-endian, named in the opposite order, of dtypes that numpy has."""
+        """Equal arrays in C order and little-endian, with names in the opposite order. Numpy must have all dtypes."""
         return {
             name: numpy.frombuffer(data, NUMPY_NAMES[dtype]).reshape(shape)
             for name, (dtype, shape, data, _) in reversed(self.tensors.items())
@@ -153,7 +147,7 @@ Numbers = tuple[int, ...]
 
 @dataclass(eq=False)
 class Things:
-    """What a program writes; each is made when it is asked for, since most programs write either arrays or specs."""
+    """The arrays, specs and metadata of a program. It makes them on demand: most programs use either arrays or specs."""
 
     tensors: tuple[Numbers, ...]
     by_hand: tuple[Numbers, ...]
@@ -161,66 +155,58 @@ class Things:
     metadata: Metadata
 
     @Lazy
-    def arrays(self) -> tuple[tuple[str, Made], ...]:
-        """Arrays, each with the source of its name. Of two equal names the last counts, as in any dictionary."""
+    def arrays(self) -> tuple[tuple[str, ArrayValue], ...]:
+        """The arrays, each with the source of its name. Of two equal names the last counts, as in a dictionary."""
         row = _arrays(self.tensors)
         return row if row or self.nothing else (_DEFAULT_ARRAY,)
 
     @Lazy
     def specs(self) -> tuple[tuple[str, Spec], ...]:
-        """The same for specs."""
+        """The specs, each with the source of its name."""
         row = _specs(self.by_hand)
         return row if row or self.nothing else (_DEFAULT_SPEC,)
 
     @Lazy
     def named_arrays(self) -> dict[Any, Any]:
-        """The arrays as they are handed over."""
+        """The arrays by name: the argument of the calls."""
         return {name(source): made.value for source, made in self.arrays}
 
     @Lazy
     def null(self) -> bool:
-        """Whether one of the specs is of memory at address 0."""
+        """Whether a spec has memory at address 0."""
         return any(spec.arguments["data_ptr"] == 0 for _, spec in self.specs)
 
     @Lazy
     def array_content(self) -> Content:
-        """What a file of the arrays should hold."""
+        """The expected content of a file of the arrays."""
         return _content(self.arrays, self.metadata)
 
     @Lazy
     def spec_content(self) -> Content:
-        """What a file of the specs should hold."""
+        """The expected content of a file of the specs."""
         return _content(self.specs, self.metadata)
 
 
 class Program(NamedTuple):
-    """What is written, and the calls."""
+    """The data, and the calls."""
 
     things: Things
     calls: tuple[Call, ...]
 
     def content(self, call: Call) -> Content:
-        """What the file of a call should hold."""
+        """The expected content of the file of a call."""
         return self.things.array_content if call.arrays else self.things.spec_content
 
-
-@lru_cache(1 << 10)
-def name(source: str) -> Any:
-    """The value of a name of the table."""
-    return eval(source)  # noqa: S307 - text of the tables above
-
-
-T = TypeVar("T")
 
 _DEFAULT_ARRAY = (NAMES[0], make(0, 0, 0, 0, 0))
 _DEFAULT_SPEC = (NAMES[0], specs.spec(0, 0, 0, 0))
 
 
 class _Said(NamedTuple):
-    """What a step says: the step that makes something, as bytes, or a call, about arrays and about specs.
+    """A decoded step: normalised bytes of a step that makes data, or a call, on arrays and on specs.
 
-    ``made`` has 0 where an argument means nothing and counts round where a table ends, so that what makes the same is the
-    same. ``writes`` tells whether the call is one; ``most`` is how often a program may make it or its like, 0 without limit.
+    ``made`` has 0 for unused arguments, and arguments modulo the size of their table: equal data have equal bytes.
+    ``writes`` tells whether the call writes. ``most`` limits such calls in a program; 0 means no limit.
     """
 
     made: bytes
@@ -232,13 +218,13 @@ class _Said(NamedTuple):
 
 _SAVE = Call("save")
 _MAX_LEN = VOCABULARY.max_len
-# Steps read once and kept: programs are made of few different ones.
+# Decoded steps to remember: programs consist of few different ones.
 _KNOWN_STEPS = 1 << 16
 _said: dict[bytes, _Said] = {}
 
 
 def decode(program: bytes) -> Program:
-    """What a program says; never fails. A program that makes nothing writes one array, and one spec."""
+    """Decode a program. Never raises. A program without data writes one array, or one spec."""
     made = b""
     calls: list[Call] = []
     arrays = True
@@ -268,9 +254,8 @@ def decode(program: bytes) -> Program:
 
 
 def _say(raw: bytes) -> _Said:
-    """What a step of these bytes says."""
-    (step,) = VOCABULARY.decode(raw)
-    number, a, b, c = step
+    """Decode one step."""
+    ((number, a, b, c),) = VOCABULARY.decode(raw)
     kind = VOCABULARY.kinds[number].name
     if kind in WRITES:
         call = Call(kind, WRITES[kind], PATHS[a % len(PATHS)] if kind in TO_FILE else "")
@@ -288,7 +273,7 @@ def _say(raw: bytes) -> _Said:
     return said
 
 
-#: By the number of a kind that makes something, how many values each argument has.
+#: The table sizes of the arguments, by the number of a kind that makes data.
 _SIZES = {
     _TENSOR: (len(DTYPES), len(SHAPES), len(LAYOUTS)),
     _SPEC: (len(specs.DTYPES), len(SHAPES), len(FAULTS)),
@@ -301,7 +286,7 @@ _SIZES = {
 
 @lru_cache(1 << 14)
 def _things(steps: bytes) -> Things:
-    """What steps make. A name or a type belongs to the tensor or spec before it, and is the last of its kind."""
+    """The data of steps. A name or a type changes the tensor or spec before it; of several the last counts."""
     tensors: list[list[int]] = []
     by_hand: list[list[int]] = []
     entries: list[tuple[int, int]] = []
@@ -335,7 +320,7 @@ def _things(steps: bytes) -> Things:
 
 
 @lru_cache(1 << 13)
-def _arrays(rows: tuple[Numbers, ...]) -> tuple[tuple[str, Made], ...]:
+def _arrays(rows: tuple[Numbers, ...]) -> tuple[tuple[str, ArrayValue], ...]:
     return _named_once(
         (NAMES[named], make(dtype, shape, layout, kind, place))
         for place, (dtype, shape, layout, kind, named) in enumerate(rows)
@@ -354,18 +339,8 @@ def _named_once(row: Iterable[tuple[str, T]]) -> tuple[tuple[str, T], ...]:
     return tuple({name(source): (source, one) for source, one in row}.values())
 
 
-@lru_cache(1 << 12)
-def metadata_of(form: int, entries: tuple[tuple[int, int], ...]) -> Metadata:
-    """Metadata of one of the forms of :data:`METADATA`, or of entries, each the number of a key and of a value."""
-    source = METADATA[form]
-    if source is None:
-        row = {KEYS[key]: VALUES[value] for key, value in entries}
-        source = "{" + ", ".join(f"{key}: {value}" for key, value in row.items()) + "}" if row else "None"
-    return Metadata(source, eval(source), form < ODD_METADATA)  # noqa: S307 - text of the tables above
-
-
-def _content(row: Sequence[tuple[str, Made | Spec]], metadata: Metadata) -> Content:
-    """What a file of these should hold."""
+def _content(row: Sequence[tuple[str, ArrayValue | Spec]], metadata: Metadata) -> Content:
+    """The expected content of a file of these."""
     tensors: dict[str, tuple[str, tuple[int, ...], bytes, str]] = {}
     odd, sound = "", True
     fair: tuple[type[BaseException], ...] = ()
@@ -373,7 +348,7 @@ def _content(row: Sequence[tuple[str, Made | Spec]], metadata: Metadata) -> Cont
         key = name(source)
         if key in UNSPEAKABLE:
             odd = odd or UNSPEAKABLE[key]
-            fair += () if source == RESERVED else CONVENTION
+            fair += () if key == "__metadata__" else saving.CONVENTION
         else:
             tensors[key] = one.entry
         odd = odd or one.odd
@@ -381,11 +356,5 @@ def _content(row: Sequence[tuple[str, Made | Spec]], metadata: Metadata) -> Cont
         fair += one.fair
     if not metadata.sound:
         odd = odd or "metadata"
-        fair += CONVENTION
+        fair += saving.CONVENTION
     return Content(tensors, metadata, odd, sound and not odd, fair)
-
-
-#: Names that no file can hold, and how signatures speak of them.
-UNSPEAKABLE: dict[Any, str] = {
-    name(source): "name/__metadata__" if source == RESERVED else "name" for source in NAMES[ODD_NAMES:]
-}

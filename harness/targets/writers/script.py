@@ -1,15 +1,14 @@
-"""Programs of target ``writers`` as the Python they stand for; see :mod:`harness.programs.scripts`."""
+"""Programs of target ``writers`` as Python; see :mod:`harness.programs.scripts`."""
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable
-from typing import Any
 
-from harness.programs import array_layouts, contents
+from harness.programs import scripts
 from harness.programs.arrays import NUMPY_NAMES
-from harness.targets.writers.program import ODD_PATHS, PATHS, TO_FILE, Call, Content, Program
+from harness.targets.writers import array_layouts
+from harness.targets.writers.program import ODD_PATHS, PATHS, TO_FILE, WRITES, Call, Content, Program
 from harness.targets.writers.specs import Spec
 
 _PATHS = {
@@ -60,9 +59,7 @@ _HELPERS = {
     os.umask(umask)
     return oct(0o666 & ~umask)
 ''',
-    "refused": """def refused():
-    raise ValueError("no file can hold this: it should be refused")
-""",
+    "refused": scripts.REFUSED.rstrip("\n") + "\n",
     "held": '''def held(arrays):
     """Arrays in the form of content(): format dtype, shape and bytes by name."""
     return {name: [CODES[array.dtype.name], list(array.shape), array.tobytes().hex()] for name, array in arrays.items()}
@@ -95,25 +92,23 @@ def explain(program: Program) -> str:
     """A program: what it writes, and its calls."""
     lines = []
     if any(call.arrays for call in program.calls) or not program.calls:
-        lines.append(f"tensors = {_dict((source, made.source) for source, made in program.things.arrays)}")
+        lines.append(f"tensors = {_arrays(program)}")
     if any(not call.arrays for call in program.calls):
-        lines.append(f"specs = {_dict((source, _spec(spec)) for source, spec in program.things.specs)}")
+        lines.append(f"specs = {_specs(program)}")
     lines.append(f"metadata = {program.things.metadata.source}")
     lines += [_said(call) for call in program.calls]
     return "\n".join(lines) + "\n"
 
 
 def _said(call: Call) -> str:
-    what = "tensors" if call.arrays else "specs"
+    given = "tensors" if call.arrays else "specs"
     if call.kind in TO_FILE:
-        return f"{call.kind}({what}, {_PATHS[call.path]}, metadata)"
-    if call.kind == "again":
-        return "# the same call once more, which should give the same bytes"
-    if call.kind == "equal":
-        return "# equal arrays, in C order, in the opposite order of names: the same bytes"
+        return f"{call.kind}({given}, {_PATHS[call.path]}, metadata)"
     return {
-        "save": f"file = save({what}, metadata)",
-        "serialize": f"file = serialize({what}, metadata)",
+        "again": "# the same call once more, which should give the same bytes",
+        "equal": "# equal arrays, in C order, in the opposite order of names: the same bytes",
+        "save": f"file = save({given}, metadata)",
+        "serialize": f"file = serialize({given}, metadata)",
         "load": "load(file)",
         "deserialize": "deserialize(file)",
         "load_file": f'load_file(file, backend="{call.backend}")',
@@ -122,9 +117,12 @@ def _said(call: Call) -> str:
     }[call.kind]
 
 
-def _dict(pairs: Iterable[tuple[str, str]]) -> str:
-    row = [f"    {key}: {value},\n" for key, value in pairs]
-    return "{\n" + "".join(row) + "}" if row else "{}"
+def _arrays(program: Program) -> str:
+    return scripts.braced([f"    {name}: {one.source},\n" for name, one in program.things.arrays])
+
+
+def _specs(program: Program) -> str:
+    return scripts.braced([f"    {name}: {_spec(one)},\n" for name, one in program.things.specs])
 
 
 def _spec(spec: Spec) -> str:
@@ -135,113 +133,98 @@ def _spec(spec: Spec) -> str:
 
 
 def calls(program: Program) -> str:
-    """``calls()`` of a program, with what it needs before it."""
-    body = []
+    """``calls()`` of a program, with the helpers that it needs."""
+    yields: list[tuple[str, ...]] = []
     last = program.calls[0] if program.calls else Call("save")
     for call in program.calls:
-        if call.kind in ("save", "serialize", *TO_FILE):
+        if call.kind in WRITES:
             last = call
-        body.append(_yield(program, call, last))
-    # What a lone call leaves is looked at from outside as well: of a longer program, that is not what went wrong.
+        yields.append(_yield(program, call, last))
+    # Of a lone call the reproducer also checks the permissions of its file: in a longer program they are not the defect.
     if len(program.calls) == 1 and last.path in PATHS[:ODD_PATHS] and program.content(last).sound:
         wanted = {"existing": "lambda: '0o640'", "symlink": "lambda: '0o640'", "read-only": "lambda: '0o440'"}
-        body.append(f'    yield "mode(path)", lambda: mode(PATHS[-1]), {wanted.get(last.path, "usual")}')
-    text = "def calls():\n" + ("\n".join(body) or "    yield from ()")
-    made = _dict((source, one.source) for source, one in program.things.arrays)
+        yields.append(("mode(path)", "mode(PATHS[-1])", wanted.get(last.path, "usual")))
+    text = scripts.generator(yields)
     parts = [
         "FOLDER = pathlib.Path(tempfile.mkdtemp())\nFILES, PATHS = [], []",
         f"METADATA = {program.things.metadata.source}",
     ]
     if "TENSORS" in text:
-        parts.append(f"TENSORS = {made}")
+        parts.append(f"TENSORS = {_arrays(program)}")
     if "specs()" in text:
-        parts.append(_specs(program))
+        parts.append(f"{_MEMORY}def specs():\n    return {_specs(program)}\n".replace("\n}", "\n    }"))
     whole = "\n\n".join([*parts, text])
     helpers = _needed(whole)
     imports = "import ml_dtypes\n" if "ml_dtypes." in whole else ""
     if any("CODES" in helper for helper in helpers):
         helpers.insert(0, f"CODES = { ({name: code for code, name in NUMPY_NAMES.items()})!r}")
-    return f"import json\n{imports}import safetensors.numpy\n\n\n" + "\n\n".join([*helpers, *parts, text])
+    return f"import json\n{imports}import safetensors.numpy\n\n\n" + "\n\n".join([*helpers, whole])
 
 
-def _specs(program: Program) -> str:
-    row = _dict((source, _spec(spec)) for source, spec in program.things.specs).replace("\n", "\n    ")
-    return (
-        "MEMORY = []\n\n\n"
-        "def memory(text):\n"
-        '    """The address of these bytes, which stay where they are."""\n'
-        '    MEMORY.append(numpy.frombuffer(bytearray.fromhex(text), "uint8"))\n'
-        "    return MEMORY[-1].ctypes.data\n\n\n"
-        f"def specs():\n    return {row}\n"
-    )
+_MEMORY = '''MEMORY = []
+
+
+def memory(text):
+    """The address of these bytes, which stay in place."""
+    MEMORY.append(numpy.frombuffer(bytearray.fromhex(text), "uint8"))
+    return MEMORY[-1].ctypes.data
+
+
+'''
 
 
 def _needed(text: str) -> list[str]:
-    """Helpers that a text speaks of, with those that these speak of."""
-    sources = {function.__name__: function for function in (contents.content, contents.order)}
-    sources |= {word: one for word, one in array_layouts.NAMES.items() if word != "numpy"}
-    texts = {word: _plain_source(one) for word, one in sources.items()} | _HELPERS
-    wanted: dict[str, str] = {}
+    """The helpers that a text names, with the helpers that these name."""
+    functions = [scripts.content, scripts.order, *(one for word, one in array_layouts.NAMES.items() if word != "numpy")]
+    texts = {one.__name__: scripts.plain(inspect.getsource(one)) for one in functions} | _HELPERS
+    wanted: set[str] = set()
     todo = [text]
     while todo:
         words = set(re.findall(r"\b\w+(?=\()|\b(?:usual|refused|Own)\b", todo.pop()))
-        for word in texts:
-            if word in words and word not in wanted:
-                wanted[word] = texts[word]
-                todo.append(texts[word])
+        new = texts.keys() & words - wanted
+        wanted |= new
+        todo += [texts[word] for word in new]
     return [texts[word] for word in texts if word in wanted]
 
 
-def _plain_source(one: Any) -> str:
-    """Its source without annotations."""
-    text = inspect.getsource(one)
-    text = re.sub(r"(\w+): (?:Any|bytes)(?=[,)])", r"\1", text)
-    return re.sub(r" -> \w+:", ":", text)
-
-
-def _yield(program: Program, call: Call, last: Call) -> str:
-    module = "safetensors.numpy" if last.arrays else "safetensors"
-    tensors = "TENSORS" if last.arrays else "specs()"
-    verb = ("save" if last.arrays else "serialize") + "_file" * (call.kind in TO_FILE)
-    again = f"{module}.{'save' if last.arrays else 'serialize'}({tensors}, metadata=METADATA)"
+def _yield(program: Program, call: Call, last: Call) -> tuple[str, str, str]:
+    """A call as (text, source, source of the expected value). ``last`` is the call that wrote the file."""
+    tensors, module, verb = (
+        ("TENSORS", "safetensors.numpy", "save") if last.arrays else ("specs()", "safetensors", "serialize")
+    )
+    written = f"{module}.{verb}({tensors}, metadata=METADATA)"
     if call.kind in TO_FILE:
-        run = f"write_file({module}.{verb}, {tensors}, {_PATHS[call.path]})"
-        said = f"{verb}({tensors}, {_PATHS[call.path]}, METADATA)"
-        wanted = _wanted(program.content(call), program)
-    elif call.kind in ("save", "serialize"):
-        said, run, wanted = f"{verb}({tensors}, METADATA)", f"write({again})", _wanted(program.content(call), program)
-    elif call.kind == "again":
-        said, run = "how many different files come of 32 equal calls", f"len({{{again} for _ in range(32)}})"
-        wanted = "lambda: 1"
-    elif call.kind == "equal":
-        same = _dict((repr(key), _plain(entry)) for key, entry in reversed(program.content(last).tensors.items()))
-        same = " ".join(same.split())
-        said, wanted = "equal arrays in the opposite order of names", "lambda: order(FILES[-1])"
-        run = f"order(safetensors.numpy.save({same}, metadata=METADATA))"
-    elif call.kind == "resave":
-        said, wanted = "save(load(file), METADATA)", "lambda: order(FILES[-1])"
+        path, wanted = _PATHS[call.path], _wanted(program.content(call))
+        return (
+            f"{verb}_file({tensors}, {path}, METADATA)",
+            f"write_file({module}.{verb}_file, {tensors}, {path})",
+            wanted,
+        )
+    if call.kind in WRITES:
+        return f"{verb}({tensors}, METADATA)", f"write({written})", _wanted(program.content(call))
+    if call.kind == "again":
+        return "how many different files come of 32 equal calls", f"len({{{written} for _ in range(32)}})", "lambda: 1"
+    if call.kind == "equal":
+        equal = ", ".join(
+            f"{name!r}: {scripts.array(dtype, shape, data)}"
+            for name, (dtype, shape, data, _) in reversed(program.content(last).tensors.items())
+        )
+        run = f"order(safetensors.numpy.save({{{equal}}}, metadata=METADATA))"
+        return "equal arrays in the opposite order of names", run, "lambda: order(FILES[-1])"
+    if call.kind == "resave":
         run = "order(safetensors.numpy.save(safetensors.numpy.load(FILES[-1]), metadata=METADATA))"
-    elif call.kind == "load":
-        said, run, wanted = "load(file)", "held(safetensors.numpy.load(FILES[-1]))", "lambda: content(FILES[-1])[0]"
-    elif call.kind == "load_file":
-        said, wanted = f'load_file(file, backend="{call.backend}")', "lambda: content(FILES[-1])[0]"
-        run = f'held(safetensors.numpy.load_file(kept(FILES[-1]), backend="{call.backend}"))'
-    elif call.kind == "deserialize":
-        said, wanted = "deserialize(file)", "lambda: content(FILES[-1])[0]"
-        run = '{name: [t["dtype"], t["shape"], t["data"].hex()] for name, t in safetensors.deserialize(FILES[-1])}'
-    else:
-        said, wanted = _said(call), "lambda: content(FILES[-1])"
-        run = f'opened(kept(FILES[-1]), "{call.backend}", {call.whole})'
-    return f"    yield {said!r}, lambda: {run}, {wanted}"
+        return "save(load(file), METADATA)", run, "lambda: order(FILES[-1])"
+    run = {
+        "load": "held(safetensors.numpy.load(FILES[-1]))",
+        "load_file": f'held(safetensors.numpy.load_file(kept(FILES[-1]), backend="{call.backend}"))',
+        "deserialize": '{name: [t["dtype"], t["shape"], t["data"].hex()] for name, t in safetensors.deserialize(FILES[-1])}',
+        "safe_open": f'opened(kept(FILES[-1]), "{call.backend}", {call.whole})',
+    }[call.kind]
+    return _said(call), run, "lambda: content(FILES[-1])" + ("" if call.kind == "safe_open" else "[0]")
 
 
-def _plain(entry: tuple[str, tuple[int, ...], bytes, str]) -> str:
-    dtype, shape, data, _ = entry
-    return f"numpy.frombuffer(bytes.fromhex({data.hex()!r}), {NUMPY_NAMES.get(dtype, 'uint8')!r}).reshape({shape})"
-
-
-def _wanted(content: Content, program: Program) -> str:
-    """Source of what should be in a file; where nothing can be, of the refusal."""
+def _wanted(content: Content) -> str:
+    """Source of the expected content of a file, or of the refusal where no file can hold it."""
     if content.odd:
         return "refused"
     tensors = {key: [dtype, list(shape), data.hex()] for key, (dtype, shape, data, _) in content.tensors.items()}

@@ -1,7 +1,7 @@
-"""Tensor specs made by hand: a dtype, a shape and a piece of memory, which fit or do not.
+"""Tensor specs: a dtype, a shape and a piece of memory, which agree or disagree.
 
-Whoever makes one promises that memory of ``data_len`` bytes lies at ``data_ptr``. Programs keep that promise: where they
-give another length than shape and dtype ask for, the writer must refuse the spec before it looks there.
+The caller of the library guarantees ``data_len`` bytes at ``data_ptr``. Programs keep that guarantee. Where the length
+disagrees with shape and dtype, the writer must refuse the spec before it reads the memory.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 import numpy
 
 from harness.format.dtypes import DTYPE_BITS
-from harness.programs.array_values import CONVENTION
 from harness.programs.arrays import NUMPY_NAMES, SHAPES, WRITER_DTYPES
+from harness.programs.saving import CONVENTION
 
-#: dtypes by number: those that numpy reads first.
+#: dtypes by number: the dtypes of numpy first.
 DTYPES = (*NUMPY_NAMES, *(code for code in WRITER_DTYPES if code not in NUMPY_NAMES))
 _SPARE = 64
-#: What is said otherwise than it is, by number; up to :data:`SOUND_FAULTS` nothing is.
+#: Replaced arguments by number; before :data:`SOUND_FAULTS` they still agree.
 FAULTS: dict[str, dict[str, str]] = {
     "": {},
     "tuple": {"shape": "tuple({shape})"},
@@ -48,15 +48,15 @@ FAULTS: dict[str, dict[str, str]] = {
     "surrogate": {"dtype": r"'\ud800'"},
 }
 SOUND_FAULTS = 3
-# These keep to the types and their ranges.
+# Faults within the types and their ranges.
 _IN_RANGE = ("short", "long", "no-data", "most-data", "overflow", "huge", "huge-empty", "empty-huge", "one-more")
 
 
 class Spec(NamedTuple):
-    """A spec: source of its arguments, their values, the memory it speaks of, and its ``entry`` in a file.
+    """A spec: the source of its arguments, their values, its memory, and its ``entry`` in a file.
 
-    ``entry``, ``odd``, ``sound`` and ``fair`` are as in :class:`harness.programs.array_values.Made`. ``data`` is what is at
-    ``data_ptr``, which the arguments leave out where it is the address of ``memory``.
+    ``entry``, ``odd``, ``sound`` and ``fair`` are as in :class:`harness.targets.writers.array_values.ArrayValue`. ``data`` is
+    the memory. ``source`` lacks ``data_ptr`` where that is the address of ``memory``.
     """
 
     source: dict[str, str]
@@ -71,10 +71,10 @@ class Spec(NamedTuple):
 
 @lru_cache(1 << 13)
 def spec(dtype: int, shape: int, fault: int, place: int) -> Spec:
-    """The spec of these numbers; ``place`` makes contents differ."""
+    """The spec of these numbers; the content depends on ``place``."""
     code, logical = DTYPES[dtype % len(DTYPES)], SHAPES[shape % len(SHAPES)]
     wrong = tuple(FAULTS)[fault % len(FAULTS)]
-    # The writer doubles the last dimension of F4: two elements lie in a byte.
+    # The writer doubles the last dimension of F4: a byte holds two elements.
     written = (*logical[:-1], 2 * logical[-1]) if code == "F4" and logical else logical
     size = (prod(written) * DTYPE_BITS[code] + 7) // 8
     data = bytes((at * 7 + place * 61 + 1) & 0xFF for at in range(size + _SPARE))
@@ -90,7 +90,7 @@ def spec(dtype: int, shape: int, fault: int, place: int) -> Spec:
         return Spec(source, arguments, memory, b"", (code, (0,), b"", "plain"))
     entry = (code, written, data[:size], "plain")
     if wrong in tuple(FAULTS)[:SOUND_FAULTS]:
-        # A scalar of half a byte is none.
+        # A scalar of half a byte is invalid.
         whole = prod(written) * DTYPE_BITS[code] % 8 == 0
         return Spec(source, arguments, memory, data, entry, "" if whole else "spec/half-byte", whole)
     fits = _fits(code, arguments) if wrong in _IN_RANGE else None
@@ -101,7 +101,7 @@ def spec(dtype: int, shape: int, fault: int, place: int) -> Spec:
 
 
 def _fits(code: str, arguments: dict[str, Any]) -> tuple[int, ...] | None:
-    """The shape in the file where length and shape happen to agree all the same (an empty tensor has no data), or None."""
+    """The shape in the file where length and shape agree by chance (an empty tensor has no data), or None."""
     shape = list(arguments["shape"])
     if code == "F4" and shape:
         shape[-1] *= 2

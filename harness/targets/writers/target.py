@@ -10,10 +10,10 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from harness.observation import ACCEPT, REJECT, Event, Observation, Run, Trace, attempt, failure, observe
+from harness.programs import saving
 from harness.programs.steps import Step
-from harness.targets.program import ProgramTarget
+from harness.targets.base import ProgramTarget
 from harness.targets.writers import oracle
-from harness.targets.writers import program as writers
 from harness.targets.writers import script as sources
 from harness.targets.writers.output_files import Files
 from harness.targets.writers.program import VOCABULARY, WRITES, Call, Died, Program, decode
@@ -195,10 +195,10 @@ class _Runner:
     def _specs(self, program: Program) -> dict[Any, Any]:
         make = self._spec
         if make is not None:
-            return {writers.name(name): make(**spec.arguments) for name, spec in program.things.specs}
+            return {saving.name(name): make(**spec.arguments) for name, spec in program.things.specs}
         # Releases up to 0.7.0.
         return {
-            writers.name(name): {
+            saving.name(name): {
                 "dtype": spec.arguments["dtype"],
                 "shape": spec.arguments["shape"],
                 "data": spec.data[: max(0, min(spec.arguments["data_len"], len(spec.data)))],

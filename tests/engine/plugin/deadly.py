@@ -8,7 +8,10 @@ import time
 from types import ModuleType
 
 from harness.findings.finding import Finding
+from harness.findings.rule import Rule
+from harness.findings.severity import WRONG_DATA
 from harness.observation import Observation, Run
+from harness.oracles.oracle import Execution, oracle
 from harness.targets.files.deserialize import Deserialize
 
 WORD = b"F8_E8M0"
@@ -31,16 +34,24 @@ class Deadly(Deserialize):
         return deadly
 
 
+BROKEN = Rule("broken", "broken", "differential", WRONG_DATA, title="Never reported", why="The oracle fails before.")
+
+
+@oracle(BROKEN)
+def fail(execution: Execution) -> list[Finding]:
+    """Fails on the word."""
+    if WORD in execution.data:
+        raise ZeroDivisionError("the oracle is broken")
+    return []
+
+
 class Broken(Deserialize):
     """Brings an oracle that fails on the word: a defect of the harness, not of the parser."""
 
     name = "broken"
     description = "deserialize with a broken oracle"
 
-    def check(self, data: bytes, observation: Observation) -> list[Finding]:
-        if WORD in data:
-            raise ZeroDivisionError("the oracle is broken")
-        return []
+    oracles = (fail,)
 
 
 class Unopened(Deserialize):
