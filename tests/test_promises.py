@@ -248,7 +248,7 @@ def test_commands_have_their_statuses_and_json_its_shape(furnished: Path) -> Non
 
 
 def test_a_run_of_programs_repeats_to_the_last_byte(furnished: Path) -> None:
-    """Files are run twice in tests/engine/test_campaign.py."""
+    """Files are run twice in tests/engine/campaign/test_main.py."""
     found = []
     for campaign in ("one", "two"):
         arguments = f"--target writers --runs 1500 --seed 1 --workers 1 --no-ui --campaign {campaign}"

@@ -17,6 +17,7 @@ import pytest
 from harness import corpus_store, paths
 from harness.findings import crashes
 from harness.findings.crashes import BY_DESIGN, FIXED, OPEN, Crash
+from harness.findings.rule import SIGNATURE
 from harness.parsers import registry
 from harness.replay import replay
 from harness.replay.replay import Replayer
@@ -69,9 +70,14 @@ def test_reproducer_runs_without_the_harness(crash: Crash, tmp_path) -> None:
     # Only numpy and what users install: the plain release wheel. The harness' own target is the exception.
     parser = registry.find(None, flavour="wheel")
     libraries = [str(parser.site)] if get_target(crash.target).uses_parser else [str(paths.home())]
+    environment = {"PATH": os.environ["PATH"], "RUST_BACKTRACE": "0"}
+    if crash.rule.check == SIGNATURE:
+        # The rule has no check in plain Python: its reproducer asks the harness.
+        libraries.append(str(paths.home()))
+        environment["HARNESS_HOME"] = str(paths.home())
     done = subprocess.run(
         [sys.executable, str(crash.folder.resolve() / crashes.REPRODUCER)],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(libraries), "RUST_BACKTRACE": "0"},
+        env=environment | {"PYTHONPATH": os.pathsep.join(libraries)},
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -6,7 +6,8 @@ An oracle's file defines its rules. Every output reads them: severity, the words
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+import importlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -113,7 +114,6 @@ class Rule:
 
 _MEMBERS: dict[tuple[Rule, str], Rule] = {}
 _DEFINED: dict[tuple[str, str], Rule] = {}
-_loaders: list[Callable[[], None]] = []
 # The severity of a finding whose rule belongs to a package that is not installed.
 _BY_KIND = {"contract": WRONG_EXCEPTION, "differential": WRONG_DATA, "roundtrip": WRONG_DATA}
 
@@ -132,17 +132,16 @@ def defined() -> list[Rule]:
     return list(_DEFINED.values())
 
 
-def load_with(load_all: Callable[[], None]) -> None:
-    """Call ``load_all``, which defines every rule, when a rule is asked for that no loaded oracle defines."""
-    _loaders[:] = [load_all]
+def _load_all() -> None:
+    """Define every rule. Oracles stand above this module, so their registry is imported by name, when it is needed."""
+    importlib.import_module("harness.targets.registry").load_rules()
 
 
 def find(oracle: str, name: str, kind: str = "differential") -> Rule:
     """The rule of that oracle and name. For a rule that no installed oracle defines, one that says so, of ``kind``."""
     found = _find(oracle, name)
     if found is None:
-        for load_all in _loaders:
-            load_all()
+        _load_all()
         found = _find(oracle, name)
     return found or Rule(
         name,
@@ -156,8 +155,7 @@ def find(oracle: str, name: str, kind: str = "differential") -> Rule:
 
 def named(name: str) -> list[Rule]:
     """The rules of that name, of every oracle that is installed."""
-    for load_all in _loaders:
-        load_all()
+    _load_all()
     return [found for oracle in dict.fromkeys(oracle for oracle, _ in _DEFINED) if (found := _find(oracle, name))]
 
 

@@ -206,9 +206,8 @@ class Dashboard:
         _align(table, 2, 3)
         for name, rule in zip_longest(names, top):
             bar = ProgressBar(total=stages.total(), completed=stages[name], width=22)
-            table.add_row(
-                name, bar, percent(stages[name], stages.total()), *((short(rule[1]), rule[0]) if rule else ())
-            )
+            judged = (short(rule[1]), Text(rule[0])) if rule else ()
+            table.add_row(Text(name), bar, percent(stages[name], stages.total()), *judged)
         return Group("", table) if names else None
 
 
@@ -237,7 +236,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> T
     for number, head in enumerate(heads[:fitting]):
         table.add_column(head, justify="right" if number else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*row[:fitting])
+        table.add_row(*map(Text, row[:fitting]))  # not as str, which rich reads as markup
     return table
 
 

@@ -86,7 +86,7 @@ class Worker:
         run = open_target(target, module, atheris)
         self.fork_router.opened(run)
         native = check_native(parser, target, run) if target.uses_parser else 0
-        collect_seldom()
+        collect_seldom(by_count=bool(settings.runs))
         mark_open(settings.memory)
         self.sampler = Sampler(NativeCounters(parser.module) if target.uses_parser else None, self.counters)
         self.session = Session(

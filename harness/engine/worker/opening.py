@@ -76,12 +76,15 @@ def is_open(memory: Path) -> bool:
     return (memory / _OPENED).exists()
 
 
-def collect_seldom() -> None:
-    """Exclude existing objects from garbage collection, which stay to the end, and collect new ones less often.
+def collect_seldom(*, by_count: bool = False) -> None:
+    """Make Python's collector pass over the objects that exist now, and look at new objects less often.
 
-    Executions make few cycles. With Python's defaults, a tenth or more of the CPU time of ``writers`` went into looking for them
-    (docs/measured.md).
+    ``by_count`` switches the collector off: the session collects after fixed numbers of executions
+    (:data:`harness.engine.worker.session.COLLECT_EVERY`), so that a run of N executions repeats. Executions make few
+    cycles: the usual thresholds cost ``writers`` a tenth or more of its CPU time (docs/measured.md).
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG, 50, 100)
+    if by_count:
+        gc.disable()

@@ -12,6 +12,7 @@ worker that is killed is lost.
 
 from __future__ import annotations
 
+import gc
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
@@ -43,6 +44,8 @@ def _kind(dtype: str, shape: Sequence[int]) -> Hashable:
 
 
 _TIMED_EVERY = 256
+#: Executions between two collections of garbage where a run has a fixed number of them; a multiple of every spacing.
+COLLECT_EVERY = 4096
 _LOOK_EVERY = 1000
 # Inputs in a batch: enough to warm the caches, and few enough to lose with a killed worker.
 _BATCH = 24
@@ -116,7 +119,7 @@ class Session:
         tally, run, put = self.tally, self._run, self._slot.put
         stages, index, table, hit = tally.stages, self._counters.index, self._counters.table, self._hit
         oracles, own, sample, waiting = self._oracles, self._own, self._sample, self._waiting
-        features_of, sampler = self._features_of, self._sampler
+        features_of, sampler, by_count = self._features_of, self._sampler, bool(self._runs)
 
         def look(data: bytes, observation: Observation) -> None:
             outcome = observation[0]
@@ -176,6 +179,8 @@ class Session:
                         timed(data)
                     if sampler is not None:
                         sampler.take()
+                    if by_count and executions % COLLECT_EVERY == 0:
+                        gc.collect()
             except Exception as error:  # the run catches errors of the parser: this one is the harness's
                 self._on_defect(error, data)
             if executions >= self._next_tick:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import prod
 from typing import NamedTuple
 
 from harness.targets.huge.program import HEADER_CAP, Step
@@ -82,8 +83,14 @@ class _Builder:
         return self.total + size <= HEADER_CAP
 
     def add(self, kind: str, text: bytes, *, meta: bool = False) -> None:
-        (self.meta if meta else self.members).append(text)
-        self.weigh(kind, len(text))
+        if text:
+            (self.meta if meta else self.members).append(text)
+            self.weigh(kind, len(text))
+
+    def fault(self, rule: str, kind: str, text: bytes, *, meta: bool = False) -> None:
+        """Add an invalid member."""
+        self.add(kind, text, meta=meta)
+        self.faults.append((rule, kind))
 
     def weigh(self, kind: str, size: int) -> None:
         self.total += size + 1
@@ -108,9 +115,7 @@ class _Builder:
 def _tensors(build: _Builder, index: int, step: Step) -> None:
     dtype, width = _DTYPES[step.variant % 4]
     shape, dims = (("", ()), ("1", (1,)), ("2,1", (2, 1)), ("1,3", (1, 3)))[step.variant // 4 % 4]
-    size = width
-    for dim in dims:
-        size *= dim
+    size = width * prod(dims)
     if not build.room(step.amount * 90):
         return
     start = build.offset
@@ -119,8 +124,7 @@ def _tensors(build: _Builder, index: int, step: Step) -> None:
         f'"t{index}.{i:x}":{{"dtype":"{dtype}","shape":[{shape}],"data_offsets":[{end - size},{end}]}}'
         for i, end in enumerate(ends)
     )
-    if text:
-        build.add(step.kind, text.encode())
+    build.add(step.kind, text.encode())
     build.names += [f"t{index}.{i:x}" for i in range(step.amount)]
     for i in sorted({*range(min(step.amount, _SAMPLES)), *range(max(0, step.amount - _SAMPLES), step.amount)}):
         begin = start + size * i
@@ -136,8 +140,7 @@ def _empties(build: _Builder, index: int, step: Step) -> None:
     text = ",".join(
         f'"e{index}.{i:x}":{{"dtype":"F32","shape":[{shape}],"data_offsets":[{at},{at}]}}' for i in range(step.amount)
     )
-    if text:
-        build.add(step.kind, text.encode())
+    build.add(step.kind, text.encode())
     names = [f"e{index}.{i:x}" for i in range(step.amount)]
     build.names += names
     build.empty.update(names)
@@ -152,11 +155,9 @@ def _name(build: _Builder, index: int, step: Step) -> None:
 def _metadata(build: _Builder, index: int, step: Step) -> None:
     if not build.room(step.amount * 20):
         return
-    for i in range(step.amount):
-        build.metadata[f"m{index}.{i:x}"] = "v"
-    text = ",".join(f'"m{index}.{i:x}":"v"' for i in range(step.amount))
-    if text:
-        build.add(step.kind, text.encode(), meta=True)
+    names = [f"m{index}.{i:x}" for i in range(step.amount)]
+    build.metadata |= dict.fromkeys(names, "v")
+    build.add(step.kind, ",".join(f'"{name}":"v"' for name in names).encode(), meta=True)
 
 
 def _value(build: _Builder, index: int, step: Step) -> None:
@@ -184,17 +185,15 @@ def _depth(build: _Builder, index: int, step: Step) -> None:
     where = step.variant % 4
     nest = b"[" * deep + b"]" * deep
     if where == 0:
-        build.add(step.kind, b'"d%d":%b' % (index, nest))
-        build.faults.append(("tensor.fields", step.kind))
+        build.fault("tensor.fields", step.kind, b'"d%d":%b' % (index, nest))
     elif where == 1:
-        build.add(step.kind, b'"d%d":%b1%b' % (index, b'{"a":' * deep, b"}" * deep), meta=True)
-        build.faults.append(("metadata.strings", step.kind))
+        text = b'"d%d":%b1%b' % (index, b'{"a":' * deep, b"}" * deep)
+        build.fault("metadata.strings", step.kind, text, meta=True)
     elif where == 2:
-        build.add(step.kind, b'"d%d":{"dtype":"U8","shape":[%b],"data_offsets":[0,0]}' % (index, nest))
-        build.faults.append(("tensor.shape", step.kind))
+        text = b'"d%d":{"dtype":"U8","shape":[%b],"data_offsets":[0,0]}' % (index, nest)
+        build.fault("tensor.shape", step.kind, text)
     else:
-        build.add(step.kind, b'"d%d":%b' % (index, b"[" * deep))
-        build.faults.append(("header.json", step.kind))
+        build.fault("header.json", step.kind, b'"d%d":%b' % (index, b"[" * deep))
 
 
 def _digits(build: _Builder, index: int, step: Step) -> None:
@@ -204,10 +203,9 @@ def _digits(build: _Builder, index: int, step: Step) -> None:
     where = step.variant % 4
     number = (b"9" * many, b"0" * many + b"1", b"-" + b"9" * many, b"9" * many)[where]
     shape, end = (b"1", number) if where == 3 else (number, b"%d" % (build.offset + 1))
-    build.add(
-        step.kind, b'"d%d":{"dtype":"U8","shape":[%b],"data_offsets":[%d,%b]}' % (index, shape, build.offset, end)
-    )
-    build.faults.append((("tensor.size", "header.json", "tensor.shape", "tensor.size")[where], step.kind))
+    rule = ("tensor.size", "header.json", "tensor.shape", "tensor.size")[where]
+    text = b'"d%d":{"dtype":"U8","shape":[%b],"data_offsets":[%d,%b]}' % (index, shape, build.offset, end)
+    build.fault(rule, step.kind, text)
     build.offset += 1
 
 
@@ -238,8 +236,8 @@ def _string(build: _Builder, index: int, step: Step) -> None:
     if not build.room(step.amount + 8):
         return
     fill = (b"x", b"\0", b"\xff")[step.variant % 3]
-    build.add(step.kind, b'"s' + fill * step.amount)
-    build.faults.append(("header.utf8" if fill == b"\xff" and step.amount else "header.json", step.kind))
+    rule = "header.utf8" if fill == b"\xff" and step.amount else "header.json"
+    build.fault(rule, step.kind, b'"s' + fill * step.amount)
 
 
 _MEMBERS: dict[str, Callable[[_Builder, int, Step], None]] = {
@@ -271,7 +269,9 @@ def build(steps: tuple[Step, ...]) -> Layout:
         pieces=[piece for piece in pieces if piece],
         names=made.names,
         empty=made.empty,
-        samples=_choose(made.samples),
+        samples=made.samples
+        if len(made.samples) <= 2 * _SAMPLES
+        else made.samples[:_SAMPLES] + made.samples[-_SAMPLES:],
         metadata=made.metadata if made.meta else None,
         header_size=json_size + len(pad),
         data_size=made.offset,
@@ -294,23 +294,18 @@ def _padding(steps: tuple[Step, ...], json_size: int) -> bytes:
     return pad
 
 
-def _choose(samples: list[Sample]) -> list[Sample]:
-    return samples if len(samples) <= 2 * _SAMPLES else samples[:_SAMPLES] + samples[-_SAMPLES:]
-
-
 def _frame(layout: Layout, steps: tuple[Step, ...]) -> None:
     """The length prefix and the size of the file; of several steps of a kind the last one counts."""
     layout.prefix = layout.header_size
     size = 8 + layout.header_size + layout.data_size
     last = {step.kind: step for step in steps}
+    signed = {kind: -step.amount if step.variant % 2 else step.amount for kind, step in last.items()}
     if "prefix-is" in last:
         layout.prefix = last["prefix-is"].amount
     elif "prefix" in last:
-        sign = -1 if last["prefix"].variant % 2 else 1
-        layout.prefix = (layout.header_size + sign * last["prefix"].amount) % (1 << 64)
+        layout.prefix = (layout.header_size + signed["prefix"]) % (1 << 64)
     if "buffer" in last:
-        sign = -1 if last["buffer"].variant % 2 else 1
-        size = max(8 + layout.header_size, size + sign * last["buffer"].amount)
+        size = max(8 + layout.header_size, size + signed["buffer"])
     if "cut" in last:
         size = min(size, last["cut"].amount)
     layout.size = size

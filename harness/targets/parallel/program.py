@@ -39,11 +39,6 @@ def _floor(d: int, world: int, rank: int) -> tuple[int, int]:
     return rank * block, (rank + 1) * block
 
 
-def _last_takes_the_rest(d: int, world: int, rank: int) -> tuple[int, int]:
-    block = d // world
-    return rank * block, d if rank == world - 1 else (rank + 1) * block
-
-
 def _balanced(d: int, world: int, rank: int) -> tuple[int, int]:
     """As ``numpy.array_split``: the first ranks read one more."""
     block, more = divmod(d, world)
@@ -51,14 +46,10 @@ def _balanced(d: int, world: int, rank: int) -> tuple[int, int]:
     return start, start + block + (rank < more)
 
 
-def _proportional(d: int, world: int, rank: int) -> tuple[int, int]:
-    return d * rank // world, d * (rank + 1) // world
-
-
 def _ceiling(d: int, world: int, rank: int) -> tuple[int, int]:
     """Blocks of one size. The last ones end with the dimension, or are empty."""
-    block = -(-d // world)
-    return min(rank * block, d), min((rank + 1) * block, d)
+    start, stop = _ceiling_unbounded(d, world, rank)
+    return min(start, d), min(stop, d)
 
 
 def _ceiling_unbounded(d: int, world: int, rank: int) -> tuple[int, int]:
@@ -72,8 +63,11 @@ ARITHMETIC: tuple[tuple[str, Arithmetic], ...] = (
     ("floor", _floor),
     ("balanced", _balanced),
     ("ceiling", _ceiling),
-    ("proportional", _proportional),
-    ("last-takes-the-rest", _last_takes_the_rest),
+    ("proportional", lambda d, world, rank: (d * rank // world, d * (rank + 1) // world)),
+    (
+        "last-takes-the-rest",
+        lambda d, world, rank: (d // world * rank, d if rank == world - 1 else d // world * (rank + 1)),
+    ),
     ("unbounded", _ceiling_unbounded),
 )
 #: The place of the range in a subscript, by number: the source before and after it, and its dimension.

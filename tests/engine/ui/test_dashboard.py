@@ -186,6 +186,17 @@ def test_a_live_display_shows_every_line():
     assert [text.rstrip() for text in shown] == [text.rstrip() for text in draw(campaign(2), 80, 24)]
 
 
+def test_names_are_no_markup():
+    progress = campaign(2)
+    for worker in progress.active:
+        worker.settings.target = "[bold]odd"  # type: ignore[misc]
+    progress.targets = {"[bold]odd": progress.targets["deserialize"], "[/]": progress.targets["safe_open"]}
+    text = "\n".join(draw(progress, 120, 40))
+    assert "─ [bold]odd #1 ─" in text
+    assert "\n[bold]odd " in text
+    assert "\n[/] " in text
+
+
 def test_a_warning_is_shown():
     progress = campaign(1)
     progress.warning = "cannot write the ledger: No space left on device"
