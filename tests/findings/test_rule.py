@@ -13,8 +13,9 @@ from harness.findings.finding import Finding
 from harness.findings.rule import CHECKS, KINDS, Case, Rule, RuleError, define, defined, find, named
 from harness.findings.severity import DENIAL, LENIENCY, SEVERITIES, STRICTNESS, WRONG_DATA, WRONG_EXCEPTION
 from harness.format.rules import RULES
-from harness.oracles import deaths
-from harness.oracles.oracle import Execution, oracle
+from harness.oracles import deaths, leaks
+from harness.oracles.oracle import Execution, Oracle, oracle
+from harness.replay import judge
 from harness.targets.registry import all_targets
 
 FIELDS: dict[str, Any] = {
@@ -235,6 +236,12 @@ def test_severity(oracle_name: str, signature: tuple[str, str, str], severe: str
     assert severe in SEVERITIES
 
 
+def oracles_of_the_harness() -> list[Oracle]:
+    """Those of every target, and those that judge all of them."""
+    listed = [one for target in all_targets().values() for one in target.oracles]
+    return [*judge.EVERY, *judge.OF_FILES, *judge.COSTLY, leaks.check, *listed]
+
+
 def test_every_rule_has_whole_sentences_and_quotes_no_scrap():
     all_targets()
     find("of-nobody", "that-loads-all")
@@ -242,7 +249,10 @@ def test_every_rule_has_whole_sentences_and_quotes_no_scrap():
         ("contract", "panic"), ("contract", "raise"), ("isolation", "crash"), ("leaks", "leaks.*"),
         *(("differential", name) for name in RULES),
     }  # fmt: skip
-    for rule in defined():
+    # Tests define rules too.
+    ours = [rule for rule in defined() if any(rule in one.rules for one in oracles_of_the_harness())]
+    assert len(ours) > 60
+    for rule in ours:
         for why in (rule.why, *(case.why for case in rule.cases if case.why is not None)):
             assert len(why) > 30, rule.name
             assert why.endswith("."), rule.name

@@ -83,13 +83,14 @@ def abandoned(campaign: Path) -> list[tuple[Path, str]]:
     for folder in sorted(root().glob(_PREFIX + "*")):
         try:
             pid, path, target, born = (folder / _OWNER).read_text().splitlines()
-        except (OSError, ValueError):
+            age = time.time() - (folder / _OWNER).stat().st_mtime
+        except (OSError, ValueError):  # another campaign may remove its own at any time
             continue
         # The system gives a process id again; the start time tells the processes apart.
         if usage.started(int(pid)) == int(born):
             continue
         if Path(path) == campaign:
             found.append((folder, target))
-        elif not Path(path).exists() and time.time() - (folder / _OWNER).stat().st_mtime > _FORGOTTEN_S:
+        elif not Path(path).exists() and age > _FORGOTTEN_S:
             remove(folder)
     return found
