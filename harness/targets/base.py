@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType, ModuleType
 from typing import Any, ClassVar
 
@@ -163,16 +164,35 @@ class Target(ABC):
         return next((name for name, own in self.foreign.items() if any(word.startswith(own) for word in words)), "")
 
 
+@dataclass(frozen=True, slots=True)
+class Language:
+    """How a subject reads its programs, and writes them as Python: for people, and as ``calls()`` of a reproducer."""
+
+    decode: Callable[[bytes], Any]
+    explain: Callable[[Any], str]
+    calls: Callable[[Any], str]
+
+
 class ProgramTarget(Target):
     """A target that drives the parser with programs of one ``vocabulary``."""
 
     input_kind = PROGRAM
+    #: Its programs as Python; None where it overrides ``explain`` and ``script``, or has neither.
+    language: Language | None = None
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         assert cls.vocabulary is not None, f"{cls.__name__} needs a vocabulary"
         cls.max_len = cls.vocabulary.max_len
         cls.unit = STEP
+
+    def explain(self, data: bytes) -> str:
+        """The Python that a program stands for."""
+        return "" if self.language is None else self.language.explain(self.language.decode(data))
+
+    def script(self, data: bytes) -> str:
+        """The calls of a program as a generator, for a reproducer."""
+        return "" if self.language is None else self.language.calls(self.language.decode(data))
 
     def mutator(self) -> Mutate:
         """A mutator of steps: one edit is one change of the calls."""

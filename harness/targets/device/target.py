@@ -15,7 +15,7 @@ from typing import Any
 
 from harness.observation import Event, Observation, Run, Trace, attempt, observe
 from harness.programs import arrays
-from harness.targets.base import ProgramTarget
+from harness.targets.base import Language, ProgramTarget
 from harness.targets.device import oracle, script
 from harness.targets.device.program import FILE, VOCABULARY, Call, decode
 
@@ -30,6 +30,7 @@ class Device(ProgramTarget):
     memory_mb = 4096
     vocabulary = VOCABULARY
     oracles = (oracle.check,)
+    language = Language(decode, script.explain, script.calls)
     packages = ("torch",)
     extra = "torch"
 
@@ -71,14 +72,6 @@ class Device(ProgramTarget):
             "number": encode([step("number"), *calls, step("number", 2), *calls]),
             "odd": encode([step("odd"), *calls]),
         }
-
-    def explain(self, data: bytes) -> str:
-        """The Python that a program stands for."""
-        return script.explain(decode(data))
-
-    def script(self, data: bytes) -> str:
-        """The calls of a program as a generator, for a reproducer."""
-        return script.calls(decode(data))
 
 
 class _Runner:

@@ -30,9 +30,8 @@ from harness.observation import (
 from harness.programs import progress
 from harness.programs.steps import Step
 from harness.targets import scratch
-from harness.targets.base import ProgramTarget
-from harness.targets.lifecycle import kit, oracle
-from harness.targets.lifecycle import script as lifecycle_sources
+from harness.targets.base import Language, ProgramTarget
+from harness.targets.lifecycle import kit, oracle, script
 from harness.targets.lifecycle.expectation import ANY, BUS, REFUSED, TYPE, UNKNOWN, VALUE, Call, value
 from harness.targets.lifecycle.program import PATHS, VOCABULARY, decode
 
@@ -44,6 +43,7 @@ class Lifecycle(ProgramTarget):
     description = "open, read, close, read again, replace, cut, two threads, fork, copies of errors, by programs"
     vocabulary = VOCABULARY
     oracles = (oracle.check,)
+    language = Language(decode, script.explain, script.calls)
 
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to run programs, in a folder in memory of this process."""
@@ -102,14 +102,6 @@ class Lifecycle(ProgramTarget):
             "cut": [step("open", 0, 0, 1), step("cut"), step("get_tensor")],
         }
         return {name: encode(steps) for name, steps in plans.items()}
-
-    def explain(self, data: bytes) -> str:
-        """The Python that a program stands for."""
-        return lifecycle_sources.explain(decode(data))
-
-    def script(self, data: bytes) -> str:
-        """The calls of a program as a generator, for a reproducer."""
-        return lifecycle_sources.calls(decode(data))
 
 
 @lru_cache(1 << 14)

@@ -9,9 +9,8 @@ from typing import Any
 
 from harness.observation import ACCEPT, REJECT, Event, Observation, Run, Trace, classify, observe
 from harness.programs import arrays
-from harness.targets.base import ProgramTarget
-from harness.targets.parallel import oracle
-from harness.targets.parallel import script as parallel_source
+from harness.targets.base import Language, ProgramTarget
+from harness.targets.parallel import oracle, script
 from harness.targets.parallel.program import VOCABULARY, Call, Program, decode
 from harness.targets.scratch import OpenFiles
 
@@ -23,6 +22,7 @@ class Parallel(ProgramTarget):
     description = "get_slice(name)[start:stop] and get_tensor as parallel loaders call them, rank by rank, by programs"
     vocabulary = VOCABULARY
     oracles = (oracle.check,)
+    language = Language(decode, script.explain, script.calls)
 
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to run programs; each part that a rank takes is an event."""
@@ -68,14 +68,6 @@ class Parallel(ProgramTarget):
             "more-ranks-than-rows": [*file, step("columns", 0, 5), step("columns", 0, 5, 2)],
         }
         return {name: encode(steps) for name, steps in plans.items()}
-
-    def explain(self, data: bytes) -> str:
-        """The Python that a program stands for."""
-        return parallel_source.explain(decode(data))
-
-    def script(self, data: bytes) -> str:
-        """The calls of a program as a generator, for a reproducer."""
-        return parallel_source.calls(decode(data))
 
 
 class _Runner:

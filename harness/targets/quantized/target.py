@@ -21,9 +21,8 @@ from harness.observation import (
     classify,
     observe,
 )
-from harness.targets.base import ProgramTarget
-from harness.targets.quantized import oracle
-from harness.targets.quantized import script as quantized_source
+from harness.targets.base import Language, ProgramTarget
+from harness.targets.quantized import oracle, script
 from harness.targets.quantized.program import LENT, VOCABULARY, Call, Program, decode, file
 from harness.targets.scratch import OpenFiles
 
@@ -38,6 +37,7 @@ class Quantized(ProgramTarget):
     description = "deserialize and safe_open on FP8, block-scaled, F4, F6, GPTQ and AWQ groups of tensors, by programs"
     vocabulary = VOCABULARY
     oracles = (oracle.check,)
+    language = Language(decode, script.explain, script.calls)
     built_on = ("slices", "safe_open")
     calls = ("get_tensor", "get_tensors", "get_slice")
 
@@ -87,14 +87,6 @@ class Quantized(ProgramTarget):
             "half-a-byte": [step("single", 5, 4), step("awry", 0, 7), *about],
         }
         return {name: encode(steps) for name, steps in plans.items()}
-
-    def explain(self, data: bytes) -> str:
-        """The Python that a program stands for."""
-        return quantized_source.explain(decode(data))
-
-    def script(self, data: bytes) -> str:
-        """The calls of a program as a generator, for a reproducer."""
-        return quantized_source.calls(decode(data))
 
 
 @contextmanager

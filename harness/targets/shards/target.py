@@ -16,9 +16,8 @@ from typing import Any
 
 from harness.observation import Event, Observation, Run, Trace, attempt, observe
 from harness.programs import arrays
-from harness.targets.base import ProgramTarget
-from harness.targets.shards import oracle
-from harness.targets.shards import script as shards_source
+from harness.targets.base import Language, ProgramTarget
+from harness.targets.shards import oracle, script
 from harness.targets.shards.program import OUTSIDE, OUTSIDE_TENSORS, VOCABULARY, Program, decode
 from harness.targets.shards.reader import BadIndex, read_sharded
 
@@ -32,6 +31,7 @@ class Shards(ProgramTarget):
     memory_mb = 2048
     vocabulary = VOCABULARY
     oracles = (oracle.check,)
+    language = Language(decode, script.explain, script.calls)
     #: Reported there, and never filed here.
     foreign = MappingProxyType({"huggingface_hub": ("hub.",)})
 
@@ -72,14 +72,6 @@ class Shards(ProgramTarget):
         }
         return {name: encode(steps) for name, steps in plans.items()}
 
-    def explain(self, data: bytes) -> str:
-        """The folder that a program stands for."""
-        return shards_source.explain(decode(data))
-
-    def script(self, data: bytes) -> str:
-        """The reading of a program's folder as a generator, for a reproducer."""
-        return shards_source.calls(decode(data))
-
 
 class _Runner:
     """The readers of one process."""
@@ -101,7 +93,7 @@ class _Runner:
             prefix=f"shards-{os.getpid():07d}-", dir=self._place, ignore_cleanup_errors=True
         ) as root:
             beside = arrays.file(OUTSIDE_TENSORS)
-            folder = shards_source.write_folder(
+            folder = script.write_folder(
                 root, dict(program.files), dict(program.weights), program.text, OUTSIDE, beside
             )
             for backend in self._backends:

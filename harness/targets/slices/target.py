@@ -20,7 +20,7 @@ from harness.observation import (
 )
 from harness.programs import arrays, progress
 from harness.programs.steps import Step
-from harness.targets.base import ProgramTarget
+from harness.targets.base import Language, ProgramTarget
 from harness.targets.scratch import OpenFiles
 from harness.targets.slices import oracle, script
 from harness.targets.slices.program import VOCABULARY, Call, decode, wide
@@ -33,6 +33,7 @@ class Slices(ProgramTarget):
     description = "safe_open(...).get_slice(name)[index], get_shape, get_dtype, get_tensor(s), by programs"
     vocabulary = VOCABULARY
     oracles = (oracle.check,)
+    language = Language(decode, script.explain, script.calls)
     built_on = ("safe_open",)
     calls = ("get_tensor", "get_tensors", "get_slice")
 
@@ -68,14 +69,6 @@ class Slices(ProgramTarget):
     def call_names(self, data: bytes) -> list[str]:
         """The kinds of the calls of a program, in order."""
         return [call.kind for call in decode(data).calls]
-
-    def explain(self, data: bytes) -> str:
-        """The Python that a program stands for."""
-        return script.explain(decode(data))
-
-    def script(self, data: bytes) -> str:
-        """The calls of a program as a generator, for a reproducer."""
-        return script.calls(decode(data))
 
 
 def features(observation: Observation) -> list[Hashable]:

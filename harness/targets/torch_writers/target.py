@@ -30,9 +30,8 @@ from harness.observation import (
 )
 from harness.programs.steps import Step
 from harness.targets import scratch
-from harness.targets.base import ProgramTarget
-from harness.targets.torch_writers import oracle
-from harness.targets.torch_writers import script as sources
+from harness.targets.base import Language, ProgramTarget
+from harness.targets.torch_writers import oracle, script
 from harness.targets.torch_writers.program import ANNOUNCED, VOCABULARY, WRITES, Call, Program, Things, decode
 
 #: The reader that other calls begin with.
@@ -49,6 +48,7 @@ class TorchWriters(ProgramTarget):
     memory_mb = 2048
     vocabulary = VOCABULARY
     oracles = (oracle.check,)
+    language = Language(decode, script.explain, script.calls)
     needs = ("torch",)
     packages = ("torch",)
     extra = "torch"
@@ -132,14 +132,6 @@ class TorchWriters(ProgramTarget):
             "holder": [*two, step("holder", 3), step("save"), step("holder", 1), step("save")],
         }
         return {name: encode(steps) for name, steps in plans.items()}
-
-    def explain(self, data: bytes) -> str:
-        """The Python that a program stands for."""
-        return sources.explain(decode(data))
-
-    def script(self, data: bytes) -> str:
-        """The calls of a program as a generator, for a reproducer."""
-        return sources.calls(decode(data))
 
 
 class Did(NamedTuple):
@@ -239,11 +231,11 @@ class _Runner:
         return self._made(things)
 
     def _make(self, things: Things) -> Any:
-        source = sources.tensors((item.name, item) for item in things.items)
+        source = script.tensors((item.name, item) for item in things.items)
         return self._ran(f"{source}\nmade = {things.container.format('dict(tensors())')}")
 
     def _module(self, things: Things, which: str, zero: bool = False) -> Any:
-        source = sources.tensors((repr(key), item) for key, item in things.model(which))
+        source = script.tensors((repr(key), item) for key, item in things.model(which))
         return self._ran(f"{source}\nmade = module(tensors({zero}))")
 
     def _ran(self, source: str) -> Any:

@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 from harness.observation import ACCEPT, REJECT, Event, Observation, Run, Trace, attempt, failure, observe
 from harness.programs import saving
 from harness.programs.steps import Step
-from harness.targets.base import ProgramTarget
-from harness.targets.writers import oracle
-from harness.targets.writers import script as sources
+from harness.targets.base import Language, ProgramTarget
+from harness.targets.writers import oracle, script
 from harness.targets.writers.output_files import Files
 from harness.targets.writers.program import VOCABULARY, WRITES, Call, Died, Program, decode
 
@@ -30,6 +29,7 @@ class Writers(ProgramTarget):
     description = "numpy's save and save_file, serialize, serialize_file, and reading back, by programs"
     vocabulary = VOCABULARY
     oracles = (oracle.check,)
+    language = Language(decode, script.explain, script.calls)
 
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to run programs."""
@@ -57,14 +57,6 @@ class Writers(ProgramTarget):
             "nothing": [step("nothing"), step("save"), step("load")],
         }  # fmt: skip
         return {name: encode(steps) for name, steps in plans.items()}
-
-    def explain(self, data: bytes) -> str:
-        """The Python that a program stands for."""
-        return sources.explain(decode(data))
-
-    def script(self, data: bytes) -> str:
-        """The calls of a program as a generator, for a reproducer."""
-        return sources.calls(decode(data))
 
 
 def features(observation: Observation) -> list[Hashable]:
