@@ -17,6 +17,7 @@ from types import ModuleType
 
 from harness import oracles, targets
 from harness.errors import HarnessError
+from harness.findings import rule as rules
 from harness.observation import REJECT, describe
 from harness.oracles.oracle import Execution, Oracle
 from harness.targets.base import FILE, INPUT_KINDS, Target
@@ -164,9 +165,12 @@ def check(target: Target) -> str:
 
 
 @functools.cache
-def load_rules() -> None:
+def _load_rules() -> None:
     """Load every oracle, and so define every rule."""
     for info in pkgutil.iter_modules(oracles.__path__):
         importlib.import_module(f"{oracles.__name__}.{info.name}")
     _own()
     _others()
+
+
+rules.load_with(_load_rules)

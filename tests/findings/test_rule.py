@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -234,6 +236,12 @@ def test_severity(oracle_name: str, signature: tuple[str, str, str], severe: str
     assert "not installed" not in found.why
     assert found.severity == severe
     assert severe in SEVERITIES
+
+
+def test_a_rule_that_nothing_can_load_is_an_error_and_no_guess():
+    code = "from harness.findings import rule; rule.find('differential', 'header.padding')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "RuleError: a stored finding was read before its rules" in done.stderr
 
 
 def oracles_of_the_harness() -> list[Oracle]:

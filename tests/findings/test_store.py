@@ -12,6 +12,7 @@ from harness.errors import HarnessError
 from harness.findings import store
 from harness.findings.finding import Finding
 from harness.findings.signature import finding_id
+from harness.targets.registry import get_target
 from tests.waiting import LONG
 
 SIGNATURE = "deserialize|differential|header.padding|accepted/newline"
@@ -19,6 +20,7 @@ ID = finding_id(SIGNATURE)
 
 
 def add(campaign: Path, data: bytes, *, execution: int = 12) -> bool:
+    get_target("deserialize")  # with the registry, rules load
     finding = Finding.of_signature(SIGNATURE, "differential", f"{len(data)} bytes")
     return store.add(campaign, finding, data, parser="0.8.0", seed=7, execution=execution, seconds=1.5)
 
