@@ -11,9 +11,10 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
-from collections.abc import Iterator
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
 from types import ModuleType
+from typing import Any
 
 from harness import oracles, targets
 from harness.errors import HarnessError
@@ -27,15 +28,15 @@ ENTRY_POINTS = "safetensors_harness.targets"
 
 def all_targets() -> dict[str, Target]:
     """The targets that campaigns fuzz, by name: those of files first, then by folder, then those of other packages."""
-    found = {name: target for name, target in _own().items() if target.listed}
-    for name, target in _others()[0].items():
+    found = {name: target for name, target in _own()[0].items() if target.listed}
+    for name, target in _of_packages()[0].items():
         found.setdefault(name, target)
     return found
 
 
 def broken_targets() -> dict[str, str]:
-    """Entry points of other packages that are no usable target, with the reason."""
-    return _others()[1]
+    """Folders and entry points that hold no usable target, with the reason."""
+    return _own()[1] | _of_packages()[1]
 
 
 def get_target(name: str) -> Target:
@@ -43,16 +44,17 @@ def get_target(name: str) -> Target:
     for place in _likely(name):
         if (found := _in(place).get(name)) is not None:
             return found
-    own = _own()
-    if name in own:
-        return own[name]
-    others, broken = _others()
+    own, broken = _own()
+    others, broken_others = _of_packages()
+    known = own | others
+    if name in known:
+        return known[name]
     if name in broken:
-        raise HarnessError(f"target {name} does not load: {broken[name]}", hint="mend or uninstall its package")
-    if name not in others:
-        known = [one for one, target in (own | others).items() if target.listed]
-        raise HarnessError(f"no target is called {name!r}", hint=f"targets: {', '.join(known)}")
-    return others[name]
+        raise HarnessError(f"target {name} does not load: {broken[name]}", hint=f"mend harness/targets/{name}")
+    if name in broken_others:
+        raise HarnessError(f"target {name} does not load: {broken_others[name]}", hint="mend or uninstall its package")
+    names = [one for one, target in known.items() if target.listed]
+    raise HarnessError(f"no target is called {name!r}", hint=f"targets: {', '.join(names)}")
 
 
 # -- our own --------------------------------------------------------------------------------------------------
@@ -74,8 +76,17 @@ def _folders() -> list[str]:
     return sorted(names, key=lambda name: (name != "files", name))
 
 
-def _own() -> dict[str, Target]:
-    return {name: target for folder in _folders() for place in _places(folder) for name, target in _in(place).items()}
+def _own() -> tuple[dict[str, Target], dict[str, str]]:
+    """Those of the folders beside this file, and the folders or files that are broken, by name."""
+    found: dict[str, Target] = {}
+    broken: dict[str, str] = {}
+    for folder in _folders():
+        for place in _places(folder):
+            try:
+                found |= _in(place)
+            except HarnessError as error:
+                broken[folder if place.endswith(".target") else place.rpartition(".")[2]] = str(error)
+    return found, broken
 
 
 def _places(folder: str) -> list[str]:
@@ -86,7 +97,9 @@ def _places(folder: str) -> list[str]:
 
 
 def _in(place: str) -> dict[str, Target]:
-    return {kind.name: kind() for kind in _classes(importlib.import_module(place))}
+    """The targets that a module defines. Raises HarnessError with the fault of one that is broken."""
+    module = _guarded(lambda: importlib.import_module(place), place)
+    return {kind.name: _made(kind, place) for kind in _classes(module)}
 
 
 def _classes(module: ModuleType) -> list[type[Target]]:
@@ -104,14 +117,14 @@ def _classes(module: ModuleType) -> list[type[Target]]:
 # -- those of other packages ----------------------------------------------------------------------------------
 
 
-def _others() -> tuple[dict[str, Target], dict[str, str]]:
+def _of_packages() -> tuple[dict[str, Target], dict[str, str]]:
     found: dict[str, Target] = {}
     broken: dict[str, str] = {}
     for point in entry_points(group=ENTRY_POINTS):
         try:
-            target = _loaded(point)
+            target = _made(_guarded(point.load, point.value), point.value)
         except HarnessError as error:
-            broken[point.name] = f"{point.value} {error}"
+            broken[point.name] = str(error)
             continue
         if target.name in found or any(_in(place) for place in _likely(target.name)):
             broken[f"{point.name} of {point.value}"] = f"its name {target.name!r} is taken by another target"
@@ -120,26 +133,27 @@ def _others() -> tuple[dict[str, Target], dict[str, str]]:
     return found, broken
 
 
-def _loaded(point: EntryPoint) -> Target:
-    """The target of an entry point, which names a class or an object. Raises HarnessError with the reason where it is none."""
+def _guarded(load: Callable[[], Any], place: str) -> Any:
+    """The result of code that may do anything. Raises HarnessError for every exception but a Ctrl-C."""
     try:
-        value = point.load()
-        if isinstance(value, type) and issubclass(value, Target) and inspect.isabstract(value):
-            lacking = ", ".join(sorted(value.__abstractmethods__))
-            raise HarnessError(f"is no target: it lacks the method {lacking}")
-        target = value() if isinstance(value, type) else value
-        if not isinstance(target, Target):
-            raise HarnessError("is no target: it does not derive from harness.targets.base.Target")
-        if problem := check(target):
-            raise HarnessError(f"is no target: {problem}")
-    except HarnessError as error:
-        if type(error) is HarnessError:
-            raise
-        raise HarnessError(f"cannot be imported: {error}") from error
-    except BaseException as error:  # whatever another package's module does when it is imported
+        return load()
+    except BaseException as error:  # a rule without words, a missing module, an exit
         if isinstance(error, KeyboardInterrupt):
             raise
-        raise HarnessError(f"cannot be imported: {describe(error)}") from error
+        words = str(error) if isinstance(error, HarnessError) else describe(error)
+        raise HarnessError(f"{place} cannot be imported: {words}") from error
+
+
+def _made(value: Any, place: str) -> Target:
+    """The target of a class, or the object itself. Raises HarnessError with its fault."""
+    if isinstance(value, type) and issubclass(value, Target) and inspect.isabstract(value):
+        lacking = ", ".join(sorted(value.__abstractmethods__))
+        raise HarnessError(f"{place} is no target: it lacks the method {lacking}")
+    target = _guarded(value, place) if isinstance(value, type) else value
+    if not isinstance(target, Target):
+        raise HarnessError(f"{place} is no target: it does not derive from harness.targets.base.Target")
+    if problem := _guarded(lambda: check(target), place):
+        raise HarnessError(f"{place} is no target: {problem}")
     return target
 
 
@@ -175,7 +189,7 @@ def _load_rules() -> None:
     for info in pkgutil.iter_modules(oracles.__path__):
         importlib.import_module(f"{oracles.__name__}.{info.name}")
     _own()
-    _others()
+    _of_packages()
 
 
 rules.load_with(_load_rules)

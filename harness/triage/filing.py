@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +29,8 @@ from harness.triage.minimize import Keep, Progress, minimize
 
 #: How often a finding that does not show at once is tried again: some depend on where memory happens to lie.
 TRIES = 3
+# Seconds for a reproducer: those of hangs wait for half a minute.
+_REPRODUCER_S = 300.0
 
 Say = Callable[[str], None]
 
@@ -166,9 +171,30 @@ def file_finding(
     crash = replace(crash, instead=instead)
     report = next((one.replay.report for one in shown if one.replay.report), "")
     folder = crashes.file(crash, data, text, report=report)
+    wheel = next((one.parser for one in shown if one.parser and one.parser.flavour == "wheel"), None)
+    if wheel is not None and not _reproduces(folder, wheel):
+        say(f"{crash.id}: the plain reproducer does not show it; reproduce.py asks the harness instead")
+        crashes.file(crash, data, reproducer.ask_harness(crash), report=report)
     store.replace_input(stored, data, crash.summary)
     say(f"{crash.id}: filed ({original} -> {len(data)} bytes; {', '.join(names)})")
     return crashes.load(folder)
+
+
+def _reproduces(folder: Path, wheel: Parser) -> bool:
+    """Whether the reproducer in ``folder`` ends with 1 on the ``wheel``, or asks the harness, which has seen the finding."""
+    script = folder / crashes.REPRODUCER
+    if reproducer.needs_harness(script.read_text(encoding="utf-8")):
+        return True
+    environment = os.environ | {"PYTHONPATH": str(wheel.site), "RUST_BACKTRACE": "0"}
+    try:
+        done = subprocess.run(
+            [sys.executable, str(script.resolve())],
+            env=environment, cwd=folder, capture_output=True, check=False, timeout=_REPRODUCER_S,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return False
+    # A traceback ends with 1 too.
+    return done.returncode == 1 and b"what should" in done.stdout
 
 
 def _on_the_wheel(stored: Stored, data: bytes, shown: list[Shown], campaign: Path) -> str:

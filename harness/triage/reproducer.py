@@ -57,39 +57,20 @@ def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> s
 
     ``error`` is what the parser said of ``data``; ``variant`` the other spelling that a metamorphic finding is about.
     """
-    common: dict[str, Any] = {
-        "title": _plain(f"{crash.id}: {crash.summary}"),
-        "why": _plain(crash.why),
-        "releases": ", ".join(crash.releases) or "0.8.0",
-    }
     target = get_target(crash.target)
+    common = _common(crash, target)
     if crash.rule.check == "cost":
         return measured.render(common | measured.values(crash, data))
     check, wrong = _CHECKS.get(crash.rule.check, ("", ""))
     wrong = wrong or (crash.kind if check in ("deadly", "time", "growth") else "")
-    common |= {
-        "check": check,
-        "wrong": wrong,
-        "should": repr(crash.rule.should),
-        "memory_mb": target.memory_mb,
-        "needs": " ".join(dict.fromkeys(("numpy", *(target.packages or target.needs)))),
-    }
+    common |= {"check": check, "wrong": wrong}
     calls = target.script(data)
     if calls and check in _OF_PROGRAMS:
         # The aspect of an error is "CALL: TYPE: MESSAGE".
         error = repr(crash.aspect.split(": ")[1]) if wrong == RAISE else ""
         return _template("reproduce_program.py.j2").render(common | {"error": error, "calls": calls})
     if check not in _OF_FILES or not (crash.target in _READ_AS or isinstance(target, loaders.Loader)):
-        return _template("reproduce_signature.py.j2").render(
-            common
-            | {
-                "signature": repr(crash.signature),
-                "target": repr(crash.target),
-                "input": INPUT,
-                # The build that showed it: another one may not.
-                "flavour": repr((*crash.builds, *target.flavours)[0]),
-            }
-        )
+        return ask_harness(crash)
     values: dict[str, Any] = {
         **common,
         "own": not target.uses_parser,
@@ -118,6 +99,33 @@ def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> s
         relation = crash.rule.name.removeprefix("metamorphic.")
         values |= {"relation": relation, "variant": _literal(variant), "adds": relation.startswith(_ADDS)}
     return _template("reproduce.py.j2").render(values)
+
+
+def ask_harness(crash: Crash) -> str:
+    """A reproducer that runs the oracles of the harness: it suits every rule, and needs a build of the parser."""
+    target = get_target(crash.target)
+    return _template("reproduce_signature.py.j2").render(
+        _common(crash, target)
+        | {
+            "signature": repr(crash.signature),
+            "target": repr(crash.target),
+            "input": INPUT,
+            # The build that showed it: another one may not.
+            "flavour": repr((*crash.builds, *target.flavours)[0]),
+        }
+    )
+
+
+def _common(crash: Crash, target: Target) -> dict[str, Any]:
+    """The values of every template."""
+    return {
+        "title": _plain(f"{crash.id}: {crash.summary}"),
+        "why": _plain(crash.why),
+        "releases": ", ".join(crash.releases) or "0.8.0",
+        "should": repr(crash.rule.should),
+        "memory_mb": target.memory_mb,
+        "needs": " ".join(dict.fromkeys(("numpy", *(target.packages or target.needs)))),
+    }
 
 
 def needs_harness(script: str) -> bool:

@@ -40,6 +40,7 @@ from harness.errors import EngineError, HarnessError
 from harness.files import write_atomic
 from harness.findings import store
 from harness.mutate import Mutator
+from harness.observation import describe
 from harness.parsers import registry, runtime
 from harness.targets.registry import get_target
 
@@ -60,6 +61,7 @@ class Worker:
         self._status_at = self._stored_at = 0.0
         self._stop = False
         self._checked = False
+        self._first_defect = ""
         self._fuzzing_since = self._fuzzing_from = 0.0
         self._log = LibFuzzerLog(settings.log)
         self._moments: deque[Moment] = deque(maxlen=MOMENTS)
@@ -212,6 +214,7 @@ class Worker:
         self.session.tally.defects += 1
         if self.session.tally.defects > 1:
             return
+        self._first_defect = describe(error)
         log = self.settings.log
         try:
             write_atomic(log.with_name(f"{log.stem}-defect.txt"), "".join(traceback.format_exception(error)))
@@ -230,6 +233,8 @@ class Worker:
         rewarded = self.settings.semantics and self.settings.oracles and seeds
         if not problem and rewarded and not self.counters.index:
             problem = "no semantic feature was gained on the seeds"
+            if self._first_defect:
+                problem += f": the target's own code failed on them: {self._first_defect}"
         if problem:
             _fail(self.settings, EngineError(problem, hint="run `harness doctor`"))
 

@@ -40,6 +40,8 @@ def judge_file(path: str) -> tuple[Judgement, bytes]:
 @oracle(*differential.RULES.values())
 def against_header(execution: Execution) -> list[Finding]:
     """The file whose path is the input, against the judge, by header alone."""
+    if not execution.data:
+        return []
     judgement, head = judge_file(os.fsdecode(execution.data))
     outcome, error, value = execution.observation
     if outcome == REJECT:
