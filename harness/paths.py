@@ -1,8 +1,8 @@
 """Where things lie: the project being worked in, and what the installed package brings along.
 
-The project is the current folder, unless ``HARNESS_HOME`` names another one. Inside a checkout that is the
-repository; away from home (an installed wheel in an empty folder) it is the folder the user stands in, and
-seeds and known crashes then come from the package.
+The project is the current folder, unless ``HARNESS_HOME`` names another one. Run it in the root of a checkout, and the
+repository is the project. In any other folder, such as an empty one, seeds and known crashes come from the installed
+package.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One name for one defect.
 
-A signature is ``target|kind|rule|aspect``. The oracles see to it that rule and aspect hold nothing of the input (no
-numbers, names or positions), so two inputs that trip over the same defect have the same signature.
+A signature is ``target|kind|rule|aspect``. Oracles put nothing of the input (no numbers, names or positions) into rule
+and aspect. So two inputs that trip over the same defect have the same signature.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def main() -> None:
     progress.use(memoryview(shared))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    # Whatever the parser or a library prints must not get between the frames.
+    # Output of the parser or a library must not get between the frames.
     replies = os.dup(1)
     os.dup2(2, 1)
     target = get_target(target_name)

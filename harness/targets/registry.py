@@ -141,7 +141,7 @@ def _loaded(point: EntryPoint) -> Target:
 
 
 def check(target: Target) -> str:
-    """What is wrong with a target before it has run, as a clause; "" when nothing is.
+    """The fault of a target before it has run, as a clause; "" when there is none.
 
     Each of its oracles judges a refused run of no bytes: one that raises on that raises on every run.
     """

@@ -137,7 +137,7 @@ def file_finding(
     The campaign keeps its input; what was found about it goes into its finding.json.
     """
     if other := get_target(stored.target).about_another(stored.signature):
-        # What crashes/ holds is published, and others are told of their defects first.
+        # The folders in crashes/ are published, and other projects hear of their defects first.
         say(f"{stored.id}: is about {other}, not the parser; left in the campaign: report it there")
         return None
     data = stored.data()
@@ -174,7 +174,7 @@ def file_finding(
 
 
 def _on_the_wheel(stored: Stored, data: bytes, shown: list[Shown], campaign: Path) -> str:
-    """What users see where only checked builds show a finding: "" when the wheel of the newest release shows it too.
+    """The behaviour for users where only checked builds show a finding: "" when the wheel of the newest release shows it too.
 
     An overflow that a checked build stops goes on to something else in a release: what that is, and is not known yet,
     becomes a finding of the campaign's own.
@@ -198,7 +198,7 @@ def _first_builds(stored: Stored) -> list[Parser | None]:
 
 
 def group(sig: str) -> str:
-    """What findings that are probably one defect, seen by several oracles or through several entry points, have in common."""
+    """The common key of findings that are probably one defect, seen by several oracles or through several entry points."""
     found = parts(sig)
     # Targets put "Error while ...: " of their own before the reason.
     reason = found.aspect.rpartition(": ")[2]

@@ -85,5 +85,5 @@ class OpenFile(Target):
         return run
 
     def reading(self, value: Any) -> Reading:
-        """What was read; the bytes of every tensor are left out."""
+        """The reading, without the bytes of tensors."""
         return value if isinstance(value, Reading) else Reading(tensors=[], metadata=NOT_READ)

@@ -1,4 +1,4 @@
-"""What counts as wrong on the files that programs make: the answer against how the file was made, and its cost.
+"""The oracle for the files that programs make: it judges the answer against how the file was made, and its cost.
 
 A file made by repetition needs no judge: :mod:`harness.targets.huge.layout` knows its names, its order, some of its bytes
 and whether the format allows it. Costs are judged by how they grow, never by the clock alone: a reader may take time and
@@ -87,7 +87,7 @@ def check(execution: Execution) -> list[Finding]:
 
 
 def _verdicts(measured: Measured) -> list[Finding]:
-    """What was accepted or refused wrongly: once where both entry points agree, with the phase's name where not."""
+    """Files accepted or refused wrongly: once where both entry points agree, with the phase's name where not."""
     layout = measured.layout
     wrong: dict[tuple[str, str], dict[str, str]] = {}
     for phase in (OPEN, DESERIALIZE):

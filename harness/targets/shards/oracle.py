@@ -1,6 +1,6 @@
 """A sharded checkpoint is what its index says of its files: each tensor from the file that is named for it, and no other file.
 
-What the folder deserves is known from how it was made. Findings of rule ``hub.*`` are about huggingface_hub, not the parser.
+The right answer follows from how the folder was made. Findings of rule ``hub.*`` are about huggingface_hub, not the parser.
 """
 
 from __future__ import annotations
