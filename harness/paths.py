@@ -1,8 +1,7 @@
 """Where things lie: the project being worked in, and what the installed package brings along.
 
-The project is the current folder, unless ``HARNESS_HOME`` names another one. Run it in the root of a checkout, and the
-repository is the project. In any other folder, such as an empty one, seeds and known crashes come from the installed
-package.
+The project is the current folder (in a checkout, the repository), unless ``HARNESS_HOME`` names another one. A project
+without seeds or known crashes of its own, such as an empty folder, uses those of the installed package.
 """
 
 from __future__ import annotations

@@ -143,8 +143,9 @@ def said(text: str) -> list[str]:
 
 def faults(source: str) -> list[tuple[int, str]]:
     """The sentences of a source that begin with a clause, or are too long, each with the line of its text."""
-    found = []
-    for line, text in texts(ast.parse(source)):
+    found = list[tuple[int, str]]()
+    tree = ast.parse(source)
+    for line, text in texts(tree):
         for sentence in said(text):
             if _CLAUSE.match(sentence):
                 found.append((line, f"begin with a noun: {sentence}"))
@@ -152,7 +153,11 @@ def faults(source: str) -> list[tuple[int, str]]:
                 found.append((line, f"{words(sentence)} words, not {LONGEST}: {sentence}"))
     for line, text in comments(source):
         found += [(line, f"begin with a noun: {one}") for one in said(text) if _CLAUSE.match(one)]
-    return sorted(found)
+    # Titles and headings are made in many ways, so each literal counts by its first sentence.
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and " " in (text := written(node)) and _CLAUSE.match(text):
+            found.append((node.lineno, f"begin with a noun: {said(text)[0]}"))
+    return sorted(set(found))
 
 
 def test_sentences_of_the_sources_begin_with_a_noun_and_are_short() -> None:
@@ -174,16 +179,17 @@ def test_faults_of_a_source_are_found_where_they_are() -> None:
 # A comment
 # of two lines. What it says.
 x = 1  # Who
-y = "What is no text for people"
+y = "What a title is"
 """{long}``code word``."""
 raise HarnessError(f"{{y}} is bad. {long}{{x}}", hint="Whose file")
-option(help="{long}more", name="What is left out")
+option(help="{long}more", name="{long}more")
 '''
     assert [(line, fault.split(":")[0]) for line, fault in faults(source)] == [
         (1, "begin with a noun"),
         (1, "begin with a noun"),
         (5, "begin with a noun"),
         (7, "begin with a noun"),
+        (8, "begin with a noun"),
         (9, "36 words, not 35"),
         (10, "36 words, not 35"),
         (10, "begin with a noun"),

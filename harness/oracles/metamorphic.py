@@ -320,7 +320,7 @@ def examine(execution: Execution, seed: int = 0) -> list[Contradiction]:
 
 
 def _round_trips(before: Content, header: Header, eyes: _Eyes) -> list[Contradiction]:
-    """Contradictions after the content is encoded again: by our encoder, and by the parser's own writer where that can."""
+    """Contradictions of the content, encoded again by our encoder, and by the parser's own writer where it can write all."""
     if before.partial:
         return []
     parts = [(name, held.dtype, held.shape, held.data) for name, held in sorted(before.tensors.items())]

@@ -301,7 +301,8 @@ def once(
     """One run in a process of its own, and every oracle's word on it.
 
     The many runs of the costly oracles may end another implementation that the target drives. The result is then that of a
-    single run, without these oracles. ``live`` is entered for as long as each of its processes may run, with what can kill that from another thread.
+    single run, without these oracles. ``live`` is entered for as long as each process may run. Its argument is the Replayer,
+    which another thread can use to kill that process.
     """
     with Replayer(parser, target) as replayer, live(replayer):
         result = replayer.run(data, timeout_s)

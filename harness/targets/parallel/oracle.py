@@ -1,8 +1,7 @@
 """The parts that the ranks took, put together, are the whole tensor; no part within a tensor is refused.
 
-The documentation offers get_slice to "load only parts of the tensors", and loaders split a tensor among ranks with it. A
-part that differs makes a wrong model. If a part within the tensor is refused, the loader works for some shapes and some
-numbers of ranks alone.
+Loaders split a tensor among ranks with get_slice. A part that differs makes a wrong model. If a part within the tensor is
+refused, the loader works for some shapes and some numbers of ranks alone.
 """
 
 from __future__ import annotations
