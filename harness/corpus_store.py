@@ -29,7 +29,7 @@ MAX_SEED = 64 * 1024
 #: The file beside the seeds that says where they came from.
 PROVENANCE = "provenance.toml"
 
-# Age in seconds of a temporary file that nobody will finish.
+# Age in seconds of a temporary file that its writer has abandoned.
 _ABANDONED_S = 3600.0
 
 _SHA1 = re.compile(r"[0-9a-f]{40}")
@@ -177,8 +177,8 @@ def _flocked(folder: Path, kind: int) -> Iterator[None]:
 def change(folder: Path, new: Mapping[str, tuple[bytes, Provenance]], remove: Collection[str] = ()) -> None:
     """Add seeds with their provenance (by SHA-1) and remove others, so that a kill leaves a whole corpus at any moment.
 
-    Every seed that is there has its provenance there: what is new is written down before it comes, what goes is struck
-    out after it went. Nothing is removed before all that is new is there. Raises HarnessError when the disk is full.
+    Every seed in the folder has its provenance there. A new seed's provenance is written before the seed, that of a removed
+    seed goes after the seed. No seed is removed before all new ones are there. Raises HarnessError when the disk is full.
     """
     old = read_provenance(folder)
     both = {**{name: entry for name, (_, entry) in new.items()}, **old}

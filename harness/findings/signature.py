@@ -38,7 +38,7 @@ def parts(sig: str) -> Parts:
 
 
 def finding_id(sig: str) -> str:
-    """The name of a finding's folder: what is broken, and eight hex digits of the signature's SHA-1."""
+    """The name of a finding's folder: its rule, or its kind, and eight hex digits of the signature's SHA-1."""
     found = parts(sig)
     slug = _NOT_SLUG.sub("-", (found.rule or found.kind).lower()).strip("-.")[:40] or "finding"
     return f"{slug}-{hashlib.sha1(sig.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"

@@ -1,8 +1,8 @@
 """Relations that need no specification: the same file in other words must be read the same.
 
-An accepted file is written again in one plain spelling. Then one thing at a time is changed that must not matter, and
-what the parser reads is compared with what it read before. No reader of the format is asked who is right: a parser that
-fails here contradicts itself.
+The oracle writes an accepted file again in one plain spelling. Then it changes one thing at a time that must not matter,
+and compares the parser's readings before and after. It asks no other reader of the format: a parser that fails here
+contradicts itself.
 """
 
 from __future__ import annotations

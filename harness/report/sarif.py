@@ -88,7 +88,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 
 def _invocation(campaigns: list[Campaign]) -> dict[str, Any]:
-    """That the campaigns ran, and what of them did not: a target that was left out is told, not silently missing."""
+    """The campaigns as one invocation, with a note for each target that was left out: none is silently missing."""
     notes = [
         {
             "level": "error",

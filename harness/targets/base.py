@@ -21,7 +21,7 @@ from harness.oracles.oracle import Oracle
 from harness.programs.mutate import StepMutator
 from harness.programs.steps import STEP, Vocabulary
 
-#: How a process ended that aborted over an exception of C++ which nobody caught, as it said itself.
+#: The end of a process that aborted over an uncaught exception of C++, by its own message.
 UNCAUGHT = "SIGABRT in C++"
 
 #: Kinds of inputs: a file, a program of API calls, the path of a file. The independent judge reads files alone.
@@ -75,7 +75,7 @@ class Target(ABC):
     #: The module of safetensors that it drives; releases without it cannot run the target. "": the package itself.
     module: str = ""
 
-    #: Targets that it is built on: a finding that is known of them is known of it. ``calls`` are its own entry points.
+    #: Targets that it is built on: their known findings are known for it, too. ``calls`` are its own entry points.
     built_on: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
     #: Other implementations that it drives, by name, each with the prefixes of the calls, rules and aspects that are its own.

@@ -176,8 +176,8 @@ def file_finding(
 def _on_the_wheel(stored: Stored, data: bytes, shown: list[Shown], campaign: Path) -> str:
     """The behaviour for users where only checked builds show a finding: "" when the wheel of the newest release shows it too.
 
-    An overflow that a checked build stops goes on to something else in a release: what that is, and is not known yet,
-    becomes a finding of the campaign's own.
+    A checked build stops an overflow that goes on to another symptom in a release. A symptom that is not known yet becomes
+    a finding of the campaign's own.
     """
     newest = registry.default_release()
     wheel = next((p for p in builds(stored.target) if p and p.version == newest and p.flavour == "wheel"), None)

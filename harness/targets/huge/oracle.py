@@ -24,10 +24,10 @@ OPEN, KEYS, READ, DESERIALIZE = "open", "keys", "read", "deserialize"
 
 @dataclass(slots=True)
 class Measured:
-    """One run of one program: what was asked of the parser, what it said, and what that cost.
+    """One run of one program: the question to the parser, its answer and its cost.
 
-    ``ends`` has ``(outcome, error)`` per phase, ``seconds`` its CPU time, ``growth`` the bytes of resident memory it took at
-    its peak beyond what the file itself takes. ``slower`` names phases that were measured again, with the least CPU
+    ``ends`` has ``(outcome, error)`` per phase, ``seconds`` its CPU time. ``growth`` has its peak of resident memory, in
+    bytes, without that of the file itself. ``slower`` names phases that were measured again, with the least CPU
     seconds of the file and of the same file at half its size.
     """
 

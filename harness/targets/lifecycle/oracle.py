@@ -91,7 +91,7 @@ def _error(call: Call) -> str:
 
 def _found(call: Call, how: str, words: str) -> list[Finding]:
     state, _, backend = call.state.partition("/")
-    # The call does not matter here: the handle reads another file than the one that it was given, or a file that was cut.
+    # The call does not matter where the handle reads another file than the one it was given, or a file that was cut.
     if state.startswith(ELSEWHERE):
         rule, aspect = "open_file", f"{ELSEWHERE}:misread"
     elif how.startswith("nothing:"):

@@ -47,7 +47,7 @@ class Quantized(ProgramTarget):
         return _Runner(safetensors).run
 
     def features(self, observation: Observation) -> Iterable[Hashable]:
-        """Which call on which dtype, rank and kind of part ended how; and what was made wrong, with what answer."""
+        """Each call with its dtype, rank, kind of part and end; each planted disagreement with its answer."""
         trace = observation[2]
         if not isinstance(trace, Trace):
             return []

@@ -86,7 +86,7 @@ def _safe_open(program: Program, event: Event) -> list[Finding]:
 
 
 def _metadata(program: Program, event: Event) -> list[Finding]:
-    """Headers alone are read: what is wrong with the buffers, or with names, need not be seen."""
+    """Headers alone are read: a reader may miss faults of the buffers or of names."""
     if event.outcome != ACCEPT:
         return _refused(program, event, HUB_REFUSED)
     seen: dict[str, Any] = {

@@ -290,7 +290,7 @@ def _same(event: Event, rule: Rule, words: str) -> list[Finding]:
 
 
 def _loaded(program: Program, event: Event) -> list[Finding]:
-    """``load_model``: what it says of names, whether it refuses what fits, and what the model holds then."""
+    """``load_model``: the names that it returns, a refusal of a file that fits, and the values of the model after it."""
     call: Call = event.about.call
     things, file = program.things, _file(event.about.file)
     model = {key: item.tensor for key, item in things.model(call.model)}

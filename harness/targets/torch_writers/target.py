@@ -65,7 +65,7 @@ class TorchWriters(ProgramTarget):
             raise HarnessError(words, hint="try: python -c 'import safetensors.torch'") from error
 
     def features(self, observation: Observation) -> Iterable[Hashable]:
-        """Which call followed which, with what end, on what kinds of tensors."""
+        """Each call with the one before it, its end, and the kinds of tensors."""
         trace = observation[2]
         if not isinstance(trace, Trace):
             return []

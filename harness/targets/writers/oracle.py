@@ -196,7 +196,7 @@ def _wrong(content: Content, raw: bytes) -> tuple[str, str] | None:
 
 
 def _comes_back(content: Content, event: Event) -> bool:
-    """Whether what was read is all of what the file holds; of everything else :func:`_read` says what is wrong."""
+    """Whether the call read all that the file holds. Where not, :func:`_read` tells the difference."""
     value, tensors = event.value, content.tensors
     if event.call == "deserialize":
         if len({name for name, _ in value}) != len(tensors):

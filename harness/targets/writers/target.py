@@ -37,7 +37,7 @@ class Writers(ProgramTarget):
         return _Runner(safetensors).run
 
     def features(self, observation: Observation) -> Iterable[Hashable]:
-        """Which call followed which, with what end; what was in it that is odd; dtypes, ranks and layouts that were written."""
+        """Each call with the one before it and its end; odd parts of it; dtypes, ranks and layouts that were written."""
         return features(observation)
 
     def seeds(self) -> dict[str, bytes]:
