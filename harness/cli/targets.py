@@ -43,8 +43,8 @@ def command(
     tests of the parser call for none.
     """
     every = all_targets().items()
-    missing = {name: reason for name, target in every if (reason := target.missing())} | broken_targets()
-    here = [name for name in all_targets() if name not in missing]
+    missing = broken_targets() | {name: reason for name, target in every if (reason := target.missing())}
+    here = [name for name, target in every if not target.missing()]
     choice = None
     if files or ref is not None:
         touched = [*files, *(_since(ref, source) if ref is not None else [])]

@@ -91,8 +91,8 @@ class Rule:
         if found is None:
             assert self.name.endswith(".*"), f"{self.name} is no family"
             full = f"{self.name[:-1]}{name}"
-            found = dataclasses.replace(self, name=full, title=f"{self.title} ({name})", family=self)
-            _MEMBERS[self, name] = found
+            made = dataclasses.replace(self, name=full, title=f"{self.title} ({name})", family=self)
+            found = _MEMBERS.setdefault((self, name), made)
         return found
 
     def severity_of(self, aspect: str) -> str:
@@ -154,9 +154,9 @@ def find(oracle: str, name: str, kind: str = "differential") -> Rule:
         _load_all()
         found = _find(oracle, name)
     return found or Rule(
-        name,
-        oracle,
-        kind,
+        name or "unknown",
+        oracle or "unknown",
+        kind if kind in KINDS else "differential",
         _BY_KIND.get(kind, DENIAL),
         title=f"{kind}: {name}",
         why=f"Oracle {oracle} found it. The package that defines its rule {name} is not installed here.",

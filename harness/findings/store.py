@@ -139,7 +139,7 @@ def _stored(folder: Path) -> Stored:
         )
     except KeyError as error:
         raise HarnessError(f"{path} lacks the field {error}", hint=_DAMAGED) from error
-    except ValueError as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise HarnessError(f"{path} is damaged: {error}", hint=_DAMAGED) from error
 
 

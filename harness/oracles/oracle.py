@@ -24,9 +24,9 @@ class Reader(Protocol):
 class Execution:
     """One run of an input, as every oracle gets it.
 
-    ``judgement`` is the independent judge's word on ``data``, None where the input is no file. ``run`` runs an input again
-    in this process, and ``target`` reads what such a run yields; oracles that compare runs need both. ``variants`` gets the
-    other input that a finding is about, where there is one.
+    ``target`` gives the neutral form of a run's value. ``judgement`` is the independent judge's word on ``data``, and ``run``
+    runs an input again in this process. Both are None for the oracles that a target lists: a worker calls these for every
+    execution. ``variants`` gets the other input that a finding is about, where there is one.
     """
 
     data: bytes

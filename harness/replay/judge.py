@@ -51,7 +51,7 @@ def own_check(target: Target) -> Callable[[bytes, Observation], list[Finding]] |
         return None
 
     def check(data: bytes, observation: Observation) -> list[Finding]:
-        execution = Execution(data, observation)
+        execution = Execution(data, observation, target=target)
         return [found for oracle in oracles for found in ask(oracle, execution)]
 
     return check

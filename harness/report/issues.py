@@ -82,9 +82,8 @@ def issue(row: Row, session: dict[str, Any]) -> str:
     ]
     script = _script(row, stored, data)
     if script:
-        pieces.append(
-            f"<details><summary>reproduce.py, which needs nothing of the harness</summary>\n\n{script}\n</details>\n"
-        )
+        needs = "which needs the harness" if reproducer.needs_harness(script) else "which needs nothing of the harness"
+        pieces.append(f"<details><summary>reproduce.py, {needs}</summary>\n\n{script}\n</details>\n")
     end = f"\n<!-- safetensors-harness: {row.id} -->\n"
     text = "\n".join(pieces)
     if len(text) + len(end) > MOST_TEXT:
@@ -93,9 +92,7 @@ def issue(row: Row, session: dict[str, Any]) -> str:
 
 
 def _why(row: Row) -> str:
-    # The summary stands above already, and may hold anything.
-    why = row.why.replace(row.summary, "see above") if row.summary else row.why
-    return f"{inert(why, 1200)}\n" + (f"\n> {inert(row.sentence, 600)}\n" if row.sentence else "")
+    return f"{inert(row.why, 1200)}\n" + (f"\n> {inert(row.sentence, 600)}\n" if row.sentence else "")
 
 
 def _repeat(row: Row, data: bytes) -> str:

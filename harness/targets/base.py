@@ -64,7 +64,7 @@ class Target(ABC):
     vocabulary: Vocabulary | None = None
     #: Whether every input runs in a forked child under limits: some may kill the process.
     runs_in_fork_server: bool = False
-    #: Builds of the parser that it can run on, in the order of preference.
+    #: Kinds of builds of the parser that it runs on, in the order in which a finding is tried on them.
     flavours: tuple[str, ...] = ("sancov", "wheel", "address")
 
     #: Modules that it cannot run without, and the extra of this package that installs them ("": its name).

@@ -112,19 +112,26 @@ def _others() -> tuple[dict[str, Target], dict[str, str]]:
             target = _loaded(point)
         except HarnessError as error:
             broken[point.name] = f"{point.value} {error}"
+            continue
+        if target.name in found or any(_in(place) for place in _likely(target.name)):
+            broken[f"{point.name} of {point.value}"] = f"its name {target.name!r} is taken by another target"
         else:
-            found.setdefault(target.name, target)
+            found[target.name] = target
     return found, broken
 
 
 def _loaded(point: EntryPoint) -> Target:
-    """The target of an entry point, which names a class or an object. Raises HarnessError saying what is wrong with it."""
+    """The target of an entry point, which names a class or an object. Raises HarnessError with the reason where it is none."""
     try:
         value = point.load()
         if isinstance(value, type) and issubclass(value, Target) and inspect.isabstract(value):
             lacking = ", ".join(sorted(value.__abstractmethods__))
             raise HarnessError(f"is no target: it lacks the method {lacking}")
         target = value() if isinstance(value, type) else value
+        if not isinstance(target, Target):
+            raise HarnessError("is no target: it does not derive from harness.targets.base.Target")
+        if problem := check(target):
+            raise HarnessError(f"is no target: {problem}")
     except HarnessError as error:
         if type(error) is HarnessError:
             raise
@@ -133,15 +140,11 @@ def _loaded(point: EntryPoint) -> Target:
         if isinstance(error, KeyboardInterrupt):
             raise
         raise HarnessError(f"cannot be imported: {describe(error)}") from error
-    if not isinstance(target, Target):
-        raise HarnessError("is no target: it does not derive from harness.targets.base.Target")
-    if problem := check(target):
-        raise HarnessError(f"is no target: {problem}")
     return target
 
 
 def check(target: Target) -> str:
-    """The fault of a target before it has run, as a clause; "" when there is none.
+    """The fault of a target that can be seen before it runs, as a clause; "" for none.
 
     Each of its oracles judges a refused run of no bytes: one that raises on that raises on every run.
     """
@@ -152,13 +155,15 @@ def check(target: Target) -> str:
         return f"its input_kind {target.input_kind!r} is none of {', '.join(INPUT_KINDS)}"
     if target.input_kind != FILE and target.uses_parser and not target.oracles:
         return "its inputs are no files, and it lists no oracle"
+    if not isinstance(target.oracles, tuple):
+        return "its oracles are no tuple: (check,) has a comma"
     for one in target.oracles:
         if not isinstance(one, Oracle):
             return (
                 f"its oracle {getattr(one, '__name__', one)!r} declares no rules: decorate it with @oracle(RULE, ...)"
             )
         try:
-            one(Execution(b"", (REJECT, "", None), target=target, run=lambda _: (REJECT, "", None)))
+            one(Execution(b"", (REJECT, "", None), target=target))
         except Exception as error:
             return f"its oracle {one.name} raises {describe(error)}"
     return ""

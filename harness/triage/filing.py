@@ -24,8 +24,6 @@ from harness.targets.registry import get_target
 from harness.triage import reproducer
 from harness.triage.minimize import Keep, Progress, minimize
 
-#: Builds that a finding is tried on: what is fuzzed, and what users have.
-FLAVOURS = ("sancov", "wheel", "address")
 #: How often a finding that does not show at once is tried again: some depend on where memory happens to lie.
 TRIES = 3
 
@@ -52,7 +50,7 @@ def builds(target: str) -> list[Parser | None]:
     newest = registry.default_release()
     flavours = driven.flavours
     found = [p for p in registry.available() if p.flavour in flavours and not p.why_not_here() and _has(p, driven)]
-    found.sort(key=lambda p: (p.version != newest, p.version, FLAVOURS.index(p.flavour)))
+    found.sort(key=lambda p: (p.version != newest, p.version, flavours.index(p.flavour)))
     return [*found] or [registry.find(None, flavours[0])]
 
 

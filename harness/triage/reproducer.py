@@ -81,7 +81,14 @@ def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> s
         return _template("reproduce_program.py.j2").render(common | {"error": error, "calls": calls})
     if check not in _OF_FILES or not (crash.target in _READ_AS or isinstance(target, loaders.Loader)):
         return _template("reproduce_signature.py.j2").render(
-            common | {"signature": repr(crash.signature), "target": repr(crash.target), "input": INPUT}
+            common
+            | {
+                "signature": repr(crash.signature),
+                "target": repr(crash.target),
+                "input": INPUT,
+                # The build that showed it: another one may not.
+                "flavour": repr((*crash.builds, *target.flavours)[0]),
+            }
         )
     values: dict[str, Any] = {
         **common,
@@ -111,6 +118,11 @@ def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> s
         relation = crash.rule.name.removeprefix("metamorphic.")
         values |= {"relation": relation, "variant": _literal(variant), "adds": relation.startswith(_ADDS)}
     return _template("reproduce.py.j2").render(values)
+
+
+def needs_harness(script: str) -> bool:
+    """Whether a reproducer runs the harness' own oracles."""
+    return "from harness" in script
 
 
 def _error(crash: Crash, error: str) -> str:

@@ -14,7 +14,7 @@ from harness.format.encode import pack
 
 REPOSITORY = Path(__file__).parents[2]
 
-#: A target that works, and four that do not.
+#: A target that works, and others that do not.
 PLUGIN = """
 from harness.findings.finding import Finding
 from harness.findings.rule import Rule
@@ -46,6 +46,23 @@ class Unwell(Threads):
     name, oracles = "unwell", (unwell,)
 
 
+class Commaless(Threads):
+    name, oracles = "commaless", (torn)
+
+
+@oracle(TORN)
+def leaves(execution):
+    raise SystemExit("no licence")
+
+
+class Leaves(Threads):
+    name, oracles = "leaves", (leaves,)
+
+
+class Twin(Threads):
+    name = "safe_open"
+
+
 class Closed(Target):
     name, description = "closed", "cannot be opened"
 
@@ -68,6 +85,8 @@ BROKEN = {
     "wordless": "rule 'threads.wordless' has no why",
     "unwell": "its oracle threads_plugin.unwell raises AttributeError",
     "closed": "it lacks the method open",
+    "commaless": "its oracles are no tuple",
+    "leaves": "cannot be imported: SystemExit: no licence",
 }
 
 
@@ -80,7 +99,7 @@ class Installed:
         about.mkdir(parents=True)
         (root / "site" / "threads_plugin.py").write_text(PLUGIN)
         (about / "METADATA").write_text("Metadata-Version: 2.1\nName: threads-plugin\nVersion: 1\n")
-        names = ["threads", *BROKEN]
+        names = ["threads", "twin", *BROKEN]
         points = "".join(f"{name} = threads_plugin:{name.title()}\n" for name in names)
         (about / "entry_points.txt").write_text(f"[safetensors_harness.targets]\n{points}")
         (root / "home" / "build").mkdir(parents=True)
@@ -120,6 +139,9 @@ def test_targets_that_do_not_load_are_named_by_every_command_and_stop_none(insta
         assert asked.returncode == 2
         assert reason in asked.stderr
     assert told["targets"]["status"] == "ok"
+    # A name that is taken: ours stays, and the other one is told.
+    assert "safe_open" in listed["targets"]
+    assert "its name 'safe_open' is taken" in listed["left_out"]["twin of threads_plugin:Twin"]
 
 
 def test_a_finding_is_filed_by_its_own_rule_and_its_reproducer_tells_healthy_input_apart(installed: Installed) -> None:
