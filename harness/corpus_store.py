@@ -1,8 +1,8 @@
 """Folders of seeds: one file per input, named by the SHA-1 of its bytes, and where each came from.
 
 ``corpus/<target>/<sha1>`` holds the inputs, as libFuzzer names them; ``corpus/<target>/provenance.toml`` says for
-each where it came from. Whatever else lies in such a folder (notes, folders, half-written or renamed files, files
-past the size cap) is skipped and named to the caller: a foreign file never ends a run.
+each where it came from. Readers skip all else in such a folder and name it to the caller: notes, folders,
+half-written or renamed files, files past the size cap. A foreign file never ends a run.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ MAX_SEED = 64 * 1024
 #: The file beside the seeds that says where they came from.
 PROVENANCE = "provenance.toml"
 
-# Age in seconds of a temporary file that nobody will finish.
+# Age in seconds of a temporary file that its writer has abandoned.
 _ABANDONED_S = 3600.0
 
 _SHA1 = re.compile(r"[0-9a-f]{40}")
-# What belongs in a corpus folder without being a seed.
+# Files that belong in a corpus folder and are no seeds.
 _EXPECTED = frozenset({PROVENANCE, "README.md", ".gitkeep"})
 
 
@@ -127,8 +127,8 @@ def _read_seed(path: Path, max_size: int) -> tuple[str, bytes]:
 def add(folder: Path, data: bytes, *, durable: bool = True) -> Path:
     """Store ``data`` under its SHA-1 and return the path; makes the folder, keeps a file that is already there.
 
-    Without ``durable`` a power cut may spoil it: then it is passed over, as its name says what it must hold, and written
-    again by the next one who has it.
+    Without ``durable`` a power cut may spoil the file. Readers then pass over it, because its name is the hash of other
+    bytes; the next call with the same ``data`` writes it again.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / sha1(data)
@@ -177,8 +177,8 @@ def _flocked(folder: Path, kind: int) -> Iterator[None]:
 def change(folder: Path, new: Mapping[str, tuple[bytes, Provenance]], remove: Collection[str] = ()) -> None:
     """Add seeds with their provenance (by SHA-1) and remove others, so that a kill leaves a whole corpus at any moment.
 
-    Every seed that is there has its provenance there: what is new is written down before it comes, what goes is struck
-    out after it went. Nothing is removed before all that is new is there. Raises HarnessError when the disk is full.
+    Every seed in the folder has its provenance there. A new seed's provenance is written before the seed, that of a removed
+    seed goes after the seed. No seed is removed before all new ones are there. Raises HarnessError when the disk is full.
     """
     old = read_provenance(folder)
     both = {**{name: entry for name, (_, entry) in new.items()}, **old}

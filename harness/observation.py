@@ -1,4 +1,4 @@
-"""What one run of the parser yields: how it ended, and what was read. Targets make it, oracles judge it."""
+"""The observation of one run of the parser: how it ended, and what it read. Targets make it, oracles judge it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 # The outcomes a run inside one process can have. A child that dies, hangs or runs out of memory is seen by its
-# parent (triage.replay), which adds "crash", "hang" and "memory".
+# parent (harness.replay.replay), which adds "crash", "hang" and "memory".
 ACCEPT = "accept"
 REJECT = "reject"
 RAISE = "raise"
@@ -16,7 +16,7 @@ PANIC = "panic"
 
 @dataclass(slots=True)
 class Reading:
-    """What the parser says a file holds, in one form for every target.
+    """The content of a file as the parser reads it, in one form for every target.
 
     ``tensors`` pairs each name with ``{"dtype": str, "shape": list[int], "data": bytes-like}``, the form
     ``safetensors.deserialize`` itself returns. ``metadata`` is ``NOT_READ`` where the entry point does not give it.
@@ -61,8 +61,8 @@ def classify(error: BaseException, documented: tuple[type[BaseException], ...]) 
 class Event:
     """One call of a program: ``call`` names the kind of call, from a closed set of the target's.
 
-    ``outcome`` and ``error`` are as in an observation, ``value`` is what came back (or the exception), ``about`` what the
-    target knows of the call: its arguments, and what it should have given.
+    ``outcome`` and ``error`` are as in an observation. ``value`` is the value that the call returned, or the exception.
+    ``about`` is the target's knowledge of the call: its arguments, and the value that it should have given.
     """
 
     call: str
@@ -74,7 +74,7 @@ class Event:
 
 @dataclass(slots=True)
 class Trace:
-    """What the calls of one program gave, in order; ``program`` is the program as its target reads it."""
+    """The events of the calls of one program, in order; ``program`` is the program as its target reads it."""
 
     program: Any
     events: list[Event]
@@ -84,8 +84,8 @@ class Trace:
 class Readings(Reading):
     """The reading of one entry point, with what the others gave of the same file.
 
-    ``events`` has one event per entry point, in the order in which they were asked: its value is what it read (a Reading,
-    or a :class:`Written`) or the exception, and its ``about`` are the dtypes that its framework can hold.
+    ``events`` has one event per entry point, in the order in which they were asked. The event's ``value`` is a Reading, a
+    :class:`Written` or the exception; its ``about`` has the dtypes that the framework can hold.
     """
 
     events: list[Event] = field(default_factory=list)
@@ -93,10 +93,10 @@ class Readings(Reading):
 
 @dataclass(slots=True)
 class Written:
-    """What a saver made of what a loader had read.
+    """The file that a saver made of the tensors of a loader.
 
-    ``read`` is what it was given, ``data`` the file that it made, ``again`` what the loader says of that file (a Reading,
-    or how it failed). ``kept`` is False where the saver changed the dictionary that it was given.
+    ``read`` has the tensors that the saver got, ``data`` is the file that it made. ``again`` is the loader's reading of that
+    file (a Reading, or how it failed). ``kept`` is False where the saver changed the dictionary that it was given.
     """
 
     read: Reading

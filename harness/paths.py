@@ -1,8 +1,7 @@
 """Where things lie: the project being worked in, and what the installed package brings along.
 
-The project is the current folder, unless ``HARNESS_HOME`` names another one. Inside a checkout that is the
-repository; away from home (an installed wheel in an empty folder) it is the folder the user stands in, and
-seeds and known crashes then come from the package.
+The project is the current folder (in a checkout, the repository), unless ``HARNESS_HOME`` names another one. A project
+without seeds or known crashes of its own, such as an empty folder, uses those of the installed package.
 """
 
 from __future__ import annotations

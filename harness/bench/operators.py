@@ -2,9 +2,9 @@
 
 The same random seeds run with all operators and without one (or several), from an empty corpus. A run reaches a set of
 semantic features, a set of findings and a number of edges. Two Mann-Whitney U tests ask whether runs without the operator
-reach fewer features and findings, and fewer edges; the effect size is Vargha and Delaney's A12 (Arcuri and Briand, "A
-practical guide for using statistical tests to assess randomized algorithms", ICSE 2011). Two Fisher exact tests ask the
-same of the feature, and of the finding, that is missing most. All four are one-sided.
+reach fewer features and findings, and fewer edges. Their effect size is Vargha and Delaney's A12 (Arcuri and Briand,
+ICSE 2011). Two Fisher exact tests ask the same of the feature, and of the finding, that is missing most. All four are
+one-sided.
 
 The p-value of a feature is multiplied by the number of features, that of a finding by the number of findings, and the
 smallest of the four by four. Benjamini and Hochberg (1995) control the false discovery rate over the operators.

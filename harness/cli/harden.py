@@ -48,8 +48,8 @@ _SLICES = 2
     type=Duration(),
     default="2h",
     show_default=True,
-    help="Start no slice after this time. The last slice may take longer: half its time or 15 s for targets without a turn, up to "
-    "15 s to finish, and at most a minute for replays of new findings.",
+    help="Start no slice after this time. The last slice takes half its time (at least 15 s) longer where targets "
+    "have had no turn. Its end adds up to 15 s, and replays of new findings at most a minute.",
 )
 @click.option("--slice", "span", type=Duration(), default="5m", show_default=True, help="Time between two forecasts.")
 @click.option("--target", "names", multiple=True, metavar="T", help="Target to fuzz; may be repeated. Default: all.")

@@ -1,8 +1,8 @@
 """The baseline ``corpus/coverage.toml``: what the committed corpus reaches on the newest release.
 
 It holds the regions that each target's seeds reach, the coverage of each file in percent of the reachable, and the reach of
-each target by file (:mod:`harness.coverage.changed` chooses targets by it). Hash maps have random keys and frameworks
-differ by version, so a small difference is no loss.
+each target by file. :mod:`harness.coverage.changed` chooses targets by that reach. Hash maps have random keys and
+frameworks differ by version, so a small difference is no loss.
 """
 
 from __future__ import annotations

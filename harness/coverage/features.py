@@ -1,7 +1,7 @@
 """The features of each input: :func:`features_of`, and its child ``python -m harness.coverage.features SPEC``.
 
-A feature is an edge of the instrumented parser, a watched line of Python, a rule of the judge with the parser's answer, or
-a combination of dtype, rank and emptiness. On a coverage build a feature is a counter of llvm-cov.
+A feature is an edge of the instrumented parser or a watched line of Python. It may also be a rule of the judge with the
+parser's answer, or a combination of dtype, rank and emptiness. On a coverage build a feature is a counter of llvm-cov.
 """
 
 from __future__ import annotations

@@ -136,7 +136,7 @@ class Record:
 
     @property
     def aspect(self) -> str:
-        """What of the rule is violated."""
+        """The part of the rule that is violated."""
         return self.finding.aspect
 
     @property

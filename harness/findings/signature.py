@@ -1,7 +1,7 @@
 """One name for one defect.
 
-A signature is ``target|kind|rule|aspect``. The oracles see to it that rule and aspect hold nothing of the input (no
-numbers, names or positions), so two inputs that trip over the same defect have the same signature.
+A signature is ``target|kind|rule|aspect``. Oracles put nothing of the input (no numbers, names or positions) into rule
+and aspect. So two inputs that trip over the same defect have the same signature.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def parts(sig: str) -> Parts:
 
 
 def finding_id(sig: str) -> str:
-    """The name of a finding's folder: what is broken, and eight hex digits of the signature's SHA-1."""
+    """The name of a finding's folder: its rule, or its kind, and eight hex digits of the signature's SHA-1."""
     found = parts(sig)
     slug = _NOT_SLUG.sub("-", (found.rule or found.kind).lower()).strip("-.")[:40] or "finding"
     return f"{slug}-{hashlib.sha1(sig.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"

@@ -1,6 +1,6 @@
-"""What campaigns find, ``<campaign>/findings/<id>/{input,finding.json}``: each signature once, its smallest input.
+"""The findings of campaigns, ``<campaign>/findings/<id>/{input,finding.json}``: each signature once, its smallest input.
 
-Several workers write at once: whoever adds holds the lock of the folder ``findings``.
+Several workers write at once: the one that adds a finding holds the lock of the folder ``findings``.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ _PLAIN = ("size", "parser", "seed", "execution", "seconds", "first_seen", "count
 
 
 def findings(campaign: Path) -> list[Stored]:
-    """What a campaign found, by id. Raises HarnessError naming the file that is damaged."""
+    """The findings of a campaign, by id. Raises HarnessError naming the file that is damaged."""
     return [_stored(path.parent) for path in sorted((campaign / "findings").glob(f"*/{ABOUT}"))]
 
 
@@ -157,7 +157,7 @@ def finding_at(folder: Path) -> Stored:
 
 
 def sessions(campaign: Path) -> list[dict[str, Any]]:
-    """What campaign.json says of each session, the first one first; none where there is no such file.
+    """The sessions in campaign.json, the first one first; none where there is no such file.
 
     Raises HarnessError when it is damaged.
     """

@@ -2,8 +2,8 @@
 
 The rate of discovery falls as a power of the executions, rate(n) = c * n**-a (Duane 1964; Crow 1974). With a = 1 it is the
 logarithmic curve of fuzzing (Boehme and Falk, FSE 2020). In species-discovery statistics (Boehme, STADS, TOSEM 2018),
-n * rate(n) is the expected number of singletons f1, and rate(n) is Good's (1953) estimate f1 / n of the probability of a new
-species. Chao's (1984) lower bound of unseen species, f1**2 / (2 * f2), is f1 / a.
+n * rate(n) is the expected number of singletons f1. There rate(n) is Good's (1953) estimate f1 / n of the probability of a
+new species. Chao's (1984) lower bound of unseen species, f1**2 / (2 * f2), is f1 / a.
 
 A fuzzer does not sample from a fixed distribution: it mutates its discoveries, and one input often opens many edges. So
 the exponent has a prior, counts come in clusters, and the rate wanders. The constants come from recorded campaigns other

@@ -14,8 +14,8 @@ from harness.mutate.rng import Rng
 
 Function = Callable[[Doc, Rng], list[bytes]]
 Family = Literal["sound", "deep", "shallow"]
-"""The output of an operator for a sound file: another sound file; a file whose fault shows only after every field is
-read; or a file that fails in framing, encoding, JSON or a field."""
+"""The output of an operator for a sound file. ``sound``: another sound file. ``deep``: a file whose fault shows only after
+every field is read. ``shallow``: a file that fails in framing, encoding, JSON or a field."""
 
 
 class Operator(NamedTuple):

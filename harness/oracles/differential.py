@@ -111,7 +111,7 @@ def _same_tensors(data: bytes, header: Header, reading: Reading) -> bool:
 
 
 def misread(data: bytes, header: Header, reading: Reading) -> list[Finding]:
-    """What the parser read differently from the judge, of a file that both accept."""
+    """The differences between the readings of the parser and of the judge, of a file that both accept."""
     return _wrong_tensor(data, header, reading) or _wrong_rest(header, reading)
 
 

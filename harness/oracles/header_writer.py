@@ -1,4 +1,4 @@
-"""Other spellings of the same header: what the metamorphic oracle varies while the meaning stays.
+"""Other spellings of the same header: the metamorphic oracle varies them while the meaning stays.
 
 The spelling is ours from the first brace to the last, so that exactly one thing differs between two variants.
 """

@@ -1,8 +1,8 @@
-"""What a run leaves behind: descriptors, mappings, objects and memory, counted over many runs of one input.
+"""Leaks of a run: descriptors, mappings, objects and memory, counted over many runs of one input.
 
 One run may keep something (a cache, an interned name); the second run of the same input may not keep it again. So each
-input runs until it has warmed up, then in windows, and only what grows in every one of them, by at least one for each run,
-is a leak. The runs are made in this process: ask where it costs nothing (a replay, a kept input), not on every execution.
+input runs until it has warmed up, then in windows. A leak is a count that grows in every window, by at least one for each
+run. The runs are made in this process: ask where it costs nothing (a replay, a kept input), not on every execution.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from harness.observation import Run
 from harness.oracles.oracle import Execution, oracle
 
 WINDOWS = 3
-#: Runs in a window, and half as many again before the first. What a quick look suspects, a long one must confirm:
+#: Runs in a window, and half as many again before the first. A long look must confirm the suspicion of a quick one:
 #: Python's own free lists and tables fill for a hundred runs and more, and then no further.
 QUICK = 16
 LONG = 160
@@ -36,7 +36,7 @@ _BYTES = 24
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What this process holds. ``blocks`` are Python's own small ones, ``bytes`` what the C library has given out."""
+    """Resources that this process holds. ``blocks`` are Python's own small ones, ``bytes`` those the C library has given out."""
 
     descriptors: int
     mappings: int
@@ -66,7 +66,7 @@ def _allocator() -> Callable[[], _Info] | None:
 
 
 def count() -> Counts:
-    """What this process holds now. Raises OSError where there is no /proc."""
+    """The resources that this process holds now. Raises OSError where there is no /proc."""
     gc.collect()
     ask = _allocator()
     info = ask() if ask is not None else None
@@ -123,7 +123,7 @@ def _look(run: Run, data: bytes, runs: int) -> list[Finding]:
 
 
 def judge(counts: list[Counts], runs: int) -> list[Finding]:
-    """What is wrong with counts taken after every ``runs`` runs."""
+    """The leaks in counts taken after every ``runs`` runs."""
     found = []
     for name, rule, least in _COUNTS:
         values = [getattr(one, name) for one in counts]

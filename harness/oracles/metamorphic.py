@@ -1,8 +1,8 @@
 """Relations that need no specification: the same file in other words must be read the same.
 
-An accepted file is written again in one plain spelling. Then one thing at a time is changed that must not matter, and
-what the parser reads is compared with what it read before. No reader of the format is asked who is right: a parser that
-fails here contradicts itself.
+The oracle writes an accepted file again in one plain spelling. Then it changes one thing at a time that must not matter,
+and compares the parser's readings before and after. It asks no other reader of the format: a parser that fails here
+contradicts itself.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Held(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a run read, without the order in which a hash map happened to list it.
+    """The content that a run read, without the order in which a hash map happened to list it.
 
     ``order`` has the names by offset where the target reads them, without tensors of zero bytes, which share their place
     with others. ``partial`` are names that the target refused on their own.
@@ -320,7 +320,7 @@ def examine(execution: Execution, seed: int = 0) -> list[Contradiction]:
 
 
 def _round_trips(before: Content, header: Header, eyes: _Eyes) -> list[Contradiction]:
-    """What was read, encoded again: by our encoder, and by the parser's own writer where it can write all of it."""
+    """Contradictions of the content, encoded again by our encoder, and by the parser's own writer where it can write all."""
     if before.partial:
         return []
     parts = [(name, held.dtype, held.shape, held.data) for name, held in sorted(before.tensors.items())]
@@ -345,7 +345,7 @@ class _Eyes:
     empty: frozenset[str]
 
     def content(self, observation: Observation) -> Content | None:
-        """What a run read; also of one that read most of a file and then failed on a tensor."""
+        """The content that a run read; also of a run that read most of a file and then failed on a tensor."""
         outcome, _, value = observation
         if outcome != ACCEPT and not isinstance(value, Reading):
             return None

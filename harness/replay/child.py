@@ -1,7 +1,7 @@
 """The process that inputs are run again in: ``python -m harness.replay.child PARSER TARGET MEMORY_MB RELATIONS FORKS CELL``.
 
-It loads one parser, opens one target, and then runs what it is sent until its input ends. It may die of what it
-runs: that is what it is for. Its stderr belongs to the parent, which reads the place of a panic from it.
+It loads one parser, opens one target, and then runs the inputs that it gets until its stdin ends. An input may kill it:
+that is its purpose. Its stderr belongs to the parent, which reads the place of a panic from it.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from harness.targets.registry import get_target
 
 
 def limit_memory(megabytes: int) -> None:
-    """Cap what this process may allocate on top of what it holds now (private writable pages; files that are
-    mapped to be read do not count). An allocation past it fails at once, the same way on every machine.
+    """Cap the memory that this process may allocate from now on: private writable pages, not files mapped for reading.
+
+    An allocation past the cap fails at once, the same way on every machine.
     """
     with open("/proc/self/status", encoding="ascii") as status:
         held = next(int(line.split()[1]) for line in status if line.startswith("VmData:"))
@@ -59,7 +60,7 @@ def main() -> None:
     progress.use(memoryview(shared))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    # Whatever the parser or a library prints must not get between the frames.
+    # Output of the parser or a library must not get between the frames.
     replies = os.dup(1)
     os.dup2(2, 1)
     target = get_target(target_name)

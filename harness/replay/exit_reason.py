@@ -13,8 +13,8 @@ from harness.targets.base import UNCAUGHT, Target
 _PLACE = re.compile(rb"panicked at ([^\n]{1,300}?):(\d+):\d+:?$", re.MULTILINE)
 _REFUSED_ALLOCATION = b"memory allocation of "
 _OVERFLOWED = b"has overflowed its stack"
-# What the run-time of C++ prints of an exception that nobody caught, and Rust's own words before it aborts. A framework's
-# report on the signal tells nothing: it is printed whoever aborted.
+# The message of the C++ run-time about an uncaught exception, and Rust's own words before it aborts. A framework's report
+# on the signal tells nothing: the framework prints it after every abort.
 _UNCAUGHT = re.compile(rb"^terminate called (?:after throwing|without an active|recursively)", re.MULTILINE)
 _RUST_ABORTS = re.compile(rb"fatal runtime error: |panic\. aborting\.|aborting due to panic")
 _REPORT = re.compile(rb"(?:==\d+==)?\s*ERROR: AddressSanitizer: ([\w-]+)[^\n]*\n")

@@ -74,9 +74,9 @@ def judge_observation(
 ) -> list[Finding]:
     """Every finding of a run that was observed already, on its target.
 
-    With ``relations``, accepted files are also run in about thirty other spellings (the metamorphic oracle);
+    With ``relations``, accepted files are also run in about thirty other spellings (the metamorphic oracle).
     ``variants`` then gets the other spelling that each of its findings is about, as far as it can be told. With
-    ``leaking``, every file is run some fifty times more, and the leak oracle judges what those runs leave behind.
+    ``leaking``, every file is run some fifty times more, and the leak oracle judges the leaks of those runs.
     """
     execution = Execution(data, observation, judgement_of(target, data), run, target)
     oracles = [*EVERY, *target.oracles]

@@ -45,10 +45,10 @@ class Judged(Record):
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What one run did.
+    """The result of one run.
 
-    ``outcome`` is one of accept, reject, raise, panic, crash, hang, memory; ``error`` is the parser's message, or how the
-    process ended. ``place`` is ``file:line`` of a panic or of the sanitizer's report, as far as the build knows it;
+    ``outcome`` is one of accept, reject, raise, panic, crash, hang, memory. ``error`` is the parser's message, or how the
+    process ended. ``place`` is ``file:line`` of a panic or of the sanitizer's report, as far as the build knows it.
     ``report`` is the sanitizer's, with symbols where llvm-symbolizer was found.
     """
 
@@ -153,7 +153,7 @@ class Replayer:
             self._scratch = None
 
     def kill(self) -> None:
-        """End the child from another thread, for good: whoever waits for a run gets what a child that dies gives, and at once."""
+        """End the child from another thread, for good. A thread that waits for a run gets the result of a dead child at once."""
         self._killed = True
         child = self._child
         if child is not None:
@@ -172,7 +172,7 @@ class Replayer:
         environment = {**os.environ, "RUST_BACKTRACE": "0", "PYTHONPATH": _python_path()}
         # One thread each: idle pools of a numerical library would count against the memory limit.
         environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        # What a thread's cache of freed blocks holds counts as given out: it would look like a leak while it fills.
+        # Blocks in a thread's cache of freed ones count as given out: the cache would look like a leak while it fills.
         tunables = [os.environ.get("GLIBC_TUNABLES", ""), "glibc.malloc.tcache_count=0"]
         environment["GLIBC_TUNABLES"] = ":".join(filter(None, tunables))
         if self.parser is not None:
@@ -216,7 +216,7 @@ class Replayer:
         assert child.stdout is not None
         descriptor = child.stdout.fileno()
         deadline = time.monotonic() + seconds
-        # Not select(): it takes no descriptor past 1023, and whoever calls us may hold many.
+        # Not select(): it takes no descriptor past 1023, and the caller may hold many.
         waiting = select.poll()
         waiting.register(descriptor, select.POLLIN)
         while True:
@@ -227,7 +227,7 @@ class Replayer:
                 return wire.receive(descriptor)
 
     def _said(self) -> bytes:
-        """What the child has printed since the last time."""
+        """The output of the child since the last call."""
         if self._stderr is None:
             return b""
         end = os.fstat(self._stderr.fileno()).st_size
@@ -300,8 +300,9 @@ def once(
 ) -> Replay:
     """One run in a process of its own, and every oracle's word on it.
 
-    Where the many runs of the costly oracles end another implementation that the target drives, what one run alone shows.
-    ``live`` is entered for as long as each of its processes may run, with what can kill that from another thread.
+    The many runs of the costly oracles may end another implementation that the target drives. The result is then that of a
+    single run, without these oracles. ``live`` is entered for as long as each process may run. Its argument is the Replayer,
+    which another thread can use to kill that process.
     """
     with Replayer(parser, target) as replayer, live(replayer):
         result = replayer.run(data, timeout_s)

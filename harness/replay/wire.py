@@ -29,7 +29,7 @@ def read_exactly(descriptor: int, size: int) -> bytes | None:
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """All of ``data`` to ``descriptor``. Raises BrokenPipeError when nobody reads any more."""
+    """All of ``data`` to ``descriptor``. Raises BrokenPipeError when the reader is gone."""
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]

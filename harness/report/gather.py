@@ -1,4 +1,4 @@
-"""What the outputs for machines are made of: every finding once, and what each campaign did."""
+"""The data for the outputs for machines: every finding once, and the work of each campaign."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class Seen:
 class Row(Record):
     """One finding. ``state`` is new, ruled, open, fixed or by-design; ``seen`` is where campaigns met it.
 
-    A filed one has its ``crash``, one that a verdict rule covers its ``verdict``. ``why`` and ``sentence`` as in crashes/. One that nothing
-    covers and that was compared with another build names it as its ``base``, and is new only where it does not show there; else its state
-    is one of ELSEWHERE.
+    A filed one has its ``crash``, one that a verdict rule covers its ``verdict``. ``why`` and ``sentence`` as in crashes/. A
+    finding without either may be compared with another build, its ``base``. It is new only where it does not show there;
+    else its state is one of ELSEWHERE.
     """
 
     finding: Finding
@@ -96,7 +96,7 @@ class Campaign:
     findings: tuple[Stored, ...]
 
     def drives(self) -> dict[str, Drive]:
-        """What was done with each target."""
+        """The work on each target."""
         return drives(self.sessions)
 
     def total(self, name: str) -> float:
@@ -129,8 +129,8 @@ def campaigns(folders: Iterable[Path]) -> list[Campaign]:
 def rows(found: Iterable[Campaign], base: Parser | None = None) -> list[Row]:
     """Everything that is filed, and what campaigns found beside it: new ones first, then by severity.
 
-    What a campaign found and a folder in crashes/ covers is that folder's row. With a ``base``, what nothing covers runs on that build too
-    (:func:`harness.triage.compare_builds.compare`, with its errors).
+    A finding of a campaign that a folder in crashes/ covers is that folder's row. With a ``base``, findings that nothing covers run on
+    that build too (:func:`harness.triage.compare_builds.compare`, with its errors).
     """
     filed = {crash.id: crash for crash in crashes.crashes()}
     seen: dict[str, list[Seen]] = {}

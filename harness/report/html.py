@@ -187,7 +187,7 @@ def _headline(campaigns: Sequence[Campaign], found: Sequence[rows.Row], release:
         title = f"{len(fresh)} new finding{'s' if len(fresh) > 1 else ''} in safetensors {release}"
         lead = f"The worst is {worst.severity}, {worst.rule} in {worst.target}. "
     elif not campaigns:
-        title = f"What is filed against safetensors {release}"
+        title = f"Findings filed against safetensors {release}"
     still = sum(row.state == rows.OPEN for row in found)
     known = sum(row.count > 0 and row.state not in (rows.NEW, rows.ELSEWHERE) for row in found)
     if campaigns:

@@ -56,7 +56,7 @@ def write(rows: Iterable[Row], campaigns: Iterable[Campaign], folder: Path) -> l
 
 
 def title(row: Row) -> str:
-    """What a list of issues shows of a finding, as plain text."""
+    """The line for a finding in a list of issues, as plain text."""
     return plain(f"{row.target}: {row.summary}", 120)
 
 

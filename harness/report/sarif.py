@@ -1,7 +1,7 @@
 """Findings in SARIF 2.1.0, as a plain dictionary.
 
-A finding is a result at the place where its folder in crashes/ is, or will be once it is filed: its name follows from
-its signature, so the place and the fingerprints are the same in every run, on every machine, before and after filing.
+A finding is a result at the place where its folder in crashes/ is, or will be once it is filed. The folder's name follows
+from the signature. So place and fingerprints are the same in every run, on every machine, before and after filing.
 Findings that are filed as fixed are no results: they are gone.
 """
 
@@ -88,7 +88,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 
 def _invocation(campaigns: list[Campaign]) -> dict[str, Any]:
-    """That the campaigns ran, and what of them did not: a target that was left out is told, not silently missing."""
+    """The campaigns as one invocation, with a note for each target that was left out: none is silently missing."""
     notes = [
         {
             "level": "error",
@@ -184,7 +184,7 @@ def _properties(row: Row) -> dict[str, Any]:
 
 
 def _suppression(row: Row) -> dict[str, Any] | None:
-    """What a person decided: by the folder's own verdict, or by a rule for its like."""
+    """The decision of a person: by the folder's own verdict, or by a rule for its like."""
     if row.state == crashes.BY_DESIGN and row.crash is not None:
         why = row.crash.verdict
     elif row.state == RULED and row.verdict is not None:

@@ -21,7 +21,7 @@ from harness.oracles.oracle import Oracle
 from harness.programs.mutate import StepMutator
 from harness.programs.steps import STEP, Vocabulary
 
-#: How a process ended that aborted over an exception of C++ which nobody caught, as it said itself.
+#: The end of a process that aborted over an uncaught exception of C++, by its own message.
 UNCAUGHT = "SIGABRT in C++"
 
 #: Kinds of inputs: a file, a program of API calls, the path of a file. The independent judge reads files alone.
@@ -36,7 +36,7 @@ Mutate = Callable[[bytes, int, int], bytes]
 class Target(ABC):
     """One entry point under test. A subclass sets ``name`` and ``description``, and overrides what differs for it."""
 
-    #: What users call it: its folder below harness/targets, or its file in a folder of several.
+    #: The name for users: its folder below harness/targets, or its file in a folder of several.
     name: ClassVar[str] = ""
     #: One clause for ``harness targets``: the calls that it drives.
     description: ClassVar[str] = ""
@@ -75,7 +75,7 @@ class Target(ABC):
     #: The module of safetensors that it drives; releases without it cannot run the target. "": the package itself.
     module: str = ""
 
-    #: Targets that it is built on: a finding that is known of them is known of it. ``calls`` are its own entry points.
+    #: Targets that it is built on: their known findings are known for it, too. ``calls`` are its own entry points.
     built_on: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
     #: Other implementations that it drives, by name, each with the prefixes of the calls, rules and aspects that are its own.
@@ -94,7 +94,7 @@ class Target(ABC):
         return {}
 
     def features(self, observation: Observation) -> Iterable[Hashable]:
-        """What a run showed beside edges. libFuzzer keeps an input with a new feature."""
+        """Features of a run beside edges. libFuzzer keeps an input with a new feature."""
         return ()
 
     def mutator(self) -> Mutate | None:
@@ -114,7 +114,7 @@ class Target(ABC):
         return []
 
     def hazard(self, data: bytes) -> str:
-        """What the input may well kill the process with (``SIGBUS/get_tensor``), "" for most. Such inputs run in a child."""
+        """The signal and call that may kill the process (``SIGBUS/get_tensor``), "" for most. Such inputs run in a child."""
         return ""
 
     def unforeseen(self, data: bytes, number: int, sign: str) -> bool:
@@ -122,7 +122,7 @@ class Target(ABC):
         return False
 
     def note(self) -> str:
-        """What of the target cannot be driven here, as a sentence, or ""."""
+        """The part of the target that cannot be driven here, as a sentence, or ""."""
         return ""
 
     def needs_for(self, data: bytes) -> tuple[str, ...]:

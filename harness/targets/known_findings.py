@@ -14,10 +14,10 @@ from harness.targets.registry import get_target
 
 
 def known(signature: str) -> str | None:
-    """What covers a signature: the id of its folder in crashes/, ``verdict:NAME`` of a rule, or None.
+    """The cover of a signature: the id of its folder in crashes/, ``verdict:NAME`` of a rule, or None.
 
-    A loader is built on a reader that is a target of its own: what is known of that reader is known of the loader, too.
-    So does one whose module hands what it has to ``safetensors.numpy`` and takes from there.
+    A loader is built on a reader that is a target of its own: the known findings of that reader are known for the loader, too.
+    The same holds for a module that calls ``safetensors.numpy`` and converts its arrays.
     """
     crash = filed(signature)
     if crash is not None:

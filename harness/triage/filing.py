@@ -140,7 +140,7 @@ def file_finding(
     The campaign keeps its input; what was found about it goes into its finding.json.
     """
     if other := get_target(stored.target).about_another(stored.signature):
-        # What crashes/ holds is published, and others are told of their defects first.
+        # The folders in crashes/ are published, and other projects hear of their defects first.
         say(f"{stored.id}: is about {other}, not the parser; left in the campaign: report it there")
         return None
     data = stored.data()
@@ -198,10 +198,10 @@ def _reproduces(folder: Path, wheel: Parser) -> bool:
 
 
 def _on_the_wheel(stored: Stored, data: bytes, shown: list[Shown], campaign: Path) -> str:
-    """What users see where only checked builds show a finding: "" when the wheel of the newest release shows it too.
+    """The behaviour for users where only checked builds show a finding: "" when the wheel of the newest release shows it too.
 
-    An overflow that a checked build stops goes on to something else in a release: what that is, and is not known yet,
-    becomes a finding of the campaign's own.
+    A checked build stops an overflow that goes on to another symptom in a release. A symptom that is not known yet becomes
+    a finding of the campaign's own.
     """
     newest = registry.default_release()
     wheel = next((p for p in builds(stored.target) if p and p.version == newest and p.flavour == "wheel"), None)
@@ -222,7 +222,7 @@ def _first_builds(stored: Stored) -> list[Parser | None]:
 
 
 def group(sig: str) -> str:
-    """What findings that are probably one defect, seen by several oracles or through several entry points, have in common."""
+    """The common key of findings that are probably one defect, seen by several oracles or through several entry points."""
     found = parts(sig)
     # Targets put "Error while ...: " of their own before the reason.
     reason = found.aspect.rpartition(": ")[2]

@@ -1,7 +1,7 @@
 """Keeps a header's offsets and the buffer in step while the minimiser removes pieces of the header.
 
-Faults of a layout stay: the gap before each tensor (a hole, or an overlap when negative), the slack between its size
-and its span, and the error in the length of the buffer.
+Three faults of a layout stay. Each tensor has a gap before it (a hole, or an overlap when negative) and a slack between
+its size and its span. The buffer has an error in its length.
 """
 
 from __future__ import annotations

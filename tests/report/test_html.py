@@ -333,7 +333,7 @@ def filed() -> Crash:
 
 def test_what_is_filed_makes_a_page_without_any_campaign(filed: Crash, project: Path):
     text = html.page([], project)
-    assert "What is filed against safetensors" in text
+    assert "Findings filed against safetensors" in text
     assert "No filed finding is open." in text
     shutil.copytree(filed.folder, project / "crashes" / filed.id)
     text = html.page([], project)

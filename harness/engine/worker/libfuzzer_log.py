@@ -31,7 +31,7 @@ class LibFuzzerLog:
         """Read the new part of the log, of a long one its end, and give the figures."""
         try:
             with self._path.open("rb") as log:
-                # The line about the seeds may be far back, if nobody has read for long.
+                # The line about the seeds may be far back, if the log went unread for long.
                 start = self._read if self.seeded is None else max(self._read, self._path.stat().st_size - _TAIL)
                 log.seek(start)
                 text = log.read()

@@ -1,4 +1,4 @@
-"""Words for devices: what names none is refused, what does is taken where the framework has devices, and data is the same there.
+"""Words for devices: a word for none is refused, one for a device is taken where the framework has devices. Data stays the same.
 
 The binding says ``device`` (`str`, defaults to "cpu"), its example has ``device=0``, and the loader for torch promises "all
 regular torch device locations".

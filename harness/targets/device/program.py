@@ -22,7 +22,7 @@ FILE: Tensors = (("a", "F32", (2, 3), 0), ("b", "U8", (4,), 1))
 #: Types of devices in torch and in the documentation of the binding; then, from :data:`REAL` on, other words.
 TYPES = ("cuda", "cpu", "mps", "npu", "xpu", "xla", "mlu", "musa", "hpu", "CUDA", "", "gpu", "cuda ", "cud", "cudá", "auto")  # fmt: skip
 REAL = 9
-#: What follows the type, each with its word in signatures.
+#: Endings after the type, each with its word in signatures.
 INDICES: tuple[tuple[str, str], ...] = (
     ("", "plain"), (":0", "index"), (":1", "index"), (":127", "index"), (":-1", "negative"), (":x", "letters"),
     (":", "empty"), (":+1", "plus-sign"), (":01", "leading-zero"), (": 1", "space"), (":1 ", "space"), (":0:0", "two-indices"),

@@ -21,7 +21,7 @@ from harness.targets.device.program import FILE, VOCABULARY, Call, decode
 
 
 class Device(ProgramTarget):
-    """What is done with ``device=...``."""
+    """Uses of ``device=...``."""
 
     name = "device"
     description = (
@@ -35,7 +35,7 @@ class Device(ProgramTarget):
     extra = "torch"
 
     def note(self) -> str:
-        """What cannot be driven here: "" where there is a CUDA device and a torch to use it."""
+        """The part that cannot be driven here: "" where there is a CUDA device and a torch to use it."""
         if importlib.util.find_spec("torch") is None:
             return (
                 "torch is not installed: words for devices are tried on numpy alone, and nothing is read onto a device"

@@ -1,7 +1,7 @@
-"""A file on disk, of any size, through ``safe_open``: what ``harness check`` does where a file is too large to be sent.
+"""A file on disk, of any size, through ``safe_open``: ``harness check`` uses it where a file is too large to be sent.
 
 The input is the file's path. Nothing of the buffer is read: names, dtypes, shapes and metadata are compared with
-what the judge reads in the header.
+the judge's reading of the header.
 """
 
 from __future__ import annotations
@@ -87,5 +87,5 @@ class OpenFile(Target):
         return run
 
     def reading(self, value: Any) -> Reading:
-        """What was read; the bytes of every tensor are left out."""
+        """The reading, without the bytes of tensors."""
         return value if isinstance(value, Reading) else Reading(tensors=[], metadata=NOT_READ)

@@ -1,4 +1,4 @@
-"""What counts as wrong on the files that programs make: the answer against how the file was made, and its cost.
+"""The oracle for the files that programs make: it judges the answer against how the file was made, and its cost.
 
 A file made by repetition needs no judge: :mod:`harness.targets.huge.layout` knows its names, its order, some of its bytes
 and whether the format allows it. Costs are judged by how they grow, never by the clock alone: a reader may take time and
@@ -24,10 +24,10 @@ OPEN, KEYS, READ, DESERIALIZE = "open", "keys", "read", "deserialize"
 
 @dataclass(slots=True)
 class Measured:
-    """One run of one program: what was asked of the parser, what it said, and what that cost.
+    """One run of one program: the question to the parser, its answer and its cost.
 
-    ``ends`` has ``(outcome, error)`` per phase, ``seconds`` its CPU time, ``growth`` the bytes of resident memory it took at
-    its peak beyond what the file itself takes. ``slower`` names phases that were measured again, with the least CPU
+    ``ends`` has ``(outcome, error)`` per phase, ``seconds`` its CPU time. ``growth`` has its peak of resident memory, in
+    bytes, without that of the file itself. ``slower`` names phases that were measured again, with the least CPU
     seconds of the file and of the same file at half its size.
     """
 
@@ -87,7 +87,7 @@ def check(execution: Execution) -> list[Finding]:
 
 
 def _verdicts(measured: Measured) -> list[Finding]:
-    """What was accepted or refused wrongly: once where both entry points agree, with the phase's name where not."""
+    """Files accepted or refused wrongly: once where both entry points agree, with the phase's name where not."""
     layout = measured.layout
     wrong: dict[tuple[str, str], dict[str, str]] = {}
     for phase in (OPEN, DESERIALIZE):

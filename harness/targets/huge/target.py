@@ -1,8 +1,8 @@
 """``huge``: headers up to and past 100 MB, buffers up to terabytes, made by small programs over sparse memory files.
 
-The input is a program (:mod:`harness.targets.huge.program`), not a file. What its file deserves is known from how it was
-made, so the judge is not needed; what the parser costs on it is measured on the way. It runs outside the usual limits
-on input and memory.
+The input is a program (:mod:`harness.targets.huge.program`), not a file. The right answer follows from how the
+file was made, so the judge is not needed. Each run also measures the cost of the parser. The target runs outside the
+usual limits on input and memory.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Each call of a program of target ``lifecycle`` ends as the model of files and handles says, with the value it says.
 
-The model (:mod:`harness.targets.lifecycle.expectation`) knows it from the program alone: a closed handle refuses, an open one gives
-what its file held when it was opened, a copy of an error is that error.
+The model (:mod:`harness.targets.lifecycle.expectation`) knows both from the program alone. A closed handle refuses. An
+open one gives the content that its file had when it was opened. A copy of an error is that error.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _error(call: Call) -> str:
 
 def _found(call: Call, how: str, words: str) -> list[Finding]:
     state, _, backend = call.state.partition("/")
-    # Whatever is asked of it: one handle has another file than it was given, the other one that has lost its end.
+    # The call does not matter where the handle reads another file than the one it was given, or a file that was cut.
     if state.startswith(ELSEWHERE):
         rule, aspect = "open_file", f"{ELSEWHERE}:misread"
     elif how.startswith("nothing:"):

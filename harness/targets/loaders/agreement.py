@@ -1,7 +1,7 @@
-"""All entry points agree on one file: what one reads the others read, and what one refuses is refused by all.
+"""All entry points agree on one file: all of them read the same, or all of them refuse.
 
-Nobody is asked who is right. A user who loads a file by one way or another must get the same, or the same refusal; only a
-framework that has no such dtype may refuse what another reads.
+The oracle does not ask which one is right. A user must get the same tensors by every way of loading a file, or the same
+refusal. Only a framework that lacks a dtype may refuse a tensor that another one reads.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def check(execution: Execution) -> list[Finding]:
     """Where the entry points of a run (its ``events``) differ, by the first thing that does.
 
     Each is compared with the first that read the file, then with the first that read it in the same framework, which
-    excuses less. What several do wrong in the same way is found once.
+    excuses less. The same mistake of several entry points is one finding.
     """
     events = [event for event in getattr(execution.observation[2], "events", ()) if event.about is not None]
     readers = [event for event in events if isinstance(event.value, Reading)]
@@ -54,14 +54,14 @@ def check(execution: Execution) -> list[Finding]:
 
 
 def _difference(other: Event, event: Event) -> Difference | None:
-    """What differs between an entry point that read the file and another one, as an aspect and in words."""
+    """The difference between an entry point that read the file and another one, as an aspect and in words."""
     read: Reading = other.value
     if other.about is event.about:
         if isinstance(event.value, Reading):
             return compare(read, event.value)
         return None if read.partial else _outcome(event)
-    # What another framework reads may be of a dtype that this one does not have; and what it raises, because it cannot
-    # hold such a tensor, the contract speaks of.
+    # Another framework may read a tensor of a dtype that this one lacks. The contract oracle judges the exception that
+    # this framework then raises.
     lacking = frozenset(name for name, held in read.tensors if not _can_hold(event.about, held))
     if isinstance(event.value, Reading):
         partial = event.value.partial or {}
@@ -86,7 +86,7 @@ def _outcome(event: Event) -> Difference:
 def compare(mine: Reading, theirs: Reading, lacking: frozenset[str] = frozenset()) -> Difference | None:
     """The first difference between two readings of one file, as an aspect and in words; None where there is none.
 
-    ``lacking`` names tensors that the second may refuse. What only one of them gives (metadata, names by offset) is not compared.
+    ``lacking`` names tensors that the second may refuse. Parts that only one of them gives (metadata, names by offset) are not compared.
     """
     held, other = dict(mine.tensors), dict(theirs.tensors)
     refused, also = mine.partial or {}, theirs.partial or {}

@@ -11,7 +11,7 @@ from harness.targets.loaders.loader import DTYPE_OF_WORD, Loader
 
 
 class Flax(Loader):
-    """The loader and saver for jax. Jax holds no 64-bit numbers unless it is told to, and it is not told here: nobody else does."""
+    """The loader and saver for jax. Jax holds no 64-bit numbers by default, and the target keeps that default, as users do."""
 
     name = "flax"
     description = "safetensors.flax: load, load_file (mmap, pread), save, save_file"
@@ -22,7 +22,7 @@ class Flax(Loader):
     built_on = ("safe_open", "numpy")
     # It compiles for each shape that it meets and keeps what it compiled, and some shapes end the process.
     runs_in_fork_server = True
-    # What ends it so is an exception of C++, and the parser has none: it is Rust. Nor does it compile anything.
+    # An uncaught exception of C++, or a compiler that hangs, is jax's: the parser is Rust, and compiles nothing.
     foreign = MappingProxyType({"jax": (UNCAUGHT, "hang")})
     # Not with AddressSanitizer: the framework is not built with it, and takes minutes to load.
     flavours = ("sancov", "wheel")
@@ -35,6 +35,6 @@ class Flax(Loader):
     raw = "numpy.asarray(tensor).tobytes()"
 
     def holds(self, modules: Mapping[str, Any]) -> frozenset[str]:
-        """What ``jax.numpy`` has a name for."""
+        """The dtypes that ``jax.numpy`` has a name for."""
         names = vars(modules["jax"].numpy)
         return frozenset(dtype for word, dtype in DTYPE_OF_WORD.items() if word in names)

@@ -37,7 +37,7 @@ from harness.targets import scratch
 from harness.targets.base import Target
 from harness.targets.loaders import agreement, resaved
 
-#: What frameworks call the format's dtypes; all of them use the same words, and each has some of them.
+#: Names of the format's dtypes in frameworks. All frameworks use the same names, and each has some of them.
 DTYPE_OF_WORD = {
     "bool": "BOOL", "bool_": "BOOL", "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": "I16", "uint32": "U32",
     "int32": "I32", "uint64": "U64", "int64": "I64", "float16": "F16", "bfloat16": "BF16", "float32": "F32",
@@ -65,7 +65,7 @@ Call = Callable[[bytes], Observation]
 class Loader(Target):
     """A target whose runs ask several entry points of one framework; the frameworks say what differs between them.
 
-    ``raw`` is the source of an expression for the bytes of ``tensor``, ``kind`` of one for the type of every tensor; both know
+    ``raw`` is the source of an expression for the bytes of ``tensor``, ``kind`` of one for the type of every tensor. Both know
     the modules in ``imports`` by their last name. They are text because reproducers need them too.
     """
 
@@ -74,7 +74,7 @@ class Loader(Target):
     #: Frameworks compile, or look for devices, with the first tensor of a kind.
     timeout_s = 30.0
 
-    #: What ``safe_open`` calls the framework, and the module of safetensors that loads and saves for it.
+    #: The framework's name in ``safe_open``, and the module of safetensors that loads and saves for it.
     framework: str
     module: str
     imports: tuple[str, ...] = ()
@@ -92,7 +92,7 @@ class Loader(Target):
         return self.holds({name.rpartition(".")[2]: importlib.import_module(name) for name in self.imports})
 
     def prepare(self, modules: Mapping[str, Any]) -> None:
-        """What the framework must be told once."""
+        """Settings of the framework, made once."""
 
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to run inputs. Raises HarnessError where the framework is there and does not work."""
@@ -235,7 +235,7 @@ class _Runner:
         return self._saved(save)
 
     def _saved(self, save: Callable[[dict[str, Any]], bytes]) -> Observation:
-        """What a saver makes of what ``load`` gave; nothing where that gave nothing."""
+        """The file that a saver makes of the tensors of ``load``, read again; nothing where ``load`` failed."""
         if self._loaded is None:
             return REJECT, "", None
         tensors = dict(self._loaded)

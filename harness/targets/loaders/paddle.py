@@ -18,7 +18,7 @@ class Paddle(Loader):
     module = "safetensors.paddle"
     # A tensor of paddle's may end the process where it is let go, long after the call that made it.
     runs_in_fork_server = True
-    # What ends it so is an exception of C++, and the parser has none: it is Rust. Any other abort may be the parser's.
+    # An uncaught exception of C++ is paddle's: the parser is Rust. Any other abort may be the parser's.
     foreign = MappingProxyType({"paddle": (UNCAUGHT,)})
     # Not with AddressSanitizer: the framework is not built with it, and takes minutes to load.
     flavours = ("sancov", "wheel")

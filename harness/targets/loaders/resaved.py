@@ -1,4 +1,4 @@
-"""What a loader read, saved again: the judge accepts the new file, and it reads as what was saved; the saver takes nothing away.
+"""Loaded tensors, saved again: the judge accepts the new file, and it reads the same. The saver changes no argument.
 
 For the programs of target ``writers``, which save what people make, there is an oracle of its own.
 """
@@ -64,7 +64,7 @@ AGAIN = _rule(
 
 @oracle(REFUSED, ARGUMENT, FORBIDDEN, CONTENT, UNREADABLE, AGAIN)
 def check(execution: Execution) -> list[Finding]:
-    """What is wrong with the files that the savers of a run made; of two equal files, the first alone is looked at."""
+    """Findings about the files that the savers of a run made; of two equal files, the first alone is judged."""
     found: list[Finding] = []
     seen: set[bytes] = set()
     for event in getattr(execution.observation[2], "events", ()):

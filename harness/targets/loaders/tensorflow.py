@@ -23,5 +23,5 @@ class Tensorflow(Loader):
     packages = ("tensorflow-cpu",)
     imports = ("tensorflow",)
     kind = "tensorflow.Tensor"
-    # What numpy() gives of a tensor without dimensions is a scalar of numpy's, and one of a boolean forgets its byte.
+    # numpy() turns a tensor without dimensions into a scalar of numpy's, and that of a boolean forgets its byte.
     raw = "tensorflow.reshape(tensor, [-1]).numpy().tobytes()"

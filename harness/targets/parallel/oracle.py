@@ -1,8 +1,7 @@
-"""The parts that the ranks took, put together, are the whole tensor; and what lies within a tensor is given.
+"""The parts that the ranks took, put together, are the whole tensor; no part within a tensor is refused.
 
-"Load only parts of the tensors" is what get_slice is for, and splitting a tensor among ranks is why people do it: a part
-that differs makes a wrong model, and one that is refused, though it lies within the tensor, makes a loader that works
-for some shapes and some numbers of ranks alone.
+Loaders split a tensor among ranks with get_slice. A part that differs makes a wrong model. If a part within the tensor is
+refused, the loader works for some shapes and some numbers of ranks alone.
 """
 
 from __future__ import annotations

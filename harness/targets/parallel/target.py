@@ -1,4 +1,4 @@
-"""What the ranks of a tensor-parallel and the stages of a pipeline-parallel loader take of one file, by programs."""
+"""The parts of one file that tensor-parallel ranks and pipeline-parallel stages take, by programs."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Bytes in, the same bytes out, for dtypes of every width; what disagrees with its own bytes is refused.
+"""Bytes in, the same bytes out, for dtypes of every width; a tensor that disagrees with its own bytes is refused.
 
-"For smaller than 1 byte dtypes, some slices will happen outside of the byte boundary, some special care has to be taken
-and standard functions will fail", says the parser of itself: a part of such a tensor is the part, or is refused, and never
-other data.
+The parser's source says: "For smaller than 1 byte dtypes, some slices will happen outside of the byte boundary, some
+special care has to be taken". The parser gives the right part of such a tensor, or refuses it. It never gives other data.
 """
 
 from __future__ import annotations
@@ -100,7 +99,7 @@ def _deserialized(program: Program, value: Any) -> list[Finding]:
 
 
 def _width(dtype: str) -> str:
-    """What a defect depends on: how an element lies in its bytes."""
+    """The width of an element, as signatures name it: a defect depends on how elements lie in their bytes."""
     return dtype if dtype.startswith(("F4", "F6")) else "whole-bytes"
 
 

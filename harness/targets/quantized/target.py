@@ -47,7 +47,7 @@ class Quantized(ProgramTarget):
         return _Runner(safetensors).run
 
     def features(self, observation: Observation) -> Iterable[Hashable]:
-        """Which call on which dtype, rank and kind of part ended how; and what was made wrong, with what answer."""
+        """Each call with its dtype, rank, kind of part and end; each planted disagreement with its answer."""
         trace = observation[2]
         if not isinstance(trace, Trace):
             return []
@@ -93,8 +93,8 @@ class Quantized(ProgramTarget):
 def lent() -> Iterator[None]:
     """Numpy with one-byte stand-ins for the dtypes that it lacks: then the bytes can be seen that the parser cuts out.
 
-    The parser looks them up by name, as it does with torch, where they exist. What they are called there they are called
-    here; two elements of F4 share a byte in both.
+    The parser looks them up by name, as it does with torch, where they exist. The stand-ins have the names that torch uses;
+    two elements of F4 share a byte in both.
     """
     lacking = {name: _BYTE for name in LENT.values() if name not in vars(numpy)}
     vars(numpy).update(lacking)

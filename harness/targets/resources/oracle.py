@@ -1,4 +1,4 @@
-"""What a call may cost: judged on how its cost grows over a family of files, never on a clock.
+"""The cost of calls: judged on how it grows over a family of files, never on a clock.
 
 Each call has parts of a file that it has to look at (JSON that it reads or writes, data of tensors that it gives). Its cost
 may grow with those, as fast as they do, and with nothing else.
@@ -26,11 +26,11 @@ COSTS = (BYTES, INSTRUCTIONS)
 EXPONENT = 1.3
 #: A cost that has grown by this factor over a family (sixteen times as large at its end) has grown.
 GROWN = 1.5
-#: What a call is for has stayed the same if it grew by less than this factor, or than this many bytes: a name that ends
-#: in a larger number is longer.
+#: The bytes that a call is for have stayed the same if they grew by less than this factor, or by fewer bytes than this: a
+#: name that ends in a larger number is longer.
 SAME = 1.2
 SAME_BYTES = 64
-#: What a cost must grow by to be told from noise: instructions that the allocator spends on joining what was freed before.
+#: The least growth of a cost that is no noise: instructions that the allocator spends on joining what was freed before.
 LEAST = {INSTRUCTIONS: 20_000, BYTES: 0}
 #: A cost is flat while it grows by less than this factor: hash tables that are seeded anew take a few per cent more or less.
 NOISE = 1.05
@@ -90,7 +90,7 @@ class Point:
 
     @property
     def for_bytes(self) -> int:
-        """What the cost may be proportional to."""
+        """The bytes that the cost may be proportional to."""
         return self.text + self.data
 
 
@@ -102,8 +102,8 @@ def grew(points: Sequence[Point]) -> float:
 def exponent(points: Sequence[Point], cost: str = BYTES) -> float:
     """How fast a cost grows: 1 is in proportion, 2 is quadratic, 0 not at all.
 
-    It is counted against what the call is for where that grows, else against ``n``: the median of the slopes between
-    what every two members add to the ones before them, in logarithms. A constant part of the cost counts for nothing, and
+    It is counted against the bytes that the call is for where those grow, else against ``n``. It is the median of the slopes
+    between the logarithms of the steps of every two members. A constant part of the cost counts for nothing, and
     one member that is out of line does not either (Theil and Sen's estimator).
     """
     if len(points) < 3 or grew(points) < NOISE or _noise(points, cost):
@@ -134,7 +134,7 @@ def allowed(first: Point, last: Point) -> int:
 
 
 def judge(call: str, family: str, words: str, cost: str, points: Sequence[Point]) -> list[Finding]:
-    """What is wrong with the growth of one cost of one call over a family; ``words`` say what grows."""
+    """Findings about the growth of one cost of one call over a family; ``words`` name the quantity that grows."""
     if len(points) < 3:
         return []
     first, last = points[0], points[-1]

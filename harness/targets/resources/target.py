@@ -1,8 +1,8 @@
 """The target ``resources``: one call of the library on one family of growing files, its cost counted in a child process.
 
 Its inputs are programs of three words, ``COST CALL FAMILY``, for example ``bytes slice-column rows``. It is listed nowhere,
-because there is nothing in them to fuzz: ``harness bench resources`` runs them all, and what it finds is stored, repeated
-and filed like any other finding.
+because there is nothing in them to fuzz: ``harness bench resources`` runs them all. Its findings are stored, repeated and
+filed like any others.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A sharded checkpoint is what its index says of its files: each tensor from the file that is named for it, and no other file.
 
-What the folder deserves is known from how it was made. Findings of rule ``hub.*`` are about huggingface_hub, not the parser.
+The right answer follows from how the folder was made. Findings of rule ``hub.*`` are about huggingface_hub, not the parser.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _safe_open(program: Program, event: Event) -> list[Finding]:
 
 
 def _metadata(program: Program, event: Event) -> list[Finding]:
-    """Headers alone are read: what is wrong with the buffers, or with names, need not be seen."""
+    """Headers alone are read: a reader may miss faults of the buffers or of names."""
     if event.outcome != ACCEPT:
         return _refused(program, event, HUB_REFUSED)
     seen: dict[str, Any] = {

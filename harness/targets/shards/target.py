@@ -41,7 +41,7 @@ class Shards(ProgramTarget):
         return _Runner(safetensors).run
 
     def features(self, observation: Observation) -> Iterable[Hashable]:
-        """What was wrong with the folder, and how each reader took it."""
+        """The fault of the folder, and how each reader took it."""
         trace = observation[2]
         if not isinstance(trace, Trace):
             return []
@@ -106,7 +106,7 @@ class _Runner:
 
 
 class _Sink:
-    """What huggingface_hub's loader takes for a model: it keeps what it is given."""
+    """A stand-in for a model that huggingface_hub's loader fills: it keeps the tensors that it gets."""
 
     def __init__(self) -> None:
         self.held: dict[str, Any] = {}
@@ -136,7 +136,7 @@ class _Hub:
         self._documented: tuple[type[BaseException], ...] = (safetensors.SafetensorError, OSError, ValueError, *own)
 
     def events(self, folder: str) -> list[Event]:
-        """What each reader makes of the folder."""
+        """The answer of each reader to the folder."""
         found = []
         if self._metadata is not None:
             found.append(attempt("hub.metadata", partial(self._metadata, folder), self._documented, "headers"))

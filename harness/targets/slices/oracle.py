@@ -1,7 +1,7 @@
 """A slice equals numpy's slice of the whole tensor, or is refused with the documented error; never other data.
 
-That is what the binding's own example promises (``f.get_slice("embedding")[:, ::8]`` is "a real tensor"), and what
-every caller means who takes a part of a tensor to save memory: the part must be the part.
+The binding's own example promises it: ``f.get_slice("embedding")[:, ::8]`` is "a real tensor". Callers take a part of a
+tensor to save memory, and rely on the values of that part.
 """
 
 from __future__ import annotations

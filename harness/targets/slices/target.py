@@ -63,7 +63,7 @@ class Slices(ProgramTarget):
         return {name: encode(steps) for name, steps in plans.items()}
 
     def hazard(self, data: bytes) -> str:
-        """What a reader may well do of a tensor with large dimensions and no elements: run out of memory."""
+        """Readers may run out of memory on a tensor with large dimensions and no elements."""
         return "SIGABRT/get_slice" if wide(data) else ""
 
     def call_names(self, data: bytes) -> list[str]:
@@ -100,7 +100,7 @@ class _Runner:
         # Older releases know no other way of reading than mmap.
         self._backends = hasattr(safetensors.safe_open, "get_tensors")
         self._documented: tuple[type[BaseException], ...] = (safetensors.SafetensorError,)
-        # What is tested is reading, so files stay open: opening them is another target's matter.
+        # This target tests reading, so files stay open: opening them is another target's matter.
         self._files = OpenFiles()
         self._mark = progress.cell()
 

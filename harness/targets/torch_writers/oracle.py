@@ -1,6 +1,6 @@
-"""What was saved with ``safetensors.torch`` is what comes back; a module that was saved loads onto one like it.
+"""Tensors saved with ``safetensors.torch`` come back the same; a module that was saved loads onto one like it.
 
-What a file should hold is known from the program, and what it holds is said by the judge: see :mod:`harness.targets.writers.oracle`,
+The program tells what a file should hold, and the judge tells what it holds: see :mod:`harness.targets.writers.oracle`,
 which does the same for numpy.
 """
 
@@ -159,7 +159,7 @@ def _refused(things: Things, event: Event, call: Call) -> list[Finding]:
 
 
 def _wrong(things: Things, raw: bytes) -> tuple[str, str] | None:
-    """What is wrong with a file of the dictionary, as an aspect and in words; None where nothing is."""
+    """The fault of a file of the dictionary, as an aspect and in words; None where there is none."""
     if things.odd:
         return f"accepted/{things.odd}", f"a file is made of what no file can hold ({things.odd})"
     header, wrong = _header(raw)
@@ -219,7 +219,7 @@ def _values(header: Header, raw: bytes, tensors: dict[Any, TensorValue]) -> tupl
 
 
 def _file(raw: bytes) -> Held:
-    """What a right file holds, in the words of torch."""
+    """The content of a right file, in the words of torch."""
     header = judged(raw).header
     assert header is not None  # only of right files
     held: Held = {}
@@ -232,7 +232,7 @@ def _file(raw: bytes) -> Held:
 
 
 def _difference(wanted: Held, held: Held) -> str:
-    """What of tensors is otherwise: names, dtype, shape or bytes; "" where nothing is."""
+    """The first difference between tensors: names, dtype, shape or bytes; "" where there is none."""
     if wanted.keys() != held.keys():
         return "names"
     for name, about in wanted.items():
@@ -290,7 +290,7 @@ def _same(event: Event, rule: Rule, words: str) -> list[Finding]:
 
 
 def _loaded(program: Program, event: Event) -> list[Finding]:
-    """``load_model``: what it says of names, whether it refuses what fits, and what the model holds then."""
+    """``load_model``: the names that it returns, a refusal of a file that fits, and the values of the model after it."""
     call: Call = event.about.call
     things, file = program.things, _file(event.about.file)
     model = {key: item.tensor for key, item in things.model(call.model)}
@@ -298,7 +298,7 @@ def _loaded(program: Program, event: Event) -> list[Finding]:
     tensors = {key: made for key, made in model.items() if made is not None}
     unexpected = file.keys() - tensors.keys()
     there = file.keys() & tensors.keys()
-    # What has no bytes is in no other tensor.
+    # A tensor without bytes is in no other tensor.
     missing = {
         key
         for key, made in tensors.items()

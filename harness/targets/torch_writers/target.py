@@ -65,7 +65,7 @@ class TorchWriters(ProgramTarget):
             raise HarnessError(words, hint="try: python -c 'import safetensors.torch'") from error
 
     def features(self, observation: Observation) -> Iterable[Hashable]:
-        """Which call followed which, with what end, on what kinds of tensors."""
+        """Each call with the one before it, its end, and the kinds of tensors."""
         trace = observation[2]
         if not isinstance(trace, Trace):
             return []
@@ -185,7 +185,7 @@ class _Runner:
     def _attempt(
         self, call: Call, function: Callable[[], Any], fair: tuple[type[BaseException], ...], did: Did
     ) -> Event:
-        """A call. What the library announces is documented as well: it is told by its words."""
+        """A call. Errors that the library announces count as documented, too; their words tell them."""
         event = attempt(_called(call), function, self._documented + fair, did)
         if event.outcome == RAISE and isinstance(event.value, (ValueError, RuntimeError)):
             words = str(event.value)
@@ -214,7 +214,7 @@ class _Runner:
         return event
 
     def _bytes(self, things: Things, tensors: Any, call: Call, metadata: Any) -> bytes:
-        """What a call writes."""
+        """The file that a call writes."""
         if call.kind == "save":
             made: bytes = self._torch.save(tensors, metadata)
             return made
@@ -227,7 +227,7 @@ class _Runner:
         return self._path.read_bytes()
 
     def _tensors(self, things: Things) -> Any:
-        """What is handed over."""
+        """The dictionary that a call gets."""
         return self._made(things)
 
     def _make(self, things: Things) -> Any:
@@ -250,7 +250,7 @@ class _Runner:
         did = Did(call, file, writer)
         if call.kind == "again":
             return self._attempt(call, lambda: self._again(things, writer, file), (), did)
-        # What cannot be read is the reader's matter, whatever is to be done with it.
+        # A file that cannot be read is the reader's matter, whatever the call would do with it.
         reading = Call(_READER.get(call.kind, call.reader if call.kind == "twice" else call.kind), backend=call.backend)
         event = self._attempt(
             reading, lambda: self._kit.held(self._tensors_of(reading, file)), (), Did(reading, file, writer)
@@ -278,7 +278,7 @@ class _Runner:
         return self._kit.loaded(model, answer)
 
     def _again(self, things: Things, writer: Call, file: bytes) -> bytes:
-        """What the same call gives once more: the first that differs, of a few where chance decides."""
+        """The file of the same call, made once more: the first that differs, of a few where chance decides."""
         metadata = things.metadata.value
         other = file
         for _ in range(REPEATS):
@@ -290,7 +290,7 @@ class _Runner:
         return other
 
     def _twice(self, reading: Call, file: bytes) -> Any:
-        """What is read once, and once more when that was overwritten in place; and the file after it."""
+        """The tensors, read once, and once more after those were overwritten in place; and the file after it."""
         first = self._tensors_of(reading, file)
         before = self._kit.held(first)
         self._kit.scribble(first)
@@ -303,7 +303,7 @@ def _passed(error: BaseException, function: str) -> bool:
 
 
 def _called(call: Call) -> str:
-    """What a call is called in signatures: ``save`` and ``save_file`` prepare what they write alike."""
+    """The name of a call in signatures: ``save`` and ``save_file`` prepare what they write alike."""
     if call.kind == "load_file" and call.backend == "pread":
         return "load_file.pread"
     return {"save_file": "save"}.get(call.kind, call.kind)

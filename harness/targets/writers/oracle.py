@@ -1,7 +1,7 @@
-"""What was saved is what comes back: names, dtypes, shapes, bytes and metadata; or it is refused, with a documented error.
+"""Saved content comes back the same: names, dtypes, shapes, bytes and metadata; or it is refused, with a documented error.
 
-What a file should hold is known from the program. The judge, not the parser, says what it holds: so what is written wrongly
-is found where it was written, and what reads a right file wrongly is found there.
+The program tells what a file should hold. The judge, not the parser, tells what it holds. So the oracle blames the writer
+for a wrong file, and the reader for a wrong reading of a right file.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ UNREAD = _rule(
 READ = _rule(
     "read",
     WRONG_DATA,
-    "What is read back is not what was saved",
+    "The content read back differs from the saved content",
     "The file holds what was saved. The reader gives something else.",
 )
 LEFT_OVER = _rule(
@@ -103,7 +103,7 @@ def check(execution: Execution) -> list[Finding]:
     if trace is None:
         return []
     found: list[Finding] = []
-    #: What the file written last holds; None where it is wrong, or there is none.
+    #: The content of the file written last; None where it is wrong, or there is none.
     right: Content | None = None
     for event in trace.events:
         call: Call = event.about.call
@@ -166,7 +166,7 @@ def _writer(call: Call) -> str:
 
 @lru_cache(_KNOWN)
 def _wrong(content: Content, raw: bytes) -> tuple[str, str] | None:
-    """What is wrong with a file, as an aspect and in words; None where nothing is."""
+    """The fault of a file, as an aspect and in words; None where there is none."""
     if content.odd:
         return f"accepted/{content.odd}", f"a file is made of what no file can hold ({content.odd})"
     judgement = judged(raw)
@@ -196,7 +196,7 @@ def _wrong(content: Content, raw: bytes) -> tuple[str, str] | None:
 
 
 def _comes_back(content: Content, event: Event) -> bool:
-    """Whether what was read is all of what the file holds; of everything else :func:`_read` says what is wrong."""
+    """Whether the call read all that the file holds. Where not, :func:`_read` tells the difference."""
     value, tensors = event.value, content.tensors
     if event.call == "deserialize":
         if len({name for name, _ in value}) != len(tensors):
@@ -276,7 +276,7 @@ def _arrays(value: Any) -> Read:
 
 
 def _difference(header: Header, raw: bytes, read: Read) -> str | None:
-    """What of a file was read otherwise: names, dtype, shape or bytes."""
+    """The first part of a file that was read otherwise: names, dtype, shape or bytes."""
     if len(read) != len(header.tensors):
         return "names"
     start = 8 + header.size

@@ -23,7 +23,7 @@ REPEATS = 32
 
 
 class Writers(ProgramTarget):
-    """What people save, and what they get back."""
+    """Dictionaries that people save, and the content that they get back."""
 
     name = "writers"
     description = "numpy's save and save_file, serialize, serialize_file, and reading back, by programs"
@@ -37,7 +37,7 @@ class Writers(ProgramTarget):
         return _Runner(safetensors).run
 
     def features(self, observation: Observation) -> Iterable[Hashable]:
-        """Which call followed which, with what end; what was in it that is odd; dtypes, ranks and layouts that were written."""
+        """Each call with the one before it and its end; odd parts of it; dtypes, ranks and layouts that were written."""
         return features(observation)
 
     def seeds(self) -> dict[str, bytes]:
@@ -210,7 +210,7 @@ class _Runner:
             )
         return self._null
 
-    # Reading back. What reads is left out where nothing was written.
+    # Reading back. Calls that read are left out where nothing was written.
 
     def _read(self, state: _State, call: Call) -> Event | None:
         file = state.file
@@ -243,7 +243,7 @@ class _Runner:
         )
 
     def _again(self, program: Program, writer: Any, file: bytes, chance: bool) -> bytes:
-        """What the same call gives once more: the first that differs, of a few where chance decides."""
+        """The file of the same call, made once more: the first that differs, of a few where chance decides."""
         for _ in range(REPEATS if chance else 1):
             other: bytes = self._bytes(program, writer.arrays)
             if other != file:
