@@ -99,7 +99,9 @@ def copy(tmp_path: Path, sancov_parser: object, wheel_parser: object) -> Path:
 def run(copy: Path, command: str) -> str:
     """What a command of the page prints, the folder left out."""
     tools = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-    environment = {name: value for name, value in os.environ.items() if name not in ("HARNESS_HOME", "COLUMNS")}
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("HARNESS_HOME", "HARNESS_LONG", "COLUMNS")
+    }
     environment |= {"PATH": tools, "PYTHONPATH": f"{copy}{os.pathsep}{copy / 'site'}", "PIP_TARGET": str(copy / "site")}
     # The command of the copy, and not of the installed package.
     function = 'harness() { python -m harness "$@"; }\n'
