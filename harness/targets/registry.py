@@ -28,14 +28,14 @@ ENTRY_POINTS = "safetensors_harness.targets"
 def all_targets() -> dict[str, Target]:
     """The targets that campaigns fuzz, by name: those of files first, then by folder, then those of other packages."""
     found = {name: target for name, target in _own().items() if target.listed}
-    for name, target in _others()[0].items():
+    for name, target in _of_packages()[0].items():
         found.setdefault(name, target)
     return found
 
 
 def broken_targets() -> dict[str, str]:
     """Entry points of other packages that are no usable target, with the reason."""
-    return _others()[1]
+    return _of_packages()[1]
 
 
 def get_target(name: str) -> Target:
@@ -46,7 +46,7 @@ def get_target(name: str) -> Target:
     own = _own()
     if name in own:
         return own[name]
-    others, broken = _others()
+    others, broken = _of_packages()
     if name in broken:
         raise HarnessError(f"target {name} does not load: {broken[name]}", hint="mend or uninstall its package")
     if name not in others:
@@ -104,7 +104,7 @@ def _classes(module: ModuleType) -> list[type[Target]]:
 # -- those of other packages ----------------------------------------------------------------------------------
 
 
-def _others() -> tuple[dict[str, Target], dict[str, str]]:
+def _of_packages() -> tuple[dict[str, Target], dict[str, str]]:
     found: dict[str, Target] = {}
     broken: dict[str, str] = {}
     for point in entry_points(group=ENTRY_POINTS):
@@ -170,7 +170,7 @@ def _load_rules() -> None:
     for info in pkgutil.iter_modules(oracles.__path__):
         importlib.import_module(f"{oracles.__name__}.{info.name}")
     _own()
-    _others()
+    _of_packages()
 
 
 rules.load_with(_load_rules)

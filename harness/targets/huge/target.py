@@ -90,7 +90,7 @@ class _Driver:
             if seconds > SLOW_SECONDS and seconds > SLOW_PER_BYTE * layout.header_size
         ]
         if slow:
-            self._measure_again(slow, layout, build(halved(steps)), measured)
+            self._measure_with_half(slow, layout, build(halved(steps)), measured)
         outcome, message = _worst(measured)
         return outcome, message, measured
 
@@ -134,7 +134,7 @@ class _Driver:
             measured.ends[phase] = outcome, message
         return error
 
-    def _measure_again(self, phases: list[str], full: Layout, half: Layout, measured: Measured) -> None:
+    def _measure_with_half(self, phases: list[str], full: Layout, half: Layout, measured: Measured) -> None:
         """The least of a few CPU times of the file and of its half: noise only ever adds.
 
         The half is run once first: as long as the file took not much more than twice that, all is well.

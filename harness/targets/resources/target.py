@@ -17,7 +17,7 @@ from harness.observation import ACCEPT, REJECT, Observation, Run
 from harness.oracles.oracle import Execution, oracle
 from harness.targets.base import PROGRAM, Target
 from harness.targets.resources.calls import CALLS
-from harness.targets.resources.meter import Measured, measure
+from harness.targets.resources.meter import Measurement, measure
 from harness.targets.resources.oracle import COST, COSTS, judge
 
 TARGET = "resources"
@@ -40,7 +40,7 @@ def words(data: bytes) -> tuple[str, str, str] | None:
 def check(execution: Execution) -> list[Finding]:
     """The growth of one cost: see :mod:`harness.targets.resources.oracle`."""
     measured = execution.observation[2]
-    if not isinstance(measured, Measured):
+    if not isinstance(measured, Measurement):
         return []
     grows = FAMILIES[measured.family].words
     return judge(measured.call, measured.family, grows, measured.cost, measured.points)
