@@ -17,8 +17,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from harness.findings.crashes import Crash
 from harness.observation import ACCEPT, PANIC, RAISE, REJECT, Observation, Run, classify
-from harness.targets.base import PROGRAM, Mutate, Target
+from harness.targets.base import PROGRAM, Mutate, Reader, Target
+from harness.targets.huge import script
 from harness.targets.huge.layout import Layout, build, write
 from harness.targets.huge.mutator import mutate
 from harness.targets.huge.oracle import DESERIALIZE, KEYS, OPEN, READ, TIME_RATIO, Measured, check
@@ -63,6 +65,10 @@ class Huge(Target):
     def explain(self, data: bytes) -> str:
         """The program's steps in words, the sizes, and what the file deserves."""
         return describe(data)
+
+    def reader(self, crash: Crash, data: bytes) -> Reader:
+        """How reproducers make the file and read it."""
+        return script.reader(crash, data)
 
 
 class _Driver:
