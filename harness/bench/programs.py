@@ -37,7 +37,7 @@ def rates(parser: str, seeds: int, runs: int, say: Say) -> dict[str, Any]:
     """By target, a row for each of ``seeds`` random seeds (see :func:`measure`), and the medians. Raises EngineError."""
     found: dict[str, Any] = {}
     for target in TARGETS:
-        rows = [_apart(target, parser, runs, seed) for seed in range(1, seeds + 1)]
+        rows = [_in_own_process(target, parser, runs, seed) for seed in range(1, seeds + 1)]
         median = runner.medians(rows, rows[0])
         found[target] = {"rows": rows, "median": median}
         parts = ", ".join(f"{name} {median[name]:.0f}" for name in STEPS)
@@ -48,7 +48,7 @@ def rates(parser: str, seeds: int, runs: int, say: Say) -> dict[str, Any]:
     return found
 
 
-def _apart(target: str, parser: str, runs: int, seed: int) -> dict[str, float]:
+def _in_own_process(target: str, parser: str, runs: int, seed: int) -> dict[str, float]:
     """Measure in a process of its own: a process holds one parser."""
     command = [sys.executable, "-m", __name__, target, parser, str(runs), str(seed)]
     environment = os.environ | {"PYTHONPATH": runtime.python_path(), "RUST_BACKTRACE": "0"}

@@ -12,7 +12,7 @@ from harness.findings.finding import Finding
 from harness.mutate.growth import FAMILIES
 from harness.parsers.registry import Parser
 from harness.targets.resources.calls import CALLS
-from harness.targets.resources.meter import Measured, measure
+from harness.targets.resources.meter import Measurement, measure
 from harness.targets.resources.oracle import BYTES, exponent, judge
 from harness.targets.resources.target import TARGET, program
 
@@ -25,9 +25,9 @@ _SAME = {"reversed": "tensors", "empties": "tensors", "escapes": "name", "rows":
 
 def run(
     parser: Parser, costs: Sequence[str], calls: Sequence[str], families: Sequence[str], say: Say
-) -> list[Measured]:
+) -> list[Measurement]:
     """Count every cost of every call on every family."""
-    done: list[Measured] = []
+    done: list[Measurement] = []
     for cost in costs:
         for at in range(0, len(calls), _TOGETHER):
             some = calls[at : at + _TOGETHER]
@@ -36,7 +36,7 @@ def run(
     return done
 
 
-def findings(measured: Sequence[Measured]) -> list[tuple[Measured, Finding]]:
+def findings(measured: Sequence[Measurement]) -> list[tuple[Measurement, Finding]]:
     """The findings of each series, in the order of measurement."""
     return [
         (one, finding.on(TARGET))
@@ -45,14 +45,14 @@ def findings(measured: Sequence[Measured]) -> list[tuple[Measured, Finding]]:
     ]
 
 
-def distinct(found: Sequence[tuple[Measured, Finding]]) -> list[tuple[Measured, Finding]]:
+def distinct(found: Sequence[tuple[Measurement, Finding]]) -> list[tuple[Measurement, Finding]]:
     """One finding per defect: the same growth of the same kind of call is one defect.
 
     The part of a call's name after the dash (backend, index) does not count. A growth in bytes hides the same growth in
     instructions. A call that succeeds hides a call that fails after the cost.
     """
     order = sorted(found, key=lambda pair: (pair[0].cost != BYTES, pair[0].ends[-1] != "ok"))
-    seen: dict[tuple[str, str, str], tuple[Measured, Finding]] = {}
+    seen: dict[tuple[str, str, str], tuple[Measurement, Finding]] = {}
     for measured, finding in order:
         family = _SAME.get(measured.family, measured.family)
         how = finding.aspect.partition("/")[2]
@@ -60,14 +60,14 @@ def distinct(found: Sequence[tuple[Measured, Finding]]) -> list[tuple[Measured, 
     return list(seen.values())
 
 
-def keep(campaign: Path, parser: Parser, found: Sequence[tuple[Measured, Finding]]) -> list[str]:
+def keep(campaign: Path, parser: Parser, found: Sequence[tuple[Measurement, Finding]]) -> list[str]:
     """Store findings as a campaign does; ``harness triage --campaign`` files them. Returns their ids."""
     for one, finding in found:
         store.add(campaign, finding, program(one.cost, one.call, one.family), parser=parser.name, seed=0)
     return [finding.id for _, finding in found]
 
 
-def cell(one: Measured) -> str:
+def cell(one: Measurement) -> str:
     """The exponent of one series: ``-`` for a call that cannot be made, brackets for a call that ends in an error."""
     if len(one.points) < 3:
         return "-"
@@ -75,7 +75,7 @@ def cell(one: Measured) -> str:
     return text if one.ends[-1] == "ok" else f"({text})"
 
 
-def table(measured: Sequence[Measured]) -> list[list[str]]:
+def table(measured: Sequence[Measurement]) -> list[list[str]]:
     """Rows of cells: the call, then its exponents on every family, instructions / bytes; ``!`` marks a finding."""
     costs = sorted({one.cost for one in measured}, reverse=True)
     wrong = {(one.call, one.family) for one, _ in findings(measured)}
@@ -91,7 +91,7 @@ def table(measured: Sequence[Measured]) -> list[list[str]]:
     return rows
 
 
-def as_json(measured: Sequence[Measured]) -> list[dict[str, Any]]:
+def as_json(measured: Sequence[Measurement]) -> list[dict[str, Any]]:
     """Every series with its points."""
     return [
         {

@@ -133,7 +133,7 @@ def _as_json(rows: list[Row], campaigns: list[Campaign]) -> dict[str, Any]:
                 "flaky": row.flaky,
                 "campaigns": sorted({one.campaign for one in row.seen}),
                 "repeat": row.repeat,
-                **({"against": row.against} if row.against else {}),
+                **({"against": row.compared_with} if row.compared_with else {}),
             }
             for row in rows
         ],

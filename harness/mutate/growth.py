@@ -75,7 +75,7 @@ def _one(shape: tuple[int, ...], size: int, name: str = "t") -> list[Tensor]:
     return [Tensor(name, "U8", shape, 0, size)]
 
 
-def _others(n: int) -> Grown:
+def _other_tensor_data(n: int) -> Grown:
     """A small tensor behind a large one."""
     return _grown([*_one((n,), n, "large"), Tensor("t", "U8", (4,), n, n + 4)], asked=1)
 
@@ -104,7 +104,7 @@ FAMILIES: dict[str, Family] = {
     "padding": Family("spaces after the header", _LENGTHS, lambda n: _grown(_row(1), pad=n)),
     "buffer": Family("bytes in the one tensor", _DATA, lambda n: _grown(_one((n,), n))),
     "rows": Family("rows of two bytes in the one tensor", _ROWS, lambda n: _grown(_one((n, 2), 2 * n))),
-    "other-data": Family("bytes in a tensor that is not asked for", _DATA, _others),
+    "other-data": Family("bytes in a tensor that is not asked for", _DATA, _other_tensor_data),
     "empty-rows": Family("rows of two times nothing in a tensor of no bytes", _LENGTHS, lambda n: _grown(_one((n, 2, 0), 0))),
     "depth": Family(
         "lists inside one another, where a metadata value belongs",

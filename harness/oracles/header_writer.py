@@ -31,7 +31,7 @@ def escaped(rng: random.Random) -> Callable[[str], str]:
     Characters beyond the basic plane become surrogate pairs; hexadecimal digits come in both cases.
     """
 
-    def spell(text: str) -> str:
+    def write_escaped(text: str) -> str:
         sure = rng.randrange(len(text)) if text else 0
         parts = [
             _escape(char, rng) if index == sure or rng.getrandbits(1) else plain(char)[1:-1]
@@ -39,7 +39,7 @@ def escaped(rng: random.Random) -> Callable[[str], str]:
         ]
         return '"' + "".join(parts) + '"'
 
-    return spell
+    return write_escaped
 
 
 def _escape(char: str, rng: random.Random) -> str:

@@ -111,7 +111,7 @@ def check(execution: Execution) -> list[Finding]:
 
 
 def _look(run: Run, data: bytes, runs: int) -> list[Finding]:
-    with _calm():
+    with _collection_paused():
         for _ in range(runs + runs // 2):
             run(data)
         counts = [count()]
@@ -148,7 +148,7 @@ assert {name for name, *_ in _COUNTS} == {field.name for field in fields(Counts)
 
 
 @contextmanager
-def _calm() -> Iterator[None]:
+def _collection_paused() -> Iterator[None]:
     """The collector runs where we say, and looks only at what is made from now on: both make counts repeat, and quick."""
     was = gc.isenabled()
     gc.disable()

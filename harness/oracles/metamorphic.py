@@ -46,7 +46,7 @@ RELATION = Rule(
 )
 
 
-def _again(name: str, check: str, should: str) -> Rule:
+def _rewritten(name: str, check: str, should: str) -> Rule:
     return Rule(
         f"metamorphic.{name}",
         "metamorphic",
@@ -62,8 +62,8 @@ def _again(name: str, check: str, should: str) -> Rule:
 
 
 #: Written by our encoder, and by the parser's own writer.
-ENCODED = _again("encoded-again", "relation", "both files read the same")
-SERIALIZED = _again(
+ENCODED = _rewritten("encoded-again", "relation", "both files read the same")
+SERIALIZED = _rewritten(
     "serialized-again", "reserialized", "the library reads its own file as the content that it was given"
 )
 
@@ -280,12 +280,12 @@ def check(execution: Execution) -> list[Finding]:
 
     Nothing is asked of refused files, nor of those that the judge refuses: their header is not understood.
     """
-    found = examine(execution)
+    found = contradictions(execution)
     execution.variants |= {one.finding: one.variant for one in found if one.variant}
     return [one.finding for one in found]
 
 
-def examine(execution: Execution, seed: int = 0) -> list[Contradiction]:
+def contradictions(execution: Execution, seed: int = 0) -> list[Contradiction]:
     """The findings of :func:`check`, each with the other file.
 
     The result repeats: its random choices come from ``seed`` and the input alone.

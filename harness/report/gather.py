@@ -66,7 +66,7 @@ class Row(Record):
         return min((one.stored for one in self.seen), key=lambda stored: stored.size)
 
     @property
-    def against(self) -> dict[str, str]:
+    def compared_with(self) -> dict[str, str]:
         """The build that it was compared with and what came of it, as `harness findings --against` says it; empty where it was not."""
         shows = compare_builds.ONLY_HERE if self.state == NEW else self.state
         return {"parser": self.base, "shows": shows} if self.base else {}

@@ -79,9 +79,9 @@ def page(
         findings=told,
         tally_of=Counter(row.state for row in told),
         seen=Counter(row.state for row in told if row.count),
-        flaky=sum(row.flaky for row in told),
+        flaky=sum(one.row.flaky for one in told),
         defects=rows.defects(row for row in told if row.state == rows.OPEN),
-        by_severity=Counter(row.severity for row in told),
+        by_severity=Counter(one.row.severity for one in told),
         severities=SEVERITIES,
         states=rows.STATES,
         targets=targets,
@@ -178,14 +178,14 @@ def _totals(targets: Mapping[str, Drive], campaigns: Iterable[Campaign]) -> dict
     }
 
 
-def _headline(campaigns: Sequence[Campaign], found: Sequence[rows.Row], release: str) -> dict[str, str]:
+def _headline(campaigns: Sequence[Campaign], found: Sequence[rows.PageRow], release: str) -> dict[str, str]:
     """A title about the new findings, and sentences about the rest."""
     fresh = [row for row in found if row.state == rows.NEW]
     title, lead = f"Nothing new in safetensors {release}", ""
     if fresh:
-        worst = min(fresh, key=lambda row: row.rank)
+        worst = min(fresh, key=lambda one: one.rank).row
         title = f"{len(fresh)} new finding{'s' if len(fresh) > 1 else ''} in safetensors {release}"
-        lead = f"The worst is {worst.severity}, {worst.rule} in {worst.target}. "
+        lead = f"The worst is {worst.severity}, {worst.rule.name} in {worst.target}. "
     elif not campaigns:
         title = f"Findings filed against safetensors {release}"
     still = sum(row.state == rows.OPEN for row in found)

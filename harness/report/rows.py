@@ -13,7 +13,7 @@ from harness.findings import crashes, store
 from harness.findings.severity import SEVERITIES
 from harness.foreign_json import number, table
 from harness.report import gather
-from harness.report.gather import Campaign
+from harness.report.gather import Campaign, Row
 from harness.triage import filing
 
 NEW, OPEN, DECIDED, ELSEWHERE = gather.NEW, crashes.OPEN, "decided", "elsewhere"
@@ -29,21 +29,16 @@ EMBEDDED = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One finding, first seen at ``seconds`` with ``seed``; ``count`` executions of the campaigns showed it.
+class PageRow:
+    """A finding with what only the page shows of it: first seen at ``seconds`` with ``seed``, by ``count`` executions.
 
-    ``covered`` is its verdict, or why it is not new. ``links`` are (text, relative address). ``data`` is a small input as a
-    ``data:`` address. ``held`` of ``replays`` fresh processes showed it again.
+    ``state`` is one of STATES. ``covered`` is its verdict, or why it is not new; ``why`` and ``sentence`` are those of the
+    decision, if there is one. ``size`` is that of the input, in bytes. ``links`` are (text, relative address). ``data`` is a
+    small input as a ``data:`` address. ``held`` of ``replays`` fresh processes showed it again.
     """
 
-    id: str
-    target: str
-    kind: str
-    rule: str
-    aspect: str
-    severity: str
+    row: Row
     state: str
-    summary: str
     size: int
     seconds: float
     seed: int
@@ -51,34 +46,32 @@ class Row:
     count: int
     targets: frozenset[str]
     defect: str
-    repeat: str
     covered: str
     why: str
     sentence: str
-    flaky: bool
     replays: int
     held: int
-    builds: tuple[str, ...]
-    releases: tuple[str, ...]
     links: tuple[tuple[str, str], ...]
     data: str
 
     @property
     def rank(self) -> int:
         """0 for the worst severity."""
-        return list(SEVERITIES).index(self.severity)
+        return list(SEVERITIES).index(self.row.severity)
 
 
-def rows(campaigns: Iterable[Campaign], near: Path, found: Iterable[gather.Row] | None = None) -> list[Row]:
+def rows(campaigns: Iterable[Campaign], near: Path, found: Iterable[Row] | None = None) -> list[PageRow]:
     """Every finding, new ones first, then by severity; links are relative to the folder ``near``.
 
     ``found`` are the rows of the campaigns if they are gathered already. Raises HarnessError for a damaged finding.
     """
     campaigns = list(campaigns)
     first = _first_seconds(campaigns)
-    every = [_row(row, first, near) for row in (gather.rows(campaigns) if found is None else found)]
+    every = [_page_row(row, first, near) for row in (gather.rows(campaigns) if found is None else found)]
     states = list(STATES)
-    return sorted(every, key=lambda row: (states.index(row.state), row.rank, not row.count, row.rule, row.id))
+    return sorted(
+        every, key=lambda one: (states.index(one.state), one.rank, not one.count, one.row.rule.name, one.row.id)
+    )
 
 
 def _first_seconds(campaigns: Iterable[Campaign]) -> dict[tuple[str, str], float]:
@@ -92,7 +85,7 @@ def _first_seconds(campaigns: Iterable[Campaign]) -> dict[tuple[str, str], float
     return found
 
 
-def _row(row: gather.Row, first: dict[tuple[str, str], float], near: Path) -> Row:
+def _page_row(row: Row, first: dict[tuple[str, str], float], near: Path) -> PageRow:
     crash, verdict = row.crash, row.verdict
     sightings = [
         (first.get((one.campaign, one.stored.id), number(one.stored.seconds)), one.stored.seed, one.stored.first_seen)
@@ -113,15 +106,9 @@ def _row(row: gather.Row, first: dict[tuple[str, str], float], near: Path) -> Ro
         data = None
     small = data if data is not None and len(data) <= EMBEDDED else None
     decided = crash.verdict if crash is not None else verdict.why if verdict else ""
-    return Row(
-        id=row.id,
-        target=row.target,
-        kind=row.kind,
-        rule=row.rule.name,
-        aspect=row.aspect,
-        severity=row.severity,
+    return PageRow(
+        row,
         state=ELSEWHERE if row.elsewhere else row.state if row.state in STATES else DECIDED,
-        summary=row.summary,
         size=len(data) if data is not None else int(number(crash.found.get("size") if crash else row.stored.size)),
         seconds=seconds,
         seed=int(number(seed)),
@@ -129,15 +116,11 @@ def _row(row: gather.Row, first: dict[tuple[str, str], float], near: Path) -> Ro
         count=sum(one.count for one in row.seen),
         targets=frozenset(str(one.stored.target) for one in row.seen),
         defect=filing.group(row.signature),
-        repeat=row.repeat,
         covered=row.elsewhere or (verdict.name if verdict else row.state if row.state not in STATES else ""),
         why=decided or row.why,
         sentence=(verdict.sentence if verdict else "") or row.sentence,
-        flaky=row.flaky,
         replays=sum(int(number(one.get("runs"))) for one in replays),
         held=sum(int(number(one.get("held"))) for one in replays),
-        builds=crash.builds if crash else (),
-        releases=crash.releases if crash else (),
         links=tuple((name, address(path, near)) for name, path in files.items() if path.is_file()),
         data=f"data:application/octet-stream;base64,{base64.b64encode(small).decode()}" if small is not None else "",
     )
@@ -148,6 +131,6 @@ def address(path: Path, near: Path) -> str:
     return quote(os.path.relpath(path.resolve(), near.resolve()), errors="surrogateescape")
 
 
-def defects(chosen: Iterable[Row]) -> int:
+def defects(chosen: Iterable[PageRow]) -> int:
     """Probable number of defects behind the findings: several entry points often show one."""
-    return len({(row.severity, row.defect) for row in chosen})
+    return len({(one.row.severity, one.defect) for one in chosen})

@@ -175,8 +175,8 @@ def _properties(row: Row) -> dict[str, Any]:
         stored = row.stored
         about |= {"seed": stored.seed, "execution": stored.execution, "seconds": stored.seconds, "size": stored.size}
         about |= {"parser": stored.parser}
-    if row.against:
-        about["against"] = row.against
+    if row.compared_with:
+        about["against"] = row.compared_with
     if row.seen:
         about["campaigns"] = sorted({one.campaign for one in row.seen})
         about["flaky"] = row.flaky

@@ -59,7 +59,7 @@ def _campaign(campaign: Campaign, run: Sequence[Record], rows: list[Row]) -> str
     text = f"\n## Campaign {inert(campaign.name)}\n"
     if campaign.sessions and campaign.sessions[-1].get("interrupted"):
         text += "\nIt was interrupted: the figures are up to then.\n"
-    text += _picture(campaign, curves)
+    text += _growth(campaign, curves)
     if drives:
         numbers = ("executions", "per second", "deep", "edges", "kept", "new", "known")
         heads = ("target", *numbers[:5], "edges over time", *numbers[5:])
@@ -103,7 +103,7 @@ def sparkline(values: Sequence[float]) -> str:
     return "".join(_BARS[round((value - low) / span * (len(_BARS) - 1)) if span else 0] for value in few)
 
 
-def _picture(campaign: Campaign, curves: dict[str, tuple[Point, ...]]) -> str:
+def _growth(campaign: Campaign, curves: dict[str, tuple[Point, ...]]) -> str:
     """Edges of all targets over time; findings over time for a ledger without curves."""
     seconds = campaign.total("seconds")
     drawn = [[(point.seconds, point.edges - curve[0].edges) for point in curve] for curve in curves.values() if curve]

@@ -12,10 +12,12 @@ from __future__ import annotations
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType, ModuleType
 from typing import Any, ClassVar
 
+from harness.findings.crashes import Crash
+from harness.format.dtypes import DTYPE_BITS
 from harness.observation import NOT_READ, Observation, Reading, Run
 from harness.oracles.oracle import Oracle
 from harness.programs.mutate import StepMutator
@@ -31,6 +33,30 @@ INPUT_KINDS = (FILE, PROGRAM, PATH)
 
 #: Called as ``mutate(data, max_size, seed)``: a mutation of ``data`` of at most ``max_size`` bytes.
 Mutate = Callable[[bytes, int, int], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How the reproducer of a finding reads its input, as Python source.
+
+    ``source`` defines ``read(path)``. It returns ``{name: (dtype, shape, bytes)}``, the metadata and the names by offset; None
+    stands for a part that it does not read. Where ``calls`` is true, ``source`` defines CALLS, the names of several entry points,
+    and ``read(path, call)`` reads by one of them.
+    """
+
+    source: str
+    #: Modules of the standard library that it needs beside hashlib, os, pathlib, subprocess and sys.
+    imports: tuple[str, ...] = ()
+    calls: bool = False
+    #: The expression for the path of the file, and whether the reproducer deletes that file afterwards.
+    path: str = "INPUT"
+    temporary: bool = False
+    #: By check of a template, the source of its ``main()``: for measurements that only this subject makes.
+    mains: Mapping[str, str] = field(default_factory=dict)
+    #: The type of the exception that the finding is about; "" for the one that ended the run.
+    error: str = ""
+    #: Dtypes that the second of two entry points must not refuse where the first reads them.
+    holds: Iterable[str] = tuple(DTYPE_BITS)
 
 
 class Target(ABC):
@@ -107,6 +133,17 @@ class Target(ABC):
 
     def script(self, data: bytes) -> str:
         """Source of a generator ``calls()`` for a reproducer (:mod:`harness.programs.scripts`); "" for files."""
+        return ""
+
+    def reader(self, crash: Crash, data: bytes) -> Reader | None:
+        """How the reproducer of ``crash`` reads its input; None where the reproducer runs the harness, or a ``script``."""
+        return None
+
+    def reproducer(self, crash: Crash, data: bytes, about: Mapping[str, object]) -> str:
+        """A whole reproducer where the shared templates do not fit, else "".
+
+        ``about`` has the ``title``, ``why`` and ``releases`` of the finding, as text for a docstring.
+        """
         return ""
 
     def call_names(self, data: bytes) -> list[str]:

@@ -5,29 +5,18 @@ It reads the input beside it, says what happens and what should, and ends with 1
 
 from __future__ import annotations
 
-import base64
-import functools
 import hashlib
-import lzma
 import pprint
 import textwrap
-from collections.abc import Iterable
-from importlib.resources import files
 from typing import Any
 
-import jinja2
-
 from harness.findings.crashes import INPUT, Crash
-from harness.format.dtypes import DTYPE_BITS
 from harness.format.judge import judge
 from harness.observation import ACCEPT, PANIC, RAISE, REJECT
 from harness.programs.arrays import WRITER_DTYPES
-from harness.targets.base import Target
-from harness.targets.huge.layout import Layout, build
-from harness.targets.huge.program import decode, halved
-from harness.targets.loaders import loader as loaders
+from harness.programs.templates import bytes_literal, render, wrapped
+from harness.targets.base import Reader, Target
 from harness.targets.registry import get_target
-from harness.targets.resources import script as measured
 
 # By check of a rule: the check of a template, and the outcome that is wrong.
 _CHECKS = {
@@ -37,19 +26,15 @@ _CHECKS = {
     "saved": ("saved", ""), "values": ("compare", ""), "ends": ("ends", ""), "refused-call": ("refused", REJECT),
     "taken": ("taken", ""),
 }  # fmt: skip
-# Checks that each template has.
+# Checks of the template of programs, and of that of files.
 _OF_PROGRAMS = ("outcome", "deadly", "compare", "ends", "refused", "taken")
-_OF_FILES = ("outcome", "deadly", "misread", "relation", "written", "leak", "time", "growth", "agreement", "saved")
-# Targets of files that the template can read as.
-_READ_AS = ("deserialize", "safe_open", "huge", "model")
+_OF_FILES = ("outcome", "deadly", "misread", "relation", "written", "leak")
+# Checks of files with several entry points.
+_OF_CALLS = ("agreement", "saved")
+# Modules that every reproducer of a file imports.
+_IMPORTS = ("hashlib", "os", "pathlib", "subprocess", "sys")
 # Relations after which the other file holds something more, or elsewhere.
 _ADDS = ("one-more", "dimension")
-
-
-@functools.cache
-def _template(name: str) -> jinja2.Template:
-    text = (files("harness.triage") / name).read_text(encoding="utf-8")
-    return jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True).from_string(text)  # noqa: S701 - Python, no HTML
 
 
 def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> str:
@@ -58,65 +43,41 @@ def write(crash: Crash, data: bytes, error: str = "", variant: bytes = b"") -> s
     ``error`` is what the parser said of ``data``; ``variant`` the other spelling that a metamorphic finding is about.
     """
     target = get_target(crash.target)
-    common = _common(crash, target)
-    if crash.rule.check == "cost":
-        return measured.render(common | measured.values(crash, data))
+    about = _about(crash, target)
+    if whole := target.reproducer(crash, data, about):
+        return whole
     check, wrong = _CHECKS.get(crash.rule.check, ("", ""))
-    wrong = wrong or (crash.kind if check in ("deadly", "time", "growth") else "")
-    common |= {"check": check, "wrong": wrong}
-    calls = target.script(data)
-    if calls and check in _OF_PROGRAMS:
-        # The aspect of an error is "CALL: TYPE: MESSAGE".
-        error = repr(crash.aspect.split(": ")[1]) if wrong == RAISE else ""
-        return _template("reproduce_program.py.j2").render(common | {"error": error, "calls": calls})
-    if check not in _OF_FILES or not (crash.target in _READ_AS or isinstance(target, loaders.Loader)):
-        return ask_harness(crash)
-    values: dict[str, Any] = {
-        **common,
-        "own": not target.uses_parser,
-        "target": crash.target,
-        "input": INPUT,
-        "huge": _huge(crash, data) if crash.target == "huge" else None,
-        "error": repr(_error(crash, error)) if wrong == RAISE and error else "",
-        "loader": _loader(crash, check, target) if isinstance(target, loaders.Loader) else "",
-    }
-    if check == "leak":
-        values["counted"] = crash.aspect
-    if check == "agreement":
-        values["pair"] = _pair(crash)
-        values["holds"] = _wrapped(sorted(_holds(target, values["pair"][0])))
-    if check == "saved":
-        values["call"] = crash.aspect.partition(":")[0]
-    if check == "misread":
-        values |= _expected(data)
-    if check == "written":
-        header = judge(data).header
-        values |= {
-            "metadata": repr(header.metadata if header else None),
-            "dtypes": pprint.pformat(WRITER_DTYPES, width=110),
-        }
-    if check == "relation":
-        relation = crash.rule.name.removeprefix("metamorphic.")
-        values |= {"relation": relation, "variant": _literal(variant), "adds": relation.startswith(_ADDS)}
-    return _template("reproduce.py.j2").render(values)
+    about |= {"check": check, "wrong": wrong or (crash.kind if check == "deadly" else "")}
+    if check in _OF_PROGRAMS and (calls := target.script(data)):
+        return _of_program(crash, calls, about)
+    reader = target.reader(crash, data)
+    if reader is not None and _has(reader, check):
+        return _of_file(crash, data, target, reader, about | _values(crash, data, check, reader, variant), error)
+    return ask_harness(crash)
 
 
 def ask_harness(crash: Crash) -> str:
     """A reproducer that runs the oracles of the harness: it suits every rule, and needs a build of the parser."""
     target = get_target(crash.target)
-    return _template("reproduce_signature.py.j2").render(
-        _common(crash, target)
+    return _render(
+        "reproduce_signature.py.j2",
+        _about(crash, target)
         | {
             "signature": repr(crash.signature),
             "target": repr(crash.target),
             "input": INPUT,
             # The build that showed it: another one may not.
             "flavour": repr((*crash.builds, *target.flavours)[0]),
-        }
+        },
     )
 
 
-def _common(crash: Crash, target: Target) -> dict[str, Any]:
+def needs_harness(script: str) -> bool:
+    """Whether a reproducer runs the harness' own oracles."""
+    return "from harness" in script
+
+
+def _about(crash: Crash, target: Target) -> dict[str, Any]:
     """The values of every template."""
     return {
         "title": _plain(f"{crash.id}: {crash.summary}"),
@@ -128,59 +89,61 @@ def _common(crash: Crash, target: Target) -> dict[str, Any]:
     }
 
 
-def needs_harness(script: str) -> bool:
-    """Whether a reproducer runs the harness' own oracles."""
-    return "from harness" in script
+def _render(name: str, values: dict[str, Any]) -> str:
+    return render("harness.triage", name, **values)
 
 
-def _error(crash: Crash, error: str) -> str:
-    """The type of the exception: of several entry points, of the one that the finding is about."""
-    words = crash.aspect.split(": ")
-    several = isinstance(get_target(crash.target), loaders.Loader) and crash.oracle == "contract"
-    return words[1] if several else error.partition(":")[0]
+def _has(reader: Reader, check: str) -> bool:
+    """Whether the template of files has the check for that reader."""
+    return check in (*_OF_FILES, *reader.mains) or (reader.calls and check in _OF_CALLS)
 
 
-def _pair(crash: Crash) -> list[str]:
-    """The two entry points that differ."""
-    return crash.rule.name.removeprefix("agreement.").split("-")
-
-
-def _holds(target: Target, first: str) -> Iterable[str]:
-    """The dtypes that the second way must not refuse where the first reads them: all of them within one framework."""
-    return target.holds_here() if first == "deserialize" and isinstance(target, loaders.Loader) else DTYPE_BITS
-
-
-def _loader(crash: Crash, check: str, target: loaders.Loader) -> str:
-    """How each entry point of a framework reads."""
+def _of_program(crash: Crash, calls: str, about: dict[str, Any]) -> str:
     # The aspect of an error is "CALL: TYPE: MESSAGE".
-    call = crash.aspect.partition(": ")[0] if crash.kind in ("contract", "panic") and crash.oracle == "contract" else ""
-    return _template("reproduce_loader.py.j2").render(
-        imports=target.imports,
-        last=target.imports[0].rpartition(".")[2],
-        words=_wrapped(loaders.DTYPE_OF_WORD),
-        calls=_wrapped(target.calls),
-        kind=target.kind,
-        raw=target.raw,
-        module=target.module,
-        framework=target.framework,
-        call=call or loaders.MAIN,
-        strict=check == "outcome",
+    error = repr(crash.aspect.split(": ")[1]) if about["wrong"] == RAISE else ""
+    return _render("reproduce_program.py.j2", about | {"error": error, "calls": calls})
+
+
+def _of_file(crash: Crash, data: bytes, target: Target, reader: Reader, values: dict[str, Any], error: str) -> str:
+    kind = reader.error or error.partition(":")[0]
+    return _render(
+        "reproduce.py.j2",
+        values
+        | {
+            "own": not target.uses_parser,
+            "input": INPUT,
+            "reader": reader,
+            "imports": sorted({*_IMPORTS, *reader.imports}),
+            "error": repr(kind) if values["wrong"] == RAISE and error else "",
+        },
     )
 
 
-def _wrapped(value: object) -> str:
-    return pprint.pformat(value, width=110, compact=True, sort_dicts=False)
+def _values(crash: Crash, data: bytes, check: str, reader: Reader, variant: bytes) -> dict[str, Any]:
+    """The variables of one check of files."""
+    if check == "leak":
+        return {"counted": crash.aspect}
+    if check == "agreement":
+        pair = crash.rule.name.removeprefix("agreement.").split("-")
+        return {"pair": pair, "holds": wrapped(sorted(reader.holds))}
+    if check == "saved":
+        return {"call": crash.aspect.partition(":")[0]}
+    if check == "misread":
+        return _expected(data)
+    if check == "written":
+        header = judge(data).header
+        dtypes = pprint.pformat(WRITER_DTYPES, width=110)
+        return {"metadata": repr(header.metadata if header else None), "dtypes": dtypes}
+    if check == "relation":
+        relation = crash.rule.name.removeprefix("metamorphic.")
+        return {"relation": relation, "variant": bytes_literal(variant), "adds": relation.startswith(_ADDS)}
+    return {}
 
 
 def _plain(text: str) -> str:
     """Text that can stand in a docstring."""
     clean = text.encode("ascii", "backslashreplace").decode().replace("\\", "\\\\").replace('"', "'")
     return "\n".join(line for paragraph in clean.splitlines() for line in textwrap.wrap(paragraph, 110) or [""])
-
-
-def _literal(data: bytes) -> str:
-    lines = [data[at : at + 48] for at in range(0, len(data), 48)] or [b""]
-    return "(\n" + "".join(f"    {line!r}\n" for line in lines) + ")"
 
 
 def _expected(data: bytes) -> dict[str, str]:
@@ -197,28 +160,3 @@ def _expected(data: bytes) -> dict[str, str]:
         for tensor in header.tensors
     }
     return {"tensors": pprint.pformat(tensors, width=110, sort_dicts=False), "metadata": repr(header.metadata)}
-
-
-def _huge(crash: Crash, program: bytes) -> dict[str, Any]:
-    """The file that a program of target ``huge`` stands for, in a form that needs no program."""
-    steps = decode(program)
-    layout = build(steps)
-    headers = {"HEADER": _packed(layout)}
-    if crash.kind == "time":
-        headers["HALF"] = _packed(build(halved(steps)))
-    phase = crash.rule.name.partition(".")[2] if crash.kind in ("time", "memory") else ""
-    phase = phase or (
-        "deserialize" if "deserialize" in crash.aspect or crash.summary.startswith("deserialize") else "open"
-    )
-    return {
-        "prefix": layout.prefix,
-        "size": layout.size,
-        "buffer": layout.size - 8 - layout.header_size,
-        "headers": headers,
-        "phase": phase,
-    }
-
-
-def _packed(layout: Layout) -> str:
-    packed = base64.b85encode(lzma.compress(b"".join(layout.pieces), preset=6))
-    return _literal(packed)

@@ -14,13 +14,13 @@ from harness.errors import HarnessError
 from harness.findings import store
 from harness.mutate.growth import FAMILIES
 from harness.targets.resources.calls import CALLS
-from harness.targets.resources.meter import Measured
+from harness.targets.resources.meter import Measurement
 from harness.targets.resources.oracle import BYTES, INSTRUCTIONS, Point
 
 
-def series(call: str, family: str, cost: str, power: int, ends: str = "ok") -> Measured:
+def series(call: str, family: str, cost: str, power: int, ends: str = "ok") -> Measurement:
     points = tuple(Point(n, 64 * n, 64 * n, 0, 1000 * n**power) for n in (32, 64, 128, 256, 512))
-    return Measured(call, family, cost, (ends,) * 5, points)
+    return Measurement(call, family, cost, (ends,) * 5, points)
 
 
 def test_one_defect_is_told_once():
@@ -45,7 +45,7 @@ def test_the_table_has_both_exponents_and_marks_what_is_wrong():
         series("keys", "tensors", INSTRUCTIONS, 1),
         series("metadata", "tensors", BYTES, 1, "KeyError"),
         series("metadata", "tensors", INSTRUCTIONS, 1, "KeyError"),
-        Measured("metadata", "depth", BYTES, ("setup: KeyError",) * 5, ()),
+        Measurement("metadata", "depth", BYTES, ("setup: KeyError",) * 5, ()),
     ]
     assert resources.table(measured) == [
         ["call", "tensors", "depth"],

@@ -42,7 +42,7 @@ PACKED = pack(PARTS, METADATA)
 FILE = plainly(PACKED)
 
 
-def examine(safetensors: ModuleType, data: bytes = FILE, lie: Callable[[bytes, Observation], Observation] | None = None,
+def findings_of(safetensors: ModuleType, data: bytes = FILE, lie: Callable[[bytes, Observation], Observation] | None = None,
             target: Target | None = None) -> list[Finding]:  # fmt: skip
     """What the oracle finds when every observation of the real parser first goes through ``lie``."""
     target = target or SafeOpen()
@@ -108,7 +108,7 @@ STUMBLES: dict[str, Callable[[bytes], object]] = {
 @pytest.mark.parametrize("relation", STUMBLES)
 def test_every_relation_sees_the_parser_that_stumbles_over_it(safetensors: ModuleType, relation: str):
     assert not STUMBLES[relation](header(FILE))
-    found = examine(safetensors, lie=refuse_if(STUMBLES[relation]))
+    found = findings_of(safetensors, lie=refuse_if(STUMBLES[relation]))
     assert relation in rules(found)
     (finding,) = (f for f in found if f.rule.name == f"metamorphic.{relation}")
     assert finding.kind == "differential"
@@ -148,7 +148,7 @@ def changed(**changes: Any) -> Callable[[bytes, Observation], Observation]:
     ],
 )
 def test_reading_the_same_words_otherwise_is_seen(safetensors: ModuleType, change: dict[str, Any], aspect: str):
-    found = examine(safetensors, PACKED, lie=changed(**change))
+    found = findings_of(safetensors, PACKED, lie=changed(**change))
     assert ("metamorphic.respelt", aspect) in {(finding.rule.name, finding.aspect) for finding in found}
 
 
@@ -160,7 +160,7 @@ def test_reading_the_same_bytes_otherwise_is_seen(safetensors: ModuleType):
         outcome, error, reading = honest
         return (outcome, error, Reading(reading.tensors, {}, reading.offset_keys)) if len(runs) == 2 else honest
 
-    found = examine(safetensors, lie=lie)
+    found = findings_of(safetensors, lie=lie)
     assert [(finding.rule.name, finding.aspect) for finding in found] == [("metamorphic.same-bytes", "metadata")]
 
 
@@ -171,7 +171,7 @@ def test_what_is_written_again_and_not_read_again_is_a_round_trip(safetensors: M
             b'{"__metadata__":{"format":"pt"'
         )
 
-    found = examine(safetensors, lie=refuse_if(reordered))
+    found = findings_of(safetensors, lie=refuse_if(reordered))
     assert {"encoded-again", "serialized-again"} & rules(found)
     kinds = {finding.kind for finding in found if finding.rule.name.endswith("-again")}
     assert kinds == {"roundtrip"}
@@ -182,7 +182,7 @@ def test_a_writer_that_fails_on_what_the_reader_read(safetensors: ModuleType, mo
         raise safetensors.SafetensorError("Error while serializing: tensor `a` too good")
 
     monkeypatch.setattr(safetensors, "serialize", refuse)
-    (finding,) = examine(safetensors)
+    (finding,) = findings_of(safetensors)
     assert (finding.kind, finding.rule.name) == ("roundtrip", "metamorphic.serialized-again")
     assert finding.aspect == "refused:Error while serializing: tensor _ too good"
 
@@ -192,7 +192,7 @@ def test_a_variant_that_ends_undocumented_is_of_that_kind(safetensors: ModuleTyp
     def lie(data: bytes, honest: Observation) -> Observation:
         return (outcome, "Type: words 5", None) if b"more0" in data else honest
 
-    found = examine(safetensors, lie=lie)
+    found = findings_of(safetensors, lie=lie)
     assert {finding.kind for finding in found} == {kind}
     assert rules(found) == {"one-more-tensor", "one-more-entry"}
 
@@ -222,18 +222,18 @@ def test_a_contradiction_comes_with_the_file_that_shows_it(safetensors: ModuleTy
 
 def test_findings_repeat(safetensors: ModuleType):
     lie = refuse_if(STUMBLES["white-space"])
-    assert examine(safetensors, lie=lie) == examine(safetensors, lie=lie)
+    assert findings_of(safetensors, lie=lie) == findings_of(safetensors, lie=lie)
 
 
 def test_empty_tensors_may_come_in_any_order(safetensors: ModuleType):
     empties = [Tensor(str(i), "U8", (0,), 1, 1) for i in range(8)]
     data = encode([Tensor("a", "U8", (1,), 0, 1), *empties, Tensor("b", "U8", (1,), 1, 2)])
     for _ in range(5):
-        assert examine(safetensors, data) == []
+        assert findings_of(safetensors, data) == []
 
 
 def test_a_file_with_a_tensor_that_the_target_cannot_give_is_examined_all_the_same(safetensors: ModuleType):
     data = pack([("six", "F6_E2M3", (4,), b"abc"), *PARTS])
-    assert examine(safetensors, data) == []
-    found = examine(safetensors, data, lie=refuse_if(lambda text: b"an entry" in text))
+    assert findings_of(safetensors, data) == []
+    found = findings_of(safetensors, data, lie=refuse_if(lambda text: b"an entry" in text))
     assert rules(found) == {"one-more-entry"}

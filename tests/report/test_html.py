@@ -172,38 +172,42 @@ def test_bars_stay_inside_themselves():
 def test_rows_are_of_campaign_and_crashes_each_once(night: Campaign, home: Path):
     found = rows.rows([night], home)
     filed = {crash.id: crash for crash in crashes.crashes()}
-    assert sorted(row.id for row in found) == sorted({*(stored.id for stored in night.findings), *filed})
-    assert [row.state for row in found] == sorted((row.state for row in found), key=list(rows.STATES).index)
-    new = [row for row in found if row.state == rows.NEW]
-    assert [row.rank for row in new] == sorted(row.rank for row in new)
-    for row in found:
+    assert sorted(shown.row.id for shown in found) == sorted({*(stored.id for stored in night.findings), *filed})
+    assert [shown.state for shown in found] == sorted((shown.state for shown in found), key=list(rows.STATES).index)
+    new = [shown for shown in found if shown.state == rows.NEW]
+    assert [shown.rank for shown in new] == sorted(shown.rank for shown in new)
+    for shown in found:
         # The filed input is the minimised one.
-        data = filed[row.id].data() if row.id in filed else next(s.data() for s in night.findings if s.id == row.id)
-        assert base64.b64decode(row.data.partition(",")[2]) == data
-        met = [stored for stored in night.findings if stored.id == row.id]
-        assert row.count == sum(store.count(stored, night.sessions) for stored in met)
-    assert {row.state for row in found} == {rows.NEW, rows.OPEN}
+        data = (
+            filed[shown.row.id].data()
+            if shown.row.id in filed
+            else next(s.data() for s in night.findings if s.id == shown.row.id)
+        )
+        assert base64.b64decode(shown.data.partition(",")[2]) == data
+        met = [stored for stored in night.findings if stored.id == shown.row.id]
+        assert shown.count == sum(store.count(stored, night.sessions) for stored in met)
+    assert {shown.state for shown in found} == {rows.NEW, rows.OPEN}
 
 
 def test_two_campaigns_are_one_row_each_finding(night: Campaign, home: Path):
     once, twice = rows.rows([night], home), rows.rows([night, night], home)
-    assert [(row.id, 2 * row.count) for row in once] == [(row.id, row.count) for row in twice]
+    assert [(shown.row.id, 2 * shown.count) for shown in once] == [(shown.row.id, shown.count) for shown in twice]
 
 
 def test_what_does_not_hold_is_marked(night: Campaign, home: Path):
     stored = next(one for one in night.findings if one.id == HOSTILE_ID)
     shaky = replace(stored, fields=stored.fields | {"flaky": True, "replays": {"runs": 10, "held": 3}})
     session = {"findings": {HOSTILE_ID: {"first_seconds": 0.75}}}
-    (row,) = (one for one in rows.rows([Campaign("c", home, (session,), (shaky,))], home) if one.id == HOSTILE_ID)
-    assert (row.flaky, row.replays, row.held, row.seconds) == (True, 10, 3, 0.75)
+    (shown,) = (one for one in rows.rows([Campaign("c", home, (session,), (shaky,))], home) if one.row.id == HOSTILE_ID)
+    assert (shown.row.flaky, shown.replays, shown.held, shown.seconds) == (True, 10, 3, 0.75)
 
 
 def test_a_large_input_stays_outside(night: Campaign, home: Path, tmp_path: Path):
     stored = next(one for one in night.findings if one.id == HOSTILE_ID)
     (tmp_path / store.INPUT).write_bytes(b"x" * (rows.EMBEDDED + 1))
     large = replace(stored, folder=tmp_path)
-    (row,) = (one for one in rows.rows([Campaign("c", home, (), (large,))], tmp_path) if one.id == HOSTILE_ID)
-    assert (row.data, row.links, row.size) == ("", (("input", store.INPUT),), rows.EMBEDDED + 1)
+    (shown,) = (one for one in rows.rows([Campaign("c", home, (), (large,))], tmp_path) if one.row.id == HOSTILE_ID)
+    assert (shown.data, shown.links, shown.size) == ("", (("input", store.INPUT),), rows.EMBEDDED + 1)
 
 
 def test_the_forecast_is_that_of_the_ledger(night: Campaign):

@@ -15,7 +15,8 @@ from harness.findings.crashes import Crash
 from harness.findings.finding import Finding
 from harness.format.encode import pack
 from harness.parsers.registry import Parser
-from harness.targets.base import Target
+from harness.targets.base import Reader, Target
+from harness.targets.files.deserialize import Deserialize
 from harness.targets.huge.layout import build
 from harness.targets.huge.program import Step, decode, encode
 from harness.targets.registry import all_targets, get_target
@@ -76,6 +77,45 @@ def test_reproducers_tell_both_ways(
     assert "what should" in text
     assert "Traceback" not in text
     assert sorted(path.name for path in folder.iterdir()) == [crashes.ABOUT, crashes.INPUT, crashes.REPRODUCER]
+
+
+class Second(Deserialize):
+    """A subject of files whose reader is its own: it reads the last byte alone."""
+
+    def reader(self, crash: Crash, data: bytes) -> Reader:
+        return Reader("def read(path):\n    return ord(path.read_bytes()[-1:]), None, None\n")
+
+
+@pytest.mark.parametrize(
+    ("rule", "check", "plain"),
+    [
+        ("layout.hole|accepted/start", "accepted", True),
+        # Its reader has one entry point, and measures nothing.
+        ("agreement.deserialize-load|dtype", "agreement", False),
+        ("time.open|tensors", "time", False),
+    ],
+)
+def test_a_subject_of_files_brings_its_own_reader(
+    project: Path,
+    tmp_path: Path,
+    wheel_parser: Parser,
+    monkeypatch: pytest.MonkeyPatch,
+    rule: str,
+    check: str,
+    plain: bool,
+):
+    monkeypatch.setattr(reproducer, "get_target", lambda name: Second())
+    oracle = {"accepted": "differential", "agreement": "agreement", "time": "huge"}[check]
+    kind = "time" if check == "time" else "differential"
+    crash = crash_of(f"second|{kind}|{rule}", oracle=oracle)
+    assert crash.rule.check == check
+    text = reproducer.write(crash, GOOD)
+    assert ("read_bytes()[-1:]" in text, "harness.replay" in text) == (plain, not plain)
+    if plain:
+        for data, expected in ((GOOD, 1), (b"", 0)):
+            status, output = run(crashes.file(crash, data, text), wheel_parser, tmp_path)
+            assert status == expected, output
+            assert ("accept (121, None, None)" in output) == bool(expected)
 
 
 PROGRAMS = [target for target in all_targets().values() if target.vocabulary is not None]

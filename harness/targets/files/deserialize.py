@@ -5,8 +5,19 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
+from harness.findings.crashes import Crash
 from harness.observation import ACCEPT, NOT_READ, REJECT, Observation, Reading, Run, classify
-from harness.targets.base import Target
+from harness.targets.base import Reader, Target
+
+# Source for reproducers.
+_READ = '''\
+def read(path):
+    """What the parser reads: {name: (dtype, shape, bytes)}, and nothing of the metadata."""
+    import safetensors
+
+    tensors = safetensors.deserialize(path.read_bytes())
+    return {name: (t["dtype"], list(t["shape"]), bytes(t["data"])) for name, t in tensors}, None, None
+'''
 
 
 class Deserialize(Target):
@@ -34,3 +45,7 @@ class Deserialize(Target):
     def reading(self, value: Any) -> Reading:
         """The neutral form of an accepted run."""
         return Reading(tensors=value, metadata=NOT_READ)
+
+    def reader(self, crash: Crash, data: bytes) -> Reader:
+        """How reproducers read a file."""
+        return Reader(_READ)

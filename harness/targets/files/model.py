@@ -5,8 +5,18 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
+from harness.findings.crashes import Crash
 from harness.observation import ACCEPT, NOT_READ, RAISE, REJECT, Observation, Reading, Run, describe
-from harness.targets.base import Target
+from harness.targets.base import Reader, Target
+
+# Source for reproducers.
+_READ = '''\
+def read(path):
+    """The judge's answer; it must have one for any bytes."""
+    from harness.format.judge import judge
+
+    return judge(path.read_bytes())
+'''
 
 
 class Model(Target):
@@ -36,3 +46,7 @@ class Model(Target):
     def reading(self, value: Any) -> Reading:
         """The neutral form of an accepted run."""
         return Reading(tensors=[], metadata=NOT_READ)
+
+    def reader(self, crash: Crash, data: bytes) -> Reader:
+        """How reproducers read a file."""
+        return Reader(_READ)

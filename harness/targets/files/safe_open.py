@@ -6,8 +6,9 @@ import os
 from types import ModuleType
 from typing import Any
 
+from harness.findings.crashes import Crash
 from harness.observation import ACCEPT, PANIC, REJECT, Observation, Reading, Run, classify, describe
-from harness.targets.base import Target
+from harness.targets.base import Reader, Target
 
 # numpy's one-letter type codes; 'l' and 'q' are both 64-bit integers on Linux.
 _DTYPE_OF_CHAR = {
@@ -16,6 +17,35 @@ _DTYPE_OF_CHAR = {
 }  # fmt: skip
 # numpy has no bfloat16 of its own, but takes the name once something has imported ml_dtypes.
 _DTYPE_OF_NAME = {"bfloat16": "BF16"}
+
+# Source for reproducers.
+_READ = '''\
+# numpy's one-letter codes, as the format calls them.
+CODES = {
+    "?": "BOOL", "B": "U8", "b": "I8", "h": "I16", "H": "U16", "e": "F16", "i": "I32", "I": "U32", "f": "F32",
+    "l": "I64", "L": "U64", "q": "I64", "Q": "U64", "d": "F64", "F": "C64",
+}
+
+
+def read(path):
+    """What the parser reads: {name: (dtype, shape, bytes)}, the metadata, and the names by offset."""
+    import safetensors
+
+    with safetensors.safe_open(str(path), framework="numpy") as file:
+        found, failed = {}, None
+        for name in file.keys():
+            try:
+                array = file.get_tensor(name)
+            except safetensors.SafetensorError:
+                continue  # a dtype that numpy has no name for is refused as documented
+            except BaseException as error:
+                failed = failed or error
+                continue
+            found[name] = (CODES.get(array.dtype.char, str(array.dtype)), list(array.shape), array.tobytes())
+        if failed is not None:
+            raise failed
+        return found, file.metadata(), getattr(file, "offset_keys", lambda: None)()
+'''
 
 
 class SafeOpen(Target):
@@ -51,6 +81,10 @@ class SafeOpen(Target):
         """The neutral form of an accepted run."""
         assert isinstance(value, Reading)
         return value
+
+    def reader(self, crash: Crash, data: bytes) -> Reader:
+        """How reproducers read a file."""
+        return Reader(_READ)
 
 
 def _read(file: Any, refusal: type[Exception]) -> Observation:

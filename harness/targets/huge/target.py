@@ -17,8 +17,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from harness.findings.crashes import Crash
 from harness.observation import ACCEPT, PANIC, RAISE, REJECT, Observation, Run, classify
-from harness.targets.base import PROGRAM, Mutate, Target
+from harness.targets.base import PROGRAM, Mutate, Reader, Target
+from harness.targets.huge import script
 from harness.targets.huge.layout import Layout, build, write
 from harness.targets.huge.mutator import mutate
 from harness.targets.huge.oracle import DESERIALIZE, KEYS, OPEN, READ, TIME_RATIO, Measured, check
@@ -64,6 +66,10 @@ class Huge(Target):
         """The program's steps in words, the sizes, and what the file deserves."""
         return describe(data)
 
+    def reader(self, crash: Crash, data: bytes) -> Reader:
+        """How reproducers make the file and read it."""
+        return script.reader(crash, data)
+
 
 class _Driver:
     """The parser's two entry points, run phase by phase."""
@@ -90,7 +96,7 @@ class _Driver:
             if seconds > SLOW_SECONDS and seconds > SLOW_PER_BYTE * layout.header_size
         ]
         if slow:
-            self._measure_again(slow, layout, build(halved(steps)), measured)
+            self._measure_with_half(slow, layout, build(halved(steps)), measured)
         outcome, message = _worst(measured)
         return outcome, message, measured
 
@@ -134,7 +140,7 @@ class _Driver:
             measured.ends[phase] = outcome, message
         return error
 
-    def _measure_again(self, phases: list[str], full: Layout, half: Layout, measured: Measured) -> None:
+    def _measure_with_half(self, phases: list[str], full: Layout, half: Layout, measured: Measured) -> None:
         """The least of a few CPU times of the file and of its half: noise only ever adds.
 
         The half is run once first: as long as the file took not much more than twice that, all is well.

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from harness.errors import HarnessError
+from harness.findings.crashes import Crash
 from harness.format.dtypes import DTYPE_BITS
 from harness.observation import (
     ACCEPT,
@@ -33,8 +34,9 @@ from harness.observation import (
     describe,
 )
 from harness.oracles.oracle import Oracle
+from harness.programs.templates import render, wrapped
 from harness.targets import scratch
-from harness.targets.base import Target
+from harness.targets.base import Reader, Target
 from harness.targets.loaders import agreement, resaved
 
 #: Names of the format's dtypes in frameworks. All frameworks use the same names, and each has some of them.
@@ -58,6 +60,8 @@ BACKEND_CALLS = (
 #: The reader whose answer stands for the file.
 MAIN = "mmap.get_tensor"
 _SAVERS = ("save", "save_file")
+# Checks of the outcome: there the error of one tensor is the outcome of the file.
+_OUTCOMES = ("accepted", "refused", "panic", "raise")
 
 Call = Callable[[bytes], Observation]
 
@@ -120,6 +124,29 @@ class Loader(Target):
         """The neutral form of an accepted run."""
         assert isinstance(value, Reading)
         return value
+
+    def reader(self, crash: Crash, data: bytes) -> Reader:
+        """How reproducers read a file by each entry point."""
+        # The aspect of an error is "CALL: TYPE: MESSAGE".
+        words = crash.aspect.split(": ") if crash.oracle == "contract" and crash.kind in ("contract", "panic") else []
+        source = render(
+            __package__,
+            "reproduce_reader.py.j2",
+            imports=self.imports,
+            last=self.imports[0].rpartition(".")[2],
+            words=wrapped(DTYPE_OF_WORD),
+            calls=wrapped(self.calls),
+            kind=self.kind,
+            raw=self.raw,
+            module=self.module,
+            framework=self.framework,
+            call=words[0] if words else MAIN,
+            strict=crash.rule.check in _OUTCOMES,
+        )
+        # Within one framework an entry point must not refuse what another reads, whatever the dtype.
+        frameworks_own = crash.rule.name.startswith("agreement.deserialize-")
+        holds = self.holds_here() if frameworks_own else DTYPE_BITS
+        return Reader(source, calls=True, error=words[1] if len(words) > 1 else "", holds=holds)
 
 
 class _Runner:

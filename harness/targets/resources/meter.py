@@ -49,7 +49,7 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Measurement:
     """One call on one family. ``ends`` are the ends of its runs; ``points`` are the counted runs."""
 
     call: str
@@ -67,7 +67,7 @@ def valgrind() -> str:
     return found
 
 
-def measure(site: Path, cost: str, pairs: Sequence[tuple[str, str]]) -> list[Measured]:
+def measure(site: Path, cost: str, pairs: Sequence[tuple[str, str]]) -> list[Measurement]:
     """The costs (``instructions`` or ``bytes``) of (call, family) pairs, with the library in ``site``.
 
     ``site`` must have a plain build: an instrumented one needs the fuzzer in its process. Raises HarnessError without
@@ -98,14 +98,14 @@ def point(call: Call, grown: Grown, n: int, counted: Counted) -> Point:
     return Point(n, len(grown.data), text, data, counted.cost, counted.peak)
 
 
-def _measured(call: str, family: str, cost: str, counted: list[Counted]) -> Measured:
+def _measured(call: str, family: str, cost: str, counted: list[Counted]) -> Measurement:
     points = []
     last = counted[-1].end
     for n, one in zip(FAMILIES[family].sizes, counted, strict=True):
         # A failing call has another cost. The end on the largest member decides which runs count.
         if one.end == last and not one.lost:
             points.append(point(CALLS[call], FAMILIES[family].make(n), n, one))
-    return Measured(call, family, cost, tuple(one.end for one in counted), tuple(points))
+    return Measurement(call, family, cost, tuple(one.end for one in counted), tuple(points))
 
 
 def _count(folder: Path, site: Path, cost: str, jobs: list[tuple[Call, Grown, Path]]) -> list[Counted]:

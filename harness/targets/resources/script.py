@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import base64
-import functools
 import lzma
-from importlib.resources import files
+from collections.abc import Mapping
 from typing import Any
-
-import jinja2
 
 from harness.findings.crashes import Crash
 from harness.mutate.growth import FAMILIES, Grown
+from harness.programs.templates import render
 from harness.targets.resources.calls import CALLS, Call
 from harness.targets.resources.oracle import CONSTANT, EXPONENT, GROWN, MULTIPLE, PER_DATA, PER_TEXT, STEP, UNRELATED
-from harness.targets.resources.target import words
 
 _SHOULD = {
     MULTIPLE: "what is held at once is in proportion to what the call has to look at",
@@ -23,21 +20,12 @@ _SHOULD = {
 _IN_PROPORTION = "the cost grows in proportion to what the call has to look at"
 
 
-@functools.cache
-def _template() -> jinja2.Template:
-    text = (files("harness.targets.resources") / "measure.py.j2").read_text(encoding="utf-8")
-    return jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True).from_string(text)  # noqa: S701 - Python, no HTML
-
-
-def values(crash: Crash, data: bytes) -> dict[str, Any]:
-    """The variables of the template, without title, why and releases."""
-    chosen = words(data)
-    assert chosen is not None  # only programs are filed for this target
-    cost, name, family = chosen
+def reproducer(crash: Crash, cost: str, name: str, family: str, about: Mapping[str, object]) -> str:
+    """The reproducer of ``crash``: the ``cost`` of the call ``name`` grows wrongly over a ``family``."""
     how = crash.signature.rpartition("/")[2]
     call, grows = CALLS[name], FAMILIES[family]
     # The first, the middle and the last member show the growth.
-    return {
+    values = {
         "cost": cost,
         "family": family,
         "grows": grows.words,
@@ -54,11 +42,7 @@ def values(crash: Crash, data: bytes) -> dict[str, Any]:
         "exponent": EXPONENT,
         "files": [_file(n, grows.make(n), call) for n in grows.sizes[::2]],
     }
-
-
-def render(values: dict[str, Any]) -> str:
-    """The text of the reproducer."""
-    return _template().render(values)
+    return render(__package__, "measure.py.j2", **{**about, **values})
 
 
 def _file(n: int, grown: Grown, call: Call) -> dict[str, Any]:

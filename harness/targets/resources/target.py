@@ -7,17 +7,20 @@ filed like any others.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
 from harness.errors import HarnessError
+from harness.findings.crashes import Crash
 from harness.findings.finding import Finding
 from harness.mutate.growth import FAMILIES
 from harness.observation import ACCEPT, REJECT, Observation, Run
 from harness.oracles.oracle import Execution, oracle
 from harness.targets.base import PROGRAM, Target
+from harness.targets.resources import script
 from harness.targets.resources.calls import CALLS
-from harness.targets.resources.meter import Measured, measure
+from harness.targets.resources.meter import Measurement, measure
 from harness.targets.resources.oracle import COST, COSTS, judge
 
 TARGET = "resources"
@@ -40,7 +43,7 @@ def words(data: bytes) -> tuple[str, str, str] | None:
 def check(execution: Execution) -> list[Finding]:
     """The growth of one cost: see :mod:`harness.targets.resources.oracle`."""
     measured = execution.observation[2]
-    if not isinstance(measured, Measured):
+    if not isinstance(measured, Measurement):
         return []
     grows = FAMILIES[measured.family].words
     return judge(measured.call, measured.family, grows, measured.cost, measured.points)
@@ -78,6 +81,14 @@ class Resources(Target):
     def explain(self, data: bytes) -> str:
         """A program in words."""
         return describe(data)
+
+    def reproducer(self, crash: Crash, data: bytes, about: Mapping[str, object]) -> str:
+        """The reproducer of a growing cost."""
+        chosen = words(data)
+        if chosen is None or crash.rule.check != "cost":
+            return ""
+        cost, call, family = chosen
+        return script.reproducer(crash, cost, call, family, about)
 
 
 def describe(data: bytes) -> str:

@@ -267,7 +267,7 @@ def _twice(program: Program, event: Event) -> list[Finding]:
     return []
 
 
-def _again(program: Program, event: Event) -> list[Finding]:
+def _repeated(program: Program, event: Event) -> list[Finding]:
     return _same(event, UNSTABLE, "the same call gives other bytes the next time")
 
 
@@ -347,5 +347,5 @@ def _loaded(program: Program, event: Event) -> list[Finding]:
 
 
 _READ = {
-    "load": _read, "load_file": _read, "twice": _twice, "again": _again, "resave": _resaved, "load_model": _loaded,
+    "load": _read, "load_file": _read, "twice": _twice, "again": _repeated, "resave": _resaved, "load_model": _loaded,
 }  # fmt: skip

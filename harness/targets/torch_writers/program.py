@@ -186,15 +186,20 @@ class Things:
         if which == "more":
             return (*row, ("one.more", Item("", values.make(0, (2,), 0, len(row)), FORMS[1])))
         if which in ("untied", "longer"):
-            apart = [
-                (key, Item("", None if item.tensor is None else _apart(item.tensor, place), item.form, item.value))
+            separate = [
+                (
+                    key,
+                    Item(
+                        "", None if item.tensor is None else _in_own_memory(item.tensor, place), item.form, item.value
+                    ),
+                )
                 for place, (key, item) in enumerate(row)
             ]
             if which == "longer":
-                made = apart[0][1].tensor
+                made = separate[0][1].tensor
                 longer = () if made is None else (made.shape[0] + 1, *made.shape[1:]) if made.shape else (2,)
-                apart[0] = apart[0][0], Item("", values.make(0, longer, 0, 0), FORMS[0])
-            return tuple(apart)
+                separate[0] = separate[0][0], Item("", values.make(0, longer, 0, 0), FORMS[0])
+            return tuple(separate)
         return tuple(row)
 
 
@@ -306,6 +311,6 @@ def _overlap(row: Sequence[TensorValue]) -> bool:
     return any(one.meets(other) for at, one in enumerate(row) for other in row[:at])
 
 
-def _apart(made: TensorValue, place: int) -> TensorValue:
+def _in_own_memory(made: TensorValue, place: int) -> TensorValue:
     """A plain tensor of the same dtype and shape in memory of its own."""
     return values.make(DTYPES.index(made.dtype), made.shape, 0, place)

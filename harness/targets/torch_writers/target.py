@@ -249,7 +249,7 @@ class _Runner:
         things = program.things
         did = Did(call, file, writer)
         if call.kind == "again":
-            return self._attempt(call, lambda: self._again(things, writer, file), (), did)
+            return self._attempt(call, lambda: self._second_write(things, writer, file), (), did)
         # A file that cannot be read is the reader's matter, whatever the call would do with it.
         reading = Call(_READER.get(call.kind, call.reader if call.kind == "twice" else call.kind), backend=call.backend)
         event = self._attempt(
@@ -277,7 +277,7 @@ class _Runner:
         answer = self._torch.load_model(model, str(self._path), strict=call.strict, **self._backend(call))
         return self._kit.loaded(model, answer)
 
-    def _again(self, things: Things, writer: Call, file: bytes) -> bytes:
+    def _second_write(self, things: Things, writer: Call, file: bytes) -> bytes:
         """The file of the same call, made once more: the first that differs, of a few where chance decides."""
         metadata = things.metadata.value
         other = file

@@ -226,7 +226,7 @@ class _Runner:
         if file is None or writer is None:
             return None
         chance = len(program.things.metadata.value or ()) > 1
-        return attempt("again", lambda: self._again(program, writer, file, chance), (), Did(call, file))
+        return attempt("again", lambda: self._second_write(program, writer, file, chance), (), Did(call, file))
 
     def _otherwise(self, state: _State, call: Call) -> Event | None:
         file, program, writer = state.file, state.program, state.writer
@@ -242,7 +242,7 @@ class _Runner:
             "resave", lambda: self._numpy.save(self._numpy.load(file), metadata), self._documented, Did(call, file)
         )
 
-    def _again(self, program: Program, writer: Any, file: bytes, chance: bool) -> bytes:
+    def _second_write(self, program: Program, writer: Any, file: bytes, chance: bool) -> bytes:
         """The file of the same call, made once more: the first that differs, of a few where chance decides."""
         for _ in range(REPEATS if chance else 1):
             other: bytes = self._bytes(program, writer.arrays)

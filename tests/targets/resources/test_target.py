@@ -22,7 +22,7 @@ from harness.targets.resources import meter as metering
 from harness.targets.resources import meter_child
 from harness.targets.resources import target as resources
 from harness.targets.resources.calls import CALLS
-from harness.targets.resources.meter import Measured, measure
+from harness.targets.resources.meter import Measurement, measure
 from harness.targets.resources.oracle import BYTES, INSTRUCTIONS, exponent, judge
 from harness.triage import filing, reproducer
 
@@ -68,11 +68,11 @@ def liar(wheel_parser: Parser, tmp_path: Path):
     return make
 
 
-def found(measured: Measured) -> list[Finding]:
+def found(measured: Measurement) -> list[Finding]:
     return judge(measured.call, measured.family, FAMILIES[measured.family].words, measured.cost, measured.points)
 
 
-def aspects(measured: Measured) -> list[str]:
+def aspects(measured: Measurement) -> list[str]:
     return [finding.aspect for finding in found(measured)]
 
 

@@ -137,7 +137,7 @@ def test_a_conjugate_that_is_not_worked_out_yet_is_written_as_its_opposite(run: 
     }
 
 
-def calm(data: bytes) -> bool:
+def without_known_defects(data: bytes) -> bool:
     """Nothing that is known to go wrong: what a dictionary and a module can hold, and both may be saved as they are."""
     things = decode(data).things
     ready = things.sound and things.sound_state(contiguous=False)
@@ -147,8 +147,8 @@ def calm(data: bytes) -> bool:
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much], max_examples=60)
-@given(data=strategies.programs(VOCABULARY).filter(calm))
-def test_what_calm_programs_save_is_what_comes_back(run: Run, data: bytes):
+@given(data=strategies.programs(VOCABULARY).filter(without_known_defects))
+def test_what_programs_without_known_defects_save_is_what_comes_back(run: Run, data: bytes):
     target = get_target("torch_writers")
     found = {one.signature for one in judge_observation(target, run, data, run(data))}
     assert found <= {ANSWER}

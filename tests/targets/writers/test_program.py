@@ -16,7 +16,7 @@ from harness.programs.saving import METADATA, NAMES, ODD_METADATA, ODD_NAMES
 from harness.targets.writers import array_layouts, array_values, specs
 from harness.targets.writers import program as writers
 from harness.targets.writers import script as writer_sources
-from harness.targets.writers.program import VOCABULARY, decode
+from harness.targets.writers.program import VOCABULARY, Lazy, decode
 
 S = VOCABULARY.step
 
@@ -212,3 +212,24 @@ def test_the_python_of_a_program_runs(safetensors: ModuleType, data: bytes):
             assert callable(wanted)
             with contextlib.suppress(LookupError, TypeError, ValueError, OverflowError, AttributeError, refused):
                 call()  # whatever the writer says: it is Python that runs
+
+
+class Counted:
+    asked = 0
+
+    @Lazy
+    def value(self) -> int:
+        """How often it was worked out."""
+        self.asked += 1
+        if self.asked == 1:
+            raise ValueError("not yet")
+        return self.asked
+
+
+def test_a_lazy_value_is_worked_out_once_for_each_object_and_again_after_an_error():
+    one, other = Counted(), Counted()
+    for each in (one, other):
+        with pytest.raises(ValueError, match="not yet"):
+            _ = each.value
+        assert (each.value, each.value, each.asked) == (2, 2, 2)
+    assert Counted.__dict__["value"].__doc__ == "How often it was worked out."

@@ -113,7 +113,7 @@ def test_most_mutated_programs_are_valid_to_the_last_call(run: Run):
     assert outcomes[REJECT] > 0
 
 
-def calm(data: bytes) -> bool:
+def without_known_defects(data: bytes) -> bool:
     """Arrays in C order, names and metadata that a file can hold, dtypes that numpy has: nothing that is known to fail."""
     things = decode(data).things
     dense = all(content.sound for content in (things.array_content, things.spec_content))
@@ -126,12 +126,12 @@ def calm(data: bytes) -> bool:
 def test_empty_metadata_without_what_the_call_is_about_are_a_filed_defect(run: Run, given_too: str, call: str):
     steps = [S("nothing"), S(given_too), S("metadata", METADATA.index("{}")), S(call)]
     assert [one for one in signatures(run, *steps) if "roundtrip.written" in one]
-    assert not calm(VOCABULARY.encode(steps))
+    assert not without_known_defects(VOCABULARY.encode(steps))
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
-@given(data=strategies.programs(VOCABULARY).filter(calm))
-def test_what_calm_programs_save_is_what_comes_back(run: Run, data: bytes):
+@given(data=strategies.programs(VOCABULARY).filter(without_known_defects))
+def test_what_programs_without_known_defects_save_is_what_comes_back(run: Run, data: bytes):
     """But for what is filed of all files and all metadata: their permissions, and the order of its entries."""
     target = get_target("writers")
     observation = run(data)
