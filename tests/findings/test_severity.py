@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import harness.targets.registry  # noqa: F401 - it lets findings load the rules of all oracles
 from harness.findings.finding import Finding
 from harness.findings.severity import SEVERITIES
 
