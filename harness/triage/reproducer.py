@@ -32,7 +32,7 @@ _OF_FILES = ("outcome", "deadly", "misread", "relation", "written", "leak")
 # Checks of files with several entry points.
 _OF_CALLS = ("agreement", "saved")
 # Modules that every reproducer of a file imports.
-_IMPORTS = ("hashlib", "os", "pathlib", "subprocess", "sys")
+_IMPORTS = ("hashlib", "importlib.util", "os", "pathlib", "subprocess", "sys")
 # Relations after which the other file holds something more, or elsewhere.
 _ADDS = ("one-more", "dimension")
 
@@ -85,6 +85,7 @@ def _about(crash: Crash, target: Target) -> dict[str, Any]:
         "releases": ", ".join(crash.releases) or "0.8.0",
         "should": repr(crash.rule.should),
         "memory_mb": target.memory_mb,
+        "modules": repr(("safetensors", "numpy", *target.needs) if target.uses_parser else ("harness",)),
         "needs": " ".join(dict.fromkeys(("numpy", *(target.packages or target.needs)))),
     }
 

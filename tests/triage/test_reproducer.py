@@ -178,3 +178,18 @@ def test_a_part_that_is_refused_has_a_reproducer_that_needs_no_harness(
     assert crash is not None
     status, output = run(crash.folder, wheel_parser, tmp_path)
     assert (status, "should be float32 [0, 3]" in output) == (1, True), output
+
+
+@pytest.mark.parametrize(
+    "sig",
+    ["deserialize|differential|layout.hole|accepted/start", "slices|differential|numpy.get_slice|shape/odd"],
+)
+def test_a_reproducer_without_the_library_cannot_tell(sig: str, tmp_path: Path):
+    crash = crash_of(sig, oracle="numpy" if sig.startswith("slices") else "differential")
+    data = get_target("slices").seeds()["odd"] if sig.startswith("slices") else GOOD
+    folder = crashes.file(crash, data, reproducer.write(crash, data), root=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-S", str(folder / crashes.REPRODUCER)],  # no site: the standard library alone
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "cannot tell: there is no module safetensors\n"), done.stderr
