@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import harness
+from harness.parsers.registry import Parser
 
 PROGRAM = '''"""The language of target ``toy``: the names under which a file is saved, in the order of the caller."""
 
@@ -118,8 +119,8 @@ FILES = {"__init__.py": "", "program.py": PROGRAM, "oracle.py": ORACLE, "target.
 
 
 @pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    """A copy of the harness with the new folder, beside a project that has the parsers of this one."""
+def copy(tmp_path: Path, sancov_parser: Parser, wheel_parser: Parser) -> Path:
+    """A copy of the harness with the new folder, beside a project that has two parsers."""
     package = tmp_path / "harness"
     shutil.copytree(Path(harness.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
     folder = package / "targets" / "toy"
@@ -127,8 +128,10 @@ def copy(tmp_path: Path) -> Path:
     for name, text in FILES.items():
         (folder / name).write_text(text)
     home = tmp_path / "home"
-    (home / "build").mkdir(parents=True)
-    (home / "build" / "parsers").symlink_to(Path("build/parsers").resolve())
+    parsers = home / "build" / "parsers"
+    parsers.mkdir(parents=True)
+    for parser in (sancov_parser, wheel_parser):
+        (parsers / parser.name).symlink_to(parser.root)
     (home / "crashes").mkdir()
     return tmp_path
 
@@ -143,7 +146,7 @@ def run(copy: Path, *arguments: str, expected: int = 0) -> str:
     return done.stdout
 
 
-def test_a_new_subject_is_three_files_in_one_folder(copy: Path, sancov_parser: object, wheel_parser: object) -> None:
+def test_a_new_subject_is_three_files_in_one_folder(copy: Path) -> None:
     assert len([name for name, text in FILES.items() if text]) == 3
     assert "toy" in json.loads(run(copy, "targets", "--json"))["targets"]
     # It is fuzzed, and what it finds is described by its own rule.
@@ -164,7 +167,7 @@ def test_a_new_subject_is_three_files_in_one_folder(copy: Path, sancov_parser: o
 
 
 def test_the_reproducer_of_a_rule_without_a_check_of_its_own_tells_shows_from_does_not_and_cannot_tell(
-    copy: Path, sancov_parser: object, wheel_parser: object
+    copy: Path,
 ) -> None:
     campaign = ("--campaign", str(copy / "campaign"))
     run(copy, "fuzz", "--target", "toy", "--runs", "500", "--seed", "1", "--no-ui", *campaign, expected=1)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.format.encode import pack
+from harness.parsers.registry import Parser
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -91,9 +92,9 @@ BROKEN = {
 
 
 class Installed:
-    """A package beside the harness, and a project that knows the parsers of this one."""
+    """A package beside the harness, and a project that has some parsers."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *parsers: Parser) -> None:
         self.root = root
         about = root / "site" / "threads_plugin-1.dist-info"
         about.mkdir(parents=True)
@@ -102,8 +103,9 @@ class Installed:
         names = ["threads", "twin", *BROKEN]
         points = "".join(f"{name} = threads_plugin:{name.title()}\n" for name in names)
         (about / "entry_points.txt").write_text(f"[safetensors_harness.targets]\n{points}")
-        (root / "home" / "build").mkdir(parents=True)
-        (root / "home" / "build" / "parsers").symlink_to(Path("build/parsers").resolve())
+        (root / "home" / "build" / "parsers").mkdir(parents=True)
+        for parser in parsers:
+            (root / "home" / "build" / "parsers" / parser.name).symlink_to(parser.root)
         (root / "home" / "crashes").mkdir()
 
     def environment(self) -> dict[str, str]:
@@ -121,8 +123,8 @@ class Installed:
 
 
 @pytest.fixture
-def installed(tmp_path: Path, sancov_parser: object, wheel_parser: object) -> Installed:
-    return Installed(tmp_path)
+def installed(tmp_path: Path, sancov_parser: Parser, wheel_parser: Parser) -> Installed:
+    return Installed(tmp_path, sancov_parser, wheel_parser)
 
 
 def test_targets_that_do_not_load_are_named_by_every_command_and_stop_none(installed: Installed) -> None:
