@@ -1,8 +1,8 @@
 """Every filed finding, its reproducer, and every seed, on the parser as it is today.
 
 One test id per folder of crashes/. An *open* finding is expected to show: the day upstream mends it the test says so
-(XPASS, strict), and its status becomes ``fixed``. A *fixed* one must not show again. A *by-design* one must still show:
-a verdict on what no longer happens is out of date.
+(XPASS, strict), and its status becomes ``fixed``. A *fixed* one must not show again. A *by-design* or a
+*disputed* one must still show: a verdict on what no longer happens is out of date.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections.abc import Iterator
 import pytest
 
 from harness import corpus_store, paths
-from harness.findings import crashes
-from harness.findings.crashes import BY_DESIGN, FIXED, OPEN, Crash
+from harness.findings import crashes, defects
+from harness.findings.crashes import BY_DESIGN, DISPUTED, FIXED, OPEN, Crash
 from harness.findings.rule import SIGNATURE
 from harness.parsers import registry
 from harness.replay import replay
@@ -61,7 +61,7 @@ def test_filed_finding(crash: Crash) -> None:
         raise StillBroken(f"{crash.summary}\nrepeat it with: harness repro {crash.id}")
     if crash.status == FIXED:
         assert not shows, f"it is back: {crash.summary}"
-    if crash.status == BY_DESIGN:
+    if crash.status in (BY_DESIGN, DISPUTED):
         assert shows, f"it shows no more: set its status to fixed in {crash.folder / crashes.ABOUT}"
     if not shows:
         unknown = [sig for sig in result.signatures if known(sig) is None]
@@ -97,7 +97,7 @@ def test_reproducer_runs_without_the_harness(crash: Crash, tmp_path) -> None:
 def test_every_folder_is_complete() -> None:
     """A folder half written, or half deleted, is not skipped in silence."""
     for root in crashes.roots():
-        for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+        for folder in sorted(path for path in root.iterdir() if path.is_dir() and path.name != defects.FOLDER):
             names = {path.name for path in folder.iterdir()}
             assert {crashes.ABOUT, crashes.INPUT, crashes.REPRODUCER} <= names, folder
 

@@ -25,7 +25,9 @@ REPORT = "report.txt"
 OPEN = "open"
 FIXED = "fixed"
 BY_DESIGN = "by-design"
-STATUSES = (OPEN, FIXED, BY_DESIGN)
+#: Upstream's texts or tests contradict each other: no defect.
+DISPUTED = "disputed"
+STATUSES = (OPEN, FIXED, BY_DESIGN, DISPUTED)
 
 _REQUIRED = ("id", "target", "oracle", "kind", "signature", "status", "summary", "why")
 

@@ -185,7 +185,7 @@ def _properties(row: Row) -> dict[str, Any]:
 
 def _suppression(row: Row) -> dict[str, Any] | None:
     """The decision of a person: by the folder's own verdict, or by a rule for its like."""
-    if row.state == crashes.BY_DESIGN and row.crash is not None:
+    if row.state in (crashes.BY_DESIGN, crashes.DISPUTED) and row.crash is not None:
         why = row.crash.verdict
     elif row.state == RULED and row.verdict is not None:
         why = f"{row.verdict.verdict} by the rule {row.verdict.name}: {row.verdict.why}"
