@@ -117,8 +117,10 @@ def regions(build: Parser, runs: Runs) -> tuple[list[tuple[str, Region]], Counts
             profile = folder / "packed.profraw"
             profile.write_bytes(runs.profile.replace(runs.pattern, packed.tobytes()))
             counts = region_counts(build, [profile], folder)
-            for digits in range(len(some)):
-                rows.append({place: count >> digits * _BITS & (1 << _BITS) - 1 for place, count in counts.items()})
+            rows += [
+                {place: count >> digits * _BITS & (1 << _BITS) - 1 for place, count in counts.items()}
+                for digits in range(len(some))
+            ]
             found |= counts
     names = sorted(found)
     table = np.array([[row.get(place, 0) for place in names] for row in rows], np.uint64)
@@ -185,7 +187,7 @@ class _PythonLines:
 
     def stop(self) -> None:
         sys.settrace(None)
-        threading.settrace(None)  # type: ignore[arg-type]  # None ends it, as the documentation says
+        threading.settrace(None)
 
     def _called(self, frame: FrameType, event: str, argument: object) -> Any:
         first = self._first.get(frame.f_code.co_filename)

@@ -19,7 +19,9 @@ def neighbours(target: Target, data: bytes, most: int) -> list[bytes]:
     longest = max(target.max_len, len(data))
     # The minimiser removes structure first, then bytes.
     found = dict.fromkeys(one for one in removals(target, data)[: most // 2] if one != data)
-    made = [one for one in dict.fromkeys(edits(target, data)) if one not in found and data != one and len(one) <= longest]
+    made = [
+        one for one in dict.fromkeys(edits(target, data)) if one not in found and data != one and len(one) <= longest
+    ]
     step = max(len(made) / (most - len(found)), 1.0)
     found |= dict.fromkeys(made[int(at * step)] for at in range(int(len(made) / step)))
     return list(found)
