@@ -73,7 +73,7 @@ def rank(spectrum: Spectrum, failing: Flags) -> list[Suspect]:
         columns[place].append(column)
     found = []
     for place, own in columns.items():
-        entered = ran[:, own].any(axis=1)
+        entered: Flags = np.asarray(ran[:, own].any(axis=1))
         if not entered[0]:
             continue
         here = np.where(ran[0, own], ochiai(ran[:, own], chosen, others), 0.0)
