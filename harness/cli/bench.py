@@ -159,6 +159,27 @@ def findings(
     return int(bool(wrong))
 
 
+@command.command(epilog="Example: harness bench locate --all")
+@_only("--defect", "names", "fixed defect")
+@click.option("--all", "every", is_flag=True, help="Locate all findings of each defect, not the smallest alone.")
+@_json
+def locate(names: tuple[str, ...], every: bool, as_json: bool) -> int:
+    """Count the fixed defects of which `harness locate` names an edited function; writes build/bench/locate.json.
+
+    Takes about ten seconds per finding. Exit status 1: it names one for fewer than seven in ten defects.
+    """
+    from harness.bench import locate as measure
+    from harness.findings import defects
+
+    _known("defect", names, (one.name for one in defects.defects() if one.edits), "only records with edits count")
+    say = _options.sayer(as_json)
+    result = measure.measure(names, say, every=every)
+    say(f"defects: {result['defects_named']} of {result['defects']}; "
+        f"findings: {result['findings_named']} of {result['findings']}; {result['not_run']} cannot run here")  # fmt: skip
+    _keep("locate", result, as_json)
+    return int(result["defects_named"] < measure.TARGET * result["defects"])
+
+
 @command.command(epilog="Example: harness bench survival --times 50")
 @_options.parser()
 @_count("--times", 1, 1000, 50, "Campaigns, one kill each.")

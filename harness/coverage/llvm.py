@@ -33,14 +33,18 @@ def rust_coverage(parser: Parser, profiles: Sequence[Path], scratch: Path, only:
     return read_export(exported["data"][0], lines, parser.source, only)
 
 
-def reached_regions(parser: Parser, profiles: Sequence[Path], scratch: Path) -> frozenset[tuple[str, Region]]:
-    """The regions of the parser's own files that ran, with the path of the file. Raises as :func:`rust_coverage`."""
-    if not profiles:
-        return frozenset()
+def region_counts(parser: Parser, profiles: Sequence[Path], scratch: Path) -> dict[tuple[str, Region], int]:
+    """The count of each region of the parser's own files, by path and region. Raises as :func:`rust_coverage`."""
     exported = json.loads(_run(*_export(parser, profiles, scratch)))["data"][0]
     own = _own_files([file["filename"] for file in exported["files"]], parser.source)
     found = _regions(exported["functions"], own)
-    return frozenset((own[name], region) for name, counts in found.items() for region, n in counts.items() if n)
+    return {(own[name], region): count for name, counts in found.items() for region, count in counts.items()}
+
+
+def reached_regions(parser: Parser, profiles: Sequence[Path], scratch: Path) -> frozenset[tuple[str, Region]]:
+    """The regions of the parser's own files that ran, with the path of the file. Raises as :func:`rust_coverage`."""
+    counts = region_counts(parser, profiles, scratch) if profiles else {}
+    return frozenset(place for place, count in counts.items() if count)
 
 
 def _export(parser: Parser, profiles: Sequence[Path], scratch: Path) -> tuple[str, ...]:
