@@ -105,8 +105,8 @@ def _built(named: Sequence[Defect], source: Path | None, against: str | None) ->
         if before.flavour != "sancov":
             raise HarnessError(f"parser {before.name} is not instrumented", hint="name a build for fuzzing")
         after = [
-            make(None, source, flavour, mend=named, name=registry.default_name(VERIFIED, flavour))
-            for flavour in ("sancov", "wheel")
+            make(None, source, flavour, mend=named, name=name)
+            for flavour, name in zip(("sancov", "wheel"), VERIFIED, strict=True)
         ]
         return Pair(before, _plain(before, teller), *after)
     finally:

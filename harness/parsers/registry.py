@@ -17,8 +17,8 @@ FLAVOURS = ("sancov", "address", "coverage", "wheel")
 
 #: The end of the name of a build to which fixes were applied, before its flavour.
 MENDED = "-mended"
-#: The build of the change that ``harness verify`` tells about.
-VERIFIED = "verify"
+#: The builds of the change that ``harness verify`` tells about.
+VERIFIED = ("verify", "verify-wheel")
 
 _DEFAULT_RELEASE = "0.8.0"
 
