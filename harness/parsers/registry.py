@@ -17,8 +17,8 @@ FLAVOURS = ("sancov", "address", "coverage", "wheel")
 
 #: The end of the name of a build to which fixes were applied, before its flavour.
 MENDED = "-mended"
-#: The builds of the change that ``harness verify`` tells about.
-VERIFIED = ("verify", "verify-wheel")
+#: The builds that ``harness verify`` makes: of a change, a plain one of it, and a plain one of the parser before it.
+VERIFIED = ("verify", "verify-wheel", "verify-before")
 
 _DEFAULT_RELEASE = "0.8.0"
 
