@@ -36,6 +36,13 @@ use = "ordinary"
 first = "0.8.0"
 findings = [{}]
 """
+#: A fix that mends nothing.
+USELESS = """
+[[edits]]
+file = "py_src/safetensors/numpy.py"
+anchor = "import os\\n"
+replacement = "import os  # used\\n"
+"""
 COPIED = "tensor = v if v.flags.c_contiguous else v.copy()\n        keep_alive_buffer.append(tensor)\n"
 
 Change = Callable[[str, str], Pair]
