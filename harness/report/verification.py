@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.parsers.upstream_tests import Comparison
-from harness.report.text import cell, code, plain, table
+from harness.report.text import code, inert, plain, table
 from harness.report.words import cut
 from harness.triage.verify import CANNOT, DIFFERENT, MENDED, STILL, Judged, Verification
 
@@ -89,10 +89,10 @@ def markdown(done: Verification) -> str:
     """A comment on a pull request."""
     faults = done.faults
     parts = [f"### safetensors-harness: {'the change has faults' if faults else 'nothing new, nothing broken'}\n"]
-    parts += [f"{cell(_change(done))}.\n"]
+    parts += [f"{inert(_change(done))}.\n"]
     if touched := _touched(done):
         rows = (
-            [cell(one.verdict), code(one.defect.name), cell(one.defect.title), cell(_findings(one), 600)]
+            [inert(one.verdict), code(one.defect.name), inert(one.defect.title), inert(_findings(one), 600)]
             for one in touched
         )
         parts.append(table(("verdict", "defect", "title", "findings"), rows))
@@ -100,13 +100,15 @@ def markdown(done: Verification) -> str:
         parts.append("No defect on record shows otherwise than before.\n")
     parts += [f"{_rest(done)}\n"] if _rest(done) else []
     for suite in done.tests:
-        first, *more = (cell(line, 600) for line in _tests(suite))
+        first, *more = (inert(line, 600) for line in _tests(suite))
         parts.append(f"**{suite.suite}**: {first}\n" + "".join(f"- {line}\n" for line in more[:_MOST_TESTS]))
-    parts.append(f"**Campaign**: {cell(_campaign(done), 600)}\n")
+    parts.append(f"**Campaign**: {inert(_campaign(done), 600)}\n")
     if done.new:
-        parts.append(table(("new finding", "observed"), ([code(name), cell(summary)] for name, _, summary in done.new)))
+        parts.append(
+            table(("new finding", "observed"), ([code(name), inert(summary)] for name, _, summary in done.new))
+        )
     if faults:
-        parts.append("Faults:\n\n" + "".join(f"- {cell(cut(fault, 300))}\n" for fault in faults))
+        parts.append("Faults:\n\n" + "".join(f"- {inert(cut(fault, 300))}\n" for fault in faults))
     return "\n".join(parts)
 
 
