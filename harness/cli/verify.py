@@ -147,7 +147,8 @@ def targets_for(files: Sequence[str]) -> list[str]:
     A framework loads slowly. So its targets are driven only for a file in Python that they reach, or that is their module.
     """
     driven = {name: target for name, target in all_targets().items() if target.uses_parser and not target.missing()}
-    reach = baseline.read(paths.corpus_dir() / baseline.NAME)["reach"]
+    figures = paths.corpus_dir() / baseline.NAME
+    reach = baseline.read(figures)["reach"] if figures.is_file() else {}
     python = [file for file in files if file.endswith(".py")]
     modules = {"safetensors." + Path(file).stem for file in python}
     measured = [name for name in driven if name in reach]

@@ -33,14 +33,17 @@ COPIED = "        tensor = v\n        if not v.flags.c_contiguous:\n            
 @pytest.fixture
 def home(project: Path) -> Path:
     """A project with two records: one with a fix, which is right, and one without. Cargo has compiled the dependencies."""
-    repository = Path(__file__).parents[2] / "build/cache"
+    root = Path(__file__).parents[2]
+    for name in ("writers", "numpy"):
+        shutil.copytree(root / "corpus" / name, project / "corpus" / name)
+    shutil.copy(root / "corpus/coverage.toml", project / "corpus")
     (project / "build/cache").mkdir()
     for name in ("target", "lock", "sdists"):
-        (project / "build/cache" / name).symlink_to(repository / name)
+        (project / "build/cache" / name).symlink_to(root / "build/cache" / name)
     (project / "build/parsers/.builds").mkdir()
     for name in ("0.8.0", "0.8.0-wheel"):
-        root = (project / "build/parsers" / name).resolve()
-        (project / "build/parsers/.builds" / root.name).symlink_to(root)
+        made = (project / "build/parsers" / name).resolve()
+        (project / "build/parsers/.builds" / made.name).symlink_to(made)
     test_verify.put(project, "layouts", test_verify.BACKWARDS, test_verify.BROADCAST)
     test_verify.put(project, "keys", test_verify.TWICE)
     with (project / "crashes/defects/layouts.toml").open("a") as file:
