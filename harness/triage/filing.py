@@ -154,12 +154,10 @@ def file_finding(
     first = _first_builds(stored)
     shown = next((found for _ in range(TRIES) if (found := shows(stored.target, stored.signature, data, first))), [])
     shown = shown or shows(stored.target, stored.signature, data)
-    if shown and all(one.parser and one.parser.fixes for one in shown):
+    if shown and all(one.parser and _changed(one.parser) for one in shown):
         # The folders in crashes/ are about releases.
-        say(
-            f"{stored.id}: shows only on {shown[0].parser and shown[0].parser.name}, a build with fixes; left in the campaign"
-        )
-        store.update(stored, reproduces=[one.parser.name for one in shown if one.parser])
+        say(f"{stored.id}: shows only on {stored.parser}, a changed parser; left in the campaign")
+        store.update(stored, reproduces=[stored.parser])
         return None
     if not shown:
         say(f"{stored.id}: does not show again on any build; left in the campaign")
