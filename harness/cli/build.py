@@ -11,6 +11,7 @@ from rich.console import Console
 from harness import paths
 from harness.cli import _options
 from harness.errors import HarnessError
+from harness.findings import defects
 from harness.parsers import build, registry
 
 
@@ -39,10 +40,14 @@ class Teller:
 
 
 @click.command(epilog="Example: harness build --source ~/src/safetensors --name mine")
+@click.argument("names", nargs=-1, metavar="[DEFECT]...")
 @click.option(
     "--release", metavar="X.Y.Z", help=f"Version in the package index. Default: {registry.default_release()}."
 )
 @click.option("--source", type=_options.PATH, metavar="DIR", help="A checkout or unpacked sdist instead.")
+@click.option(
+    "--fixes", is_flag=True, help="Apply the fixes of these DEFECTs first, or of every defect record that has one."
+)
 @click.option("--sanitizer", type=click.Choice(["address"]), help="Add AddressSanitizer; about a quarter of the speed.")
 @click.option("--coverage", is_flag=True, help="For coverage pages instead of fuzzing.")
 @click.option("--wheel", is_flag=True, help="The release as users install it, not instrumented.")
@@ -50,6 +55,8 @@ class Teller:
 @click.option("--force", is_flag=True, help="Build again, even if it is up to date.")
 @_options.as_json("Print name, folder and manifest as JSON.")
 def command(
+    names: tuple[str, ...],
+    fixes: bool,
     release: str | None,
     source: Path | None,
     sanitizer: str | None,
@@ -61,15 +68,18 @@ def command(
 ) -> int:
     """Build the parser into build/parsers/NAME, instrumented for fuzzing.
 
-    Builds are cached by source, flags and compiler. A failed build leaves the earlier one in place. Exit status 2: there is
-    no build.
+    Builds are cached by source, fixes, flags and compiler. A failed build leaves the earlier one in place. With --fixes the
+    default name is 0.8.0-mended. Exit status 2: there is no build.
     """
+    if names and not fixes:
+        raise HarnessError(f"{names[0]} is given without --fixes", hint="--release and --source choose what is built")
     if (sanitizer is not None) + coverage + wheel > 1:
         raise HarnessError("--sanitizer, --coverage and --wheel exclude each other", hint="build one after the other")
     flavour = "coverage" if coverage else "wheel" if wheel else sanitizer or "sancov"
+    mend = [*map(defects.find, dict.fromkeys(names))] or defects.fixed() if fixes else []
     teller = Teller()
     try:
-        parser = build.build(release, source, flavour, name=name, progress=teller, force=force)
+        parser = build.build(release, source, flavour, mend=mend, name=name, progress=teller, force=force)
     finally:
         teller.stop()
     if as_json:
@@ -78,7 +88,8 @@ def command(
         return 0
     folder = paths.parsers_dir() / parser.name
     shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-    what = f"safetensors {parser.version}, {parser.flavour}, in {shown}"
+    mended = f" with {len(parser.fixes)} fix{'es' * (len(parser.fixes) > 1)}" if parser.fixes else ""
+    what = f"safetensors {parser.version}{mended}, {parser.flavour}, in {shown}"
     took = f"built in {parser.manifest['seconds']} s" if teller.heard else "up to date"
     click.echo(f"{parser.name}: {what}: {took}")
     return 0

@@ -39,7 +39,8 @@ def command(campaign: Path | None, as_json: bool, strict: bool, other: str | Non
     """List the findings of a campaign, new ones first.
 
     Exit status 1: a finding is new, that is, no folder in crashes/ and no verdict rule covers it. With --against, a finding
-    that shows on that build too, or that does not show again, does not count.
+    that shows on that build too, or that does not show again, does not count. On a mended parser, the findings of a defect
+    whose fix was applied count as well.
     """
     if strict and other is not None:
         raise HarnessError("--strict and --against exclude each other", hint="leave one of them out")
@@ -50,14 +51,23 @@ def command(campaign: Path | None, as_json: bool, strict: bool, other: str | Non
     rows = sorted(((stored, known(stored.signature)) for stored in found), key=lambda row: row[1] is not None)
     unknown = [stored for stored, name in rows if name is None]
     states = {} if base is None else {stored.id: state for stored, state in compare_builds.compare(unknown, base)}
+    unmended = known_findings.unmended(found)
     if as_json:
-        _options.print_json([_as_json(stored, name, other, states) for stored, name in rows])
+        _options.print_json(
+            [_as_json(stored, name, other, states) | _fix(unmended.get(stored.id)) for stored, name in rows]
+        )
     else:
         _print(folder, rows, other, states)
+        for id_, record in unmended.items():
+            click.echo(f"{id_} shows although the fix of {record} was applied")
     if base is not None:
         return int(compare_builds.ONLY_HERE in states.values())
-    new = bool(unknown)
+    new = bool(unknown) or bool(unmended)
     return int(new or (strict and any(known_findings.is_open(stored.signature) for stored, _ in rows)))
+
+
+def _fix(record: str | None) -> dict[str, str]:
+    return {} if record is None else {"unmended": record}
 
 
 def _as_json(stored: Stored, name: str | None, other: str | None, states: dict[str, str]) -> dict[str, Any]:

@@ -214,6 +214,13 @@ def find(name: str) -> Defect:
     return every[name]
 
 
+def fixed() -> list[Defect]:
+    """The records that have a fix and are not disputed. Raises HarnessError where there is none."""
+    if not (found := [defect for defect in defects() if defect.edits and not defect.disputed]):
+        raise HarnessError("no defect record has a fix", hint="add [[edits]] to a record in crashes/defects/")
+    return found
+
+
 def owner(finding: str, among: Iterable[Defect]) -> Defect | None:
     """The record that names the finding ``finding``."""
     return next((defect for defect in among if finding in defect.findings), None)

@@ -21,14 +21,15 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness import paths
 from harness.errors import HarnessError
 from harness.files import write_atomic
-from harness.parsers import compilation, registry, sources, toolchain
+from harness.findings.defects import Defect
+from harness.parsers import compilation, fixes, registry, sources, toolchain
 from harness.parsers.flavours import OWN_CRATES, RECIPES
 from harness.parsers.registry import Parser
 
@@ -46,6 +47,7 @@ def build(
     source: Path | None = None,
     flavour: str = "sancov",
     *,
+    mend: Sequence[Defect] = (),
     name: str | None = None,
     progress: Progress = print,
     force: bool = False,
@@ -54,8 +56,9 @@ def build(
 
     ``release`` is a version in the package index, ``source`` a checkout or an unpacked sdist; neither means the default
     release. ``flavour`` is one of :data:`harness.parsers.registry.FLAVOURS`. ``wheel`` of a release is the file that users
-    install, or a plain optimised build if there is none for this interpreter. ``name`` defaults to the release, or
-    ``checkout``, with the flavour appended unless it is sancov. ``progress`` gets lines. ``force`` builds again.
+    install, or a plain optimised build if there is none for this interpreter. ``mend`` are records whose edits are applied to
+    the source first. ``name`` defaults to the release, or ``checkout``, then ``-mended``, then the flavour unless it is sancov.
+    ``progress`` gets lines. ``force`` builds again.
 
     Raises HarnessError with the compiler's error when the build fails; the name then keeps its earlier build.
     """
@@ -63,8 +66,9 @@ def build(
         raise HarnessError("a release and a source were given", hint="use --release or --source")
     if flavour not in RECIPES:
         raise HarnessError(f"there is no flavour {flavour}", hint=f"one of {', '.join(RECIPES)}")
-    job = _plan(release, source, flavour)
-    name = name or registry.default_name(release or ("checkout" if source else registry.default_release()), flavour)
+    job = _plan(release, source, flavour, mend)
+    base = release or ("checkout" if source else registry.default_release())
+    name = name or registry.default_name(base + registry.MENDED if mend else base, flavour)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", name):
         raise HarnessError(f"{name!r} is no name for a parser", hint="letters, digits and . _ + - only")
     link = paths.parsers_dir() / name
@@ -94,9 +98,15 @@ class _Job:
     checkout: sources.Checkout | None
     source_hash: str
     compiler: toolchain.Compiler | None
+    mend: Sequence[Defect]
+
+    @property
+    def published(self) -> bool:
+        """Whether it is the file that users install."""
+        return self.flavour == "wheel" and self.checkout is None and not self.mend
 
 
-def _plan(release: str | None, source: Path | None, flavour: str) -> _Job:
+def _plan(release: str | None, source: Path | None, flavour: str, mend: Sequence[Defect]) -> _Job:
     checkout = sources.locate(source) if source is not None else None
     if checkout is None:
         release = release or registry.default_release()
@@ -107,13 +117,15 @@ def _plan(release: str | None, source: Path | None, flavour: str) -> _Job:
     # A published file never changes, so the version identifies its content.
     identity = sources.tree_hash(checkout) if checkout else f"release {release}"
     compiler = None
-    if checkout is not None or flavour != "wheel":
+    if checkout is not None or mend or flavour != "wheel":
         toolchain.cargo()
         compiler = toolchain.compiler()
     recipe = RECIPES[flavour]
     ingredients = [_FORMAT, identity, flavour, dataclasses.asdict(recipe), compiler and dataclasses.asdict(compiler)]
+    if mend:
+        ingredients.append(fixes.ingredients(mend))
     key = hashlib.sha256(json.dumps(ingredients).encode()).hexdigest()[:16]
-    return _Job(key, flavour, release, checkout, identity, compiler)
+    return _Job(key, flavour, release, checkout, identity, compiler, mend)
 
 
 def _builds() -> Path:
@@ -160,8 +172,7 @@ def _make(job: _Job, progress: Progress) -> Path:
     log = cache / "logs" / f"{job.release or 'checkout'}-{job.flavour}.log"
     try:
         manifest: dict[str, Any] = {"flavour": job.flavour, "format": _FORMAT, "key": job.key}
-        wheel = job.flavour == "wheel" and job.checkout is None
-        if wheel and compilation.install_wheel(str(job.release), work / "out" / "site", progress, log):
+        if job.published and compilation.install_wheel(str(job.release), work / "out" / "site", progress, log):
             manifest["origin"] = f"wheel of release {job.release}"
         else:
             manifest |= _compile(job, work, final, progress, log)
@@ -193,6 +204,9 @@ def _compile(job: _Job, work: Path, final: Path, progress: Progress, log: Path) 
         sources.copy_tree(job.checkout, tree)
         project = job.checkout.project
         manifest["origin"] = f"checkout {job.checkout.root}"
+    if job.mend:
+        fixes.apply(tree, job.mend)
+        manifest["fixes"] = sorted(fix.name for fix in job.mend)
     # Builds with equal flags share all crates but the parser's own, which are compiled each time.
     flags = repr((recipe.every, recipe.environment, compiler)).encode()
     target = cache / "target" / hashlib.sha256(flags).hexdigest()[:16]

@@ -15,6 +15,11 @@ from harness.errors import HarnessError
 
 FLAVOURS = ("sancov", "address", "coverage", "wheel")
 
+#: The end of the name of a build to which fixes were applied, before its flavour.
+MENDED = "-mended"
+#: The builds that ``harness verify`` makes: of a change, a plain one of it, and a plain one of the parser before it.
+VERIFIED = ("verify", "verify-wheel", "verify-before")
+
 _DEFAULT_RELEASE = "0.8.0"
 
 # Names of builds in an error message.
@@ -60,6 +65,11 @@ class Parser:
     def module(self) -> Path:
         """The compiled extension module."""
         return self.site / str(self.manifest["module"])
+
+    @property
+    def fixes(self) -> tuple[str, ...]:
+        """The defect records whose edits were applied to the source before it was compiled."""
+        return tuple(self.manifest.get("fixes", ()))
 
     def why_not_here(self) -> str:
         """The reason why this interpreter cannot load the build, as a clause; empty when it can."""
@@ -126,7 +136,8 @@ def _command(name: str) -> str:
     base, _, flavour = name.rpartition("-")
     if flavour not in FLAVOURS:
         base, flavour = name, "sancov"
+    base, mended = base.removesuffix(MENDED), base.endswith(MENDED)
     what = f"--release {base}" if re.fullmatch(r"\d+(\.\d+)+\w*", base) else "--source DIR"
     option = {"sancov": "", "address": " --sanitizer address", "coverage": " --coverage", "wheel": " --wheel"}[flavour]
     given = f" --name {name}" if what == "--source DIR" else ""
-    return f"harness build {what}{option}{given}"
+    return f"harness build {what}{' --fixes' if mended else ''}{option}{given}"

@@ -60,7 +60,8 @@ def _names_the_package(project: Path) -> bool:
     return any(re.search(pattern, file.read_text(errors="replace")) for file in files)
 
 
-def _files(root: Path) -> Iterator[Path]:
+def files(root: Path) -> Iterator[Path]:
+    """The source files below ``root``, without hidden folders and those of builds."""
     for folder, folders, names in os.walk(root):
         kept = (f for f in folders if f not in _SKIPPED and not f.startswith(".") and not f.endswith(".egg-info"))
         folders[:] = sorted(kept)
@@ -74,7 +75,7 @@ def _files(root: Path) -> Iterator[Path]:
 def tree_hash(checkout: Checkout) -> str:
     """SHA-256 over the names and contents of the checkout's source files, in hex."""
     digest = hashlib.sha256()
-    for path in _files(checkout.root):
+    for path in files(checkout.root):
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         digest.update(f"{path.relative_to(checkout.root).as_posix()}\0{content}\n".encode())
     return digest.hexdigest()
@@ -82,7 +83,7 @@ def tree_hash(checkout: Checkout) -> str:
 
 def copy_tree(checkout: Checkout, to: Path) -> None:
     """Copy the source files below ``to``, with new times: cargo then compiles them."""
-    for path in _files(checkout.root):
+    for path in files(checkout.root):
         target = to / path.relative_to(checkout.root)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)

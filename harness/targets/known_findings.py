@@ -6,10 +6,14 @@ A target may be built on another one. A finding of the lower target counts as kn
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 
 from harness.errors import HarnessError
-from harness.findings import crashes, verdicts
+from harness.findings import crashes, defects, verdicts
+from harness.findings.defects import Defect
 from harness.findings.signature import parts
+from harness.findings.store import Stored
+from harness.parsers import registry
 from harness.targets.registry import get_target
 
 
@@ -36,6 +40,21 @@ def filed(signature: str) -> crashes.Crash | None:
     """The folder of a signature; else that of the same defect in what its target is built on."""
     names = (signature, *in_readers(signature))
     return next(filter(None, map(crashes.find, names)), None)
+
+
+def unmended(found: Iterable[Stored]) -> dict[str, str]:
+    """Findings that show although the fix of their record was applied to the parser: the record's name by id."""
+    records: list[Defect] | None = None
+    shown: dict[str, str] = {}
+    for stored in found:
+        if (parser := registry.read(stored.parser)) is None or not parser.fixes:
+            continue
+        records = defects.defects() if records is None else records
+        crash = filed(stored.signature)
+        record = defects.owner(crash.id, records) if crash is not None else None
+        if record is not None and record.name in parser.fixes:
+            shown[stored.id] = record.name
+    return shown
 
 
 def verdict(signature: str) -> verdicts.VerdictRule | None:

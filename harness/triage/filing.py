@@ -45,7 +45,7 @@ class Shown:
 
 
 def builds(target: str) -> list[Parser | None]:
-    """Every build that a finding is tried on, the newest release first, instrumented before plain.
+    """Every build that a finding is tried on, the newest release first, instrumented before plain. Changed ones are left out.
 
     ``[None]`` for a target that runs no parser. Raises HarnessError when nothing is built.
     """
@@ -54,14 +54,21 @@ def builds(target: str) -> list[Parser | None]:
         return [None]
     newest = registry.default_release()
     flavours = driven.flavours
-    found = [p for p in registry.available() if p.flavour in flavours and not p.why_not_here() and _has(p, driven)]
+    found = [p for p in registry.available() if _runs(p, driven) and not _changed(p)]
     found.sort(key=lambda p: (p.version != newest, p.version, flavours.index(p.flavour)))
     return [*found] or [registry.find(None, flavours[0])]
 
 
-def _has(parser: Parser, driven: Target) -> bool:
-    """Whether a release has the module for the target's framework at all: older ones lack some."""
+def _runs(parser: Parser, driven: Target) -> bool:
+    """Whether a target can run on a build. Older releases lack the modules of some frameworks."""
+    if parser.flavour not in driven.flavours or parser.why_not_here():
+        return False
     return not driven.module or parser.site.joinpath(*driven.module.split(".")).with_suffix(".py").is_file()
+
+
+def _changed(parser: Parser) -> bool:
+    """Whether it is one of `harness verify`, or has fixes: its findings say nothing about a release."""
+    return bool(parser.fixes) or parser.name in registry.VERIFIED
 
 
 def newest_builds(target: str) -> list[Parser | None]:
@@ -147,6 +154,11 @@ def file_finding(
     first = _first_builds(stored)
     shown = next((found for _ in range(TRIES) if (found := shows(stored.target, stored.signature, data, first))), [])
     shown = shown or shows(stored.target, stored.signature, data)
+    if shown and all(one.parser and _changed(one.parser) for one in shown):
+        # The folders in crashes/ are about releases.
+        say(f"{stored.id}: shows only on {stored.parser}, a changed parser; left in the campaign")
+        store.update(stored, reproduces=[stored.parser])
+        return None
     if not shown:
         say(f"{stored.id}: does not show again on any build; left in the campaign")
         store.update(stored, reproduces=[])
@@ -218,7 +230,8 @@ def _on_the_wheel(stored: Stored, data: bytes, shown: list[Shown], campaign: Pat
 def _first_builds(stored: Stored) -> list[Parser | None]:
     """The build a finding was made on, and those of the newest release: enough to know whether it repeats."""
     newest = newest_builds(stored.target)
-    return newest + [p for p in builds(stored.target) if p and p.name == stored.parser and p not in newest]
+    own = registry.read(stored.parser)
+    return [*newest, own] if own and own not in newest and _runs(own, get_target(stored.target)) else newest
 
 
 def group(sig: str) -> str:

@@ -32,6 +32,10 @@ def stage(tmp_path: Path, sancov_parser: Parser, wheel_parser: Parser) -> Stage:
         (parsers / parser.name).symlink_to(parser.root)
         # Where `harness build` looks for what need not be compiled again.
         (parsers / ".builds" / parser.root.name).symlink_to(parser.root)
+    # Its dependencies need not be either.
+    (home / "build/cache").mkdir()
+    for name in ("target", "lock", "sdists"):
+        (home / "build/cache" / name).symlink_to(ROOT / "build/cache" / name)
     return Stage(tmp_path, home)
 
 

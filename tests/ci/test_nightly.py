@@ -14,6 +14,7 @@ from harness.parsers import build, registry
 from harness.parsers.registry import Parser
 from tests.ci import test_fuzz
 from tests.ci.playing import WORKFLOWS, Stage, load, shell_steps
+from tests.triage import test_verify
 
 #: Steps that no test plays, each with the reason.
 UNPLAYED = {
@@ -52,8 +53,16 @@ def test_every_job_has_a_limit_and_its_own_permissions() -> None:
 
 
 def test_a_night(stage: Stage, sancov_parser: Parser) -> None:
-    """Two shards, of which the second meets a defect that is new, and then what the last job makes of them."""
+    """Two shards, of which the second meets a defect that is new, and then what the last job makes of them.
+
+    The one fix on record mends nothing: the first shard meets its finding on the mended parser.
+    """
     nightly = "nightly.yml"
+    records = stage.home / "crashes/defects"
+    shutil.rmtree(records, ignore_errors=True)
+    records.mkdir()
+    text = test_verify.RECORD.format(f'"{test_verify.TWICE}"')
+    (records / "useless.toml").write_text(text + test_verify.USELESS)
     played = stage.play(nightly, "plan", {}, {"SHARDS": "2"}, ["Set up"])
     assert played.failed == "", played.said
     planned = json.loads(played.outputs["plan"]["shards"])
@@ -68,7 +77,11 @@ def test_a_night(stage: Stage, sancov_parser: Parser) -> None:
                 file.write(planted)
         values = {"matrix.shard": number, "matrix.targets": target}
         played = stage.play(
-            nightly, "fuzz", values, {"TIME": "2s"}, ["Set up", *(["Build the parser"] if planted else [])]
+            nightly,
+            "fuzz",
+            values,
+            {"TIME": "2s", "MENDED_TIME": "2s"},
+            ["Set up", *(["Build the parser"] if planted else [])],
         )
         assert (played.failed, played.ran[-1]) == ("", "Fuzz"), played.said
     # As the artifacts of both come down, into one folder.
@@ -80,7 +93,10 @@ def test_a_night(stage: Stage, sancov_parser: Parser) -> None:
     assert (played.ran, played.failed) == (["Gather", "Fail on what is new"], "Fail on what is new"), played.said
     kept = build_folder / "nightly"
     assert {path.name for path in (kept / "corpus").iterdir()} == {"deserialize", "numpy", "slices"}
-    assert len(list((kept / "ledger").glob("*.json"))) == 2
+    assert len(list((kept / "ledger").glob("*.json"))) == 4
+    assert (
+        f"{test_verify.TWICE} shows although the fix of useless was applied" in (kept / "report/mended.txt").read_text()
+    )
     assert json.loads((kept / "report/findings.sarif").read_text())["version"] == "2.1.0"
     assert any("LookupError" in text.read_text() for text in (kept / "report/issues").iterdir())
     assert "LookupError" in played.summary

@@ -50,6 +50,8 @@ def test_progress_is_told_on_stderr(tmp_path: Path) -> None:
         (("--wheel", "--coverage"), "harness: --sanitizer, --coverage and --wheel exclude each other"),
         (("--sanitizer", "memory"), "Error: Invalid value for '--sanitizer'"),
         (("--name", "a/b"), "harness: 'a/b' is no name for a parser"),
+        (("--fixes", "nothing"), "harness: there is no defect 'nothing'"),
+        (("nothing",), "harness: nothing is given without --fixes"),
     ],
 )
 def test_what_cannot_be_built_ends_with_2_and_advice(arguments: tuple[str, ...], message: str) -> None:

@@ -12,11 +12,13 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.errors import HarnessError
+from harness.findings.defects import Defect, Edit
 from harness.parsers import build, registry, toolchain
 from harness.parsers.registry import Parser
 from tests.parsers.conftest import Python
@@ -65,6 +67,34 @@ def test_overflow_is_checked_in_the_parsers_own_crates(sancov: Parser, wheel: Pa
     overflow = b"attempt to add with overflow"
     assert overflow in sancov.module.read_bytes()
     assert overflow not in wheel.module.read_bytes()
+
+
+DEFECT = Defect(
+    "harmless", "a", "b", ("a:1",), "c", "wrong data", "caller", "ordinary", "0.8.0", ("d",),
+    edits=(
+        Edit("py_src/safetensors/numpy.py", "import os\n", "import os\n\nMENDED = True\n"),
+        Edit("safetensors/src/tensor.rs", "header too large", "header is too large"),
+    ),
+)  # fmt: skip
+
+
+def test_fixes_are_built_into_a_parser_of_their_own(home: Path, sdist: Path) -> None:
+    (home / "build/cache/sdists").mkdir(exist_ok=True)
+    shutil.copy(sdist, home / "build/cache/sdists")
+    mended = build.build(mend=[DEFECT])
+    assert (mended.name, mended.fixes, mended.version) == ("0.8.0-mended", ("harmless",), "0.8.0")
+    assert mended.manifest["origin"] == "sdist of release 0.8.0"
+    assert b"header is too large" in mended.module.read_bytes()
+    assert "MENDED" in (mended.site / "safetensors/numpy.py").read_text()
+    said: list[str] = []
+    assert build.build(mend=[DEFECT], progress=said.append) == mended
+    assert said == []
+    # Other edits of the same record are another build. One that cannot be made leaves the first.
+    other = replace(DEFECT, edits=(Edit("py_src/safetensors/numpy.py", "not in it", ""),))
+    with pytest.raises(HarnessError, match="the record harmless: its anchor 'not in it' does not occur"):
+        build.build(mend=[other])
+    assert registry.find("0.8.0-mended") == mended
+    assert not (home / "build/cache/work").exists()
 
 
 def test_a_failed_build_leaves_the_last_good_one(home: Path, checkout: Path, python: Python) -> None:

@@ -49,6 +49,7 @@ def test_a_flavour_is_found_by_the_name_of_the_plain_build(sancov: Parser, wheel
         ("0.7.0", "wheel", {"release": "0.7.0", "wheel": True}),
         ("0.7.0-coverage", None, {"release": "0.7.0", "coverage": True}),
         ("0.5.3", "address", {"release": "0.5.3", "sanitizer": "address"}),
+        ("0.8.0-mended", "wheel", {"release": "0.8.0", "fixes": True, "wheel": True}),
         ("mine", None, {"release": None, "name": "mine", "source": Path("DIR")}),
         ("mine", "coverage", {"release": None, "name": "mine-coverage", "source": Path("DIR"), "coverage": True}),
     ],

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from harness import corpus_store
 from harness.errors import HarnessError
 from harness.findings import crashes, store
 from harness.findings.finding import Finding
+from harness.parsers import registry
 from harness.parsers.registry import Parser
+from harness.replay import replay
 from harness.targets import known_findings
 from harness.targets.registry import get_target
 from harness.triage import filing
@@ -141,3 +146,21 @@ def test_what_is_about_another_implementation_stays_in_the_campaign(project: Pat
     assert "is about huggingface_hub, not the parser" in said[0]
     assert list((project / "crashes").iterdir()) == []
     assert [one.id for one in store.findings(project / "campaign")] == [finding.id]
+
+
+def test_what_only_a_mended_parser_shows_stays_in_the_campaign(project: Path, sancov_parser: Parser):
+    root = project / "build/parsers/0.8.0-mended"
+    shutil.copytree(sancov_parser.root, root)
+    (root / "manifest.json").write_text(json.dumps({**sancov_parser.manifest, "fixes": ["bad"]}))
+    with (root / "site/safetensors/numpy.py").open("a") as file:
+        file.write("\n\ndef load(data):\n    raise LookupError('planted')\n")
+    data = corpus_store.list_seeds(Path(__file__).parents[2] / "corpus/numpy").seeds[0][1]
+    shown = next(
+        one for one in replay.once(registry.find("0.8.0-mended"), "numpy", data).findings if "Lookup" in one.signature
+    )
+    store.add(project / "campaign", shown.finding, data, parser="0.8.0-mended", seed=1)
+    (stored,) = store.findings(project / "campaign")
+    said: list[str] = []
+    assert filing.file_finding(stored, project / "campaign", say=said.append) is None
+    assert said == [f"{stored.id}: shows only on 0.8.0-mended, a changed parser; left in the campaign"]
+    assert all(build and not build.fixes for build in filing.builds("numpy"))

@@ -1,0 +1,81 @@
+"""Applies the edits of defect records to a source tree of the parser, all of them or none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+
+from harness.errors import HarnessError
+from harness.files import write_atomic
+from harness.findings.defects import Defect, Edit
+
+#: The folder of the Python project in a checkout. An sdist has its files at the top.
+BINDINGS = PurePosixPath("bindings/python")
+
+_HINT = "correct the [[edits]] of the record: an anchor occurs once in the file as released"
+
+# Start and end of a replaced text, the replacement, and the record that asks for it.
+_Span = tuple[int, int, str, str]
+
+
+def ingredients(fixes: Sequence[Defect]) -> list[list[str]]:
+    """The edits of ``fixes`` as plain values, in an order that does not depend on that of the records."""
+    return sorted([fix.name, edit.file, edit.anchor, edit.replacement] for fix in fixes for edit in fix.edits)
+
+
+def touched(fixes: Sequence[Defect]) -> list[str]:
+    """The files that ``fixes`` edit, each once."""
+    return list(dict.fromkeys(edit.file for fix in fixes for edit in fix.edits))
+
+
+def apply(tree: Path, fixes: Sequence[Defect]) -> None:
+    """Edit the source in ``tree``. Anchors are looked up in the files as they are before any edit.
+
+    Raises HarnessError naming record and file for a record without edits, a missing file, an anchor that does not occur
+    once, and spans that overlap; no file is changed then.
+    """
+    spans: dict[Path, list[_Span]] = {}
+    texts: dict[Path, str] = {}
+    for fix in fixes:
+        if not fix.edits:
+            raise HarnessError(
+                f"the record {fix.name} has no edits", hint="leave it out, or add [[edits]] to the record"
+            )
+        for edit in fix.edits:
+            path = _path(tree, fix.name, edit)
+            text = texts.setdefault(path, path.read_bytes().decode())
+            at = _only(text, fix.name, edit)
+            spans.setdefault(path, []).append((at, at + len(edit.anchor), edit.replacement, fix.name))
+    edited = {path: _edited(texts[path], sorted(found), path.relative_to(tree)) for path, found in spans.items()}
+    for path, text in edited.items():
+        write_atomic(path, text)
+
+
+def _path(tree: Path, name: str, edit: Edit) -> Path:
+    parts = PurePosixPath(edit.file)
+    for path in (tree / parts, tree / BINDINGS / parts):
+        if ".." not in parts.parts and path.is_file() and path.resolve().is_relative_to(tree.resolve()):
+            return path
+    raise HarnessError(f"the record {name} edits {edit.file}, which the source lacks", hint=_HINT)
+
+
+def _only(text: str, name: str, edit: Edit) -> int:
+    """The position of the anchor."""
+    at = text.find(edit.anchor) if edit.anchor else -1
+    if at < 0 or text.find(edit.anchor, at + 1) >= 0:
+        # Occurrences may overlap each other, which str.count does not see.
+        fault = "does not occur" if at < 0 else "occurs more than once"
+        shown = edit.anchor if len(edit.anchor) <= 60 else edit.anchor[:57] + "..."
+        raise HarnessError(f"the record {name}: its anchor {shown!r} {fault} in {edit.file}", hint=_HINT)
+    return at
+
+
+def _edited(text: str, spans: Sequence[_Span], file: Path) -> str:
+    for (_, end, _, one), (start, _, _, other) in pairwise(spans):
+        if start < end:
+            records = f"the record {one}" if one == other else f"the records {one} and {other}"
+            raise HarnessError(f"{records}: edits of {file} overlap", hint="choose shorter anchors")
+    for start, end, replacement, _ in reversed(spans):
+        text = text[:start] + replacement + text[end:]
+    return text
