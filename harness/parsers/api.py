@@ -63,7 +63,7 @@ _NOT_DRIVEN = {
 
 @dataclass(frozen=True)
 class Api:
-    """What a parser ``lacks``: names of parts, such as ``safe_open(backend=)``, ``dtype F4``, ``device musa``, ``index ...``."""
+    """The parts that a parser ``lacks``, by name: ``safe_open(backend=)``, ``dtype F4``, ``device musa``, ``index ...``."""
 
     lacks: tuple[str, ...] = ()
 
