@@ -22,7 +22,7 @@ from harness.engine.ui.view import View
 from harness.errors import HarnessError
 from harness.ledger import records
 from harness.parsers import registry
-from harness.report.drives import drives
+from harness.report.drives import drives, not_driven
 from harness.targets import known_findings
 from harness.targets.registry import all_targets, broken_targets, get_target
 from harness.text import percent
@@ -209,6 +209,8 @@ def report(sessions: Sequence[dict[str, Any]], folder: Path) -> None:
             f"  {name}: {target.rate:.0f}/s, {depth}{percent(target.sums['accepted'], done)} accepted, "
             f"{target.largest['edges']:.0f} edges, {target.largest['corpus']:.0f} inputs kept"
         )
+    for line in not_driven(sessions):
+        click.echo(line)
     for reason in dict.fromkeys(reason for one in sessions for reason in one["left_out"].values()):
         click.echo(f"left out: {reason}", err=True)
     if idle := _not_fuzzed(sessions):

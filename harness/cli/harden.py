@@ -115,7 +115,7 @@ def command(
     }[reason]
     found = fuzz.findings(sessions)
     if as_json:
-        left_out = {"left_out": outcome.session["left_out"]}
+        left_out = {name: outcome.session[name] for name in ("left_out", "lacks")}
         click.echo(json.dumps(_as_json(reason, threshold, own, outlook, campaign) | left_out | _found(found), indent=1))
     else:
         fuzz.report(sessions, campaign)

@@ -16,6 +16,7 @@ from harness.format.header import Header
 from harness.format.judge import Judgement, features
 from harness.observation import ACCEPT, NOT_READ, REJECT, Reading
 from harness.oracles.oracle import Execution, oracle
+from harness.parsers import api
 
 _OFFSETS = "data_offsets point to the tensor data relative to the beginning of the byte buffer"
 # The text that says what is misread, by aspect.
@@ -85,8 +86,10 @@ def accepted(data: bytes, judgement: Judgement, reading: Reading) -> list[Findin
 
 
 def refused(data: bytes, judgement: Judgement, error: str) -> list[Finding]:
-    """Findings of a run that the parser refused with its documented error."""
-    if judgement.verdict != "accept":
+    """Findings of a run that the parser refused with its documented error. A release may lack a dtype."""
+    if judgement.verdict != "accept" or judgement.header is None:
+        return []
+    if not api.loaded().knows(tensor.dtype for tensor in judgement.header.tensors):
         return []
     tags = "+".join(sorted(features(data, judgement)))
     message = normalise(error)

@@ -16,7 +16,7 @@ from typing import Literal
 
 from harness import paths
 from harness.errors import HarnessError
-from harness.parsers import registry, runtime, toolchain
+from harness.parsers import api, registry, runtime, toolchain
 from harness.parsers.probe import Probe, probe
 
 Status = Literal["ok", "warn", "fail"]
@@ -143,6 +143,17 @@ def _parsers(built: list[registry.Parser]) -> Iterator[Check]:
     yield _check(usable, "release wheel", wheel.name if wheel else "", "warn", missing, "harness build --wheel")
     chosen = next((p for p in built if p.name == default), built[0])
     yield from _live(chosen, probe(chosen))
+    yield from map(_api, built)
+
+
+def _api(parser: registry.Parser) -> Check:
+    """The parts of the API that a build lacks."""
+    try:
+        lacks = api.of_parser(parser).lacks
+    except HarnessError as error:
+        return Check(f"API of {parser.name}", "warn", str(error), error.hint)
+    detail = api.told(parser.name, lacks) or f"{parser.name} has all calls that targets make"
+    return Check(f"API of {parser.name}", "ok", detail)
 
 
 def _live(parser: registry.Parser, heard: Probe) -> Iterator[Check]:

@@ -94,6 +94,11 @@ def load(parser: Parser, *, mutator: bool = False) -> ModuleType:
     return module
 
 
+def loaded() -> Parser | None:
+    """The build that this process has loaded."""
+    return _loaded
+
+
 def python_path() -> str:
     """``PYTHONPATH`` for a child that imports this harness, from any folder."""
     return os.pathsep.join(filter(None, [str(Path(harness.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]))

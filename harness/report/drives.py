@@ -9,6 +9,10 @@ from typing import Any
 from harness.engine.campaign.figures import TargetFigures
 from harness.engine.worker.tally import STAGES
 from harness.foreign_json import table
+from harness.parsers import api
+
+#: Characters of a line of :func:`not_driven` in a report.
+MOST_TOLD = 1200
 
 
 @dataclass(slots=True)
@@ -27,6 +31,16 @@ class Drive(TargetFigures):
         """The share of executions that each stage ended, as (class in the style sheet, share), in the order of the stages."""
         whole = self.stages.total()
         return [(f"t{place}", self.stages[stage] / whole) for place, stage in enumerate(STAGES) if whole]
+
+
+def not_driven(sessions: Iterable[Mapping[str, Any]]) -> list[str]:
+    """A line for each parser of ``sessions`` that lacks parts of the API: these, and the calls that were left out for it."""
+    lines = (
+        api.told(str(session.get("parser", "")), map(str, lacks))
+        for session in sessions
+        if isinstance(lacks := session.get("lacks"), list)
+    )
+    return list(dict.fromkeys(filter(None, lines)))
 
 
 def drives(sessions: Iterable[Mapping[str, Any]]) -> dict[str, Drive]:

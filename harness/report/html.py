@@ -33,7 +33,7 @@ from harness.ledger.growth_curve import Interval, money
 from harness.ledger.records import Record
 from harness.parsers import registry
 from harness.report import figures, gather, outlook, rows, words
-from harness.report.drives import Drive, drives
+from harness.report.drives import Drive, drives, not_driven
 from harness.report.figures import Growth
 from harness.report.gather import Campaign
 from harness.report.outlook import Outlook
@@ -212,6 +212,7 @@ def _notes(campaigns: Iterable[Campaign]) -> list[str]:
     found: list[str] = []
     for one in campaigns:
         name = one.name
+        found += [f"{name}: {line}" for line in not_driven(one.sessions)]
         found += [f"{name}: {reason}, left out" for reason in table(_last(one).get("left_out")).values()]
         found += [f"{name}: {text}" for text in _last(one).get("skipped") or ()]
         for entry in _last(one).get("too_wide") or ():

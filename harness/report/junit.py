@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from xml.etree import ElementTree as ET
 
 from harness.findings import crashes
-from harness.report.drives import Drive
+from harness.report.drives import Drive, not_driven
 from harness.report.gather import NEW, Campaign, Row
 from harness.report.text import plain
 
@@ -27,6 +27,9 @@ def junit(rows: Iterable[Row], campaigns: Iterable[Campaign] = ()) -> str:
         suite = ET.SubElement(root, "testsuite", name=plain(campaign.name), time=f"{seconds:.3f}")
         if campaign.sessions and (started := campaign.sessions[0].get("started")):
             suite.set("timestamp", plain(str(started)))
+        if lines := not_driven(campaign.sessions):
+            told = plain(" ".join(lines), MOST_TEXT)
+            ET.SubElement(ET.SubElement(suite, "properties"), "property", name="not driven", value=told)
         for name, drive in campaign.drives().items():
             _target(suite, name, drive)
         for row in every:

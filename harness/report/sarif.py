@@ -16,6 +16,7 @@ from harness.findings import crashes
 from harness.findings.rule import Rule
 from harness.findings.signature import finding_id
 from harness.report import catalogue
+from harness.report.drives import not_driven
 from harness.report.gather import NEW, RULED, Campaign, Row
 from harness.report.text import plain
 from harness.triage import compare_builds
@@ -88,17 +89,21 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 
 def _invocation(campaigns: list[Campaign]) -> dict[str, Any]:
-    """The campaigns as one invocation, with a note for each target that was left out: none is silently missing."""
-    notes = [
-        {
-            "level": "error",
-            "message": {"text": plain(f"campaign {one.name}: target {name} was left out: {drive.left_out}", MOST_TEXT)},
-        }
+    """The campaigns as one invocation, with a note for each target or part that was left out: none is silently missing."""
+    left_out = [
+        _notification("error", f"campaign {one.name}: target {name} was left out: {drive.left_out}")
         for one in campaigns
         for name, drive in one.drives().items()
         if drive.left_out
     ]
-    return {"executionSuccessful": not notes, "toolExecutionNotifications": notes}
+    lacking = [
+        _notification("note", f"campaign {one.name}: {line}") for one in campaigns for line in not_driven(one.sessions)
+    ]
+    return {"executionSuccessful": not left_out, "toolExecutionNotifications": left_out + lacking}
+
+
+def _notification(level: str, words: str) -> dict[str, Any]:
+    return {"level": level, "message": {"text": plain(words, MOST_TEXT)}}
 
 
 def _result(row: Row, index: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from harness.findings import crashes
 from harness.findings.severity import SEVERITIES
 from harness.ledger import joined, records
 from harness.ledger.records import Point, Record
-from harness.report.drives import Drive
+from harness.report.drives import MOST_TOLD, Drive, not_driven
 from harness.report.gather import NEW, Campaign, Row
 from harness.report.text import code, inert, table
 from harness.text import count, percent
@@ -65,6 +65,8 @@ def _campaign(campaign: Campaign, run: Sequence[Record], rows: list[Row]) -> str
         heads = ("target", *numbers[:5], "edges over time", *numbers[5:])
         cells = [_target(campaign, name, drive, curves[name], rows) for name, drive in drives.items()]
         text += "\n" + table(heads, cells, numbers)
+    for line in not_driven(campaign.sessions):
+        text += f"\n{inert(line, MOST_TOLD)}\n"
     for name, drive in drives.items():
         if drive.left_out:
             text += f"\n**{inert(name)} was left out**: {code(drive.left_out)}\n"
@@ -197,6 +199,7 @@ def figures(campaigns: Iterable[Campaign]) -> list[dict[str, Any]]:
             "cpu_seconds": one.spent,
             "replay_cpu_seconds": one.total("replay_cpu_seconds"),
             "left_out": {name: drive.left_out for name, drive in one.drives().items() if drive.left_out},
+            "not_driven": not_driven(one.sessions),
         }
         for one in campaigns
     ]

@@ -79,6 +79,7 @@ def hostile(project: Path) -> Campaign:
             }
         },
         "left_out": {HOSTILE: HOSTILE},
+        "lacks": [HOSTILE],
     }
     (folder / "campaign.json").write_text(json.dumps({"format": 1, "sessions": [session]}))
     return gather.campaign(folder)

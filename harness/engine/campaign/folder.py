@@ -20,6 +20,7 @@ from harness.engine.campaign.discovery import forget
 from harness.engine.worker import memory
 from harness.errors import HarnessError
 from harness.files import write_atomic
+from harness.parsers import api
 from harness.parsers.registry import Parser
 
 FORMAT = 1
@@ -130,6 +131,13 @@ def versions(parser: Parser) -> dict[str, str]:
         "atheris": version("atheris"),
         "safetensors": parser.version,
     }
+
+
+def lacks(parser: Parser) -> list[str]:
+    """The parts of the API that the parser lacks; none of a build that does not load, as its workers say so."""
+    with contextlib.suppress(HarnessError):
+        return list(api.of_parser(parser).lacks)
+    return []
 
 
 class Ledger:

@@ -142,6 +142,7 @@ class Campaign:
             "targets": list(settings.targets),
             "parser": parser.name,
             "versions": folder.versions(parser),
+            "lacks": folder.lacks(parser),
             "workers": settings.workers,
             **found,
         }

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from harness.observation import Event, Observation, Run, Trace, attempt, observe
+from harness.parsers import api
 from harness.programs import arrays
 from harness.targets.base import Language, ProgramTarget
 from harness.targets.device import oracle, script
@@ -87,7 +88,7 @@ class _Runner:
             self._torch = importlib.import_module("torch")
             self._loader = importlib.import_module("safetensors.torch")
             self._cuda = self._torch.cuda.device_count() if self._torch.cuda.is_available() else 0
-        self._backends = hasattr(safetensors.safe_open, "get_tensors")
+        self._api = api.of(safetensors)
         raw = arrays.file(FILE)
         descriptor = os.memfd_create("device-input")
         os.pwrite(descriptor, raw, 0)
@@ -97,7 +98,7 @@ class _Runner:
         """Make the calls of a program; those of a framework that is not installed are passed over."""
         events: list[Event] = []
         for call in decode(data):
-            if call.framework == "pt" and self._torch is None:
+            if (call.framework == "pt" and self._torch is None) or not self._api.has(f"device {call.given.place}"):
                 continue
             made = self._opened if call.kind == "open" else self._loaded
             if call.kind == "load_file" and call.given.place and not self._here(call):
@@ -116,11 +117,13 @@ class _Runner:
             return int(call.given.value.__index__()) < self._cuda
         return place == "cpu"
 
-    def _more(self, call: Call) -> dict[str, str]:
-        return {"backend": call.backend} if self._backends else {}
+    def _more(self, call: Call, function: str) -> dict[str, str]:
+        return {"backend": call.backend} if self._api.has(f"{function}(backend=)") else {}
 
     def _opened(self, call: Call) -> Any:
-        with self._safe_open(self._path, call.framework, device=call.given.value, **self._more(call)) as file:
+        with self._safe_open(
+            self._path, call.framework, device=call.given.value, **self._more(call, "safe_open")
+        ) as file:
             if call.framework == "numpy":
                 return "cpu", {name: file.get_tensor(name).tobytes() for name in file.keys()}  # noqa: SIM118 - no mapping
             if not self._here(call):
@@ -135,7 +138,8 @@ class _Runner:
             except BaseException as error:
                 if isinstance(error, KeyboardInterrupt):
                     raise
-        return self._contents(self._loader.load_file(self._path, device=call.given.value, **self._more(call)))
+        more = self._more(call, "torch.load_file")
+        return self._contents(self._loader.load_file(self._path, device=call.given.value, **more))
 
     def _contents(self, tensors: dict[str, Any]) -> Any:
         """The kind of device they are on (of several, the odd one), and their bytes."""

@@ -37,7 +37,8 @@ class Measured:
     growth: dict[str, int] = field(default_factory=dict)
     slower: dict[str, tuple[float, float]] = field(default_factory=dict)
     keys: list[str] = field(default_factory=list)
-    offset_keys: list[str] = field(default_factory=list)
+    #: None where the release has no such call.
+    offset_keys: list[str] | None = field(default_factory=list)
     metadata: dict[str, str] | None = None
     tensors: dict[str, tuple[str, list[int], bytes]] = field(default_factory=dict)
     deserialized: dict[str, dict[str, Any]] | None = None
@@ -118,7 +119,7 @@ def _misread(measured: Measured) -> list[Finding]:
             found.append(
                 ("names", f"{len(measured.keys)} names are listed, the file has {len(layout.names)} (or others)")
             )
-        elif not _in_order(measured.offset_keys, layout):
+        elif measured.offset_keys is not None and not _in_order(measured.offset_keys, layout):
             found.append(("offset-order", "offset_keys is not by offset"))
         if measured.metadata != layout.metadata:
             found.append(("metadata", f"{len(measured.metadata or {})} metadata entries, the file has others"))

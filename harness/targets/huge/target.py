@@ -172,7 +172,7 @@ class _Driver:
 
 def _keys(file: Any, measured: Measured) -> None:
     measured.keys = file.keys()
-    measured.offset_keys = file.offset_keys()
+    measured.offset_keys = file.offset_keys() if hasattr(file, "offset_keys") else None
     measured.metadata = file.metadata()
 
 

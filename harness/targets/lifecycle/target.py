@@ -27,6 +27,7 @@ from harness.observation import (
     describe,
     observe,
 )
+from harness.parsers import api
 from harness.programs import progress
 from harness.programs.steps import Step
 from harness.targets import scratch
@@ -109,6 +110,10 @@ def _code(source: str) -> CodeType:
     return compile(source, "<program>", "eval")
 
 
+_PARTS = ("safe_open.get_tensors", "safe_open.offset_keys", "_safe_open_handle")
+_OPENING = ("safe_open", "_safe_open_handle", "numpy.load_file")
+
+
 class _Runner:
     """One process' files and names."""
 
@@ -116,8 +121,7 @@ class _Runner:
         importlib.import_module("safetensors.numpy")
         native = getattr(safetensors, "_safetensors_rust", None)
         self._handle = getattr(native, "_safe_open_handle", None)
-        # Older releases know no other way of reading than mmap, and less that can be asked of a handle.
-        self._old = not hasattr(safetensors.safe_open, "get_tensors")
+        self._api = api.of(safetensors)
         refusal: type[BaseException] = safetensors.SafetensorError
         self._documented: dict[str, tuple[type[BaseException], ...]] = {
             VALUE: (refusal, OSError),
@@ -165,13 +169,11 @@ class _Runner:
         mark = self._mark
         try:
             for number, call in enumerate(program.calls):
-                source = call.source
-                if self._old:
-                    source = source.replace(", backend='mmap'", "")
-                    if "backend=" in source or ".get_tensors" in source or "offset_keys" in source:
-                        break
-                if call.kind == "open_file" and self._handle is None:
-                    break
+                source = self._spelled(call.source) if self._api.lacks else call.source
+                if not source:
+                    if call.bind:
+                        break  # later calls need it
+                    continue
                 mark[0] = number + 1
                 event = self._call(call, source)
                 events.append(event)
@@ -187,6 +189,17 @@ class _Runner:
             for name in [name for name in names if name not in self._fixed]:
                 self._drop(name)
         return observe(Trace(program, events))
+
+    def _spelled(self, source: str) -> str:
+        """A call without what the parser lacks: by mmap where it has no backends, of the whole by ``()``; "" where it cannot be made."""
+        has = self._api.has
+        if any(part.rpartition(".")[2] in source and not has(part) for part in _PARTS):
+            return ""
+        if any(f"{function}(" in source and not has(f"{function}(backend=)") for function in _OPENING):
+            source = source.replace(", backend='mmap'", "")
+            if "backend=" in source:
+                return ""
+        return source if has("index ...") else source.replace("[...]", "[()]")
 
     def _call(self, call: Call, source: str) -> Event:
         try:

@@ -34,6 +34,7 @@ from harness.observation import (
     describe,
 )
 from harness.oracles.oracle import Oracle
+from harness.parsers import api
 from harness.programs.templates import render, wrapped
 from harness.targets import scratch
 from harness.targets.base import Reader, Target
@@ -162,11 +163,11 @@ class _Runner:
         self._words: dict[Any, str] = {}
         self._input = os.memfd_create(f"{target.name}-input")
         self._path = f"/proc/self/fd/{self._input}"
-        # Releases up to 0.7.0 know no other way of reading than mmap, and read tensors one by one.
-        self._backends = hasattr(safetensors.safe_open, "get_tensors")
+        self._api = api.of(safetensors)
+        self._whole = ... if self._api.has("index ...") else ()
         self._loaded: dict[str, Any] | None = None
         self._metadata: dict[str, str] | None = None
-        self._calls = [(name, call) for name in target.calls if (call := self._call(name)) is not None]
+        self._calls = [(name, call) for name in target.calls if (call := self._call(target, name)) is not None]
 
     def run(self, data: bytes) -> Observation:
         """Ask every entry point for ``data``."""
@@ -188,7 +189,7 @@ class _Runner:
                 events.append(Event(name, outcome, error, value, about))
         return _observation(events)
 
-    def _call(self, name: str) -> Call | None:
+    def _call(self, target: Loader, name: str) -> Call | None:
         """The entry point of that name; None where this release has no such thing."""
         reader, _, how = name.partition(".")
         calls: dict[str, Call] = {
@@ -196,7 +197,9 @@ class _Runner:
         }  # fmt: skip
         if name in calls:
             return calls[name]
-        if not self._backends and name not in (MAIN, "mmap.get_slice", "load_file"):
+        function = f"{target.module.rpartition('.')[2]}.load_file" if reader == "load_file" else "safe_open"
+        needs = f"{function}(backend=)" if "pread" in name else f"{function}.{how}"
+        if not self._api.has(needs):
             return None
         if reader == "load_file":
             more = {"backend": how} if how else {}
@@ -215,10 +218,10 @@ class _Runner:
         return ACCEPT, "", reading
 
     def _open(self, backend: str, how: str) -> Observation:
-        more = {"backend": backend} if self._backends else {}
+        more = {"backend": backend} if self._api.has("safe_open(backend=)") else {}
         with self._safetensors.safe_open(self._path, framework=self._framework, **more) as file:
             self._metadata = file.metadata()
-            by_offset = file.offset_keys() if self._backends else None
+            by_offset = file.offset_keys() if self._api.has("safe_open.offset_keys") else None
             if how == "get_tensors":
                 return ACCEPT, "", self._reading(file.get_tensors(), self._metadata, by_offset)
             return self._one_by_one(file, how, by_offset)
@@ -230,7 +233,7 @@ class _Runner:
         outcome, first = ACCEPT, ""
         for name in file.keys():  # noqa: SIM118 - the reader is no mapping
             try:
-                tensor = file.get_tensor(name) if how == "get_tensor" else file.get_slice(name)[...]
+                tensor = file.get_tensor(name) if how == "get_tensor" else file.get_slice(name)[self._whole]
             except self._refusal as error:
                 partial = partial or {}
                 partial[name] = describe(error)

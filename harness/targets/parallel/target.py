@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from harness.observation import ACCEPT, REJECT, Event, Observation, Run, Trace, classify, observe
+from harness.parsers import api
 from harness.programs import arrays
 from harness.targets.base import Language, ProgramTarget
 from harness.targets.parallel import oracle, script
@@ -75,8 +76,8 @@ class _Runner:
 
     def __init__(self, safetensors: ModuleType) -> None:
         self._safe_open = safetensors.safe_open
-        # Older releases know no other way of reading than mmap.
-        self._backends = hasattr(safetensors.safe_open, "get_tensors")
+        self._api = api.of(safetensors)
+        self._backends = self._api.has("safe_open(backend=)")
         self._documented: tuple[type[BaseException], ...] = (safetensors.SafetensorError,)
         self._files = OpenFiles()
 
@@ -89,7 +90,10 @@ class _Runner:
             events.append(Event("safe_open", *classify(error, self._documented), (None, 0)))
             return observe(Trace(program, events))
         names = [name for name, *_ in program.tensors]
+        lacking = bool(self._api.lacks)
         for call in program.calls:
+            if lacking and not self._has(call):
+                continue
             if call.kind == "stages":
                 self._stages(call, files, events)
             elif call.kind == "whole":
@@ -98,6 +102,11 @@ class _Runner:
             else:
                 self._parts(call, files, names[call.tensor], events, keep=program.keep)
         return observe(Trace(program, events))
+
+    def _has(self, call: Call) -> bool:
+        return self._api.has(f"safe_open.{call.form.partition('/')[0]}") and all(
+            self._api.takes(part.index) for part in call.parts
+        )
 
     def _parts(self, call: Call, files: list[Any], name: str, events: list[Event], *, keep: bool) -> None:
         refusal, count = self._documented[0], len(files)

@@ -21,6 +21,7 @@ from harness.observation import (
     classify,
     observe,
 )
+from harness.parsers import api
 from harness.targets.base import Language, ProgramTarget
 from harness.targets.quantized import oracle, script
 from harness.targets.quantized.program import LENT, VOCABULARY, Call, Program, decode, file
@@ -111,13 +112,15 @@ class _Runner:
     def __init__(self, safetensors: ModuleType) -> None:
         self._safe_open = safetensors.safe_open
         self._deserialize = safetensors.deserialize
-        # Older releases know no other way of reading than mmap.
-        self._backends = hasattr(safetensors.safe_open, "get_tensors")
+        self._api = api.of(safetensors)
+        self._backends = self._api.has("safe_open(backend=)")
         self._documented: tuple[type[BaseException], ...] = (safetensors.SafetensorError,)
         self._files = OpenFiles()
 
     def run(self, data: bytes) -> Observation:
         program = decode(data)
+        if not self._api.knows(held.dtype for held in program.tensors):
+            return observe(Trace(program, []))
         opened = self._opened(program)
         events = [opened]
         if program.lend:
@@ -133,7 +136,7 @@ class _Runner:
             if call.kind == "deserialize":
                 read = partial(self._deserialize, file(program.tensors))
                 events.append(attempt("deserialize", read, self._documented, call))
-            elif opened.outcome == ACCEPT:
+            elif opened.outcome == ACCEPT and self._has(call):
                 name, word = program.tensors[call.tensor].name, _WORDS[call.kind]
                 try:
                     events.append(Event(word, ACCEPT, "", _CALLS[call.kind](opened_file, name, call), call))
@@ -141,6 +144,9 @@ class _Runner:
                     events.append(Event(word, REJECT, str(error), error, call))
                 except BaseException as error:
                     events.append(Event(word, *classify(error, self._documented), call))
+
+    def _has(self, call: Call) -> bool:
+        return self._api.has(f"safe_open.{call.kind}") and self._api.takes(call.index)
 
     def _opened(self, program: Program) -> Event:
         """The event of opening the program's file; an open file is used again."""

@@ -18,6 +18,7 @@ from harness.observation import (
     classify,
     observe,
 )
+from harness.parsers import api
 from harness.programs import arrays, progress
 from harness.programs.steps import Step
 from harness.targets.base import Language, ProgramTarget
@@ -97,8 +98,8 @@ class _Runner:
 
     def __init__(self, safetensors: ModuleType) -> None:
         self._safe_open = safetensors.safe_open
-        # Older releases know no other way of reading than mmap.
-        self._backends = hasattr(safetensors.safe_open, "get_tensors")
+        self._api = api.of(safetensors)
+        self._backends = self._api.has("safe_open(backend=)")
         self._documented: tuple[type[BaseException], ...] = (safetensors.SafetensorError,)
         # This target tests reading, so files stay open: opening them is another target's matter.
         self._files = OpenFiles()
@@ -120,8 +121,10 @@ class _Runner:
                 return observe(Trace(program, [event]))
             file = event.value
         refusal, tensors = self._documented[0], program.tensors
-        mark = self._mark
+        mark, lacking = self._mark, bool(self._api.lacks)
         for number, call in enumerate(program.calls, 1):
+            if lacking and not self._has(call):
+                continue
             mark[0] = number
             name = tensors[call.tensor][0] if call.tensor >= 0 else "no such tensor"
             try:
@@ -132,7 +135,12 @@ class _Runner:
                 events.append(Event(call.kind, *classify(error, self._documented), call))
         return observe(Trace(program, events))
 
+    def _has(self, call: Call) -> bool:
+        return self._api.has(_NEEDS.get(call.kind, "")) and self._api.takes(call.index)
 
+
+#: The parts of the API that calls need.
+_NEEDS = {"get_tensors": "safe_open.get_tensors", "all_shapes": "safe_open.offset_keys"}
 _CALLS: dict[str, Callable[[Any, str, Call], Any]] = {
     "get_slice": lambda file, name, call: file.get_slice(name)[call.index],
     "get_tensor": lambda file, name, call: file.get_tensor(name),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import importlib
-import inspect
 import traceback
 import types
 import warnings
@@ -28,6 +27,7 @@ from harness.observation import (
     describe,
     observe,
 )
+from harness.parsers import api
 from harness.programs.steps import Step
 from harness.targets import scratch
 from harness.targets.base import Language, ProgramTarget
@@ -158,9 +158,7 @@ class _Runner:
             f"{safetensors.__name__}.torch"
         )
         self._documented: tuple[type[BaseException], ...] = (safetensors.SafetensorError,)
-        # Older releases know no other way of reading than mmap, and no tensors but contiguous ones.
-        self._backends = "backend" in inspect.signature(self._torch.load_file).parameters
-        self._forces = "force_contiguous" in inspect.signature(self._torch.save_model).parameters
+        self._api = api.of(safetensors)
         self._path = scratch.folder("torch_writers") / "model.safetensors"
         self._made = lru_cache(256)(self._make)
 
@@ -168,9 +166,13 @@ class _Runner:
         program = decode(data)
         events: list[Event] = []
         file, writer = None, None
+        if not self._api.knows(item.tensor.code for item in program.things.items if item.tensor):
+            return observe(Trace(program, events))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for call in program.calls:
+                if not self._api.has(f"torch.{call.kind}"):
+                    continue
                 if call.kind in WRITES:
                     event = self._write(program, call)
                     file, writer = (event.value, call) if event.outcome == ACCEPT else (None, None)
@@ -222,7 +224,8 @@ class _Runner:
         if call.kind == "save_file":
             self._torch.save_file(tensors, str(self._path), metadata)
         else:
-            more = {"force_contiguous": call.contiguous} if self._forces else {}
+            forces = self._api.has("torch.save_model(force_contiguous=)")
+            more = {"force_contiguous": call.contiguous} if forces else {}
             self._torch.save_model(self._module(things, "same"), str(self._path), metadata, **more)
         return self._path.read_bytes()
 
@@ -267,14 +270,14 @@ class _Runner:
     def _tensors_of(self, call: Call, file: bytes) -> Any:
         if call.kind == "load":
             return self._torch.load(file)
-        return self._torch.load_file(str(self._path), **self._backend(call))
+        return self._torch.load_file(str(self._path), **self._backend(call, "load_file"))
 
-    def _backend(self, call: Call) -> dict[str, str]:
-        return {"backend": call.backend} if self._backends else {}
+    def _backend(self, call: Call, function: str) -> dict[str, str]:
+        return {"backend": call.backend} if self._api.has(f"torch.{function}(backend=)") else {}
 
     def _loaded(self, things: Things, call: Call) -> Any:
         model = self._module(things, call.model, zero=True)
-        answer = self._torch.load_model(model, str(self._path), strict=call.strict, **self._backend(call))
+        answer = self._torch.load_model(model, str(self._path), strict=call.strict, **self._backend(call, "load_model"))
         return self._kit.loaded(model, answer)
 
     def _second_write(self, things: Things, writer: Call, file: bytes) -> bytes:

@@ -68,6 +68,11 @@ class Spec(NamedTuple):
     sound: bool = True
     fair: tuple[type[BaseException], ...] = ()
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether pointer and length name bytes that can be handed over instead, as older releases ask for."""
+        return bool(self.arguments["data_ptr"] >= 0 and 0 <= self.arguments["data_len"] <= len(self.data))
+
 
 @lru_cache(1 << 13)
 def spec(dtype: int, shape: int, fault: int, place: int) -> Spec:

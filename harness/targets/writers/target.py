@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from harness.observation import ACCEPT, REJECT, Event, Observation, Run, Trace, attempt, failure, observe
+from harness.parsers import api
 from harness.programs import saving
 from harness.programs.steps import Step
 from harness.targets.base import Language, ProgramTarget
@@ -99,8 +100,7 @@ class _Runner:
         self._numpy = numpy_module or importlib.import_module(f"{safetensors.__name__}.numpy")
         self._documented: tuple[type[BaseException], ...] = (safetensors.SafetensorError,)
         self._spec = getattr(safetensors, "TensorSpec", None)
-        # Older releases know no other way of reading than mmap.
-        self._backends = hasattr(safetensors.safe_open, "get_tensors")
+        self._api = api.of(safetensors)
         self._files = Files()
         self._readers: dict[str, Callable[[_State, Call], Any]] = {
             "load": self._load, "deserialize": self._deserialize,
@@ -117,9 +117,12 @@ class _Runner:
         program = decode(data)
         state = _State(program)
         events: list[Event] = []
-        files, calls = self._files, self._calls
+        files, calls, lacking = self._files, self._calls, bool(self._api.lacks)
         try:
             for call in program.calls:
+                if lacking and call.kind in WRITES and not self._has(program, call):
+                    state.file = None
+                    continue
                 event = calls[call.kind](state, call)
                 if event is None:
                     continue
@@ -132,6 +135,11 @@ class _Runner:
         if left:
             events.append(Event("left_over", ACCEPT, "", left, Did(program.calls[-1])))
         return observe(Trace(program, events))
+
+    def _has(self, program: Program, call: Call) -> bool:
+        """Whether the parser has the dtypes of a call that writes, and can be told its specs."""
+        told = call.arrays or self._spec is not None or all(one.in_memory for _, one in program.things.specs)
+        return told and self._api.knows(dtype for dtype, *_ in program.content(call).tensors.values())
 
     # Writing.
 
@@ -188,12 +196,11 @@ class _Runner:
         make = self._spec
         if make is not None:
             return {saving.name(name): make(**spec.arguments) for name, spec in program.things.specs}
-        # Releases up to 0.7.0.
         return {
             saving.name(name): {
                 "dtype": spec.arguments["dtype"],
                 "shape": spec.arguments["shape"],
-                "data": spec.data[: max(0, min(spec.arguments["data_len"], len(spec.data)))],
+                "data": spec.data[: spec.arguments["data_len"]],
             }
             for name, spec in program.things.specs
         }
@@ -257,17 +264,18 @@ class _Runner:
         return self._core.deserialize(state.file)
 
     def _load_file(self, state: _State, call: Call) -> Any:
-        return self._numpy.load_file(self._readable(state), **self._backend(call))
+        return self._numpy.load_file(self._readable(state), **self._backend(call, "numpy.load_file"))
 
     def _safe_open(self, state: _State, call: Call) -> Any:
-        with self._core.safe_open(self._readable(state), framework="numpy", **self._backend(call)) as file:
+        backend = self._backend(call, "safe_open")
+        with self._core.safe_open(self._readable(state), framework="numpy", **backend) as file:
             names = file.keys()
-            if call.whole and hasattr(file, "get_tensors"):
+            if call.whole and self._api.has("safe_open.get_tensors"):
                 return file.get_tensors(), file.metadata(), names
             return {name: file.get_tensor(name) for name in names}, file.metadata(), names
 
-    def _backend(self, call: Call) -> dict[str, str]:
-        return {"backend": call.backend} if self._backends else {}
+    def _backend(self, call: Call, function: str) -> dict[str, str]:
+        return {"backend": call.backend} if self._api.has(f"{function}(backend=)") else {}
 
     def _readable(self, state: _State) -> Any:
         """A path of the file written last."""

@@ -33,7 +33,7 @@ def test_a_small_program_runs_every_phase(run):
     outcome, error, value = measured(run, Step("tensors", 20), Step("metadata", 2), Step("empties", 2))
     assert (outcome, error) == (ACCEPT, "")
     assert value.ends == dict.fromkeys((OPEN, KEYS, READ, DESERIALIZE), (ACCEPT, ""))
-    assert (len(value.keys), len(value.offset_keys), len(value.deserialized or ())) == (22, 22, 22)
+    assert (len(value.keys), len(value.offset_keys or ()), len(value.deserialized or ())) == (22, 22, 22)
     assert value.metadata == {"m1.0": "v", "m1.1": "v"}
     assert value.tensors.keys() == {sample.name for sample in value.layout.samples}
     assert (value.growth, value.slower) == ({}, {})

@@ -71,10 +71,10 @@ class Honest:
             for one in header.tensors
         }
 
-    def load_file(self, filename: str, device: str = "cpu") -> Any:
+    def load_file(self, filename: str, device: str = "cpu", *, backend: str = "mmap") -> Any:
         return self.load(Path(filename).read_bytes())
 
-    def load_model(self, model: Any, filename: str, strict: bool = True) -> Any:
+    def load_model(self, model: Any, filename: str, strict: bool = True, *, backend: str = "mmap") -> Any:
         tensors, state = self.load_file(filename), model.state_dict()
         missing, unexpected = model.load_state_dict(tensors, strict=False)
         there = {state[name].data_ptr() for name in tensors if name in state}
@@ -202,7 +202,7 @@ def test_a_module_that_is_saved_otherwise_is_found(library: type[Honest], findin
 def loading(change: Callable[[Any, Any], Any]) -> type[Honest]:
     """A library whose load_model does something after it, and gives another answer."""
 
-    def load_model(self: Honest, model: Any, filename: str, strict: bool = True) -> Any:
+    def load_model(self: Honest, model: Any, filename: str, strict: bool = True, **_: Any) -> Any:
         return change(model, Honest.load_model(self, model, filename, strict=False))
 
     return lying(load_model=load_model)

@@ -62,7 +62,7 @@ class Honest:
             for tensor in header.tensors
         }
 
-    def load_file(self, path: str) -> dict[str, Any]:
+    def load_file(self, path: str, *, backend: str) -> dict[str, Any]:
         return self.load(Path(path).read_bytes())
 
     def deserialize(self, raw: bytes) -> list[tuple[str, dict[str, Any]]]:
@@ -93,6 +93,9 @@ class Opened:
     def get_tensor(self, name: str) -> Any:
         return self.library.load(self.raw)[name]
 
+    def get_tensors(self) -> Any:
+        return self.library.load(self.raw)
+
     def metadata(self) -> Any:
         return self.library.metadata(self.raw)
 
@@ -104,7 +107,7 @@ def found(kind: type[Honest], program: bytes = PROGRAM, *, fails: bool = False) 
         SafetensorError=Refused,
         deserialize=library.deserialize,
         serialize=lambda specs, metadata: library.save({name: _array(spec) for name, spec in specs.items()}, metadata),
-        safe_open=lambda path, framework: Opened(library, path),
+        safe_open=lambda path, framework, backend: Opened(library, path),
     )
     observation = Writers().open(module)(program)
     assert fails or observation[0] == ACCEPT, observation[1]
