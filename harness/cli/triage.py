@@ -25,6 +25,8 @@ from harness.triage import defect_proposals, filing, verdict_proposals
 from harness.triage.defect_proposals import Proposal
 from harness.triage.verdict_proposals import Matches
 
+# Findings without a record that are named.
+_LISTED = 10
 # The last two are for rules alone.
 _VERDICTS = tuple(dict.fromkeys((*crashes.STATUSES, *verdicts.VERDICTS)))
 
@@ -253,7 +255,8 @@ def list_defects(as_json: bool) -> int:
         click.echo(f"          {one.title}")
         click.echo(f"          {one.places[0]}; since {record.since(one)}; {', '.join(one.findings)}")
     if left := defects.unclaimed(crashes.crashes(), records):
-        click.echo(f"{len(left)} open findings have no record: {', '.join(one.id for one in left)}")
+        more = f" and {len(left) - _LISTED} more" if len(left) > _LISTED else ""
+        click.echo(f"{len(left)} open findings have no record: {', '.join(one.id for one in left[:_LISTED])}{more}")
     return 0
 
 

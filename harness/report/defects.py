@@ -95,7 +95,7 @@ def summary(seen: Overview | None = None) -> str:
         return f"[{_number(count, 'open finding')}](docs/defects.md), not yet assigned to defects.\n"
     findings = sum(len(found.of(defect)) for defect in found.counted)
     fixes = sum(bool(defect.edits) for defect in found.counted)
-    lines = [f"- {cell(defect.title, 160)} ({defect.harm})" for defect in found.first[:README_FIRST]]
+    lines = [f"- {record.prose(defect.title, 160)} ({defect.harm})" for defect in found.first[:README_FIRST]]
     said = f"[{_number(len(found.counted), 'defect')}](docs/defects.md) in {_number(findings, 'finding')}, {fixes} with a fix."
     return f"{said} Fix these first:\n\n" + "\n".join(lines) + "\n"
 
@@ -116,7 +116,9 @@ def page(seen: Overview | None = None) -> str:
     ):
         text += f"\n## {title}\n\n" + table(_HEADS, rows, ("#", "findings")) if rows else ""
     if found.disputed:
-        rows = [(cell(one.title, 160), _sources(one), len(found.of(one)), _record(one)) for one in found.disputed]
+        rows = [
+            (record.prose(one.title, 160), _sources(one), len(found.of(one)), _record(one)) for one in found.disputed
+        ]
         text += "\n## Disputed\n\nUpstream's texts or tests contradict each other here. A disputed behaviour is no defect.\n\n"
         text += table(("behaviour", "sources", "findings", "record"), rows, ("findings",))
     if found.unassigned:
@@ -139,7 +141,7 @@ def _figures(found: Overview) -> str:
     text = f"{_number(len(found.counted), 'defect')} in {_number(findings, 'finding')}"
     if ranks := Counter(defect.severity for defect in found.counted):
         text += ": " + ", ".join(f"{ranks[rank]} {rank}" for rank in RANKS if ranks[rank])
-        text += f". {sum(bool(defect.edits) for defect in found.counted)} have a fix"
+        text += f"; {sum(bool(defect.edits) for defect in found.counted)} with a fix"
     for members, words in (
         (found.checked, "more on checked builds alone"),
         (found.disputed, "disputed"),
@@ -154,7 +156,7 @@ def _line(number: int | str, defect: Defect, found: Overview) -> tuple[object, .
     return (
         number,
         f"{defect.severity}: {defect.harm}",
-        cell(defect.title, 160),
+        record.prose(defect.title, 160),
         record.place_link(defect),
         "yes" if defect.edits else "-",
         record.thread_links(defect) or "-",
@@ -191,15 +193,17 @@ def details(seen: Overview | None = None) -> str:
 
 
 def _defect(defect: Defect, found: Overview) -> str:
-    use = f"{defect.use} use; {CONTROLLERS[defect.controller]} decides"
     facts = [
-        ("rank", f"{defect.severity}: {defect.harm} ({use})"),
+        ("rank", f"{defect.severity}: {defect.harm}, by {defect.use} use"),
+        ("input", f"controlled by {CONTROLLERS[defect.controller]}"),
         ("since", record.since(defect)),
         ("places", ", ".join(f"[{place}]({record.place_address(place)})" for place in defect.places)),
         ("threads", record.thread_links(defect) or "none known"),
         ("record", _record(defect)),
     ]
-    text = f"\n### {cell(defect.title, 160)}\n\n{cell(defect.impact, 900)}\n\n{cell(defect.cause, 900)}\n\n"
+    text = (
+        f"\n### {record.prose(defect.title, 160)}\n\n{record.prose(defect.impact)}\n\n{record.prose(defect.cause)}\n\n"
+    )
     text += "".join(f"- {name}: {value}\n" for name, value in facts)
     for quote in defect.quotes:
         text += f"\n{cell(quote.source, 200)}:\n\n{fenced(quote.text)}"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from harness import paths
 from harness.engine.worker.tally import STAGES
@@ -92,8 +92,8 @@ def page(
         groups={one.row.defect.name: one.group for one in reversed(told) if one.row.defect},
         controllers=CONTROLLERS,
         defects=len({one.row.defect.name for one in told if one.state == rows.OPEN and one.row.defect}),
+        met=Counter(one.group for one in told if one.count),
         heads=_HEADS,
-        controllers=CONTROLLERS,
         by_severity=Counter(one.row.severity for one in told),
         severities=SEVERITIES,
         states=rows.STATES,
@@ -163,10 +163,16 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {one.__name__: one for one in (count, duration, words.size, words.cut, short, number, money)}
     environment.globals |= {"bar": figures.bar, "stack": figures.stack, "chart": figures.growth}
-    for one in (record.in_repository, record.place_address, record.thread_address, record.since):
-        environment.filters[one.__name__] = one
+    for one in (record.place_address, record.thread_address, record.since, record.patch, _marked):
+        environment.filters[one.__name__.lstrip("_")] = one
     environment.globals |= {"percent": partial(percent, digits=1), "span": _span}
     return environment
+
+
+def _marked(text: str, most: int = 1200) -> Markup:
+    """A text of a record, with its code as code."""
+    pieces = ((escape(words.shown(piece)), code) for piece, code in record.spans(text, most))
+    return Markup().join(Markup("<code>{}</code>").format(piece) if code else piece for piece, code in pieces)
 
 
 def _span(interval: Interval) -> str:

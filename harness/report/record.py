@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.findings.defects import Defect, Edit
 from harness.parsers import registry
-from harness.report.text import plain
+from harness.report.text import cell, plain
 
 UPSTREAM = "https://github.com/huggingface/safetensors"
 _THREADS = {"issue": "issues", "PR": "pull"}
@@ -28,6 +28,19 @@ def about(defect: Defect) -> dict[str, Any]:
 def named(defect: Defect | None) -> dict[str, Any]:
     """The fields by which a finding names its defect, in JSON: name and rank, null where no record names it."""
     return {"defect": defect and defect.name, "rank": defect and defect.severity}
+
+
+def spans(text: str, most: int = 1200) -> list[tuple[str, bool]]:
+    """A text of a record in pieces, each with whether it stands between backquotes, that is, is code."""
+    return [(piece, bool(odd % 2)) for odd, piece in enumerate(re.split(r"`([^`]+)`", plain(text, most))) if piece]
+
+
+def prose(text: str, most: int = 1200) -> str:
+    """A text of a record in Markdown, in a paragraph or a table: code stays code, and nothing else is markup."""
+    escaped = (
+        (piece.replace("|", "\\|"), code) if code else (cell(piece, most), code) for piece, code in spans(text, most)
+    )
+    return "".join(f"`{piece}`" if code else piece for piece, code in escaped)
 
 
 def in_repository(file: str) -> str:
@@ -71,7 +84,8 @@ def patch(defect: Defect, context: int = 3) -> str:
     for file in dict.fromkeys(edit.file for edit in defect.edits):
         edits = [edit for edit in defect.edits if edit.file == file]
         source = parser and _source(parser.source, file)
-        pieces += _diff(in_repository(file), source, edits, context) if source else _replaced(file, edits)
+        there = in_repository(file)
+        pieces += _diff(there, source, edits, context) if source else _replaced(there, edits)
     return "\n".join(pieces)
 
 

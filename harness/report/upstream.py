@@ -35,9 +35,9 @@ def text(defect: Defect, filed: list[Crash] | None = None) -> str:
     crashes/.
     """
     found = [one for one in (crashes.crashes() if filed is None else filed) if one.id in defect.findings]
-    head = f"# {title(defect)}\n\n" + (_PRIVATE if private(defect) else "") + f"{cell(defect.impact, 900)}\n\n"
+    head = f"# {title(defect)}\n\n" + (_PRIVATE if private(defect) else "") + f"{record.prose(defect.impact)}\n\n"
     places = ", ".join(f"[{place}]({record.place_address(place)})" for place in defect.places[:3])
-    cause = f"\n**Cause** ({places}): {cell(defect.cause, 900)}\n\n"
+    cause = f"\n**Cause** ({places}): {record.prose(defect.cause)}\n\n"
     tail = f"\n{_facts(defect)}\n\n" + _FUZZER.format(findings=", ".join(defect.findings[:3])) + _CHECK
     room = MOST_LINES - (head + cause + tail).count("\n")
     scripts = sorted((_script(one) for one in found), key=lambda one: one.count("\n"))
@@ -51,7 +51,7 @@ def _facts(defect: Defect) -> str:
     where = "" if defect.wheel else " Only builds with overflow checks or sanitizers show it."
     before = "; an earlier release was right" if defect.regression else ""
     threads = record.thread_links(defect) or "none known"
-    source = f"The input is controlled by {CONTROLLERS[defect.controller]}."
+    source = f"**Input**: controlled by {CONTROLLERS[defect.controller]}."
     return f"**Since** {defect.first}{before}.{where} {source} **Threads**: {threads}."
 
 
