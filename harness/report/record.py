@@ -37,10 +37,13 @@ def spans(text: str, most: int = 1200) -> list[tuple[str, bool]]:
 
 def prose(text: str, most: int = 1200) -> str:
     """A text of a record in Markdown, in a paragraph or a table: code stays code, and nothing else is markup."""
-    escaped = (
-        (piece.replace("|", "\\|"), code) if code else (cell(piece, most), code) for piece, code in spans(text, most)
-    )
-    return "".join(f"`{piece}`" if code else piece for piece, code in escaped)
+    pieces = ((piece.replace("|", "\\|") if code else _cell(piece, most), code) for piece, code in spans(text, most))
+    return "".join(f"`{piece}`" if code else piece for piece, code in pieces)
+
+
+def _cell(text: str, most: int) -> str:
+    """:func:`harness.report.text.cell`, where an underscore within a word stays as it is: there it is no markup."""
+    return re.sub(r"(?<=[^\W_])\\_(?=[^\W_])", "_", cell(text, most))
 
 
 def in_repository(file: str) -> str:

@@ -8,6 +8,7 @@ from harness.findings import crashes
 from harness.findings.crashes import Crash
 from harness.findings.defects import CONTROLLERS, FOLDER, Defect
 from harness.findings.severity import MEMORY_SAFETY
+from harness.parsers import registry
 from harness.report import record
 from harness.report.text import cell, fenced, plain
 from harness.triage import reproducer
@@ -72,7 +73,8 @@ def _script(crash: Crash) -> str:
     lines = script.splitlines()
     if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
         lines = lines[first.end_lineno :]
-    return fenced("\n".join(line for line in lines if line.strip()), "python")
+    lead = f"With safetensors {registry.default_release()}, this script fails:\n\n"
+    return lead + fenced("\n".join(line for line in lines if line.strip()), "python")
 
 
 def _named(found: list[Crash]) -> str:
