@@ -19,10 +19,10 @@ _PYTHON, _BINDINGS = "py_src/", "bindings/python/"
 
 def about(defect: Defect) -> dict[str, Any]:
     """The record as plain types, for JSON."""
-    names = ("name", "title", "severity", "harm", "controller", "use", "first", "regression", "wheel", "disputed")
+    names = ("name", "title", "harm", "controller", "use", "first", "regression", "wheel", "disputed", "cause", "impact")
     lists = {name: list(getattr(defect, name)) for name in ("places", "threads", "findings")}
-    told = {name: getattr(defect, name) for name in (*names, "cause", "impact")}
-    return told | lists | {"fix": bool(defect.edits), "record": str(defect.path)}
+    told = {name: getattr(defect, name) for name in names}
+    return told | lists | {"rank": defect.severity, "fix": bool(defect.edits), "record": str(defect.path)}
 
 
 def named(defect: Defect | None) -> dict[str, Any]:

@@ -152,7 +152,7 @@ def test_records_are_listed_the_worst_first(project: Path):
     assert f"bindings/python/src/lib.rs:100; since 0.8.0 (regression); {one.id}\n" in text
     assert f"1 open findings have no record: {other.id}\n" in text
     (told,) = json.loads(run("triage", "defects", "--json")[1])
-    assert (told["name"], told["severity"], told["findings"], told["fix"]) == ("names", "critical", [one.id], True)
+    assert (told["name"], told["rank"], told["findings"], told["fix"]) == ("names", "critical", [one.id], True)
     assert isinstance(defects.find("names"), Defect)
 
 
