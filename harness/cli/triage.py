@@ -50,6 +50,7 @@ def command(ctx: click.Context, campaign: Path | None, no_minimize: bool, as_jso
         return None
     folder = store.campaign_at(campaign)
     say = _options.sayer(as_json)
+    records = defects.defects()
     rows: list[dict[str, Any]] = []
     done: set[str] = set()
     # The replays of one finding may show another, on the release wheel.
@@ -63,7 +64,7 @@ def command(ctx: click.Context, campaign: Path | None, no_minimize: bool, as_jso
             continue
         with shrinking(stored.id) as progress:
             crash = filing.file_finding(stored, folder, shrink=not no_minimize, say=say, progress=progress)
-        proposals = _proposals(crash, say) if crash is not None else []
+        proposals = _proposals(crash, records, say) if crash is not None else []
         rows.append(_row(stored.id, crash, proposals))
     filed = sum(row["outcome"] == "filed" for row in rows)
     if as_json:
@@ -82,16 +83,14 @@ def _row(name: str, crash: Crash | None, proposals: list[Proposal]) -> dict[str,
     return {"id": crash.id, "outcome": "filed", **about}
 
 
-def _proposals(crash: Crash, say: Callable[[str], None]) -> list[Proposal]:
+def _proposals(crash: Crash, records: list[Defect], say: Callable[[str], None]) -> list[Proposal]:
     """The proposals for a finding that was filed, said with the command that decides."""
-    found = defect_proposals.propose(crash, defects.defects(), crashes.crashes())
+    found = defect_proposals.propose(crash, records, crashes.crashes())
     for one in found:
         say(f"  perhaps the defect {one.defect.name} ({one.defect.severity}): {'; '.join(one.reasons)}")
         say(f"    if so: harness triage defect {crash.id} {one.defect.name}")
     if not found:
-        say(
-            f"  no defect record fits; write one: {paths.home() / 'crashes' / defects.FOLDER}/NAME.toml (docs/triage.md)"
-        )
+        say(f"  no defect record fits: write crashes/{defects.FOLDER}/NAME.toml (docs/triage.md)")
     return found
 
 

@@ -19,7 +19,19 @@ _PYTHON, _BINDINGS = "py_src/", "bindings/python/"
 
 def about(defect: Defect) -> dict[str, Any]:
     """The record as plain types, for JSON."""
-    names = ("name", "title", "harm", "controller", "use", "first", "regression", "wheel", "disputed", "cause", "impact")
+    names = (
+        "name",
+        "title",
+        "harm",
+        "controller",
+        "use",
+        "first",
+        "regression",
+        "wheel",
+        "disputed",
+        "cause",
+        "impact",
+    )
     lists = {name: list(getattr(defect, name)) for name in ("places", "threads", "findings")}
     told = {name: getattr(defect, name) for name in names}
     return told | lists | {"rank": defect.severity, "fix": bool(defect.edits), "record": str(defect.path)}

@@ -44,21 +44,32 @@ def propose(crash: Crash, records: Sequence[Defect], filed: Iterable[Crash]) -> 
         reasons = tuple(_reasons(crash, defect, others, mended))
         if reasons:
             found.append(Proposal(defect, reasons))
-    order = (_PLACE, _RULE, _FIX)
+    order = (_PLACE, _RULE, _NEAR, _FIX)
     return sorted(found, key=lambda one: min(order.index(reason.split(":")[0]) for reason in one.reasons))
 
 
-_PLACE, _RULE, _FIX = "same place", "same rule and aspect", "mended by the fixes"
+_PLACE, _RULE, _NEAR, _FIX = "same place", "same rule and aspect", "near its place", "mended by the fixes"
+# Lines between two places that are near: a function of the parser has about so many.
+_LINES = 30
 
 
 def _reasons(crash: Crash, defect: Defect, others: list[Crash], mended: str) -> Iterable[str]:
-    if crash.place and crash.place in (*defect.places, *(one.place for one in others)):
+    places = (*defect.places, *(one.place for one in others))
+    if crash.place and crash.place in places:
         yield f"{_PLACE}: {crash.place}"
+    elif near := next((place for place in places if _near(crash.place, place)), None):
+        yield f"{_NEAR}: {near}"
     group = filing.group(crash.signature)
     if same := next((one.id for one in others if filing.group(one.signature) == group), None):
         yield f"{_RULE}: {same}"
     if mended and defect.edits and any(one.target == crash.target for one in others):
         yield f"{_FIX}: {mended} does not show it, and a finding on {crash.target} has this record"
+
+
+def _near(one: str, other: str) -> bool:
+    """Whether two places are few lines apart."""
+    (file, _, line), (there, _, at) = one.rpartition(":"), other.rpartition(":")
+    return bool(file) and file == there and line.isdigit() and at.isdigit() and abs(int(line) - int(at)) <= _LINES
 
 
 def _mended(crash: Crash) -> str:

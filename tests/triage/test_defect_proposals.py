@@ -55,7 +55,13 @@ def test_the_place_goes_before_rule_and_aspect(project: Path):
         ("by-rule", ("same place: bindings/python/src/lib.rs:100", f"same rule and aspect: {here.id}")),
     ]
     assert proposed(replace(crash, place="")) == [("by-rule", (f"same rule and aspect: {here.id}",))]
-    assert proposed(replace(crash, place="elsewhere.rs:1")) == [("by-rule", (f"same rule and aspect: {here.id}",))]
+    near = "near its place: bindings/python/src/lib.rs:100"
+    assert proposed(replace(crash, place="bindings/python/src/lib.rs:130")) == [
+        ("by-rule", (near, f"same rule and aspect: {here.id}")),
+        ("by-place", (near,)),
+    ]
+    assert len(proposed(replace(crash, place="bindings/python/src/lib.rs:131"))) == 1
+    assert proposed(replace(crash, place="elsewhere.rs:100")) == [("by-rule", (f"same rule and aspect: {here.id}",))]
     put(project, "owner", crash.id)
     assert proposed(crash) == []
 
