@@ -9,6 +9,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -72,7 +73,11 @@ findings --campaign crashes
 findings --json
 findings --strict
 triage rules --json
+triage defects --json
+triage defect nothing nothing
 report
+report --upstream nothing
+report --upstream numpy-strides-ignored --json
 report --campaign main
 report --campaign main --sarif report.sarif --issues issues --json
 triage --json
@@ -214,6 +219,8 @@ def furnished(project: Path) -> Path:
     """A project with this repository's findings and seeds, a few files, and a parser that counts no edges."""
     shutil.rmtree(project / "crashes")
     shutil.copytree(ROOT / "crashes", project / "crashes", ignore=shutil.ignore_patterns(NEW))
+    for path in project.glob("crashes/defects/*.toml"):
+        path.write_text(re.sub(f'"{NEW}",?\\s*', "", path.read_text()))
     for name in ("deserialize", "writers"):
         shutil.copytree(ROOT / "corpus" / name, project / "corpus" / name)
     shutil.copy(ROOT / "corpus" / "coverage.toml", project / "corpus")

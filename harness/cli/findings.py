@@ -11,9 +11,11 @@ import click
 
 from harness.cli import _options
 from harness.errors import HarnessError
-from harness.findings import store
+from harness.findings import defects, store
+from harness.findings.defects import Defect
 from harness.findings.store import Stored
 from harness.parsers import registry
+from harness.report import record
 from harness.targets import known_findings
 from harness.targets.known_findings import known
 from harness.triage import compare_builds
@@ -51,15 +53,21 @@ def command(campaign: Path | None, as_json: bool, strict: bool, other: str | Non
     rows = sorted(((stored, known(stored.signature)) for stored in found), key=lambda row: row[1] is not None)
     unknown = [stored for stored, name in rows if name is None]
     states = {} if base is None else {stored.id: state for stored, state in compare_builds.compare(unknown, base)}
+    owners = {finding: one for one in defects.defects() for finding in one.findings}
     unmended = known_findings.unmended(found)
     if as_json:
         _options.print_json(
-            [_as_json(stored, name, other, states) | _fix(unmended.get(stored.id)) for stored, name in rows]
+            [
+                _as_json(stored, name, other, states)
+                | record.named(owners.get(name or ""))
+                | _fix(unmended.get(stored.id))
+                for stored, name in rows
+            ]
         )
     else:
-        _print(folder, rows, other, states)
-        for id_, record in unmended.items():
-            click.echo(f"{id_} shows although the fix of {record} was applied")
+        _print(folder, rows, other, states, owners)
+        for id_, defect in unmended.items():
+            click.echo(f"{id_} shows although the fix of {defect} was applied")
     if base is not None:
         return int(compare_builds.ONLY_HERE in states.values())
     new = bool(unknown) or bool(unmended)
@@ -104,7 +112,13 @@ def replays(entry: Mapping[str, Any]) -> str:
     return f"{'FLAKY: ' if entry.get('flaky') else ''}shows {done['held']} of {done['runs']} times"
 
 
-def _print(folder: Path, rows: list[tuple[Stored, str | None]], other: str | None, states: dict[str, str]) -> None:
+def _print(
+    folder: Path,
+    rows: list[tuple[Stored, str | None]],
+    other: str | None,
+    states: dict[str, str],
+    owners: Mapping[str, Defect],
+) -> None:
     new = [stored for stored, name in rows if name is None]
     click.echo(f"{len(rows)} findings in {folder}, {len(new)} of them new")
     for stored, name in rows:
@@ -114,6 +128,8 @@ def _print(folder: Path, rows: list[tuple[Stored, str | None]], other: str | Non
             f"  {state} {stored.id}  ({stored.target}, {stored.kind}, {stored.size} bytes, {seen(stored.count)}{again})"
         )
         click.echo(f"        {stored.summary[:300]}")
+        if (owner := owners.get(name or "")) is not None:
+            click.echo(f"        defect {owner.name} ({owner.severity}): {owner.title}")
         if stored.id in states:
             click.echo(f"        {_WORDS[states[stored.id]].format(other)}")
     if new:

@@ -14,9 +14,10 @@ from harness.cli import _options
 from harness.cli._options import FC
 from harness.errors import HarnessError
 from harness.files import write_named
+from harness.findings import defects as records
 from harness.findings import store
 from harness.parsers import registry
-from harness.report import defects, gather, html, issues, junit, sarif, summary
+from harness.report import defects, gather, html, issues, junit, record, sarif, summary, upstream
 from harness.report.gather import Campaign, Row
 
 
@@ -51,17 +52,33 @@ def _file(option: str, text: str) -> Callable[[FC], FC]:
 @click.option(
     "--against", metavar="PARSER", help="Run new findings on this build, too: those that show there are not new."
 )
+@click.option(
+    "--upstream",
+    "named",
+    metavar="RECORD",
+    help="Print the text of an issue for upstream about this defect, at most 40 lines. No other form goes with it.",
+)
 @click.option("--price", type=click.FloatRange(min=0), help="For --html: price of a CPU-hour, in any currency.")
 @_options.as_json("Print all findings, and the written files, as JSON.")
 def command(
-    folders: tuple[Path, ...], page: str | None, against: str | None, price: float | None, as_json: bool, **forms: Path | None
-) -> int:  # fmt: skip
+    folders: tuple[Path, ...],
+    page: str | None,
+    against: str | None,
+    named: str | None,
+    price: float | None,
+    as_json: bool,
+    **forms: Path | None,
+) -> int:
     """Write the findings for people and for machines, in any number of forms at once.
 
     Without a form, the command prints the open defects of the newest release (as --defects). Exit status 0: all is written.
     `harness findings` has an exit status for new findings.
     """
     chosen = {name: place for name, place in forms.items() if place is not None}
+    if named is not None:
+        if chosen or folders or page is not None:
+            raise HarnessError("--upstream is a text of its own", hint="leave the other forms and campaigns out")
+        return _upstream(named, as_json)
     if price is not None and page is None:
         raise HarnessError("--price is for the HTML page", hint="add --html")
     if not chosen and not as_json and page is None:
@@ -90,6 +107,17 @@ def command(
     return 0
 
 
+def _upstream(name: str, as_json: bool) -> int:
+    defect = records.find(name)
+    text = upstream.text(defect)
+    if as_json:
+        told = {"defect": name, "title": upstream.title(defect), "private": upstream.private(defect), "text": text}
+        _options.print_json(told)
+    else:
+        click.echo(text, nl=False)
+    return 0
+
+
 def _write(name: str, place: Path, rows: list[Row], campaigns: list[Campaign], told: dict[str, Any]) -> str:
     """Write one form; its content in words, and in ``told`` the parts of the JSON beside its place."""
     if name == "html":
@@ -101,12 +129,13 @@ def _write(name: str, place: Path, rows: list[Row], campaigns: list[Campaign], t
     if name == "defects":
         long = paths.build_dir() / "defects.md"
         long.parent.mkdir(parents=True, exist_ok=True)
-        text, details = defects.page(), defects.details()
-        write_named(long, details)
-        words = f"{details.count(chr(10) + '### ')} defects; the long form: {long}"
+        found = defects.overview()
+        text = defects.page(found)
+        write_named(long, defects.details(found))
+        words = f"{len(found.counted)} defects; the long form: {long}"
     elif name == "sarif":
-        found = sarif.sarif(rows, campaigns)
-        text, words = json.dumps(found, indent=1) + "\n", f"{len(found['runs'][0]['results'])} results"
+        log = sarif.sarif(rows, campaigns)
+        text, words = json.dumps(log, indent=1) + "\n", f"{len(log['runs'][0]['results'])} results"
     elif name == "junit":
         text = junit.junit(rows, campaigns)
         words = f"{text.count('<testcase ')} cases"
@@ -133,9 +162,11 @@ def _as_json(rows: list[Row], campaigns: list[Campaign]) -> dict[str, Any]:
                 "flaky": row.flaky,
                 "campaigns": sorted({one.campaign for one in row.seen}),
                 "repeat": row.repeat,
+                **record.named(row.defect),
                 **({"against": row.compared_with} if row.compared_with else {}),
             }
             for row in rows
         ],
         "campaigns": summary.figures(campaigns),
+        "defects": [record.about(one) for one in records.defects()],
     }

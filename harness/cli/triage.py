@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -14,14 +14,19 @@ from harness import paths
 from harness.cli import _options
 from harness.cli._options import shrinking
 from harness.errors import HarnessError
-from harness.findings import crashes, store, verdicts
+from harness.findings import crashes, defects, store, verdicts
 from harness.findings.crashes import Crash
+from harness.findings.defects import Defect
 from harness.findings.severity import SEVERITIES
 from harness.findings.verdicts import VerdictRule
+from harness.report import record
 from harness.targets.known_findings import known
-from harness.triage import filing, verdict_proposals
+from harness.triage import defect_proposals, filing, verdict_proposals
+from harness.triage.defect_proposals import Proposal
 from harness.triage.verdict_proposals import Matches
 
+# Findings without a record that are named.
+_LISTED = 10
 # The last two are for rules alone.
 _VERDICTS = tuple(dict.fromkeys((*crashes.STATUSES, *verdicts.VERDICTS)))
 
@@ -38,12 +43,14 @@ def command(ctx: click.Context, campaign: Path | None, no_minimize: bool, as_jso
     """File a campaign's new findings into crashes/.
 
     Each finding is repeated in fresh processes on every build, minimised, described and stored with a reproducer. A finding
-    that does not show again is reported and stays in the campaign. Exit status 1: a new finding was filed.
+    that does not show again is reported and stays in the campaign. A filed one gets proposals for its defect record.
+    Exit status 1: a new finding was filed.
     """
     if ctx.invoked_subcommand is not None:
         return None
     folder = store.campaign_at(campaign)
     say = _options.sayer(as_json)
+    records = defects.defects()
     rows: list[dict[str, Any]] = []
     done: set[str] = set()
     # The replays of one finding may show another, on the release wheel.
@@ -57,7 +64,8 @@ def command(ctx: click.Context, campaign: Path | None, no_minimize: bool, as_jso
             continue
         with shrinking(stored.id) as progress:
             crash = filing.file_finding(stored, folder, shrink=not no_minimize, say=say, progress=progress)
-        rows.append(_row(stored.id, crash))
+        proposals = _proposals(crash, records, say) if crash is not None else []
+        rows.append(_row(stored.id, crash, proposals))
     filed = sum(row["outcome"] == "filed" for row in rows)
     if as_json:
         _options.print_json(rows)
@@ -67,16 +75,29 @@ def command(ctx: click.Context, campaign: Path | None, no_minimize: bool, as_jso
     return int(filed > 0)
 
 
-def _row(name: str, crash: Crash | None) -> dict[str, Any]:
+def _row(name: str, crash: Crash | None, proposals: list[Proposal]) -> dict[str, Any]:
     if crash is None:
         return {"id": name, "outcome": "left"}
-    return {"id": crash.id, "outcome": "filed", "folder": str(crash.folder), "size": len(crash.data())}
+    told = [{"defect": one.defect.name, "reasons": list(one.reasons)} for one in proposals]
+    about = {"folder": str(crash.folder), "size": len(crash.data()), "proposals": told}
+    return {"id": crash.id, "outcome": "filed", **about}
+
+
+def _proposals(crash: Crash, records: list[Defect], say: Callable[[str], None]) -> list[Proposal]:
+    """The proposals for a finding that was filed, said with the command that decides."""
+    found = defect_proposals.propose(crash, records, crashes.crashes())
+    for one in found:
+        say(f"  perhaps the defect {one.defect.name} ({one.defect.severity}): {'; '.join(one.reasons)}")
+        say(f"    if so: harness triage defect {crash.id} {one.defect.name}")
+    if not found:
+        say(f"  no defect record fits: write crashes/{defects.FOLDER}/NAME.toml (docs/triage.md)")
+    return found
 
 
 def _print_groups() -> None:
-    """Print groups of filed findings that are probably one defect seen through several entry points."""
+    """Print groups of findings without a record that are probably one defect seen through several entry points."""
     groups: dict[str, list[str]] = {}
-    for crash in crashes.crashes():
+    for crash in defects.unclaimed(crashes.crashes(), defects.defects()):
         groups.setdefault(filing.group(crash.signature), []).append(f"{crash.id} ({crash.target})")
     for members in groups.values():
         if len(members) > 1:
@@ -129,7 +150,8 @@ def verdict(
 ) -> int:
     """Record a verdict on a finding; with --rule, on all findings like it.
 
-    A filed finding has its status (open, fixed, by-design) and severity in its finding.toml. A rule (by-design, wont-fix,
+    A filed finding has its status (open, fixed, by-design, disputed) and severity in its finding.toml. Only a disputed
+    record makes a finding disputed. A rule (by-design, wont-fix,
     duplicate) can come from any finding, filed or not. Exit status 2: the rule would hide another finding filed as a bug, or
     more than 1 % of the executions of a campaign.
     """
@@ -142,12 +164,15 @@ def verdict(
         if status not in crashes.STATUSES:
             raise HarnessError(f"{status} is a verdict of a rule", hint="add --rule [NAME]")
         crash = _filed(name)
+        owner = _owner(name, status)
         _decide(crash, status, why, severity)
         if as_json:
             told = {"id": name, "was": crash.status, "status": status, "rule": None, "written": False}
-            _options.print_json(told)
-        else:
-            click.echo(f"{name}: {crash.status} -> {status}")
+            _options.print_json(told | {"defect": owner and owner.name})
+            return 0
+        click.echo(f"{name}: {crash.status} -> {status}")
+        if owner is not None and status == crashes.BY_DESIGN:
+            click.echo(f"the defect {owner.name} still names it: take it out of {owner.path}")
         return 0
     if status not in verdicts.VERDICTS:
         raise HarnessError(f"{status} is no verdict of a rule", hint=f"use one of {', '.join(verdicts.VERDICTS)}")
@@ -174,6 +199,17 @@ def verdict(
     return 0
 
 
+def _owner(name: str, status: str) -> Defect | None:
+    """The record that names a finding. Raises HarnessError where it does not quote both sides of a disputed one."""
+    owner = defects.owner(name, defects.defects())
+    if status == crashes.DISPUTED and (owner is None or not owner.disputed):
+        raise HarnessError(
+            f"no disputed record names {name}",
+            hint="write a record with `disputed = true` that quotes both sides (docs/triage.md)",
+        )
+    return owner
+
+
 def _filed(name: str) -> Crash:
     crash = next((one for one in crashes.crashes() if one.id == name), None)
     if crash is None:
@@ -183,6 +219,44 @@ def _filed(name: str) -> Crash:
 
 def _decide(crash: Crash, status: str, why: str, severity: str | None) -> None:
     crashes.write_about(replace(crash, status=status, verdict=why, severity=severity or crash.severity), crash.folder)
+
+
+@command.command(epilog="Example: harness triage defect metadata-1b2c3d4e duplicate-names")
+@click.argument("finding", metavar="ID")
+@click.argument("name", metavar="NAME")
+@_options.as_json()
+def defect(finding: str, name: str, as_json: bool) -> int:
+    """Add a filed finding to a defect record, crashes/defects/NAME.toml.
+
+    The rest of the record stays as it is. Exit status 2: there is no such record or finding, or a record names the finding
+    already.
+    """
+    path = defect_proposals.claim(finding, name)
+    if as_json:
+        _options.print_json({"id": finding, "defect": name, "record": str(path)})
+    else:
+        click.echo(f"{finding}: now in {path}")
+    return 0
+
+
+@command.command(name="defects", epilog="Example: harness triage defects --json")
+@_options.as_json()
+def list_defects(as_json: bool) -> int:
+    """List the defect records, the worst first, with their findings."""
+    records = defects.defects()
+    if as_json:
+        _options.print_json([record.about(one) for one in records])
+        return 0
+    click.echo(f"{len(records)} records, {sum(one.counts for one in records)} of them defects of the release")
+    for one in records:
+        marks = ["disputed"] * one.disputed + ["checked builds only"] * (not one.wheel) + ["fix"] * bool(one.edits)
+        click.echo(f"{one.severity:<8}  {one.harm:<18}{one.name}" + (f" ({', '.join(marks)})" if marks else ""))
+        click.echo(f"          {one.title}")
+        click.echo(f"          {one.places[0]}; since {record.since(one)}; {', '.join(one.findings)}")
+    if left := defects.unclaimed(crashes.crashes(), records):
+        more = f" and {len(left) - _LISTED} more" if len(left) > _LISTED else ""
+        click.echo(f"{len(left)} open findings have no record: {', '.join(one.id for one in left[:_LISTED])}{more}")
+    return 0
 
 
 @command.command(name="rules", epilog="Example: harness triage rules --campaign build/campaigns/main --strict")

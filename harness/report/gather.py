@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.findings import crashes, store
+from harness.findings import crashes, defects, store
 from harness.findings.crashes import Crash
+from harness.findings.defects import Defect
 from harness.findings.finding import Finding, Record
 from harness.findings.severity import SEVERITIES
 from harness.findings.store import Stored
@@ -40,7 +41,7 @@ class Seen:
 class Row(Record):
     """One finding. ``state`` is new, ruled, open, fixed or by-design; ``seen`` is where campaigns met it.
 
-    A filed one has its ``crash``, one that a verdict rule covers its ``verdict``. ``why`` and ``sentence`` as in crashes/. A
+    A filed one has its ``crash``, and the ``defect`` whose record names it; one that a verdict rule covers its ``verdict``. ``why`` and ``sentence`` as in crashes/. A
     finding without either may be compared with another build, its ``base``. It is new only where it does not show there;
     else its state is one of ELSEWHERE.
     """
@@ -51,6 +52,7 @@ class Row(Record):
     why: str
     sentence: str
     crash: Crash | None = None
+    defect: Defect | None = None
     verdict: VerdictRule | None = None
     seen: tuple[Seen, ...] = ()
     base: str = ""
@@ -141,7 +143,8 @@ def rows(found: Iterable[Campaign], base: Parser | None = None) -> list[Row]:
             seen.setdefault(crash.id if crash else stored.id, []).append(_seen(one, stored))
             if crash is None and stored.id not in others:
                 others[stored.id] = stored, known_findings.verdict(stored.signature)
-    every = [_filed(crash, seen.get(name, [])) for name, crash in filed.items()]
+    owners = {finding: one for one in defects.defects() for finding in one.findings}
+    every = [_filed(crash, owners.get(name), seen.get(name, [])) for name, crash in filed.items()]
     every += [_found(stored, rule, seen[name]) for name, (stored, rule) in others.items()]
     if base is not None:
         every = _compared(every, base)
@@ -166,8 +169,9 @@ def _seen(one: Campaign, stored: Stored) -> Seen:
     return Seen(one.name, stored, store.count(stored, one.sessions), flaky)
 
 
-def _filed(crash: Crash, seen: list[Seen]) -> Row:
-    return Row(crash.finding, crash.severity, crash.status, crash.why, crash.sentence, crash=crash, seen=tuple(seen))
+def _filed(crash: Crash, defect: Defect | None, seen: list[Seen]) -> Row:
+    words = crash.severity, crash.status, crash.why, crash.sentence
+    return Row(crash.finding, *words, crash=crash, defect=defect, seen=tuple(seen))
 
 
 def _found(stored: Stored, verdict: VerdictRule | None, seen: list[Seen]) -> Row:

@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from harness import paths
 from harness.engine.worker.tally import STAGES
 from harness.errors import HarnessError
 from harness.files import write_named
+from harness.findings.defects import CONTROLLERS
 from harness.findings.severity import SEVERITIES
 from harness.foreign_json import number, table
 from harness.ledger import joined, records
@@ -32,7 +33,7 @@ from harness.ledger.forecast import TIMES
 from harness.ledger.growth_curve import Interval, money
 from harness.ledger.records import Record
 from harness.parsers import registry
-from harness.report import figures, gather, outlook, rows, words
+from harness.report import defects, figures, gather, outlook, record, rows, words
 from harness.report.drives import Drive, drives, not_driven
 from harness.report.figures import Growth
 from harness.report.gather import Campaign
@@ -48,6 +49,13 @@ _METRICS = {
     "edges": ("Edges", "Edges of the instrumented parser reached so far"),
     "features": ("Features", "libFuzzer's features: edges by how often they ran"),
     "semantic": ("Meaning", "Features of the format: rule of the judge by outcome, dtype by rank, call by call"),
+}
+# Heads of the findings that no record names, by state.
+_HEADS = {
+    rows.NEW: "New findings",
+    rows.ELSEWHERE: "Not new against another build",
+    rows.OPEN: "Open, and in no record of a defect yet",
+    rows.DECIDED: "Decided",
 }
 
 
@@ -80,7 +88,12 @@ def page(
         tally_of=Counter(row.state for row in told),
         seen=Counter(row.state for row in told if row.count),
         flaky=sum(one.row.flaky for one in told),
-        defects=rows.defects(row for row in told if row.state == rows.OPEN),
+        first=defects.overview().first,
+        groups={one.row.defect.name: one.group for one in reversed(told) if one.row.defect},
+        controllers=CONTROLLERS,
+        defects=len({one.row.defect.name for one in told if one.state == rows.OPEN and one.row.defect}),
+        met=Counter(one.group for one in told if one.count),
+        heads=_HEADS,
         by_severity=Counter(one.row.severity for one in told),
         severities=SEVERITIES,
         states=rows.STATES,
@@ -150,8 +163,16 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {one.__name__: one for one in (count, duration, words.size, words.cut, short, number, money)}
     environment.globals |= {"bar": figures.bar, "stack": figures.stack, "chart": figures.growth}
+    for one in (record.place_address, record.thread_address, record.since, record.patch, _marked):
+        environment.filters[one.__name__.lstrip("_")] = one
     environment.globals |= {"percent": partial(percent, digits=1), "span": _span}
     return environment
+
+
+def _marked(text: str, most: int = 1200) -> Markup:
+    """A text of a record, with its code as code."""
+    pieces = ((escape(words.shown(piece)), code) for piece, code in record.spans(text, most))
+    return Markup().join(Markup("<code>{}</code>").format(piece) if code else piece for piece, code in pieces)
 
 
 def _span(interval: Interval) -> str:
@@ -198,7 +219,7 @@ def _headline(campaigns: Sequence[Campaign], found: Sequence[rows.PageRow], rele
             f"Campaign{'s' if len(campaigns) > 1 else ''} {names}: {done} executions in {spent} of CPU time showed "
             f"{known} known finding{'' if known == 1 else 's'} again. "
         )
-    lead += f"{still} filed findings are open." if still else "No filed finding is open."
+    lead += f"{still} filed finding{'s are' if still > 1 else ' is'} open." if still else "No filed finding is open."
     return {"title": title, "lead": lead}
 
 

@@ -1,7 +1,7 @@
 """Campaigns, or the filed findings, as JUnit XML: a suite for each.
 
 Each target is a case: an error if it was left out, or if the harness itself failed. Each finding is a case: a failure if it
-is new, skipped if it is open or not new against another build, passed if it is decided.
+is new, skipped if it is open or not new against another build, passed if it is decided. Properties name its defect.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from xml.etree import ElementTree as ET
 
 from harness.findings import crashes
+from harness.report import record
 from harness.report.drives import Drive, not_driven
 from harness.report.gather import NEW, Campaign, Row
 from harness.report.text import plain
@@ -62,6 +63,10 @@ def _finding(suite: ET.Element, row: Row) -> None:
     owner = plain(f"finding.{row.target}")
     case = ET.SubElement(suite, "testcase", classname=owner, name=plain(row.id), time="0")
     words = f"{row.target}: {row.summary}"
+    if row.defect:
+        properties = ET.SubElement(case, "properties")
+        for name, value in record.named(row.defect).items():
+            ET.SubElement(properties, "property", name=name, value=plain(value))
     if row.state == NEW:
         more = f"{row.why}\nSignature: {row.signature}\nSeverity: {row.severity}\nRepeat with: {row.repeat}"
         _told(case, "failure", row.kind, words, f"{words}\n{more}" + ("\nFlaky." if row.flaky else ""))

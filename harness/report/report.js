@@ -17,7 +17,9 @@
         const cell = row.children[column], value = cell.dataset.value ?? cell.textContent.trim();
         return text ? value : Number(value);
       };
-      const rows = [...body.rows].map((row) => [key(row), row]);
+      // Sorted, the rows of a group stand apart: its head goes away until the form is cleared.
+      table.classList.add("flat");
+      const rows = [...body.rows].filter((row) => !row.classList.contains("group")).map((row) => [key(row), row]);
       rows.sort(([a], [b]) => sign * (text ? a.localeCompare(b) : a - b));
       body.append(...rows.map(([, row]) => row));
       table.dispatchEvent(new Event("sorted"));
@@ -31,7 +33,9 @@
     const toggles = every("button[data-filter]", form), fields = every("select, input", form);
     const LIMIT = 25;
     let whole = false;
-    const words = new Map(every("tr", body).map((row) => [row, row.textContent.toLowerCase()]));
+    const original = [...body.rows], findings = original.filter((row) => row.dataset.group);
+    const head = (row) => document.getElementById(row.dataset.group);
+    const words = new Map(findings.map((row) => [row, (row.textContent + head(row).textContent).toLowerCase()]));
 
     const wanted = (row) => {
       const pressed = {};
@@ -42,13 +46,15 @@
         : row.dataset[field.dataset.filter] === field.value));
     };
     const filter = () => {
-      const all = [...body.rows];
+      const all = [...body.rows].filter((row) => row.dataset.group), heads = new Set();
       let count = 0;
       for (const row of all) {
         const yes = wanted(row);
         count += yes;
         shows(row, yes && (whole || count <= LIMIT));
+        if (!row.hidden) heads.add(row.dataset.group);
       }
+      for (const row of every("tr.group", body)) shows(row, heads.has(row.id));
       const hidden = whole ? 0 : Math.max(0, count - LIMIT);
       status.textContent = count === all.length ? `${count} findings` : `${count} of ${all.length} findings`;
       if (hidden) status.textContent += `, the first ${LIMIT} shown`;
@@ -59,10 +65,16 @@
     for (const one of toggles) one.addEventListener("click", () => { press(one, one.getAttribute("aria-pressed") !== "true"); filter(); });
     for (const field of fields) field.addEventListener("input", filter);
     form.addEventListener("submit", (event) => event.preventDefault());
-    const clear = () => { for (const one of toggles) press(one, false); form.reset(); filter(); };
-    form.addEventListener("reset", () => { for (const one of toggles) press(one, false); setTimeout(filter); });
+    const clear = () => { form.reset(); filter(); };
+    form.addEventListener("reset", () => {
+      for (const one of toggles) press(one, false);
+      for (const one of every("[aria-sort]", table)) one.removeAttribute("aria-sort");
+      table.classList.remove("flat");
+      body.append(...original);
+      setTimeout(filter);
+    });
     button.addEventListener("click", () => {
-      const next = [...body.rows].find((row) => row.hidden && wanted(row));
+      const next = [...body.rows].find((row) => row.dataset.group && row.hidden && wanted(row));
       whole = true;
       filter();
       next?.querySelector("summary")?.focus();
@@ -72,8 +84,8 @@
     const follow = () => {
       const row = document.getElementById(decodeURIComponent(location.hash.slice(1)));
       if (!row || row.parentNode !== body) return;
-      if (row.hidden) { whole = true; clear(); }
-      row.querySelector("details").open = true;
+      if (!row.getClientRects().length) { whole = true; clear(); }
+      for (const one of every("details", row)) one.open = true;
       row.scrollIntoView({ block: "center" });
     };
     addEventListener("hashchange", follow);

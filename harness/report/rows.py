@@ -7,14 +7,14 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from harness.findings import crashes, store
+from harness.findings import crashes, defects, store
 from harness.findings.severity import SEVERITIES
 from harness.foreign_json import number, table
 from harness.report import gather
 from harness.report.gather import Campaign, Row
-from harness.triage import filing
 
 NEW, OPEN, DECIDED, ELSEWHERE = gather.NEW, crashes.OPEN, "decided", "elsewhere"
 #: States of a finding, and their meaning.
@@ -34,7 +34,8 @@ class PageRow:
 
     ``state`` is one of STATES. ``covered`` is its verdict, or why it is not new; ``why`` and ``sentence`` are those of the
     decision, if there is one. ``size`` is that of the input, in bytes. ``links`` are (text, relative address). ``data`` is a
-    small input as a ``data:`` address. ``held`` of ``replays`` fresh processes showed it again.
+    small input as a ``data:`` address. ``held`` of ``replays`` fresh processes showed it again. Findings of one state and
+    defect stand together.
     """
 
     row: Row
@@ -45,7 +46,6 @@ class PageRow:
     date: str
     count: int
     targets: frozenset[str]
-    defect: str
     covered: str
     why: str
     sentence: str
@@ -59,9 +59,14 @@ class PageRow:
         """0 for the worst severity."""
         return list(SEVERITIES).index(self.row.severity)
 
+    @property
+    def group(self) -> str:
+        """The name of its group in the table: that of its defect and state, or of all others in that state."""
+        return f"{self.state}-{self.row.defect.name}" if self.row.defect else f"all-{self.state}"
+
 
 def rows(campaigns: Iterable[Campaign], near: Path, found: Iterable[Row] | None = None) -> list[PageRow]:
-    """Every finding, new ones first, then by severity; links are relative to the folder ``near``.
+    """Every finding, new ones first, then by defect and severity; links are relative to the folder ``near``.
 
     ``found`` are the rows of the campaigns if they are gathered already. Raises HarnessError for a damaged finding.
     """
@@ -69,9 +74,13 @@ def rows(campaigns: Iterable[Campaign], near: Path, found: Iterable[Row] | None 
     first = _first_seconds(campaigns)
     every = [_page_row(row, first, near) for row in (gather.rows(campaigns) if found is None else found)]
     states = list(STATES)
-    return sorted(
-        every, key=lambda one: (states.index(one.state), one.rank, not one.count, one.row.rule.name, one.row.id)
-    )
+
+    def key(one: PageRow) -> tuple[Any, ...]:
+        owner = one.row.defect
+        worst = (0, *defects.by_harm(owner)) if owner else (1,)
+        return states.index(one.state), worst, one.rank, not one.count, one.row.rule.name, one.row.id
+
+    return sorted(every, key=key)
 
 
 def _first_seconds(campaigns: Iterable[Campaign]) -> dict[tuple[str, str], float]:
@@ -115,7 +124,6 @@ def _page_row(row: Row, first: dict[tuple[str, str], float], near: Path) -> Page
         date=str(date)[:16].replace("T", " "),
         count=sum(one.count for one in row.seen),
         targets=frozenset(str(one.stored.target) for one in row.seen),
-        defect=filing.group(row.signature),
         covered=row.elsewhere or (verdict.name if verdict else row.state if row.state not in STATES else ""),
         why=decided or row.why,
         sentence=(verdict.sentence if verdict else "") or row.sentence,
@@ -129,8 +137,3 @@ def _page_row(row: Row, first: dict[tuple[str, str], float], near: Path) -> Page
 def address(path: Path, near: Path) -> str:
     """A relative address of ``path`` for a page in the folder ``near``, in ASCII."""
     return quote(os.path.relpath(path.resolve(), near.resolve()), errors="surrogateescape")
-
-
-def defects(chosen: Iterable[PageRow]) -> int:
-    """Probable number of defects behind the findings: several entry points often show one."""
-    return len({(one.row.severity, one.defect) for one in chosen})

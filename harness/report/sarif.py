@@ -15,7 +15,7 @@ from urllib.parse import quote
 from harness.findings import crashes
 from harness.findings.rule import Rule
 from harness.findings.signature import finding_id
-from harness.report import catalogue
+from harness.report import catalogue, record
 from harness.report.drives import not_driven
 from harness.report.gather import NEW, RULED, Campaign, Row
 from harness.report.text import plain
@@ -133,6 +133,12 @@ def _result(row: Row, index: int) -> dict[str, Any]:
             related.append(
                 _location(place, PARSER, int(line)) | {"message": {"text": "where the parser panics or dies"}}
             )
+    if row.defect:
+        result["partialFingerprints"]["harnessDefect/v1"] = row.defect.name
+        if row.crash is None or row.defect.places[0] != row.crash.place:
+            place, _, line = row.defect.places[0].rpartition(":")
+            words = {"text": plain(f"the cause of the defect {row.defect.name}: {row.defect.title}", MOST_TEXT)}
+            related.append(_location(place, PARSER, int(line)) | {"message": words})
     if related:
         result["relatedLocations"] = [location | {"id": number} for number, location in enumerate(related, 1)]
     if row.seen:
@@ -180,6 +186,7 @@ def _properties(row: Row) -> dict[str, Any]:
         stored = row.stored
         about |= {"seed": stored.seed, "execution": stored.execution, "seconds": stored.seconds, "size": stored.size}
         about |= {"parser": stored.parser}
+    about |= record.named(row.defect) if row.defect else {}
     if row.compared_with:
         about["against"] = row.compared_with
     if row.seen:

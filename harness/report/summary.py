@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from harness.findings import crashes
+from harness.findings.defects import by_harm
 from harness.findings.severity import SEVERITIES
 from harness.ledger import joined, records
 from harness.ledger.records import Point, Record
@@ -17,7 +18,7 @@ from harness.text import count, percent
 
 #: GitHub shows no job's page beyond 1 MiB.
 MOST_BYTES = 1 << 20
-_MOST_NEW = 200
+_MOST_NEW, _MOST_DEFECTS = 200, 10
 _POINTS = 40
 _BARS = "▁▂▃▄▅▆▇█"
 _HEADS = ("finding", "how bad", "target", "what")
@@ -177,7 +178,26 @@ def _known(rows: list[Row], campaigns: Sequence[Campaign]) -> str:
             open_ones = sum(row.state == crashes.OPEN for row in here)
             counts = (open_ones, len(here) - open_ones, sum(bool(row.seen) for row in here))
             cells.append((name, *counts[: len(numbers)]))
-    return "\n## Known findings\n\n" + table(("how bad", *numbers), cells, numbers)
+    return "\n## Known findings\n\n" + table(("how bad", *numbers), cells, numbers) + _defects(known, bool(campaigns))
+
+
+def _defects(rows: list[Row], campaigns: bool) -> str:
+    """The defects whose findings campaigns met, or that are filed, the worst first."""
+    owners: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.defect and row.defect.counts and row.state == crashes.OPEN and (row.seen or not campaigns):
+            owners.setdefault(row.defect.name, []).append(row)
+    chosen = sorted((found[0].defect for found in owners.values() if found[0].defect), key=by_harm)
+    cells = [
+        (one.severity, inert(one.title), code(one.places[0]), "yes" if one.edits else "-", len(owners[one.name]))
+        for one in chosen[:_MOST_DEFECTS]
+    ]
+    if not cells:
+        return ""
+    text = f"\n## Defects{' met again' if campaigns else ''}\n\n"
+    text += table(("rank", "defect", "place", "fix", "findings"), cells, ("findings",))
+    more = len(chosen) - _MOST_DEFECTS
+    return text + (f"\n... and {more} more: `harness triage defects` lists them.\n" if more > 0 else "")
 
 
 def _cut(text: str) -> str:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from harness.errors import HarnessError
-from harness.findings import crashes, store
+from harness.findings import crashes, defects, store
 from harness.findings.finding import Finding
+from harness.report import upstream
 from tests.cli.running import run
+from tests.findings.test_defects import RECORD
 
+FILED = crashes.crashes()
 SIGNATURE = "deserialize|differential|layout.hole|accepted/start"
 NAME = "layout.hole-2cc0ad64"
 
@@ -67,6 +71,58 @@ def test_a_damaged_ledger_is_named(campaign: Path, text: str):
     (campaign / "campaign.json").write_text(text)
     with pytest.raises(HarnessError, match=r"campaign\.json is no ledger"):
         run("report", "--campaign", campaign, "--json")
+
+
+@pytest.fixture
+def recorded(project: Path) -> str:
+    """A filed finding with a record, by its id."""
+    crash = next(one for one in FILED if one.status == crashes.OPEN)
+    shutil.copytree(crash.folder, project / "crashes" / crash.id)
+    (project / "crashes" / "defects").mkdir()
+    (project / "crashes" / "defects" / "base-buffer.toml").write_text(RECORD.replace("{finding}", crash.id))
+    return crash.id
+
+
+def test_the_text_for_upstream_is_printed(recorded: str, project: Path):
+    status, text = run("report", "--upstream", "base-buffer")
+    assert status == 0
+    assert text == upstream.text(defects.find("base-buffer"))
+    status, again = run("report", "--upstream", "base-buffer", "--json")
+    told = json.loads(again)
+    assert (status, told["defect"], told["private"], told["text"]) == (0, "base-buffer", False, text)
+    assert told["title"] == "save writes the buffer of the base array"
+    with pytest.raises(HarnessError, match="there is no defect 'other'; the records are: base-buffer") as caught:
+        run("report", "--upstream", "other")
+    assert caught.value.exit_status == 2
+    with pytest.raises(HarnessError, match="--upstream is a text of its own"):
+        run("report", "--upstream", "base-buffer", "--sarif", project / "x")
+
+
+def test_json_names_the_defects(recorded: str):
+    told = json.loads(run("report", "--json")[1])
+    assert [(row["id"], row["defect"], row["rank"]) for row in told["findings"]] == [
+        (recorded, "base-buffer", "critical")
+    ]
+    (record,) = told["defects"]
+    assert (record["name"], record["places"], record["fix"]) == (
+        "base-buffer",
+        ["bindings/python/src/lib.rs:100"],
+        True,
+    )
+
+
+def test_a_record_of_a_missing_finding_is_an_error(recorded: str, project: Path, tmp_path: Path):
+    shutil.rmtree(project / "crashes" / recorded)
+    place = tmp_path / "page.md"
+    for arguments in (
+        ("--defects", place),
+        ("--json",),
+        ("--html", tmp_path / "page.html"),
+        ("--upstream", "base-buffer"),
+    ):
+        with pytest.raises(HarnessError, match=f"base-buffer.toml names the finding {recorded}, which is not filed"):
+            run("report", *arguments)
+    assert list(tmp_path.glob("page*")) == []
 
 
 def test_a_campaign_wants_a_form(campaign: Path, tmp_path: Path):

@@ -136,10 +136,10 @@ def test_unminimised_on_request_and_told_to_machines(campaign: Path):
     assert status == 1
     rows = {row["id"]: row for row in json.loads(text[text.index("[") :])}
     assert rows[finding_id(GONE)] == {"id": finding_id(GONE), "outcome": "left"}
-    filed = {"id": crash.id, "outcome": "filed", "folder": str(crash.folder), "size": len(TWICE)}
+    filed = {"id": crash.id, "outcome": "filed", "folder": str(crash.folder), "size": len(TWICE), "proposals": []}
     assert rows[crash.id] == filed
     told = json.loads(run("triage", "verdict", crash.id, "open", "--why", "w", "--json")[1])
-    assert told == {"id": crash.id, "was": "open", "status": "open", "rule": None, "written": False}
+    assert told == {"id": crash.id, "was": "open", "status": "open", "rule": None, "written": False, "defect": None}
 
 
 def test_a_decision_becomes_a_rule_that_is_listed(campaign: Path, project: Path):

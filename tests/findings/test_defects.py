@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,17 @@ def test_a_finding_belongs_to_one_record_and_must_be_filed(root: Path) -> None:
 
 def test_every_record_of_the_project_is_sound() -> None:
     assert all(defect.path.is_file() for defect in defects.defects())
+
+
+def test_the_documentation_lists_the_fields_and_its_example_is_a_record(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs/triage.md").read_text()
+    section = text.partition("## Defects")[2].partition("\n## ")[0]
+    fields = re.findall(r"^\| `(?:\[\[)?(\w+)", section, re.MULTILINE)
+    assert set(fields) == defects._KEYS - {"quotes"}
+    path = tmp_path / "example.toml"
+    path.write_text(re.findall(r"```toml\n(.*?)```", section, re.DOTALL)[0])
+    example = defects.load(path)
+    assert (example.severity, len(example.edits)) == ("critical", 1)
+    said = " ".join(section.partition("from points. ")[2].partition(". A stranger")[0].split())
+    for harm, points in defects._POINTS.items():
+        assert re.search(rf"\b{harm}\b[^,.]* {points}\b", said, re.IGNORECASE), harm

@@ -18,6 +18,7 @@ from harness.findings.signature import finding_id
 from harness.parsers.registry import Parser
 from harness.report import gather, html
 from harness.report.gather import Campaign
+from tests.findings.test_defects import RECORD
 
 #: What a summary can hold of an input: markup of every kind, control characters, half of a surrogate pair.
 HOSTILE = "a|b `c` </script><script>alert(1)</script>\n\r| x |\n\n# no\x00\x1b[31m\x85\u2028\ud800\ufffe\u202e @all #1 ]]> --> ``` $x$"
@@ -100,8 +101,13 @@ def home(real: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     met = {stored.id for stored in store.findings(night)}
     filed = [crash for crash in crashes.crashes() if crash.status == crashes.OPEN]
     again = [crash for crash in filed if crash.id in met][:2]
-    for crash in [*again, *[crash for crash in filed if crash.id not in met][:30]]:
+    others = [crash for crash in filed if crash.id not in met][:30]
+    for crash in [*again, *others]:
         shutil.copytree(crash.folder, home / "crashes" / crash.id)
+    (home / "crashes" / "defects").mkdir()
+    for name, members in (("met-again", [*again, others[0]]), ("not-met", others[1:4])):
+        text = RECORD.replace("{finding}", '", "'.join(crash.id for crash in members)).replace("0.8.0", "0.5.3")
+        (home / "crashes" / "defects" / f"{name}.toml").write_text(text.replace("save writes", f"<b> {name} `writes`"))
     hole = Finding.of_signature(HOSTILE_SIGNATURE, "differential", SCRIPTED)
     store.add(night, hole, b"\0hostile\xff", parser="0.8.0", seed=7, execution=1, seconds=0.5)
     return home

@@ -11,11 +11,13 @@ from urllib.parse import unquote
 
 import pytest
 
+from harness.report.record import UPSTREAM
 from harness.report.words import shown
 from tests.report.conftest import HOSTILE_ID, SCRIPTED
 from tests.waiting import wait_until
 
-ROWS = "#findings-table tbody tr"
+ROWS = "#findings-table tbody tr[data-group]"
+GROUPS = "#findings-table tbody tr.group"
 
 # Of each element with text of its own: the contrast of its colour with the background that it stands on (WCAG 2.2, 1.4.3).
 CONTRASTS = """
@@ -165,13 +167,61 @@ def test_what_is_past_the_first_ones_is_one_button_away(opened: Opened):
     assert len(opened.shown()) == whole
 
 
+def heads(tab: Any) -> list[str]:
+    """The heads of groups that are shown, by their ids."""
+    found: list[str] = tab.eval_on_selector_all(
+        GROUPS, "rows => rows.filter(row => row.getClientRects().length).map(row => row.id)"
+    )
+    return found
+
+
+def test_defects_lead_and_their_findings_stand_below_them(opened: Opened):
+    tab = opened.tab
+    assert tab.eval_on_selector_all("main > section", "all => all.map(one => one.id)")[:3] == [
+        "new",
+        "first",
+        "findings",
+    ]
+    assert tab.locator("#new li").count() == min(10, int(tab.inner_text(".stats .alarm dd")))
+    assert tab.locator("#first tbody tr").count() == 2
+    groups = tab.eval_on_selector_all(GROUPS, "rows => rows.map(row => row.id)")
+    assert groups == ["all-new", "open-met-again", "open-not-met", "all-open"]
+    tab.click("#first a[href='#open-not-met']")
+    until(tab, "document.querySelector('#open-not-met details').open")
+    text = tab.inner_text("#open-not-met")
+    assert "<b> not-met writes the buffer" in text
+    assert "A saved file holds other values." in text
+    assert "harness report --upstream not-met" in text
+    assert heads(tab) == groups
+    below = tab.eval_on_selector_all(f"{ROWS}[data-group=open-not-met]", "rows => rows.map(row => row.id)")
+    assert len(below) == 3
+    assert tab.evaluate("document.querySelector('#open-not-met').nextElementSibling.id") == below[0]
+
+
+def test_filters_keep_the_heads_of_what_they_show_and_sorting_takes_them_away(opened: Opened):
+    tab, groups = opened.tab, heads(opened.tab)
+    tab.fill("input[type=search]", "not-met")
+    assert heads(tab) == ["open-not-met"]
+    assert len(opened.shown()) == 3
+    tab.click("#findings-table thead button:has-text('Size')")
+    assert heads(tab) == []
+    assert len(opened.shown()) == 3
+    tab.click("button[type=reset]")
+    until(tab, f"document.querySelectorAll('{ROWS}:not([hidden])').length > 3")
+    assert heads(tab) == groups
+    assert tab.locator("#findings-table [aria-sort]").count() == 0
+
+
 def test_the_keyboard_reaches_and_works_everything(opened: Opened):
     tab = opened.tab
     tab.keyboard.press("Tab")
     assert tab.evaluate("document.activeElement.className") == "skip"
     tab.keyboard.press("Enter")
     assert tab.evaluate("document.activeElement.id") == "main"
-    tab.keyboard.press("Tab")
+    # Links to the new findings and to the defects stand before the filters.
+    for _ in range(tab.locator("#new a, #first a, #first .scroll").count() + 1):
+        assert tab.evaluate("document.activeElement.dataset.filter ?? null") is None
+        tab.keyboard.press("Tab")
     assert tab.evaluate("document.activeElement.dataset.filter") == "state"
     assert tab.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     tab.keyboard.press("Space")
@@ -195,7 +245,8 @@ def test_the_keyboard_reaches_and_works_everything(opened: Opened):
 def test_every_link_leads_somewhere(opened: Opened, page: Path):
     addresses = opened.tab.eval_on_selector_all("a[href]", "links => links.map(link => link.getAttribute('href'))")
     ids = set(opened.tab.eval_on_selector_all("[id]", "nodes => nodes.map(node => node.id)"))
-    files = [address for address in addresses if not address.startswith(("#", "data:"))]
+    files = [address for address in addresses if not address.startswith(("#", "data:", f"{UPSTREAM}/"))]
+    assert f"{UPSTREAM}/issues/825" in addresses
     assert {address[1:] for address in addresses if address.startswith("#")} <= ids
     assert [address for address in files if not (page.parent / unquote(address)).is_file()] == []
     assert any(address.endswith("reproduce.py") for address in files)

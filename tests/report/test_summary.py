@@ -43,6 +43,25 @@ def test_without_a_campaign_it_is_what_is_filed():
     )
 
 
+def test_known_findings_are_told_by_their_defects(night: Campaign):
+    every = gather.rows([night])
+    met = sum(bool(row.defect and row.seen) for row in every)
+    text = summary(every, [night])
+    (row,) = [row for row in tables(text) if "critical" in row[0]]
+    assert "## Defects met again\n" in text
+    title = inert("<b> met-again `writes` the buffer of the base array")
+    assert [cell.strip() for cell in row] == [
+        "critical",
+        title,
+        f"<code>{inert('bindings/python/src/lib.rs:100')}</code>",
+        "yes",
+        str(met),
+    ]
+    filed = summary(gather.rows([]), [])
+    assert "## Defects\n" in filed
+    assert [row[-1].strip() for row in tables(filed) if "critical" in row[0]] == ["3", "3"]
+
+
 def test_no_text_of_an_input_breaks_the_page(hostile: Campaign):
     text = summary(gather.rows([hostile]), [hostile])
     text.encode()
