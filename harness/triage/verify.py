@@ -29,6 +29,9 @@ from harness.triage.filing import TRIES, needs_relations
 STILL, DIFFERENT, MENDED, CANNOT = "still there", "shows differently", "mended", "cannot tell"
 VERDICTS = (STILL, DIFFERENT, MENDED, CANNOT)
 
+# A replay's timeout in timeouts of its target.
+_PATIENCE = 4
+
 Say = Callable[[str], None]
 
 
@@ -215,12 +218,14 @@ class _Side:
 
     def shows(self, crash: Crash, fresh: int) -> tuple[bool, set[str]]:
         """Whether it shows in the used process, or in one of ``fresh`` others; and all signatures that were seen."""
-        seen = set(self._used.run(crash.data()).signatures)
+        # A slow machine must not make a hang of what is none.
+        seconds = get_target(crash.target).timeout_s * (1 if crash.kind in ("hang", "time") else _PATIENCE)
+        seen = set(self._used.run(crash.data(), seconds).signatures)
         for _ in range(fresh):
             if crash.signature in seen or self._live.stopped:
                 break
             with self._make(relations=needs_relations(crash.signature)) as one, self._live(one.kill):
-                seen |= set(one.run(crash.data()).signatures)
+                seen |= set(one.run(crash.data(), seconds).signatures)
         return crash.signature in seen, seen
 
 
