@@ -122,7 +122,6 @@ def told(name: str, lacks: Iterable[str]) -> str:
     return f"{name} lacks: {'; '.join(words)}. Not driven: {', '.join(not_driven)}." if words else ""
 
 
-@functools.lru_cache(1)
 def loaded() -> Api:
     """The API of the parser in this process; one that lacks nothing where there is none. Raises HarnessError."""
     parser = runtime.loaded()
@@ -139,14 +138,24 @@ def of_parser(parser: Parser) -> Api:
 
     A process of its own asks, once for each build: what it runs must count for no coverage, and guide no search.
     """
+    if parser.root not in _known:
+        _known[parser.root] = Api(tuple(_kept(parser)))
+    return _known[parser.root]
+
+
+_known: dict[Path, Api] = {}
+
+
+def _kept(parser: Parser) -> list[str]:
+    """The lacking parts, kept in the folder of the build for this version of this module."""
     digest = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
     kept = parser.root / f"api-{digest}.json"
     with contextlib.suppress(OSError, ValueError):
-        return Api(tuple(json.loads(kept.read_text())))
+        return list(map(str, json.loads(kept.read_text())))
     lacks = _asked(parser)
     with contextlib.suppress(OSError):
         write_atomic(kept, json.dumps(lacks))
-    return Api(tuple(lacks))
+    return lacks
 
 
 def _asked(parser: Parser) -> list[str]:
