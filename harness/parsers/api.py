@@ -51,6 +51,8 @@ _NOT_DRIVEN = {
     "_safe_open_handle": "handles from file objects",
     "safe_open.get_tensors": "reads of all tensors at once",
     "safe_open.offset_keys": "names by offset",
+    "SafetensorError": "all targets",
+    "deserialize": "files as bytes",
     "TensorSpec": "specs of memory",
     "save_model": "modules",
     "load_model": "modules",
@@ -94,15 +96,12 @@ class Api:
 
 
 def form(item: Any) -> str:
-    """The form of an item of an index: its type, or its value where the type has only one."""
+    """The form of an item of an index: "int" for all with ``__index__``, else its value where its type has only one, else the type."""
     if item is None or item is ...:
         return "..." if item is ... else "None"
     with contextlib.suppress(TypeError):
-        if not -(1 << 31) <= operator.index(item) < 1 << 31:
-            return "int past 32 bits"
+        return "int" if -(1 << 31) <= operator.index(item) < 1 << 31 else "int past 32 bits"
     kind = type(item)
-    if kind.__name__ == "ndarray":
-        return "numpy.array" if item.ndim else "numpy.array of rank 0"
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
@@ -123,7 +122,6 @@ def told(name: str, lacks: Iterable[str]) -> str:
     return f"{name} lacks: {'; '.join(words)}. Not driven: {', '.join(not_driven)}." if words else ""
 
 
-@functools.lru_cache(1)
 def loaded() -> Api:
     """The API of the parser in this process; one that lacks nothing where there is none. Raises HarnessError."""
     parser = runtime.loaded()
@@ -140,14 +138,24 @@ def of_parser(parser: Parser) -> Api:
 
     A process of its own asks, once for each build: what it runs must count for no coverage, and guide no search.
     """
+    if parser.root not in _known:
+        _known[parser.root] = Api(tuple(_kept(parser)))
+    return _known[parser.root]
+
+
+_known: dict[Path, Api] = {}
+
+
+def _kept(parser: Parser) -> list[str]:
+    """The lacking parts, kept in the folder of the build for this version of this module."""
     digest = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
     kept = parser.root / f"api-{digest}.json"
     with contextlib.suppress(OSError, ValueError):
-        return Api(tuple(json.loads(kept.read_text())))
+        return list(map(str, json.loads(kept.read_text())))
     lacks = _asked(parser)
     with contextlib.suppress(OSError):
         write_atomic(kept, json.dumps(lacks))
-    return Api(tuple(lacks))
+    return lacks
 
 
 def _asked(parser: Parser) -> list[str]:
@@ -166,7 +174,7 @@ def _lacking(module: ModuleType) -> Iterator[str]:
     safe_open = module.safe_open
     handle = getattr(getattr(module, "_safetensors_rust", None), "_safe_open_handle", None)
     # A file of one tensor, of rank 2.
-    with _File(pack([("t", "U8", (1, 1), b"\1")])) as path:
+    with _file(pack([("t", "U8", (1, 1), b"\1")])) as path:
         if not _takes(safe_open, "backend", lambda: safe_open(path, framework="numpy", backend="mmap")):
             yield "safe_open(backend=)"
         if handle is None:
@@ -174,10 +182,9 @@ def _lacking(module: ModuleType) -> Iterator[str]:
         elif not _takes(handle, "backend", lambda: None):
             yield "_safe_open_handle(backend=)"
         yield from (f"safe_open.{name}" for name in ("get_tensors", "offset_keys") if not hasattr(safe_open, name))
-        if not hasattr(module, "TensorSpec"):
-            yield "TensorSpec"
+        yield from (name for name in ("SafetensorError", "deserialize", "TensorSpec") if not hasattr(module, name))
         yield from _of_modules(Path(str(module.__file__)).parent)
-        yield from (f"dtype {name}" for name in DTYPE_BITS if _error(lambda name=name: module.deserialize(_of(name))))  # type: ignore[misc]
+        yield from (f"dtype {name}" for name in DTYPE_BITS if _error(lambda name=name: _opened(safe_open, name)))  # type: ignore[misc]
         for word in DEVICES:
             if "is invalid" in _error(functools.partial(safe_open, path, framework="numpy", device=word)):
                 yield f"device {word}"
@@ -193,11 +200,12 @@ def _part(safe_open: Any, path: str, index: Any) -> Any:
 
 
 def _items() -> tuple[Any, ...]:
-    """Items of an index that are neither a small integer nor a slice: one of each form."""
+    """Items of an index that are no slice: one of each form."""
     import numpy
 
-    arrays = numpy.bool_(True), numpy.array(0), numpy.array([0])
-    return (..., None, 1 << 31, 1.5, 1j, "a", b"\0", object(), (0,), [0], range(1), *arrays)
+    return (
+        ..., None, 0, 1 << 31, 1.5, 1j, "a", b"\0", object(), (0,), [0], range(1), numpy.bool_(True), numpy.array([0]),
+    )  # fmt: skip
 
 
 def _of_modules(package: Path) -> Iterator[str]:
@@ -229,9 +237,9 @@ def _takes(function: Any, argument: str, trial: Callable[[], Any]) -> bool:
         return not _error(trial).startswith("TypeError")
 
 
-def _of(dtype: str) -> bytes:
-    """A file of eight elements."""
-    return pack([("t", dtype, (8,), bytes(DTYPE_BITS[dtype]))])
+def _opened(safe_open: Any, dtype: str) -> None:
+    with _file(pack([("t", dtype, (8,), bytes(DTYPE_BITS[dtype]))])) as path:
+        safe_open(path, framework="numpy")
 
 
 def _error(call: Callable[[], Any]) -> str:
@@ -245,18 +253,15 @@ def _error(call: Callable[[], Any]) -> str:
     return ""
 
 
-class _File:
-    """A file in memory, for a while."""
-
-    def __init__(self, content: bytes) -> None:
-        self._descriptor = os.memfd_create("api")
-        os.pwrite(self._descriptor, content, 0)
-
-    def __enter__(self) -> str:
-        return f"/proc/self/fd/{self._descriptor}"
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._descriptor)
+@contextlib.contextmanager
+def _file(content: bytes) -> Iterator[str]:
+    """The path of a file in memory."""
+    descriptor = os.memfd_create("api")
+    try:
+        os.pwrite(descriptor, content, 0)
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
 
 
 def main() -> None:

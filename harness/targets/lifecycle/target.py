@@ -169,13 +169,14 @@ class _Runner:
         mark = self._mark
         try:
             for number, call in enumerate(program.calls):
-                source = self._spelled(call.source) if self._api.lacks else call.source
-                if not source:
-                    if call.bind:
-                        break  # later calls need it
-                    continue
+                if self._api.lacks:
+                    call = call._replace(source=self._spelled(call.source))  # noqa: PLW2901
+                    if not call.source:
+                        if call.bind:
+                            break  # later calls need it
+                        continue
                 mark[0] = number + 1
-                event = self._call(call, source)
+                event = self._call(call)
                 events.append(event)
                 if call.bind:
                     wanted = value(call.wanted)
@@ -201,9 +202,9 @@ class _Runner:
                 return ""
         return source if has("index ...") else source.replace("[...]", "[()]")
 
-    def _call(self, call: Call, source: str) -> Event:
+    def _call(self, call: Call) -> Event:
         try:
-            given = eval(_code(source), self._globals)  # noqa: S307 - text of the language's own
+            given = eval(_code(call.source), self._globals)  # noqa: S307 - text of the language's own
         except BaseException as error:
             # Frames would keep handles alive past their time.
             error.__traceback__ = None
