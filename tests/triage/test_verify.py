@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from harness.triage import verify
 from harness.triage.verify import CANNOT, DIFFERENT, MENDED, STILL, Judged, Pair, Told, Verification
 
 FILED = Path(__file__).parents[2] / "crashes"
+CHANGES = sorted(Path(__file__).with_name("changes").glob("*.toml"))
 BROADCAST = "roundtrip.written-1b74f750"
 BACKWARDS = "roundtrip.written-1bf6058f"
 TWICE = "header.duplicate-key-828a18b8"
@@ -101,6 +103,17 @@ def test_a_change_that_raises_something_else_shows_differently(change: Change, p
     (found,) = told(change("tensor = v\n", "tensor = v if v.flags.c_contiguous else {}['no']\n")).values()
     assert found.verdict == DIFFERENT
     assert re.fullmatch("now writers.*KeyError.*", found.told[0].why)
+
+
+@pytest.mark.parametrize("path", CHANGES, ids=lambda path: path.stem)
+def test_upstreams_changes_of_issue_825_mend_it_or_refuse(change: Change, project: Path, path: Path) -> None:
+    """The one that refuses such arrays shows another finding: no text names its exception."""
+    put(project, "layouts", BACKWARDS, BROADCAST)
+    (edit,) = tomllib.loads(path.read_text())["edits"]
+    found = told(change(edit["anchor"], edit["replacement"]))["layouts"]
+    assert found.verdict == (DIFFERENT if path.stem == "refuses" else MENDED)
+    assert found.count(found.verdict) == 2
+    assert all("ValueError" in one.why for one in found.told if path.stem == "refuses")
 
 
 def test_a_finding_that_does_not_show_before_the_change_tells_nothing(change: Change, project: Path) -> None:
