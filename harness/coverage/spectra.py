@@ -57,7 +57,7 @@ Counts = NDArray[np.uint64]
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """What a child measured: a row per input that ran.
+    """The measurements of a child: a row per input that ran.
 
     ``signatures`` are those of all findings of a run. ``rust`` has the counters of llvm-cov. ``lines`` counts how often each
     Python line ran; ``files`` has the place of each file's first line. ``raised`` is the number of the step at which an
