@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 from hypothesis import HealthCheck, settings
 
-from harness.parsers import registry, runtime
+from harness.parsers import build, registry, runtime
 from harness.parsers.registry import Parser
 from harness.targets import scratch
 
@@ -72,6 +72,14 @@ def wheel_parser() -> Parser:
 def sancov_parser() -> Parser:
     """The instrumented build; it needs a process of its own."""
     return registry.find(None, flavour="sancov")
+
+
+@pytest.fixture(scope="session")
+def coverage_parser() -> Parser:
+    """Built here when it is missing (seconds, once): few tests need it."""
+    if registry.read(registry.default_name(registry.default_release(), "coverage")) is None:
+        build.build(flavour="coverage", progress=lambda line: None)
+    return registry.find(None, flavour="coverage")
 
 
 @pytest.fixture(scope="session")

@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import harness
 from harness.errors import EngineError
+from harness.parsers import runtime
 from harness.replay.exit_reason import died_of
 
 #: Seconds one input may take in a child before it is killed.
@@ -116,7 +116,7 @@ class _Runner:
 
 
 def _child(module: str, spec: Mapping[str, Any], environment: Mapping[str, str], folder: Path) -> tuple[int, str]:
-    base = {**os.environ, "RUST_BACKTRACE": "0", "PYTHONPATH": str(Path(harness.__file__).parents[1])}
+    base = {**os.environ, "RUST_BACKTRACE": "0", "PYTHONPATH": runtime.python_path()}
     base |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     with (folder / "stderr").open("wb+") as said:
         done = subprocess.run(

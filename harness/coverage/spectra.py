@@ -11,6 +11,7 @@ import ctypes
 import json
 import mmap
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -40,31 +41,32 @@ from harness.targets.registry import get_target
 
 _PROFILE = "__llvm_prf_cnts"
 _PAGE = mmap.PAGESIZE
-#: Times run, and the number of the last step and of the last exception, of each Python line.
-_COUNT, _LAST, _RAISED = range(3)
+# Rows of a table of Python lines: times run, and the number of the step at which an exception last passed.
+_COUNT, _RAISED = range(2)
 _SHARED, _FIXED, _ANONYMOUS = 0x01, 0x10, 0x20
 _POLL_S = 0.0005
+#: Seconds after which no further input runs: slow ones may take half a minute each.
+BUDGET_S = 60.0
 
-# A number of llvm-cov holds four runs. Regions are sums and differences of counters: the limit leaves room for sums.
-_TOGETHER, _BITS, _MOST = 4, 16, 1 << 12
+# A number of llvm-cov holds four runs whose counts are below the limit: digits leave room for sums, and llvm-profdata
+# refuses numbers above 2**56.
+_TOGETHER, _BITS, _LIMIT = 4, 14, 1 << 10
 
 Counts = NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """What a child measured: a row per input.
+    """The measurements of a child: a row per input that ran.
 
-    ``signatures`` are those of all findings of a run. ``rust`` has the counters of llvm-cov, ``lines`` the times that each
-    line of ``files`` ran, ``last`` and ``raised`` the number of its last step and of its last exception. ``profile`` is a raw
-    profile, in which ``pattern`` stands for the counters.
+    ``signatures`` are those of all findings of a run. ``rust`` has the counters of llvm-cov. ``lines`` counts how often each
+    Python line ran; ``files`` has the place of each file's first line. ``raised`` is the number of the step at which an
+    exception passed a line. ``profile`` is a raw profile, in which ``pattern`` stands for the counters.
     """
 
     signatures: list[tuple[str, ...]]
-    outcomes: list[str]
     rust: Counts
     lines: Counts
-    last: Counts
     raised: Counts
     files: list[tuple[str, int]]
     profile: bytes
@@ -72,7 +74,7 @@ class Runs:
 
 
 def spectra(build: Parser, target: str, inputs: Sequence[bytes], signature: str, *, relations: bool = False) -> Runs:
-    """Run each of ``inputs`` on a coverage build. Raises EngineError when the child cannot start.
+    """Run ``inputs`` on a coverage build, as many as BUDGET_S allows. Raises EngineError when the child cannot start.
 
     A finding of ``signature`` may be about another spelling of its input: the run of that is measured too. With
     ``relations``, the costly oracles are asked (:class:`harness.replay.replay.Replayer`).
@@ -87,11 +89,9 @@ def spectra(build: Parser, target: str, inputs: Sequence[bytes], signature: str,
         told = json.loads((folder / "told.json").read_text())
         python = np.load(folder / "python.npy")
         return Runs(
-            [tuple(one["signatures"]) for one in told["runs"]],
-            [one["outcome"] for one in told["runs"]],
+            [tuple(signatures) for signatures in told["runs"]],
             np.load(folder / "rust.npy"),
             python[:, _COUNT],
-            python[:, _LAST],
             python[:, _RAISED],
             [(path, first) for path, first in told["files"]],
             profile.read_bytes(),
@@ -105,25 +105,23 @@ def regions(build: Parser, runs: Runs) -> tuple[list[tuple[str, Region]], Counts
     llvm-cov takes one number per counter. So several runs share a profile, each with some digits of the number.
     """
     distinct, places = np.unique(runs.rust, axis=0, return_inverse=True)
-    found: dict[tuple[str, Region], int] = {}
-    rows: list[dict[tuple[str, Region], int]] = []
+    large = [at for at, row in enumerate(distinct) if row.max(initial=0) >= _LIMIT]
+    small = [at for at in range(len(distinct)) if at not in large]
+    groups = [[at] for at in large] + [small[at : at + _TOGETHER] for at in range(0, len(small), _TOGETHER)]
+    rows: dict[int, dict[tuple[str, Region], int]] = {}
     with tempfile.TemporaryDirectory(prefix="harness-spectra-") as name:
         folder = Path(name)
-        for first in range(0, len(distinct), _TOGETHER):
-            packed = np.zeros(distinct.shape[1], np.uint64)
-            some = np.minimum(distinct[first : first + _TOGETHER], _MOST)
-            for digits, row in enumerate(some):
-                packed += row << np.uint64(digits * _BITS)
-            profile = folder / "packed.profraw"
+        profile = folder / "packed.profraw"
+        for group in groups:
+            shifts = np.arange(len(group), dtype=np.uint64)[:, None] * np.uint64(_BITS)
+            packed: Counts = (distinct[group] << shifts).sum(axis=0, dtype=np.uint64)
             profile.write_bytes(runs.profile.replace(runs.pattern, packed.tobytes()))
             counts = region_counts(build, [profile], folder)
-            rows += [
-                {place: count >> digits * _BITS & (1 << _BITS) - 1 for place, count in counts.items()}
-                for digits in range(len(some))
-            ]
-            found |= counts
-    names = sorted(found)
-    table = np.array([[row.get(place, 0) for place in names] for row in rows], np.uint64)
+            mask = (1 << _BITS) - 1 if len(group) > 1 else (1 << 64) - 1
+            for digits, at in enumerate(group):
+                rows[at] = {place: count >> digits * _BITS & mask for place, count in counts.items()}
+    names = sorted({place for row in rows.values() for place in row})
+    table = np.array([[rows[at].get(place, 0) for place in names] for at in range(len(distinct))], np.uint64)
     return names, table[places.reshape(-1)]
 
 
@@ -168,7 +166,7 @@ class _RustCounters:
 
 
 class _PythonLines:
-    """Times, last step and last exception of each line of the parser's Python files, in memory that forks share."""
+    """How often each line of the parser's Python files ran, and where exceptions passed, in memory that forks share."""
 
     def __init__(self, parser: Parser) -> None:
         self.files: list[tuple[str, int]] = []
@@ -178,7 +176,7 @@ class _PythonLines:
             self.files.append((str(path.relative_to(parser.site)), size))
             self._first[str(path.resolve())] = size
             size += len(path.read_bytes().splitlines()) + 2
-        self.table = _Shared((3, size)).table
+        self.table = _Shared((2, size)).table
         self._steps = 0
 
     def start(self) -> None:
@@ -201,7 +199,6 @@ class _PythonLines:
                 self.table[_RAISED, at] = self._steps
             elif event == "line":
                 self.table[_COUNT, at] += 1
-                self.table[_LAST, at] = self._steps
             return stepped
 
         return stepped
@@ -222,10 +219,11 @@ class _Measurer:
         self.python = _PythonLines(self._parser)
         # The counters at the end of the run, before any oracle ran the input again.
         self._ended = _Shared((1 + len(self.rust.table),)).table
-        self.told: list[dict[str, Any]] = []
+        self.told: list[list[str]] = []
         self.counts: list[Counts] = []
         self.lines: list[Counts] = []
         limit_memory(self.target.memory_mb)
+        self._deadline = time.monotonic() + BUDGET_S
 
     def _measured(self, data: bytes) -> Observation:
         self.rust.table[:] = 0
@@ -238,6 +236,10 @@ class _Measurer:
             self._ended[0] = 1
 
     def measure(self, data: bytes) -> None:
+        """Run one input, unless the time is up."""
+        if self.told and time.monotonic() > self._deadline:
+            return
+        signal.setitimer(signal.ITIMER_REAL, self.target.timeout_s + batches.TIMEOUT_S)
         self.rust.reset()
         self.python.table[:] = 0
         self._ended[:] = 0
@@ -252,7 +254,7 @@ class _Measurer:
                 self.told.append(json.loads(answered))
             else:
                 end = exit_reason(self.target, data, status, os.pread(said.fileno(), 1 << 16, 0), self._cell[0])
-                self.told.append({"outcome": end.outcome, "signatures": [end.finding.signature]})
+                self.told.append([end.finding.signature])
         self.counts.append((self._ended[1:] if self._ended[0] else self.rust.table).copy())
         self.lines.append(self.python.table.astype(np.uint32))
 
@@ -272,7 +274,7 @@ class _Measurer:
             for name, variant in zip(names, reply["variants"], strict=True):
                 if variant and name == self._signature:
                     self._measured(base64.b64decode(variant))
-            os.write(told, json.dumps({"outcome": reply["outcome"], "signatures": names}).encode())
+            os.write(told, json.dumps(names).encode())
             status = 0
         finally:
             os._exit(status)

@@ -77,7 +77,7 @@ def locate(named: Named, parser: str | None = None) -> Located:
     failing = np.array([named.signature in found for found in runs.signatures])
     shown_by = build.name
     if not failing[0]:
-        shown_by, failing = _judged(named, inputs, build)
+        shown_by, failing = _judged(named, inputs[: len(runs.signatures)], build)
     functions = Functions(build)
     spectrum = spectrum_of(build, runs, functions)
     if not len(spectrum.places) or not spectrum.counts[0].any():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import zip_longest
 
 from harness.format.tree import Doc
 from harness.mutate import OPERATORS
@@ -18,13 +19,12 @@ def neighbours(target: Target, data: bytes, most: int) -> list[bytes]:
     """At most ``most`` different inputs that one edit makes of ``data``, spread over all kinds of edits."""
     longest = max(target.max_len, len(data))
     # The minimiser removes structure first, then bytes.
-    found = dict.fromkeys(one for one in removals(target, data)[: most // 2] if one != data)
-    made = [
-        one for one in dict.fromkeys(edits(target, data)) if one not in found and data != one and len(one) <= longest
-    ]
-    step = max(len(made) / (most - len(found)), 1.0)
-    found |= dict.fromkeys(made[int(at * step)] for at in range(int(len(made) / step)))
-    return list(found)
+    less = [one for one in dict.fromkeys(removals(target, data)) if one != data][: most // 2]
+    met = {data, *less}
+    other = [one for one in dict.fromkeys(edits(target, data)) if one not in met and len(one) <= longest]
+    step = max(len(other) / (most - len(less)), 1.0)
+    other = [other[int(at * step)] for at in range(int(len(other) / step))]
+    return [one for pair in zip_longest(less, other) for one in pair if one is not None]
 
 
 def removals(target: Target, data: bytes) -> list[bytes]:

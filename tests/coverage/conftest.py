@@ -1,4 +1,4 @@
-"""A coverage build of the newest release, and what a broad use of its API reaches."""
+"""What a broad use of the API of the newest release reaches."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pytest
 
 from harness.coverage.counts import RustFile
 from harness.coverage.llvm import rust_coverage
-from harness.parsers import build, registry
 from harness.parsers.registry import Parser
 
 # Everything the extension offers without a framework but numpy, right and wrong uses alike.
@@ -61,14 +60,6 @@ with tempfile.TemporaryDirectory() as folder:
                 for index in (..., 0, -1, 9, slice(None), slice(1, 2), slice(0, 2, 2), slice(2, 1), (0, slice(1)), [], [1], "x"):
                     attempt(lambda: part[index])
 """
-
-
-@pytest.fixture(scope="session")
-def coverage_parser() -> Parser:
-    """Built here when it is missing (seconds, once): only these tests and ``harness coverage`` need it."""
-    if registry.read(registry.default_name(registry.default_release(), "coverage")) is None:
-        build.build(flavour="coverage", progress=lambda line: None)
-    return registry.find(None, flavour="coverage")
 
 
 @pytest.fixture(scope="session")
