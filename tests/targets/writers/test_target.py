@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import importlib
 import os
 import resource
 import signal
+import tomllib
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -20,10 +22,12 @@ from harness.replay.judge import judge_observation
 from harness.targets.registry import get_target
 from harness.targets.writers import array_values, specs
 from harness.targets.writers import target as writers
+from harness.targets.writers.array_layouts import LAYOUTS
 from harness.targets.writers.output_files import Files
 from harness.targets.writers.program import PATHS, VOCABULARY, Died, decode
 
 S = VOCABULARY.step
+CHANGES = Path(__file__).parents[2] / "triage" / "changes"
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +75,20 @@ def test_what_is_no_array_and_what_no_file_can_hold_may_fail_as_python_has_it(ru
     for fault in ("negative", "past-usize", "float", "no-text", "surrogate"):
         steps = [S("spec", 0, 3, list(specs.FAULTS).index(fault)), S("serialize")]
         assert run(VOCABULARY.encode(steps))[0] == REJECT
+
+
+def test_a_value_error_may_refuse_an_array_that_is_not_dense(safetensors: ModuleType, monkeypatch: pytest.MonkeyPatch):
+    real = importlib.import_module(f"{safetensors.__name__}.numpy")
+    (edit,) = tomllib.loads((CHANGES / "refuses.toml").read_text())["edits"]
+    assert real.__file__
+    source = Path(real.__file__).read_text()
+    assert source.count(edit["anchor"]) == 1
+    refusing = ModuleType(real.__name__)
+    exec(source.replace(edit["anchor"], edit["replacement"]), refusing.__dict__)  # noqa: S102 - the library's own source
+    monkeypatch.setattr(safetensors, "numpy", refusing, raising=False)
+    run, program = get_target("writers").open(safetensors), [S("tensor", 0, 3, LAYOUTS.index("fortran")), S("save")]
+    assert run(VOCABULARY.encode(program))[0] == REJECT
+    assert signatures(run, *program) == []
 
 
 @pytest.mark.parametrize("path", PATHS)
