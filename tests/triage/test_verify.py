@@ -106,14 +106,10 @@ def test_a_change_that_raises_something_else_shows_differently(change: Change, p
 
 
 @pytest.mark.parametrize("path", CHANGES, ids=lambda path: path.stem)
-def test_upstreams_changes_of_issue_825_mend_it_or_refuse(change: Change, project: Path, path: Path) -> None:
-    """The one that refuses such arrays shows another finding: no text names its exception."""
+def test_upstreams_changes_of_issue_825_mend_it(change: Change, project: Path, path: Path) -> None:
     put(project, "layouts", BACKWARDS, BROADCAST)
     (edit,) = tomllib.loads(path.read_text())["edits"]
-    found = told(change(edit["anchor"], edit["replacement"]))["layouts"]
-    assert found.verdict == (DIFFERENT if path.stem == "refuses" else MENDED)
-    assert found.count(found.verdict) == 2
-    assert all("ValueError" in one.why for one in found.told if path.stem == "refuses")
+    assert told(change(edit["anchor"], edit["replacement"]))["layouts"].count(MENDED) == 2
 
 
 def test_a_finding_that_does_not_show_before_the_change_tells_nothing(change: Change, project: Path) -> None:
