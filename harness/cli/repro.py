@@ -8,12 +8,16 @@ from typing import Any
 import click
 
 from harness.cli import _options
+from harness.errors import HarnessError
+from harness.findings import crashes, store
+from harness.findings.crashes import Crash
 from harness.parsers import registry
 from harness.parsers.registry import Parser
+from harness.programs import scripts
 from harness.replay import replay
 from harness.replay.replay import Replay
 from harness.targets.registry import get_target
-from harness.triage import filing
+from harness.triage import filing, reproducer
 from harness.triage.inputs import Named, resolve
 
 #: A build, its replay, and whether the finding shows.
@@ -24,14 +28,19 @@ Rows = list[tuple[Parser | None, Replay, bool]]
 @click.argument("what", metavar="ID|FILE")
 @click.option("--target", metavar="T", help="Entry point. Default: the finding's own, or deserialize for a file.")
 @_options.parser("Build to run on. Default: every build.")
+@click.option("--script", is_flag=True, help="Print its reproducer as one file, and run nothing.")
 @click.option("--timeout", type=click.FloatRange(min=0.1), help="Seconds. Default: 10, or the target's own limit.")
 @_options.as_json()
-def command(what: str, target: str | None, parser: str | None, timeout: float | None, as_json: bool) -> int:
+def command(
+    what: str, target: str | None, parser: str | None, script: bool, timeout: float | None, as_json: bool
+) -> int:
     """Run one input again on each build, each time in a fresh process.
 
     Exit status 1: it reproduces. A finding must show its own signature, a file any finding. Exit status 0: it does not.
     """
     named = resolve(what)
+    if script:
+        return _print_script(named, as_json)
     entry = target or named.target or "deserialize"
     data = named.data()
     rows: Rows = []
@@ -45,6 +54,24 @@ def command(what: str, target: str | None, parser: str | None, timeout: float | 
     else:
         _print(named, entry, len(data), rows, reproduces)
     return int(reproduces)
+
+
+def _print_script(named: Named, as_json: bool) -> int:
+    """Print a reproducer that needs no other file."""
+    if not named.signature:
+        raise HarnessError(f"{named.path} belongs to no finding", hint="harness findings lists the ids")
+    path = named.path.parent / crashes.REPRODUCER
+    if path.is_file():
+        text = path.read_text(encoding="utf-8")
+    else:
+        finding = store.finding_at(named.path.parent).finding
+        text = reproducer.write(Crash(finding, status=crashes.OPEN, why=finding.why), named.data())
+    text = scripts.single(text, named.data())
+    if as_json:
+        _options.print_json({"id": named.id, "script": text})
+    else:
+        click.echo(text, nl=False)
+    return 0
 
 
 def _shows(named: Named, target: str, result: Replay) -> bool:

@@ -279,3 +279,26 @@ def _as_json(rule: VerdictRule, found: Matches, source: Path | str) -> dict[str,
         "bugs": _contradicted(rule, found),
         "too_wide": found.too_wide() is not None,
     }
+
+
+@command.command(epilog="Example: harness triage rewrite raise-bb43e5ed   (without an ID: all)")
+@click.argument("names", metavar="[ID]...", nargs=-1)
+@_options.as_json()
+def rewrite(names: tuple[str, ...], as_json: bool) -> int:
+    """Write reproducers of filed findings anew, after a change of their summary or of the harness.
+
+    A script with the line "# By hand." stays as it is.
+    """
+    filed = {crash.id: crash for crash in crashes.crashes()}
+    if unknown := set(names) - filed.keys():
+        raise HarnessError(
+            f"no filed finding is called {min(unknown)!r}", hint="the folders of crashes/ are their names"
+        )
+    rows = {name: filing.rewrite(filed[name]) for name in names or filed}
+    if as_json:
+        _options.print_json([{"id": name, "rewritten": written} for name, written in rows.items()])
+    else:
+        click.echo(
+            f"{sum(rows.values())} reproducers written, {len(rows) - sum(rows.values())} left as written by hand"
+        )
+    return 0

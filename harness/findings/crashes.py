@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ from harness.findings.signature import finding_id
 INPUT = "input.safetensors"
 ABOUT = "finding.toml"
 REPRODUCER = "reproduce.py"
+#: The helpers of all reproducers, beside the folders.
+KIT = "_kit.py"
 #: The sanitizer's report, where the finding showed on a build with one.
 REPORT = "report.txt"
 
@@ -72,6 +75,16 @@ def roots() -> list[Path]:
     """The folders that hold filed findings: the project's own, then those an installed package brings along."""
     packaged = Path(harness.__file__).parent / "_data" / "crashes"
     return list(dict.fromkeys(root for root in (paths.crashes_dir(), packaged) if root.is_dir()))
+
+
+@functools.cache
+def kit() -> str:
+    """The source of the helpers. Raises HarnessError where this installation lacks them."""
+    package = Path(harness.__file__).parent
+    for path in (package.parent / "crashes" / KIT, package / "_data" / "crashes" / KIT):
+        if path.is_file():
+            return path.read_text(encoding="utf-8")
+    raise HarnessError(f"crashes/{KIT} is missing from this installation", hint="install the harness again")
 
 
 def load(folder: Path) -> Crash:
@@ -140,6 +153,8 @@ def file(crash: Crash, data: bytes, reproducer: str, *, root: Path | None = None
     """
     folder = (root or paths.home() / "crashes") / crash.id
     folder.mkdir(parents=True, exist_ok=True)
+    if not (helpers := folder.parent / KIT).is_file():
+        write_atomic(helpers, kit())
     write_atomic(folder / INPUT, data)
     write_atomic(folder / REPRODUCER, reproducer)
     if report:

@@ -1,36 +1,127 @@
-"""Programs as Python source, for people and for reproducers.
+"""Reproducers: inputs as straight Python, with the helpers of ``crashes/_kit.py``.
 
-A reproducer has a generator ``calls()`` of triples: the text of a call, a function that makes the call, and a function that
-gives the expected value. None stands for the latter where nothing is known of the value. The template of the reproducer
-imports ``numpy``, ``os``, ``pathlib``, ``safetensors`` and ``tempfile``.
+A target writes its input as a :class:`Script`: the values, and the calls in order. The check of a rule makes an assertion of
+it (:mod:`harness.triage.reproducer`).
 """
 
 from __future__ import annotations
 
 import ast
-import json
+import functools
+import itertools
+import pprint
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
+from harness.findings.crashes import kit
 from harness.programs import arrays
 from harness.programs.arrays import Tensors
 
-#: Opening lines of :func:`generator`: the bytes FILE become a file at ``path``.
-WRITE_FILE = ('path = pathlib.Path(tempfile.mkdtemp()) / "model.safetensors"', "path.write_bytes(FILE)")
-#: Source of an expected value: the call must fail.
-REFUSED = 'def refused():\n    raise ValueError("the library should refuse this")\n\n\n'
+#: Lines of a script that are no longer than this stay whole.
+WIDTH = 110
+#: Characters of the source of a file that stands in a script; a longer one is read beside it.
+LONGEST = 1200
+#: :attr:`Call.wanted` of a call that must be refused.
+REFUSED = "refused"
+#: Parts of what ``deserialize`` gives for a tensor ``t``, and of an array of numpy.
+DESCRIBED = {"dtype": 't["dtype"]', "shape": 'list(t["shape"])', "bytes": 'bytes(t["data"])'}
+ARRAY = {"dtype": "dtype_of(t)", "shape": "list(t.shape)", "bytes": "t.tobytes()"}
 
 
-def generator(yields: Iterable[Sequence[str]], opening: Sequence[str] = ()) -> str:
-    """The source of ``calls()``: the opening lines, then each call; inside the last of them where that is a ``with``.
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call: its ``name`` in aspects, its ``source``, and the source of the right value.
 
-    ``yields`` has the text of each call, its source where that is not the text, and the source of the expected value.
+    ``wanted`` is "" where nothing is promised, and :data:`REFUSED` where the call must fail. ``binds`` is the variable for its value.
+    ``tensors`` is an expression for the tensors by name, where the call does not give those.
     """
-    lines = ["def calls():", *(f"    {line}" for line in opening)]
-    margin = " " * (8 if opening and opening[-1].endswith(":") else 4)
-    rows = [f"{margin}yield {text!r}, lambda: {(*source, text)[0]}, {wanted}" for text, *source, wanted in yields]
-    return "\n".join(lines + (rows or [f"{margin}yield from ()"]))
+
+    name: str
+    source: str
+    wanted: str = ""
+    binds: str = ""
+    tensors: str = ""
+
+    @property
+    def line(self) -> str:
+        """The call as a statement."""
+        return f"{self.binds} = {self.source}" if self.binds else self.source
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """An input as Python: the lines before the calls, and the calls.
+
+    A call of a target of files gives the tensors by name; ``parts`` are expressions for the dtype, the shape and the bytes of one tensor ``t``.
+    ``opened`` is an expression for an open file, with its metadata and names.
+    """
+
+    setup: str
+    calls: tuple[Call, ...]
+    parts: Mapping[str, str] = field(default_factory=dict)
+    opened: str = ""
+
+    def named(self, name: str) -> Call | None:
+        """The last call of that name."""
+        return next((call for call in reversed(self.calls) if call.name == name), None)
+
+
+def block(opening: str, *lines: str) -> str:
+    """A ``with`` or ``def`` of these lines."""
+    return "\n".join([opening, *("    " + line for text in lines for line in text.splitlines())])
+
+
+def literal(value: object) -> str:
+    """Source of a plain value, in lines where it is long."""
+    if isinstance(value, bytes) and len(repr(value)) > WIDTH:
+        rows = [value[at : at + 64] for at in range(0, len(value), 64)]
+        return "(\n" + "".join(f"    {row!r}\n" for row in rows) + ")"
+    return pprint.pformat(value, width=WIDTH, compact=True, sort_dicts=False)
+
+
+def raw_file(raw: bytes) -> str:
+    """Source of the bytes of a file: by header and data where the length says so."""
+    size = int.from_bytes(raw[:8], "little")
+    if len(raw) < 8 or size > len(raw) - 8:
+        return literal(raw)
+    header, data = raw[8 : 8 + size], raw[8 + size :]
+    tail = f", bytes({len(data)})" if len(data) > 8 and not any(data) else f", {literal(data)}" if data else ""
+    return f"file({literal(header)}{tail})"
+
+
+def read_file(raw: bytes) -> list[str]:
+    """The line that makes FILE: the bytes where they are few, else those of the input beside the script."""
+    source = raw_file(raw)
+    return [f"FILE = {source}" if len(source) <= LONGEST else INPUT_LINE]
+
+
+def one_by_one(name: str, opened: str, call: str, raw: bytes) -> Call:
+    """The reading of the tensors of a file, each by a ``call`` with its name at ``{}``."""
+    # Imported here: the worker imports the judge anew, and instruments it.
+    from harness.format.judge import judge
+
+    header = judge(raw).header
+    if header is not None and len(header.tensors) == 1:
+        key = repr(header.tensors[0].name)
+        source = f"{opened}{call.format(key)}"
+        return Call(name, source, tensors=f"{{{key}: {source}}}")
+    return Call(name, f"{{name: opened{call.format('name')} for opened in [{opened}] for name in opened.keys()}}")
+
+
+def tensors_file(tensors: Tensors) -> str:
+    """Source of FILE, and of a ``path`` where it is stored."""
+    return f"FILE = {raw_file(arrays.file(tensors))}\npath = stored(FILE)\n"
+
+
+def array(dtype: str, shape: Iterable[int], data: bytes) -> str:
+    """Source of an array; of bytes for a dtype that numpy lacks."""
+    kind = arrays.NUMPY_NAMES.get(dtype, "uint8")
+    shape = list(shape)
+    held = f"bytes({len(data)})" if len(data) > 8 and not any(data) else literal(data)
+    flat = f"numpy.frombuffer({held}, {kind!r})"
+    return flat if len(shape) == 1 and (not data or shape[0]) else f"{flat}.reshape({shape})"
 
 
 def described(tensors: Tensors) -> list[str]:
@@ -38,38 +129,61 @@ def described(tensors: Tensors) -> list[str]:
     return [f"# {name!r}: {dtype} {list(shape)}" for name, dtype, shape, _ in tensors]
 
 
-def file_and_arrays(tensors: Tensors) -> str:
-    """Source of FILE, and of WHOLE: a dict of the arrays of FILE, without dtypes that numpy lacks."""
-    begin = 8 + int.from_bytes(arrays.file(tensors)[:8], "little")
-    lines = []
-    for name, dtype, shape, salt in tensors:
-        size = len(arrays.content(dtype, shape, salt))
-        kind = arrays.NUMPY_NAMES.get(dtype)
-        if kind is not None:
-            part = f"FILE[{begin}:{begin + size}]"
-            lines.append(f"    {name!r}: numpy.frombuffer({part}, {kind!r}).reshape({list(shape)}),\n")
-        begin += size
-    return f"FILE = {literal(tensors)}\n\n# The arrays of the file, read by numpy.\nWHOLE = {braced(lines)}\n\n"
-
-
 def braced(lines: list[str]) -> str:
     """Source of a dict of these lines, each with its line break."""
+    if len(lines) == 1 and "\n" not in lines[0][:-1] and len(lines[0]) < WIDTH - 12:
+        return "{" + lines[0].strip().rstrip(",") + "}"
     return "{\n" + "".join(lines) + "}" if lines else "{}"
 
 
-def literal(tensors: Tensors) -> str:
-    """Source of the bytes of a file, in lines."""
-    raw = arrays.file(tensors)
-    return "(\n" + "".join(f"    {raw[at : at + 32]!r}\n" for at in range(0, len(raw), 32)) + ")"
+def backend(word: str) -> str:
+    """The argument for a backend that is not the default. A script for releases without backends drops it."""
+    return "" if word == "mmap" else f', backend="{word}"'
 
 
-def array(dtype: str, shape: Sequence[int], data: bytes) -> str:
-    """Source of an array; of bytes for a dtype that numpy lacks."""
-    return f"numpy.frombuffer({data!r}, {arrays.NUMPY_NAMES.get(dtype, 'uint8')!r}).reshape({list(shape)})"
+def for_old(source: str) -> str:
+    """The source for releases that know mmap alone."""
+    return source.replace(backend("pread"), "")
+
+
+# Functions that scripts carry.
+
+
+def words(text: str) -> set[str]:
+    """The names that a piece of Python uses."""
+    return {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+
+
+@functools.cache
+def definitions(source: str) -> dict[str, str]:
+    """The top-level statements of a module by the name that each defines, each as its source."""
+    found = {}
+    for node in ast.parse(source).body:
+        first = min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", ()))])
+        text = "\n".join(source.splitlines()[first - 1 : node.end_lineno])
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found[node.name] = text
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            if isinstance(target, ast.Name):
+                found[target.id] = text
+    return found
+
+
+def needed(source: str, text: str, always: Iterable[str] = ()) -> str:
+    """The definitions of a module that a text uses, and those that they use, in their order; without annotations."""
+    known = definitions(source)
+    wanted: set[str] = set()
+    todo = (words(text) | {*always}) & known.keys()
+    while todo:
+        wanted |= todo
+        todo = {word for name in todo for word in words(known[name])} & known.keys() - wanted
+    parts = [plain(known[name]) for name in known if name in wanted]
+    return "\n\n\n".join(parts)
 
 
 def plain(source: str) -> str:
-    """Source of functions and classes without annotations, and without the imports that only annotations need."""
+    """Source of functions and classes without annotations and remarks for linters."""
     cuts = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.arg) and node.annotation:
@@ -78,15 +192,101 @@ def plain(source: str) -> str:
             cuts.append((node.lineno, node.target.end_col_offset or 0, node.annotation.end_col_offset))
         elif isinstance(node, ast.FunctionDef) and node.returns:
             cuts.append((node.returns.lineno, node.returns.col_offset - len(" -> "), node.returns.end_col_offset))
-        elif isinstance(node, ast.ImportFrom) and node.module in ("__future__", "collections.abc", "typing"):
-            cuts.append((node.lineno, 0, node.end_col_offset))
     lines = [line.encode() for line in source.splitlines()]
     for line, start, end in sorted(cuts, reverse=True):
         lines[line - 1] = lines[line - 1][:start] + lines[line - 1][end:]
-    return re.sub(r" *# (?:noqa|type:).*|\n(?=\n\n\n)", "", b"\n".join(lines).decode()) + "\n"
+    return re.sub(r" *# (?:noqa|type:|fmt:).*", "", b"\n".join(lines).decode()).strip("\n")
 
 
-# Reproducers carry these as source.
+_MODULE = re.compile(
+    r"\b(safetensors\.(?:numpy|torch|flax|tensorflow|paddle|mlx))\.(?!core)|(?<![\w.\"'])([a-z_]\w*)\.(?=\w)"
+)
+#: Modules that scripts name by their first word.
+_MODULES = {
+    **{name: name for name in (
+        "safetensors", "numpy", "torch", "os", "pathlib", "tempfile", "json", "struct", "stat", "collections", "types", "math", "copy",
+        "pickle", "gc", "weakref", "threading", "contextlib", "resource", "signal", "lzma", "base64", "jax", "tensorflow",
+        "paddle", "ml_dtypes",
+    )},
+    "core": "mlx.core as core",
+}  # fmt: skip
+
+
+def imports(text: str) -> list[str]:
+    """The import statements of a script: modules by the names that it uses, and the helpers of the kit."""
+    tree = ast.parse(text)
+    own = {
+        node.asname or node.name.partition(".")[0]
+        for one in ast.walk(tree)
+        if isinstance(one, ast.Import | ast.ImportFrom)
+        for node in one.names
+    }
+    own |= {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    used = words(text) - own
+    lines = sorted(f"import {_MODULES[name]}" for name in used & _MODULES.keys())
+    dotted = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    frameworks = [f"safetensors.{name}" for name in ("numpy", "torch", "flax", "tensorflow", "paddle", "mlx")]
+    lines += [f"import {name}" for name in frameworks if name in dotted]
+    if "safetensors" in used and any(name in dotted for name in frameworks) and "import safetensors" in lines:
+        plainly = any(
+            isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "safetensors"
+            and f"safetensors.{node.attr}" not in frameworks for node in ast.walk(tree)
+        )  # fmt: skip
+        if not plainly:
+            lines.remove("import safetensors")
+    if "safe_open" in used:
+        lines.append("from safetensors import safe_open")
+    public = {name for name in definitions(kit()) if not name.startswith("_")}
+    helpers = sorted(used & public)
+    return [*lines, *([f"from _kit import {', '.join(helpers)}"] if helpers else [])]
+
+
+def whole(title: str, code: str) -> str:
+    """A reproducer: the docstring, the imports, the code. Imports at the start of the code go to the others."""
+    if "METADATA = None\n" in code:
+        code = code.replace("METADATA = None\n", "").replace(", METADATA", "").replace("METADATA or {}", "{}")
+    lines = code.strip("\n").split("\n")
+    body = list(itertools.dropwhile(lambda line: not line or line.startswith(("import ", "from ")), lines))
+    own = [line for line in lines[: len(lines) - len(body)] if line]
+    found = imports(code)
+    standard = [line for line in found if line.startswith("import ") and line.split()[1] in sys.stdlib_module_names]
+    # The kit comes first: it turns the lack of a module into exit status 2.
+    helpers = next((line for line in found if line.startswith("from _kit")), "import _kit  # noqa: F401")
+    others = [line for line in found if line not in (*standard, helpers)]
+    head = [*sorted([*standard, "import sys"]), "", 'sys.path[0] += "/.."', helpers, *own, *others, "", *body]
+    return f'"""{title}\n\n{_RUN}\n"""\n\n' + "\n".join(head) + "\n"
+
+
+_RUN = "Run: python reproduce.py (exit status 1: the defect shows, 0: it does not, 2: it cannot tell)"
+
+
+def single(text: str, raw: bytes) -> str:
+    """A reproducer in one file: with the parts of the kit that it uses, and with the bytes of the input."""
+    known = definitions(kit())
+    core = ("_ENDED", "Shows", "CannotTell", "_end", "_farewell")
+    names = words(text) | {*core}
+    parts = needed(kit(), text, core)
+    lines = text.splitlines()
+    at = next((n for n, line in enumerate(lines) if line.startswith('sys.path[0] += "/.."')), None)
+    if at is None:
+        return text
+    hook = kit()[kit().index("sys.excepthook = _end") : kit().index("\n\n\ndef _missing")]
+    used = {name for name in names if name in known}
+    assert used
+    standard = [f"import {name}" for name in sorted(words(parts) | {"atexit", "sys"}) if name in _kit_imports()]
+    rest = [line for line in lines[at + 1 :] if not line.startswith(("from _kit", "import _kit"))]
+    head = [line for line in lines[:at] if line not in standard]
+    body = "\n".join([*head[:-1], *standard, "", parts, "", hook, *rest]) + "\n"
+    return body.replace(INPUT_LINE, f"FILE = {literal(raw)}")
+
+
+#: The line of a script that reads a long input beside it.
+INPUT_LINE = 'FILE = pathlib.Path(__file__).with_name("input.safetensors").read_bytes()'
+
+
+@functools.cache
+def _kit_imports() -> frozenset[str]:
+    return frozenset(name.name for node in ast.parse(kit()).body if isinstance(node, ast.Import) for name in node.names)
 
 
 class Index:
@@ -98,32 +298,3 @@ class Index:
     def __index__(self) -> int:
         """The integer."""
         return self.value
-
-
-def content(raw: bytes) -> Any:
-    """({name: [dtype, shape, bytes in hex]}, metadata) of a file, or a sentence why the file is invalid."""
-    end = 8 + int.from_bytes(raw[:8], "little")
-    twice = []
-
-    def members(pairs: Any) -> Any:
-        twice.extend([key for at, (key, _) in enumerate(pairs) if key in dict(pairs[:at])])
-        return dict(pairs)
-
-    try:
-        header = json.loads(raw[8:end].decode(), object_pairs_hook=members)
-        metadata = header.pop("__metadata__", {})
-        if twice or not all(isinstance(value, str) for value in metadata.values()):
-            return f"no valid file: {raw[8:end]!r}"
-        tensors = {}
-        for name, tensor in header.items():
-            first, last = tensor["data_offsets"]
-            tensors[name] = [tensor["dtype"], tensor["shape"], raw[end + first : end + last].hex()]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return f"no valid file ({type(error).__name__}: {error}): {raw[8:end]!r}"
-    return tensors, metadata
-
-
-def order(raw: bytes) -> Any:
-    """A file without the order of its metadata: its tensors in order, its content, and its size."""
-    held = content(raw)
-    return list(held[0]), held, len(raw)

@@ -15,6 +15,7 @@ from harness.findings.crashes import Crash
 from harness.findings.severity import SEVERITIES
 from harness.findings.store import Stored
 from harness.format.judge import judge
+from harness.programs import scripts
 from harness.report.gather import NEW, Campaign, Row
 from harness.report.text import code, fenced, inert, plain
 from harness.targets.registry import get_target
@@ -149,4 +150,5 @@ def _script(row: Row, stored: Stored, data: bytes) -> str:
         text = reproducer.write(crash, data)
     except HarnessError:  # a target of a package that is not installed here
         return ""
+    text = scripts.single(text, data)
     return fenced(text, "python") if len(text) <= _MOST_SCRIPT else ""

@@ -12,15 +12,15 @@ from __future__ import annotations
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType, ModuleType
 from typing import Any, ClassVar
 
 from harness.findings.crashes import Crash
-from harness.format.dtypes import DTYPE_BITS
 from harness.observation import NOT_READ, Observation, Reading, Run
 from harness.oracles.oracle import Oracle
 from harness.programs.mutate import StepMutator
+from harness.programs.scripts import Script
 from harness.programs.steps import STEP, Vocabulary
 
 #: The end of a process that aborted over an uncaught exception of C++, by its own message.
@@ -33,30 +33,6 @@ INPUT_KINDS = (FILE, PROGRAM, PATH)
 
 #: Called as ``mutate(data, max_size, seed)``: a mutation of ``data`` of at most ``max_size`` bytes.
 Mutate = Callable[[bytes, int, int], bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """How the reproducer of a finding reads its input, as Python source.
-
-    ``source`` defines ``read(path)``. It returns ``{name: (dtype, shape, bytes)}``, the metadata and the names by offset; None
-    stands for a part that it does not read. Where ``calls`` is true, ``source`` defines CALLS, the names of several entry points,
-    and ``read(path, call)`` reads by one of them.
-    """
-
-    source: str
-    #: Modules of the standard library that it needs beside hashlib, os, pathlib, subprocess and sys.
-    imports: tuple[str, ...] = ()
-    calls: bool = False
-    #: The expression for the path of the file, and whether the reproducer deletes that file afterwards.
-    path: str = "INPUT"
-    temporary: bool = False
-    #: By check of a template, the source of its ``main()``: for measurements that only this subject makes.
-    mains: Mapping[str, str] = field(default_factory=dict)
-    #: The type of the exception that the finding is about; "" for the one that ended the run.
-    error: str = ""
-    #: Dtypes that the second of two entry points must not refuse where the first reads them.
-    holds: Iterable[str] = tuple(DTYPE_BITS)
 
 
 class Target(ABC):
@@ -131,19 +107,12 @@ class Target(ABC):
         """A program in words, or as the Python it stands for; "" for files."""
         return ""
 
-    def script(self, data: bytes) -> str:
-        """Source of a generator ``calls()`` for a reproducer (:mod:`harness.programs.scripts`); "" for files."""
-        return ""
-
-    def reader(self, crash: Crash, data: bytes) -> Reader | None:
-        """How the reproducer of ``crash`` reads its input; None where the reproducer runs the harness, or a ``script``."""
+    def script(self, data: bytes) -> Script | None:
+        """The input as Python (:mod:`harness.programs.scripts`); None where its reproducers ask the harness."""
         return None
 
-    def reproducer(self, crash: Crash, data: bytes, about: Mapping[str, object]) -> str:
-        """A whole reproducer where the shared templates do not fit, else "".
-
-        ``about`` has the ``title``, ``why`` and ``releases`` of the finding, as text for a docstring.
-        """
+    def reproducer(self, crash: Crash, data: bytes) -> str:
+        """The code of a reproducer where the check of the rule does not fit, else ""."""
         return ""
 
     def call_names(self, data: bytes) -> list[str]:
@@ -203,11 +172,15 @@ class Target(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """How a subject reads its programs, and writes them as Python: for people, and as ``calls()`` of a reproducer."""
+    """How a subject reads its programs, and writes them as Python: for people, and for a reproducer.
+
+    ``reproducer`` gives the code for findings that the check of their rule does not fit, else "".
+    """
 
     decode: Callable[[bytes], Any]
     explain: Callable[[Any], str]
-    calls: Callable[[Any], str]
+    script: Callable[[Any], Script | None]
+    reproducer: Callable[[Crash, Any], str] = lambda crash, program: ""
 
 
 class ProgramTarget(Target):
@@ -227,9 +200,13 @@ class ProgramTarget(Target):
         """The Python that a program stands for."""
         return "" if self.language is None else self.language.explain(self.language.decode(data))
 
-    def script(self, data: bytes) -> str:
-        """The calls of a program as a generator, for a reproducer."""
-        return "" if self.language is None else self.language.calls(self.language.decode(data))
+    def script(self, data: bytes) -> Script | None:
+        """A program as Python, for a reproducer."""
+        return None if self.language is None else self.language.script(self.language.decode(data))
+
+    def reproducer(self, crash: Crash, data: bytes) -> str:
+        """The code of a reproducer where the check of the rule does not fit, else ""."""
+        return "" if self.language is None else self.language.reproducer(crash, self.language.decode(data))
 
     def mutator(self) -> Mutate:
         """A mutator of steps: one edit is one change of the calls."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.errors import HarnessError
+from harness.files import write_atomic
 from harness.findings import crashes, store
 from harness.findings import rule as rules
 from harness.findings.crashes import Crash
@@ -125,7 +126,22 @@ def describe(
             "size": len(data),
         },
     )
-    return crash, reproducer.write(crash, data, first.replay.error, first.judged.variant)
+    return crash, reproducer.write(crash, data, first.judged.variant)
+
+
+def rewrite(crash: Crash) -> bool:
+    """Write the reproducer of a filed finding anew; False where a person wrote it (:data:`reproducer.BY_HAND`)."""
+    path = crash.folder / crashes.REPRODUCER
+    before = path.read_text(encoding="utf-8") if path.is_file() else ""
+    if reproducer.BY_HAND in before:
+        return False
+    variant = b""
+    if crash.rule.check == "relation":
+        # Relations draw: another run draws otherwise.
+        runs = (shows(crash.target, crash.signature, crash.data(), newest_builds(crash.target)) for _ in range(TRIES))
+        variant = next((shown[0].judged.variant for shown in runs if shown), b"")
+    write_atomic(path, reproducer.write(crash, crash.data(), variant))
+    return True
 
 
 def _by_number(version: str) -> tuple[int, ...]:
@@ -194,7 +210,7 @@ def _reproduces(folder: Path, wheel: Parser) -> bool:
     except subprocess.TimeoutExpired:
         return False
     # A traceback ends with 1 too.
-    return done.returncode == 1 and b"what should" in done.stdout
+    return done.returncode == 1 and b"shows: " in done.stdout
 
 
 def _on_the_wheel(stored: Stored, data: bytes, shown: list[Shown], campaign: Path) -> str:
@@ -247,5 +263,5 @@ def refile(crash: Crash, data: bytes) -> None:
         )
     first = shown[0]
     smaller = replace(crash, finding=first.judged.finding, found={**crash.found, "size": len(data)})
-    text = reproducer.write(smaller, data, first.replay.error, first.judged.variant)
+    text = reproducer.write(smaller, data, first.judged.variant)
     crashes.file(smaller, data, text, root=crash.folder.parent)

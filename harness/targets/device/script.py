@@ -4,23 +4,10 @@ from __future__ import annotations
 
 import inspect
 
-from harness.programs import scripts
+from harness.findings.crashes import Crash
+from harness.programs import arrays, scripts
+from harness.programs.scripts import Index, Script
 from harness.targets.device.program import FILE, Call, Program, Word
-
-
-def opened(path, framework, **more):  # type: ignore[no-untyped-def]
-    """Opens a file and reads nothing of it."""
-    import safetensors
-
-    with safetensors.safe_open(path, framework, **more) as file:
-        return file.keys()
-
-
-def load_file(path, **more):  # type: ignore[no-untyped-def]
-    """Loads a file with torch; the names of its tensors."""
-    import safetensors.torch
-
-    return sorted(safetensors.torch.load_file(path, **more))
 
 
 def _call(call: Call, opening: str) -> str:
@@ -34,12 +21,29 @@ def explain(program: Program) -> str:
     return "\n".join(['path = "model.safetensors"', *(_call(call, "safe_open") for call in program)]) + "\n"
 
 
-def calls(program: Program) -> str:
-    """``calls()`` of a program."""
-    yields = []
+def script(program: Program) -> Script:
+    """A file, and its openings."""
+    calls = []
     for call in program:
         fits = call.given.place == "cpu" or (call.given.place and call.framework == "pt")
-        yields.append((_call(call, "opened"), "None" if fits else "refused"))
-    parts = [scripts.plain(inspect.getsource(one)) for one in (Word, scripts.Index, opened, load_file)]
-    body = scripts.generator(yields, (*scripts.WRITE_FILE, "path = str(path)"))
-    return "\n\n".join([f"FILE = {scripts.literal(FILE)}\n", *parts, f"{scripts.REFUSED}{body}"])
+        source = (
+            _call(call, "safe_open")
+            .replace("load_file(", "safetensors.torch.load_file(")
+            .replace(', backend="mmap"', "")
+        )
+        calls.append(scripts.Call(call.kind, source, "" if fits else scripts.REFUSED))
+    text = "\n".join(call.source for call in calls)
+    parts = [scripts.plain(inspect.getsource(one)) + "\n\n" for one in (Word, Index) if f"{one.__name__}(" in text]
+    # safe_open imports torch with the first tensor alone.
+    head = ["import torch  # noqa: F401\n"] if any(call.framework == "pt" for call in program) else []
+    return Script("\n".join([*head, *parts, f"path = stored({scripts.raw_file(arrays.file(FILE))})"]), tuple(calls))
+
+
+def reproducer(crash: Crash, program: Program) -> str:
+    """A word that is taken for a device must be one, and a word for one must be taken."""
+    made = script(program)
+    if not made.calls or crash.rule.check not in ("taken", "refused"):
+        return ""
+    if crash.rule.check == "refused":
+        return f"{made.setup}\n{scripts.block('with accepted():', made.calls[-1].source)}"
+    return f"{made.setup}\nassert not taken(lambda: {made.calls[-1].source})"

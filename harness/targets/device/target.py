@@ -30,7 +30,7 @@ class Device(ProgramTarget):
     memory_mb = 4096
     vocabulary = VOCABULARY
     oracles = (oracle.check,)
-    language = Language(decode, script.explain, script.calls)
+    language = Language(decode, script.explain, script.script, script.reproducer)
     packages = ("torch",)
     extra = "torch"
 

@@ -5,19 +5,10 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from harness.findings.crashes import Crash
 from harness.observation import ACCEPT, NOT_READ, REJECT, Observation, Reading, Run, classify
-from harness.targets.base import Reader, Target
-
-# Source for reproducers.
-_READ = '''\
-def read(path):
-    """What the parser reads: {name: (dtype, shape, bytes)}, and nothing of the metadata."""
-    import safetensors
-
-    tensors = safetensors.deserialize(path.read_bytes())
-    return {name: (t["dtype"], list(t["shape"]), bytes(t["data"])) for name, t in tensors}, None, None
-'''
+from harness.programs import scripts
+from harness.programs.scripts import Script
+from harness.targets.base import Target
 
 
 class Deserialize(Target):
@@ -46,6 +37,8 @@ class Deserialize(Target):
         """The neutral form of an accepted run."""
         return Reading(tensors=value, metadata=NOT_READ)
 
-    def reader(self, crash: Crash, data: bytes) -> Reader:
-        """How reproducers read a file."""
-        return Reader(_READ)
+    def script(self, data: bytes) -> Script:
+        """A file, and its reading."""
+        source = "safetensors.deserialize(FILE)"
+        call = scripts.Call("deserialize", source, tensors=f"dict({source})")
+        return Script("\n".join(scripts.read_file(data)), (call,), scripts.DESCRIBED)

@@ -5,18 +5,10 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from harness.findings.crashes import Crash
 from harness.observation import ACCEPT, NOT_READ, RAISE, REJECT, Observation, Reading, Run, describe
-from harness.targets.base import Reader, Target
-
-# Source for reproducers.
-_READ = '''\
-def read(path):
-    """The judge's answer; it must have one for any bytes."""
-    from harness.format.judge import judge
-
-    return judge(path.read_bytes())
-'''
+from harness.programs import scripts
+from harness.programs.scripts import Script
+from harness.targets.base import Target
 
 
 class Model(Target):
@@ -47,6 +39,7 @@ class Model(Target):
         """The neutral form of an accepted run."""
         return Reading(tensors=[], metadata=NOT_READ)
 
-    def reader(self, crash: Crash, data: bytes) -> Reader:
-        """How reproducers read a file."""
-        return Reader(_READ)
+    def script(self, data: bytes) -> Script:
+        """A file, and the answer of the judge."""
+        setup = "\n".join(["from harness.format.judge import judge\n", *scripts.read_file(data)])
+        return Script(setup, (scripts.Call("judge", "judge(FILE)"),))

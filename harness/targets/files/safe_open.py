@@ -6,9 +6,10 @@ import os
 from types import ModuleType
 from typing import Any
 
-from harness.findings.crashes import Crash
 from harness.observation import ACCEPT, PANIC, REJECT, Observation, Reading, Run, classify, describe
-from harness.targets.base import Reader, Target
+from harness.programs import scripts
+from harness.programs.scripts import Script
+from harness.targets.base import Target
 
 # numpy's one-letter type codes; 'l' and 'q' are both 64-bit integers on Linux.
 _DTYPE_OF_CHAR = {
@@ -17,35 +18,6 @@ _DTYPE_OF_CHAR = {
 }  # fmt: skip
 # numpy has no bfloat16 of its own, but takes the name once something has imported ml_dtypes.
 _DTYPE_OF_NAME = {"bfloat16": "BF16"}
-
-# Source for reproducers.
-_READ = '''\
-# numpy's one-letter codes, as the format calls them.
-CODES = {
-    "?": "BOOL", "B": "U8", "b": "I8", "h": "I16", "H": "U16", "e": "F16", "i": "I32", "I": "U32", "f": "F32",
-    "l": "I64", "L": "U64", "q": "I64", "Q": "U64", "d": "F64", "F": "C64",
-}
-
-
-def read(path):
-    """What the parser reads: {name: (dtype, shape, bytes)}, the metadata, and the names by offset."""
-    import safetensors
-
-    with safetensors.safe_open(str(path), framework="numpy") as file:
-        found, failed = {}, None
-        for name in file.keys():
-            try:
-                array = file.get_tensor(name)
-            except safetensors.SafetensorError:
-                continue  # a dtype that numpy has no name for is refused as documented
-            except BaseException as error:
-                failed = failed or error
-                continue
-            found[name] = (CODES.get(array.dtype.char, str(array.dtype)), list(array.shape), array.tobytes())
-        if failed is not None:
-            raise failed
-        return found, file.metadata(), getattr(file, "offset_keys", lambda: None)()
-'''
 
 
 class SafeOpen(Target):
@@ -82,9 +54,11 @@ class SafeOpen(Target):
         assert isinstance(value, Reading)
         return value
 
-    def reader(self, crash: Crash, data: bytes) -> Reader:
-        """How reproducers read a file."""
-        return Reader(_READ)
+    def script(self, data: bytes) -> Script:
+        """A file, and its reading."""
+        opened = 'safe_open(path, framework="numpy")'
+        call = scripts.one_by_one("safe_open", opened, ".get_tensor({})", data)
+        return Script("\n".join([*scripts.read_file(data), "path = stored(FILE)"]), (call,), scripts.ARRAY, opened)
 
 
 def _read(file: Any, refusal: type[Exception]) -> Observation:

@@ -1,4 +1,4 @@
-"""How reproducers read the file that a program of target ``huge`` stands for: the file in a form that needs no program."""
+"""The file that a program of target ``huge`` stands for, as Python that needs no program."""
 
 from __future__ import annotations
 
@@ -6,47 +6,60 @@ import base64
 import lzma
 
 from harness.findings.crashes import Crash
-from harness.programs.templates import bytes_literal, render
-from harness.targets.base import Reader
+from harness.programs import scripts
+from harness.programs.scripts import Script
 from harness.targets.huge.layout import Layout, build
+from harness.targets.huge.oracle import MEMORY_FACTOR, MEMORY_FLOOR, TIME_RATIO
 from harness.targets.huge.program import decode, halved
 
+_CALLS = {
+    "open": 'safe_open(path, framework="numpy")',
+    "deserialize": "safetensors.deserialize(open(path, 'rb').read())",
+}
 
-def reader(crash: Crash, program: bytes) -> Reader:
-    """The reader for ``crash``: its ``source`` makes the file, and opens, lists or deserialises it."""
-    steps = decode(program)
-    layout = build(steps)
-    headers = {"HEADER": _packed(layout)}
-    if crash.kind == "time":
-        headers["HALF"] = _packed(build(halved(steps)))
-    buffer = layout.size - 8 - layout.header_size
-    return Reader(
-        render(
-            __package__,
-            "reproduce_reader.py.j2",
-            prefix=layout.prefix,
-            size=layout.size,
-            buffer=buffer,
-            headers=headers,
-            phase=_phase(crash),
-        ),
-        imports=("base64", "lzma", "tempfile", "time"),
-        path="make(HEADER, PREFIX, SIZE)",
-        temporary=True,
-        mains={
-            "time": render(__package__, "reproduce_time.py.j2", buffer=buffer),
-            "growth": render(__package__, "reproduce_memory.py.j2"),
-        },
+
+def script(program: bytes) -> Script:
+    """The file, its opening, and its reading at once."""
+    layout = build(decode(program))
+    whole = layout.prefix == layout.header_size
+    text = "file(HEADER)" if whole else f"({layout.prefix}).to_bytes(8, 'little') + HEADER"
+    if layout.size < 8 + layout.header_size:
+        text = f"({text})[:{layout.size}]"
+    setup = f"{_header('HEADER', layout)}\npath = stored({text}, size={layout.size})"
+    calls = [scripts.Call(name, source) for name, source in _CALLS.items()]
+    keys = "[(sorted(file.keys()), file.metadata()) for file in [{}]]".format(_CALLS["open"])
+    return Script(setup, (scripts.Call("keys", keys), *calls[::-1]), opened=_CALLS["open"])
+
+
+def reproducer(crash: Crash, program: bytes) -> str:
+    """The code for an answer of one phase, or for a cost."""
+    made, check = script(program), crash.rule.check
+    phase = crash.rule.name.partition(".")[2] if check in ("time", "memory") else ""
+    if check in ("accepted", "refused") and crash.aspect.endswith("/deserialize alone"):
+        phase = "deserialize"
+    call = (made.named(phase) or made.calls[-1]).source
+    if check == "accepted":
+        return f"{made.setup}\n{scripts.block('with refused():', call)}"
+    if check == "refused":
+        return f"{made.setup}\n{scripts.block('with accepted():', call)}"
+    if check == "memory":
+        most = f"max({MEMORY_FLOOR}, {MEMORY_FACTOR} * len(HEADER)) >> 20"
+        return f"{made.setup}\nassert took_mb(lambda: {call}) <= {most}"
+    if check != "time":
+        return ""
+    layout = build(decode(program))
+    run = scripts.block(
+        "def run(header):",
+        f"path = stored(file(header), size=8 + len(header) + {layout.size - 8 - layout.header_size})",
+        call,
     )
+    half = _header("HALF", build(halved(decode(program))))
+    return f"{_header('HEADER', layout)}\n{half}\n\n\n{run}\n\n\nassert slower(run, HEADER, HALF) <= {TIME_RATIO}"
 
 
-def _phase(crash: Crash) -> str:
-    """The phase that goes wrong."""
-    if crash.kind in ("time", "memory") and (phase := crash.rule.name.partition(".")[2]):
-        return phase
-    whole = "deserialize" in crash.aspect or crash.summary.startswith("deserialize")
-    return "deserialize" if whole else "open"
-
-
-def _packed(layout: Layout) -> str:
-    return bytes_literal(base64.b85encode(lzma.compress(b"".join(layout.pieces), preset=6)))
+def _header(name: str, layout: Layout) -> str:
+    """Source of a header; compressed where it is long."""
+    text = b"".join(layout.pieces)
+    if len(text) <= scripts.LONGEST:
+        return f"{name} = {scripts.literal(text)}"
+    return f"{name} = lzma.decompress(base64.b85decode({scripts.literal(base64.b85encode(lzma.compress(text, preset=6)))}))"

@@ -19,7 +19,8 @@ from typing import Any
 
 from harness.findings.crashes import Crash
 from harness.observation import ACCEPT, PANIC, RAISE, REJECT, Observation, Run, classify
-from harness.targets.base import PROGRAM, Mutate, Reader, Target
+from harness.programs.scripts import Script
+from harness.targets.base import PROGRAM, Mutate, Target
 from harness.targets.huge import script
 from harness.targets.huge.layout import Layout, build, write
 from harness.targets.huge.mutator import mutate
@@ -66,9 +67,13 @@ class Huge(Target):
         """The program's steps in words, the sizes, and what the file deserves."""
         return describe(data)
 
-    def reader(self, crash: Crash, data: bytes) -> Reader:
-        """How reproducers make the file and read it."""
-        return script.reader(crash, data)
+    def script(self, data: bytes) -> Script:
+        """The file of a program, and its phases."""
+        return script.script(data)
+
+    def reproducer(self, crash: Crash, data: bytes) -> str:
+        """The code for an answer of one phase, or for a cost."""
+        return script.reproducer(crash, data)
 
 
 class _Driver:

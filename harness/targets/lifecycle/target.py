@@ -43,7 +43,7 @@ class Lifecycle(ProgramTarget):
     description = "open, read, close, read again, replace, cut, two threads, fork, copies of errors, by programs"
     vocabulary = VOCABULARY
     oracles = (oracle.check,)
-    language = Language(decode, script.explain, script.calls)
+    language = Language(decode, script.explain, script.script, script.reproducer)
 
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to run programs, in a folder in memory of this process."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,7 +16,6 @@ from types import ModuleType
 from typing import Any
 
 from harness.errors import HarnessError
-from harness.findings.crashes import Crash
 from harness.format.dtypes import DTYPE_BITS
 from harness.observation import (
     ACCEPT,
@@ -34,9 +34,10 @@ from harness.observation import (
     describe,
 )
 from harness.oracles.oracle import Oracle
-from harness.programs.templates import render, wrapped
+from harness.programs import scripts
+from harness.programs.scripts import Script
 from harness.targets import scratch
-from harness.targets.base import Reader, Target
+from harness.targets.base import Target
 from harness.targets.loaders import agreement, resaved
 
 #: Names of the format's dtypes in frameworks. All frameworks use the same names, and each has some of them.
@@ -60,8 +61,6 @@ BACKEND_CALLS = (
 #: The reader whose answer stands for the file.
 MAIN = "mmap.get_tensor"
 _SAVERS = ("save", "save_file")
-# Checks of the outcome: there the error of one tensor is the outcome of the file.
-_OUTCOMES = ("accepted", "refused", "panic", "raise")
 
 Call = Callable[[bytes], Observation]
 
@@ -125,28 +124,37 @@ class Loader(Target):
         assert isinstance(value, Reading)
         return value
 
-    def reader(self, crash: Crash, data: bytes) -> Reader:
-        """How reproducers read a file by each entry point."""
-        # The aspect of an error is "CALL: TYPE: MESSAGE".
-        words = crash.aspect.split(": ") if crash.oracle == "contract" and crash.kind in ("contract", "panic") else []
-        source = render(
-            __package__,
-            "reproduce_reader.py.j2",
-            imports=self.imports,
-            last=self.imports[0].rpartition(".")[2],
-            words=wrapped(DTYPE_OF_WORD),
-            calls=wrapped(self.calls),
-            kind=self.kind,
-            raw=self.raw,
-            module=self.module,
-            framework=self.framework,
-            call=words[0] if words else MAIN,
-            strict=crash.rule.check in _OUTCOMES,
+    def script(self, data: bytes) -> Script:
+        """A file, and its reading by each entry point."""
+        calls = [self._call_of(name, data) for name in self.calls]
+        # The binding imports the framework late: without it the script cannot tell.
+        head = [f"import {name}  # noqa: F401" for name in self.imports[:1]]
+        setup = "\n".join(
+            [
+                *head,
+                *scripts.read_file(data),
+                *(["path = stored(FILE)"] if any("path" in one.source for one in calls) else []),
+            ]
         )
-        # Within one framework an entry point must not refuse what another reads, whatever the dtype.
-        frameworks_own = crash.rule.name.startswith("agreement.deserialize-")
-        holds = self.holds_here() if frameworks_own else DTYPE_BITS
-        return Reader(source, calls=True, error=words[1] if len(words) > 1 else "", holds=holds)
+        raw = re.sub(r"\btensor\b", "t", self.raw)
+        return Script(
+            setup, tuple(calls), {**scripts.ARRAY, "bytes": raw}, f'safe_open(path, framework="{self.framework}")'
+        )
+
+    def _call_of(self, name: str, data: bytes) -> scripts.Call:
+        """An entry point as Python; savers get ``tensors``."""
+        reader, _, how = name.partition(".")
+        opened = f'safe_open(path, framework="{self.framework}"{scripts.backend(reader)})'
+        if how in ("get_tensor", "get_slice"):
+            return scripts.one_by_one(name, opened, f".{how}({{}})" + ("[...]" if how == "get_slice" else ""), data)
+        source = {
+            "deserialize": "safetensors.deserialize(FILE)",
+            "load": f"{self.module}.load(FILE)",
+            "load_file": f"{self.module}.load_file(path{scripts.backend(how or 'mmap')})",
+            "save": f"{self.module}.save(tensors, metadata)",
+            "save_file": f"{self.module}.save_file(tensors, path, metadata)",
+        }.get(reader, f"{opened}.get_tensors()")
+        return scripts.Call(name, source, tensors=f"dict({source})" if reader == "deserialize" else "")
 
 
 class _Runner:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from harness.programs import scripts
+import re
+
+from harness.programs import arrays, scripts
+from harness.programs.scripts import Script
 from harness.targets.parallel.program import WITHIN, Call, Program
 
 
@@ -25,18 +28,18 @@ def _handles(program: Program, path: str) -> str:
 
 
 def _reads(program: Program, call: Call) -> list[tuple[str, str]]:
-    """Source of each read of a call, and of a function that gives the expected value. The parser may refuse reads outside."""
+    """Source of each read of a call, and of the right value. The parser may refuse reads outside."""
     count = len(program.backends)
     if call.kind == "stages":
         return [_stage(program, call, number) for number in range(len(call.stages))]
     name = repr(program.tensors[call.tensor][0])
     if call.kind == "whole":
-        return [(f"files[{handle}].get_tensor({name})", f"lambda: WHOLE[{name}]") for handle in range(count)]
+        return [(f"files[{handle}].get_tensor({name})", _array(program, call.tensor)) for handle in range(count)]
     rows = []
     for one in call.parts:
-        wanted = f"lambda: WHOLE[{name}][{one.source}]"
+        wanted = f"{_array(program, call.tensor)}[{one.source}]"
         source = f"files[{one.rank % count}].get_slice({name})[{one.source}]"
-        rows.append((source, wanted if one.place in WITHIN else f"loose({wanted})"))
+        rows.append((source, wanted if one.place in WITHIN else ""))
     return rows
 
 
@@ -47,16 +50,25 @@ def _stage(program: Program, call: Call, number: int) -> tuple[str, str]:
     listed = f"{file}.{by}()[{places[0]}:{places[-1] + 1}]" if places else "[]"
     names = [name for name, *_ in program.tensors]
     names = [(sorted(names) if by == "keys" else names)[place] for place in places]
-    wanted = ", ".join(f"{name!r}: WHOLE[{name!r}]" for name in names)
-    return f"{{name: {file}.get_tensor(name) for name in {listed}}}", f"lambda: {{{wanted}}}"
+    places = [[one[0] for one in program.tensors].index(name) for name in names]
+    wanted = ", ".join(f"{name!r}: {_array(program, place)}" for name, place in zip(names, places, strict=True))
+    return f"{{name: {file}.get_tensor(name) for name in {listed}}}", f"{{{wanted}}}"
 
 
-def calls(program: Program) -> str:
-    """``calls()`` of a program."""
-    yields = [read for call in program.calls for read in _reads(program, call)]
-    opening = ("from safetensors import safe_open", *scripts.WRITE_FILE, _handles(program, "str(path)"))
-    return (
-        f"{scripts.file_and_arrays(program.tensors)}# numpy cuts off what lies outside a tensor; the parser may refuse it.\n"
-        "loose = lambda wanted: setattr(wanted, 'may_be_refused', True) or wanted\n\n\n"
-        f"{scripts.generator(yields, opening)}"
+def _array(program: Program, place: int) -> str:
+    _, dtype, shape, salt = program.tensors[place]
+    return scripts.array(dtype, shape, arrays.content(dtype, shape, salt))
+
+
+def script(program: Program) -> Script:
+    """The file, its handles, and the reads of the ranks."""
+    setup = scripts.tensors_file(program.tensors) + "\n".join(
+        f'file{number} = safe_open(path, framework="numpy"{scripts.backend(backend)})'
+        for number, backend in enumerate(program.backends)
     )
+    calls = [
+        scripts.Call(call.kind, re.sub(r"files\[(\d+)\]", r"file\1", source), wanted)
+        for call in program.calls
+        for source, wanted in _reads(program, call)
+    ]
+    return Script(setup, tuple(calls))

@@ -22,7 +22,7 @@ class Parallel(ProgramTarget):
     description = "get_slice(name)[start:stop] and get_tensor as parallel loaders call them, rank by rank, by programs"
     vocabulary = VOCABULARY
     oracles = (oracle.check,)
-    language = Language(decode, script.explain, script.calls)
+    language = Language(decode, script.explain, script.script)
 
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to run programs; each part that a rank takes is an event."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from harness.programs import scripts
 from harness.programs.arrays import NUMPY_NAMES
+from harness.programs.scripts import Script
 from harness.targets.quantized.program import LENT, Call, Held, Program, cut, file, stored_shape
 
 
@@ -31,40 +32,50 @@ def _call(program: Program, call: Call, opened: str = "file", core: str = "") ->
     }[call.kind]
 
 
-def calls(program: Program) -> str:
-    """``calls()`` of a program. Of dtypes that numpy lacks it expects the bytes, in their stand-in dtype."""
-    opened = f'safetensors.safe_open(str(path), framework="numpy", backend="{program.backend}")'
-    opening = [*scripts.WRITE_FILE, "files = []"]
-    if program.lend:
-        opening.append("# numpy lacks these dtypes: bytes stand in for them, to show what the parser cuts out.")
-        opening.append(f"[setattr(numpy, name, numpy.dtype('uint8')) for name in {tuple(LENT.values())!r}]")
-    yields = [(f"files.append({opened})", "lambda: None" if program.valid else "refused")]
-    made = [call for call in program.calls if program.valid or call.kind == "deserialize"]
-    yields += [(_call(program, call, "files[0]", "safetensors."), _expected(program, call)) for call in made]
-    return f"FILE = {file(program.tensors)!r}\n\n\n{scripts.REFUSED}{scripts.generator(yields, opening)}"
+def script(program: Program) -> Script:
+    """The file, and the calls. Of dtypes that numpy lacks it expects the bytes, in their stand-in dtype."""
+    opened = f'safe_open(path, framework="numpy"{scripts.backend(program.backend)})'
+    setup = [f"FILE = {scripts.raw_file(file(program.tensors))}", "path = stored(FILE)"]
+    lent = [LENT[one.dtype] for one in program.tensors if one.dtype in LENT]
+    if program.lend and lent:
+        setup.append("# numpy lacks these dtypes: bytes stand in for them, to show what the parser cuts out.")
+        setup += [f'numpy.{name} = numpy.dtype("uint8")' for name in dict.fromkeys(lent)]
+    if program.valid:
+        setup.append(f"opened = {opened}")
+    made = [scripts.Call("open", opened, scripts.REFUSED)] if not program.valid else []
+    asked = [call for call in program.calls if program.valid or call.kind == "deserialize"]
+    made += [
+        scripts.Call(
+            {"part": "get_slice"}.get(call.kind, call.kind),
+            _call(program, call, "opened", "safetensors."),
+            _expected(program, call),
+        )
+        for call in asked
+    ]
+    return Script("\n".join(setup), tuple(made))
 
 
 def _expected(program: Program, call: Call) -> str:
-    """Source of a function that gives the expected value or fails as expected; ``None`` where the outcome is not known."""
+    """Source of the right value; "" where the outcome is not known."""
     if not program.valid:
-        return "refused"
+        return scripts.REFUSED
     if call.kind == "deserialize":
         read = {
             one.name: {"dtype": one.dtype, "shape": list(one.shape), "data": one.content} for one in program.tensors
         }
-        return f"lambda: {read!r}"
+        return f"{read!r}"
     held = program.tensors[call.tensor]
     if call.kind == "about":
         return f"lambda: ({held.dtype!r}, {list(held.shape)!r})"
     read_from = program.tensors if call.kind == "get_tensors" else (held,)
     if any(one.dtype not in NUMPY_NAMES and not (program.lend and one.dtype in LENT) for one in read_from):
-        return "None"
+        return ""
     parts = [_array(one, call.source) for one in read_from]
     if None in parts:
-        return "refused"
+        return scripts.REFUSED
     if call.kind != "get_tensors":
-        return f"lambda: {parts[0]}"
-    return f"lambda: {{{', '.join(f'{one.name!r}: {part}' for one, part in zip(read_from, parts, strict=True))}}}"
+        return f"{parts[0]}"
+    return f"{{{', '.join(f'{one.name!r}: {part}' for one, part in zip(read_from, parts, strict=True))}}}"
 
 
 def _array(held: Held, source: str) -> str | None:

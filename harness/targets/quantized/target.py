@@ -37,7 +37,7 @@ class Quantized(ProgramTarget):
     description = "deserialize and safe_open on FP8, block-scaled, F4, F6, GPTQ and AWQ groups of tensors, by programs"
     vocabulary = VOCABULARY
     oracles = (oracle.check,)
-    language = Language(decode, script.explain, script.calls)
+    language = Language(decode, script.explain, script.script)
     built_on = ("slices", "safe_open")
     calls = ("get_tensor", "get_tensors", "get_slice")
 

@@ -1,57 +1,74 @@
-"""The reproducer of a growing cost: one Python file that contains its inputs and counts like the harness."""
+"""The reproducer of a growing cost, which counts like the harness, on the first, the middle and the last file of a family."""
 
 from __future__ import annotations
 
 import base64
 import lzma
-from collections.abc import Mapping
-from typing import Any
 
 from harness.findings.crashes import Crash
 from harness.mutate.growth import FAMILIES, Grown
-from harness.programs.templates import render
+from harness.programs import scripts
 from harness.targets.resources.calls import CALLS, Call
-from harness.targets.resources.oracle import CONSTANT, EXPONENT, GROWN, MULTIPLE, PER_DATA, PER_TEXT, STEP, UNRELATED
+from harness.targets.resources.oracle import (
+    BYTES,
+    CONSTANT,
+    EXPONENT,
+    GROWN,
+    MULTIPLE,
+    PER_DATA,
+    PER_TEXT,
+    STEP,
+    UNRELATED,
+)
 
-_SHOULD = {
-    MULTIPLE: "what is held at once is in proportion to what the call has to look at",
-    UNRELATED: "what the call does not have to look at costs it nothing",
-}
-_IN_PROPORTION = "the cost grows in proportion to what the call has to look at"
 
-
-def reproducer(crash: Crash, cost: str, name: str, family: str, about: Mapping[str, object]) -> str:
-    """The reproducer of ``crash``: the ``cost`` of the call ``name`` grows wrongly over a ``family``."""
+def reproducer(crash: Crash, cost: str, name: str, family: str) -> str:
+    """The code that shows: the ``cost`` of the call ``name`` grows wrongly over a ``family``."""
     how = crash.signature.rpartition("/")[2]
     call, grows = CALLS[name], FAMILIES[family]
-    # The first, the middle and the last member show the growth.
-    values = {
-        "cost": cost,
-        "family": family,
-        "grows": grows.words,
-        "how": how,
-        "setup": call.setup.splitlines(),
-        "code": call.code,
-        "should": repr(_SHOULD.get(how, _IN_PROPORTION)),
-        "result": "result" in call.data,
-        "per_text": PER_TEXT,
-        "per_data": PER_DATA,
-        "step": STEP,
-        "constant": CONSTANT,
-        "grown": GROWN,
-        "exponent": EXPONENT,
-        "files": [_file(n, grows.make(n), call) for n in grows.sizes[::2]],
-    }
-    return render(__package__, "measure.py.j2", **{**about, **values})
+    members = [grows.make(n) for n in grows.sizes[::2]]
+    if how not in (MULTIPLE, UNRELATED):
+        chosen = list(zip(("small", "middle", "large"), members, strict=True))
+    else:
+        chosen = [("small", members[0]), ("large", members[-1])]
+    count = "allocated" if cost == BYTES else "instructions"
+    lines = [f"# {grows.words}", f"SETUP, CALL = {call.setup!r}, {call.code!r}"]
+    for word, one in chosen:
+        asked = f", {one.name!r}" if len(one.name) < scripts.WIDTH else f", {one.name[:1]!r} * {len(one.name)}"
+        lines.append(f"{word} = {count}(SETUP, CALL, {_file(one)}{asked if 'name' in call.code + call.setup else ''})")
+    return "\n".join([*lines, _assertion(how, call, [one for _, one in chosen])])
 
 
-def _file(n: int, grown: Grown, call: Call) -> dict[str, Any]:
+def _assertion(how: str, call: Call, members: list[Grown]) -> str:
+    if how == UNRELATED:
+        return f"assert large[0] < {GROWN} * small[0]"
+    text = [sum(one.parts.get(part, 0) for part in call.text) for one in members]
+    data = [sum(one.parts.get(part, 0) for part in call.data) for one in members]
+    result = "result" in call.data
+    if how == MULTIPLE:
+        given = " + large[2] - small[2]" if result else ""
+        allowed = f"{PER_TEXT * (text[-1] - text[0]) + STEP} + {PER_DATA} * ({data[-1] - data[0]}{given})".replace(
+            "(0 + ", "("
+        )
+        return f"assert large[1] <= min(small[1], {CONSTANT}) + {allowed}"
+    words = ("small", "middle", "large")
+    sizes = [f"{a + b}" + (f" + {word}[2]" if result else "") for word, a, b in zip(words, text, data, strict=True)]
+    return (
+        f"x = [{', '.join(sizes)}]\ny = [small[0], middle[0], large[0]]\n"
+        "slope = math.log((y[2] - y[1]) / (y[1] - y[0])) / math.log((x[2] - x[1]) / (x[1] - x[0])) if y[2] > y[1] > y[0] else 0\n"
+        f"assert slope <= {EXPONENT}"
+    )
+
+
+def _file(grown: Grown) -> str:
+    """Source of a file; compressed where it is long."""
     text = grown.data.rstrip(b"\0")
-    packed = base64.b85encode(lzma.compress(text, preset=6))
-    lines = [packed[at : at + 100] for at in range(0, len(packed), 100)]
-    literal = "(\n" + "".join(f"        {line!r}\n" for line in lines) + "    )"
     zeros = len(grown.data) - len(text)
-    # The reproducer adds the bytes of a returned array.
-    sizes = {"text": call.text, "data": call.data}
-    wanted = {kind: sum(grown.parts.get(part, 0) for part in parts) for kind, parts in sizes.items()}
-    return {"n": n, "name": repr(grown.name), "packed": literal, "zeros": zeros, **wanted}
+    source = scripts.literal(text)
+    if len(text) > scripts.LONGEST:
+        source = (
+            f"lzma.decompress(base64.b85decode({scripts.literal(base64.b85encode(lzma.compress(text, preset=6)))}))"
+        )
+    elif len(text) > scripts.WIDTH:
+        source = repr(text)
+    return source + (f" + bytes({zeros})" if zeros else "")

@@ -7,7 +7,6 @@ filed like any others.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -82,13 +81,13 @@ class Resources(Target):
         """A program in words."""
         return describe(data)
 
-    def reproducer(self, crash: Crash, data: bytes, about: Mapping[str, object]) -> str:
+    def reproducer(self, crash: Crash, data: bytes) -> str:
         """The reproducer of a growing cost."""
         chosen = words(data)
         if chosen is None or crash.rule.check != "cost":
             return ""
         cost, call, family = chosen
-        return script.reproducer(crash, cost, call, family, about)
+        return script.reproducer(crash, cost, call, family)
 
 
 def describe(data: bytes) -> str:

@@ -7,6 +7,7 @@ import os
 import pathlib
 
 from harness.programs import arrays, scripts
+from harness.programs.scripts import Call, Script
 from harness.targets.shards import reader
 from harness.targets.shards.program import OUTSIDE, OUTSIDE_TENSORS, Program
 from harness.targets.shards.reader import INDEX
@@ -21,21 +22,23 @@ def explain(program: Program) -> str:
     return "\n".join(lines) + "\n"
 
 
-def calls(program: Program) -> str:
-    """``calls()`` of a program: its folder, and the reading of it through either backend."""
+def script(program: Program) -> Script:
+    """The folder, and the reading of it through either backend."""
     wanted = ", ".join(
         f"{name!r}: {scripts.array(dtype, shape, arrays.content(dtype, shape, salt))}"
         for name, (dtype, shape, salt) in program.wanted.items()
     )
     functions = [scripts.plain(inspect.getsource(one)) for one in (reader.BadIndex, reader.read_sharded, write_folder)]
-    read = [f'read_sharded(folder, safetensors.safe_open, backend="{backend}")' for backend in arrays.BACKENDS]
-    opening = [f"folder = write_folder(tempfile.mkdtemp(), FILES, WEIGHTS, TEXT, {OUTSIDE!r}, OUTSIDE)"]
-    return (
-        f"import json\n\nINDEX = {INDEX!r}\nTEXT = {program.text!r}\nFILES = {dict(program.files)!r}\n"
-        f"WEIGHTS = {dict(program.weights)!r}\nOUTSIDE = {arrays.file(OUTSIDE_TENSORS)!r}\nWANTED = {{{wanted}}}\n\n\n"
-        + "\n\n".join([*functions, scripts.REFUSED])
-        + scripts.generator([(one, "refused" if program.wrong else "lambda: WANTED") for one in read], opening)
-    )
+    setup = [f"INDEX = {INDEX!r}", *(f"{text}\n\n" for text in functions)]
+    setup += [f"FILES = {dict(program.files)!r}", f"OUTSIDE = {arrays.file(OUTSIDE_TENSORS)!r}"]
+    given = f"FILES, {dict(program.weights)!r}, {program.text!r}, {OUTSIDE!r}, OUTSIDE"
+    setup.append(f"folder = write_folder(tempfile.mkdtemp(), {given})")
+    calls = [
+        Call(f"read_sharded{'' if word == 'mmap' else '.' + word}", f"read_sharded(folder, safe_open{scripts.backend(word)})",
+             scripts.REFUSED if program.wrong else f"{{{wanted}}}")
+        for word in arrays.BACKENDS
+    ]  # fmt: skip
+    return Script("\n".join(setup), tuple(calls))
 
 
 def write_folder(

@@ -31,7 +31,7 @@ class Shards(ProgramTarget):
     memory_mb = 2048
     vocabulary = VOCABULARY
     oracles = (oracle.check,)
-    language = Language(decode, script.explain, script.calls)
+    language = Language(decode, script.explain, script.script)
     #: Reported there, and never filed here.
     foreign = MappingProxyType({"huggingface_hub": ("hub.",)})
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import inspect
 
 from harness.programs import arrays, scripts
+from harness.programs.scripts import Index, Script
 from harness.targets.slices.program import Call, Program
 
 
-def _call(program: Program, call: Call) -> str:
-    """One call on an open ``file``."""
+def _call(program: Program, call: Call, opened: str = "file") -> str:
+    """One call on an open file."""
     name = repr(program.tensors[call.tensor][0]) if call.tensor >= 0 else "'no such tensor'"
     return {
-        "get_slice": f"file.get_slice({name})[{call.source}]",
-        "get_tensor": f"file.get_tensor({name})",
-        "get_tensors": "file.get_tensors()",
-        "all_shapes": "{name: file.get_slice(name).get_shape() for name in file.offset_keys()}",
-        "no_such_tensor": f"file.{call.source}({name})",
-    }.get(call.kind, f"file.get_slice({name}).{call.kind}()")
+        "get_slice": f"{opened}.get_slice({name})[{call.source}]",
+        "get_tensor": f"{opened}.get_tensor({name})",
+        "get_tensors": f"{opened}.get_tensors()",
+        "all_shapes": f"{{name: {opened}.get_slice(name).get_shape() for name in {opened}.offset_keys()}}",
+        "no_such_tensor": f"{opened}.{call.source}({name})",
+    }.get(call.kind, f"{opened}.get_slice({name}).{call.kind}()")
 
 
 def explain(program: Program) -> str:
@@ -28,27 +29,41 @@ def explain(program: Program) -> str:
     return "\n".join(lines) + "\n"
 
 
-def calls(program: Program) -> str:
-    """``calls()`` of a program."""
-    yields = [(_call(program, call), _expected(program, call)) for call in program.calls]
-    needs_index = any("Index(" in source for source, _ in yields)
-    index = scripts.plain(inspect.getsource(scripts.Index)) + "\n\n" if needs_index else ""
-    opened = f'with safetensors.safe_open(str(path), framework="numpy", backend="{program.backend}") as file:'
-    body = scripts.generator(yields, (*scripts.WRITE_FILE, opened))
-    return f"{scripts.file_and_arrays(program.tensors)}\n{index}{body}"
+def script(program: Program) -> Script:
+    """The file, and the calls on it."""
+    opened = f'opened = safe_open(path, framework="numpy"{scripts.backend(program.backend)})'
+    setup = scripts.tensors_file(program.tensors) + opened
+    calls = [scripts.Call(call.kind, _call(program, call, "opened"), _wanted(program, call)) for call in program.calls]
+    index = scripts.plain(inspect.getsource(Index)) + "\n\n\n" if any("Index(" in call.source for call in calls) else ""
+    return Script(index + setup, tuple(calls))
 
 
-def _expected(program: Program, call: Call) -> str:
-    """Source of a function that gives the expected value, or ``None``."""
+def _wanted(program: Program, call: Call) -> str:
+    """Source of the right value; "" where there is none."""
     if call.kind == "get_tensors":
-        return "lambda: WHOLE"
+        read = {name: _array(*rest) for name, *rest in program.tensors}
+        return "{" + ", ".join(f"{name!r}: {text}" for name, text in read.items()) + "}" if all(read.values()) else ""
     if call.kind == "all_shapes":
-        return f"lambda: { ({name: list(shape) for name, _, shape, _ in program.tensors})!r}"
+        return repr({name: list(shape) for name, _, shape, _ in program.tensors})
     if call.tensor < 0:
-        return "None"
-    name, dtype, shape, salt = program.tensors[call.tensor]
+        return ""
+    _, dtype, shape, salt = program.tensors[call.tensor]
     if call.kind in ("get_shape", "get_dtype"):
-        return f"lambda: {(list(shape) if call.kind == 'get_shape' else dtype)!r}"
-    if arrays.array(dtype, shape, salt) is None:
-        return "None"
-    return f"lambda: WHOLE[{name!r}]" + (f"[{call.source}]" if call.kind == "get_slice" else "")
+        return repr(list(shape) if call.kind == "get_shape" else dtype)
+    text = _array(dtype, shape, salt)
+    if call.kind != "get_slice" or not text:
+        return text
+    try:
+        arrays.array(dtype, shape, salt)[call.index]
+    except Exception:
+        return scripts.REFUSED
+    return f"{text}[{call.source}]"
+
+
+def _array(dtype: str, shape: tuple[int, ...], salt: int) -> str:
+    """Source of an array; "" where numpy has none."""
+    return (
+        ""
+        if arrays.array(dtype, shape, salt) is None
+        else scripts.array(dtype, shape, arrays.content(dtype, shape, salt))
+    )

@@ -33,7 +33,7 @@ class Slices(ProgramTarget):
     description = "safe_open(...).get_slice(name)[index], get_shape, get_dtype, get_tensor(s), by programs"
     vocabulary = VOCABULARY
     oracles = (oracle.check,)
-    language = Language(decode, script.explain, script.calls)
+    language = Language(decode, script.explain, script.script)
     built_on = ("safe_open",)
     calls = ("get_tensor", "get_tensors", "get_slice")
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
+import functools
 from collections.abc import Iterable
 from importlib.resources import files
-from typing import Any
 
+from harness.findings.crashes import Crash
 from harness.programs import scripts
-from harness.targets.torch_writers.program import ANNOUNCED, WRITES, Call, Item, Program
-from harness.targets.torch_writers.tensors import TensorValue
+from harness.programs.scripts import Script
+from harness.targets.torch_writers.program import WRITES, Call, Item, Program
+from harness.targets.torch_writers.tensors import Memory
 
 
 def tensors(row: Iterable[tuple[str, Item]], word: str = "tensors") -> str:
@@ -52,146 +53,173 @@ def _said(program: Program, call: Call) -> str:
     }[call.kind]
 
 
-_HELPERS = '''def told(call):
-    """The value of a call; SafetensorError in place of an error that the library announces."""
-    try:
-        return call()
-    except (ValueError, RuntimeError) as error:
-        if any(words in str(error) for words in ANNOUNCED):
-            raise safetensors.SafetensorError(str(error)) from error
-        raise
+@functools.cache
+def _kit() -> str:
+    text = files("harness.targets.torch_writers").joinpath("kit.py").read_text(encoding="utf-8")
+    return text.replace("memory(", "_memory(")
 
 
-def write(raw):
-    """Store the last written file."""
-    FILES.append(raw)
-    PATH.write_bytes(raw)
-    return raw
-
-
-def written():
-    write(PATH.read_bytes())
-
-
-def saved(raw):
-    write(raw)
-    return content(raw)
-
-
-def fresh():
-    """A new copy of the metadata; removes the file."""
-    PATH.unlink(missing_ok=True)
-    GIVEN[:] = [METADATA.copy() if isinstance(METADATA, dict) else METADATA]
-    return GIVEN[0]
-
-
-def of_file():
-    """The content of the file in the form of held(); a last dimension of pairs is half as long."""
-    return {
-        name: (WORDS[dtype], tuple(shape[:-1] + [shape[-1] // 2] if dtype == "F4" else shape), bytes.fromhex(data))
-        for name, (dtype, shape, data) in content(FILES[-1])[0].items()
-    }
-
-
-def lost(wanted, together):
-    """The names of a module with other values in the file, or without values there under any name with the same memory."""
-    found = content(FILES[-1])
-    if isinstance(found, str):
-        return found
-    return [
-        name for name, about in wanted.items()
-        if (found[0][name] != about if name in found[0] else not any(other in found[0] for other in together[name]))
-    ]
-
-
-def twice(read):
-    """Read, overwrite the result, and read again: whether nothing else changed."""
-    first = read()
-    before = held(first)
-    scribble(first)
-    return held(read()) == before and PATH.read_bytes() == FILES[-1]
-'''
-
-
-def calls(program: Program) -> str:
-    """``calls()`` of a program, with the helpers that it needs."""
-    things = program.things
-    words = {made.code: made.dtype for made in (*things.tensors.values(), *things.state.values()) if made.code}
-    kit = files("harness.targets.torch_writers").joinpath("kit.py").read_text(encoding="utf-8")
-    parts = [
-        "import collections\nimport json\nimport types\n\nimport safetensors.torch\nimport torch\n",
-        scripts.plain(kit[kit.index("class Own") :]),
-        scripts.plain(inspect.getsource(scripts.content)),
-        _HELPERS,
-        scripts.REFUSED.rstrip("\n"),
-        'PATH = pathlib.Path(tempfile.mkdtemp()) / "model.safetensors"\nFILES, GIVEN = [], []',
-        f"ANNOUNCED = {ANNOUNCED!r}\nWORDS = {words!r}\nMETADATA = {things.metadata.source}\n\n",
-        tensors((item.name, item) for item in things.items),
-    ]
-    models = {f"{call.model}_tensors": things.model(call.model) for call in program.calls if call.kind == "load_model"}
-    if any(call.kind == "save_model" for call in program.calls):
-        models["state"] = things.model("same")
-    parts += [tensors(((repr(key), item) for key, item in row), word) for word, row in models.items()]
-    yields: list[tuple[str, ...]] = []
-    writer = program.calls[0] if program.calls else Call("save")
+def script(program: Program) -> Script:
+    """What is written, and the calls."""
+    setup, writer, calls = _given(program, program.calls), Call("save"), []
     for call in program.calls:
-        writer = call if call.kind in WRITES else writer
-        # Another call to save would not repeat a file of another function.
-        if call.kind != "again" or writer.kind == "save":
-            yields.append((_said(program, call), *_run(program, call)))
         if call.kind in WRITES:
-            yields.append(("the metadata that was handed over", "GIVEN[0]", "lambda: METADATA"))
-    return "\n\n".join([*parts, scripts.generator(yields)])
+            writer = call
+            wanted = scripts.REFUSED if call.kind != "save_model" and program.things.odd else ""
+            calls.append(
+                scripts.Call(call.kind, _written(program, call), wanted, "FILE" if call.kind == "save" else "")
+            )
+            if call.kind == "save" and any(_by_path(one) for one in program.calls):
+                calls.append(scripts.Call("", "pathlib.Path(path).write_bytes(FILE)"))
+            elif call.kind != "save" and any(not _by_path(one) for one in program.calls if one.kind not in WRITES):
+                calls.append(scripts.Call("", "pathlib.Path(path).read_bytes()", binds="FILE"))
+        elif call.kind != "again" or writer.kind == "save":
+            calls.append(scripts.Call(call.kind, _read(program, call)))
+    return Script(setup, tuple(calls))
 
 
-def _run(program: Program, call: Call) -> tuple[str, str]:
-    """Source of a call, and of a function that gives the expected value."""
-    given = f"{program.things.container.format('dict(tensors())')}"
-    save = f"safetensors.torch.save({given}, fresh())"
-    backend = f'backend="{call.backend}"'
-    if call.kind in ("save", "save_file"):
-        file = f"(safetensors.torch.save_file({given}, str(PATH), fresh()), PATH.read_bytes())[1]"
-        return f"saved(told(lambda: {save if call.kind == 'save' else file}))", _wanted(program)
-    if call.kind == "save_model":
-        saved = f"safetensors.torch.save_model(module(state()), str(PATH), fresh(), force_contiguous={call.contiguous})"
-        wanted = "refused" if program.things.odd_state else "lambda: []"
-        return f"(told(lambda: {saved}), written(), lost({_state(program)}))[2]", wanted
-    if call.kind == "load":
-        return "held(told(lambda: safetensors.torch.load(FILES[-1])))", "of_file"
-    if call.kind == "load_file":
-        return f"held(told(lambda: safetensors.torch.load_file(str(PATH), {backend})))", "of_file"
-    if call.kind == "twice":
-        read = "load(FILES[-1])" if call.reader == "load" else f"load_file(str(PATH), {backend})"
-        return f"twice(lambda: told(lambda: safetensors.torch.{read}))", "lambda: True"
-    if call.kind == "resave":
-        resaved = "told(lambda: safetensors.torch.save(safetensors.torch.load(FILES[-1]), fresh()))"
-        return f"content({resaved})", "lambda: content(FILES[-1])"
-    if call.kind == "again":
-        return f"len({{{save} for _ in range(32)}})", "lambda: 1"
-    loading = f"safetensors.torch.load_model(model, str(PATH), strict={call.strict}, {backend})"
-    run = f"(lambda model: loaded(model, told(lambda: {loading})))(module({call.model}_tensors(zero=True)))"
-    if call.model == "same" and call.strict:
-        wanted_state = {key: (made.dtype, made.shape, made.data) for key, made in program.things.state.items()}
-        return run, f"lambda: ({wanted_state!r}, [], [], (list, list))"
-    return f"{run}[3]", "lambda: (list, list)"
+def _by_path(call: Call) -> bool:
+    return call.kind in ("load_file", "load_model", "save_file", "save_model") or (
+        call.kind == "twice" and call.reader != "load"
+    )
 
 
-def _state(program: Program) -> str:
-    """Source of the state of a module, and of the names that share the memory of each."""
-    state = program.things.state
-    together = {
-        key: [other for other, there in state.items() if other != key and there.memory is made.memory]
-        for key, made in state.items()
-    }
-    return f"{_entries(state)!r}, {together!r}"
+def _given(program: Program, calls: Iterable[Call]) -> str:
+    """The values of the calls, with the helpers that they need."""
+    things, calls = program.things, list(calls)
+    lines = ['path = stored(b"")'] if any(map(_by_path, calls)) else []
+    if any(call.kind in ("save", "save_file", "again") for call in calls) or not calls:
+        lines += _values((item.name, item) for item in things.items)
+    models = {"model": "same"} if any(call.kind == "save_model" for call in calls) else {}
+    models |= {f"{call.model}_model": call.model for call in calls if call.kind == "load_model"}
+    for word, which in models.items():
+        lines += _module(word, things.model(which), which if word != "model" else "")
+    lines.append(f"METADATA = {things.metadata.source}")
+    text = "\n".join(lines)
+    helpers = scripts.needed(_kit(), text)
+    return (f"{helpers}\n\n\n" if helpers else "") + text + "\n"
 
 
-def _wanted(program: Program) -> str:
-    """Source of the expected content of a file, or of the refusal where no file can hold it."""
-    return "refused" if program.things.odd else f"lambda: ({_entries(program.things.tensors)!r}, METADATA or {{}})"
+def _values(
+    row: Iterable[tuple[str, Item]], prefix: str = "", *, zero: bool = False, target: str = "TENSORS"
+) -> list[str]:
+    """Lines that make these items, and a dictionary of them."""
+    lines, made, pairs = [], set(), {}
+    row = list(row)
+    for place, (key, item) in enumerate(row):
+        source = item.value
+        if item.tensor is not None:
+            memory = item.tensor.memory
+            if memory.number not in made:
+                made.add(memory.number)
+                lines.append(f"{prefix}m{memory.number} = {_fresh(memory, zero)}")
+            view = item.tensor.source.format(f"{prefix}m{memory.number}")
+            source = item.form.format(view) if item.same < 0 else f"{prefix}t{item.same}"
+        if not any(other.same == place for _, other in row):
+            pairs[key] = source
+            continue
+        lines.append(f"{prefix}t{place} = {source}")
+        pairs[key] = f"{prefix}t{place}"
+    return [*lines, f"{target} = {{{', '.join(f'{key}: {source}' for key, source in pairs.items())}}}"]
 
 
-def _entries(tensors: dict[Any, TensorValue]) -> dict[Any, list[Any]]:
+def _fresh(memory: Memory, zero: bool) -> str:
+    """Source of new memory."""
+    data = bytes(memory.elements.nbytes) if zero else memory.elements.tobytes()
+    if not data:
+        return f"torch.empty({memory.shape}, dtype=torch.{memory.dtype})"
+    held = f"bytearray({len(data)})" if not any(data) else f"bytearray({scripts.literal(data)})"
+    flat = f"torch.frombuffer({held}, dtype=torch.uint8).view(torch.{memory.dtype})"
+    return flat if len(memory.shape) == 1 else f"{flat}.reshape({memory.shape})"
+
+
+def _module(word: str, row: Iterable[tuple[str, Item]], which: str) -> list[str]:
+    """Lines that make a module of these items: straight where that suffices, else by a class."""
+    row = list(row)
+    last = dict(row)
+    prefix = f"{which}_" if which else ""
+    lines = _values(((repr(key), item) for key, item in row), prefix, zero=bool(which), target=f"{prefix}state")
+    if any("." in key or not key or item.tensor is None or item.form == "parameter({})" for key, item in last.items()):
+        return [*lines, f"{word} = module({prefix}state)"]
+    lines.append(f"{word} = torch.nn.Module()")
+    return lines + [f"{word}.register_buffer({key!r}, {prefix}state[{key!r}])" for key in last]
+
+
+def _written(program: Program, call: Call) -> str:
+    given = program.things.container.format("TENSORS")
     return {
-        key: [dtype, list(shape), data.hex()] for key, made in tensors.items() for dtype, shape, data in [made.entry]
-    }
+        "save": f"safetensors.torch.save({given}, METADATA)",
+        "save_file": f"safetensors.torch.save_file({given}, path, METADATA)",
+        "save_model": f"safetensors.torch.save_model(model, path, METADATA{'' if call.contiguous else ', force_contiguous=False'})",
+    }[call.kind]
+
+
+def _read(program: Program, call: Call) -> str:
+    backend = scripts.backend(call.backend)
+    strict = "" if call.strict else ", strict=False"
+    save = _written(program, Call("save"))
+    read = "safetensors.torch.load(FILE)" if call.reader == "load" else f"safetensors.torch.load_file(path{backend})"
+    return {
+        "load": "safetensors.torch.load(FILE)",
+        "load_file": f"safetensors.torch.load_file(path{backend})",
+        "load_model": f"safetensors.torch.load_model({call.model}_model, path{strict}{backend})",
+        "again": f"[{save} for _ in range(32)]",
+        "resave": "safetensors.torch.save(safetensors.torch.load(FILE), METADATA)",
+        "twice": f"({read}, {read})",
+    }[call.kind]
+
+
+def reproducer(crash: Crash, program: Program) -> str:
+    """The code for a finding about a file, an argument or an answer, else ""."""
+    if crash.oracle != "torch_roundtrip" or not program.calls:
+        return ""
+    things, name = program.things, crash.rule.name.partition(".")[2]
+    writer = next((call for call in program.calls if call.kind in WRITES), Call("save"))
+    if name == "answer":
+        return _answer(crash, program, writer)
+    setup, source = _given(program, [writer]), _written(program, writer)
+    if name == "changed":
+        return f"{setup}{source}\nassert METADATA == {things.metadata.source}"
+    if name == "unstable" and crash.aspect == "bytes":
+        return f"{setup}assert len({{{source} for _ in range(32)}}) == 1" if writer.kind == "save" else ""
+    if name == "refused" and not crash.aspect.endswith("advises save_model"):
+        return setup + scripts.block(
+            f'with accepted({crash.aspect.partition(": ")[2]!r}, "RuntimeError", "ValueError"):', source
+        )
+    if name != "written":
+        return ""
+    what, _, word = crash.aspect.partition("/")
+    if what == "accepted":
+        return setup + scripts.block('with refused("RuntimeError", "ValueError", "TypeError"):', source)
+    file = f"FILE = {source}\n" if writer.kind == "save" else f"{source}\nFILE = pathlib.Path(path).read_bytes()\n"
+    tensors = things.state if writer.kind == "save_model" else things.tensors
+    if what in ("bytes", "dtype", "shape"):
+        laid = ("conj", "neg") if word == "lazy" else (word,)
+        key, made = next((one for one in tensors.items() if one[1].word in laid), next(iter(tensors.items())))
+        dtype, shape, data = made.entry
+        return f"{setup}{file}assert content(FILE)[0][{key!r}] == ({dtype!r}, {list(shape)}, {scripts.literal(data)})"
+    if writer.kind == "save_model":
+        return ""
+    entries = {key: (dtype, list(shape), data) for key, made in tensors.items() for dtype, shape, data in [made.entry]}
+    return f"{setup}{file}assert content(FILE) == ({scripts.literal(entries)}, METADATA or {{}})"
+
+
+def _answer(crash: Crash, program: Program, writer: Call) -> str:
+    """The code for a wrong answer of ``load_model``, else ""."""
+    call = next((call for call in reversed(program.calls) if call.kind == "load_model"), None)
+    if call is None:
+        return ""
+    made = script(program)
+    before = "\n".join(one.line for one in made.calls if one.name in ("", *WRITES))
+    head = f"{made.setup}{before}\nmissing, unexpected = {_read(program, call)}\n"
+    if crash.aspect.startswith("types"):
+        return f"{head}assert (type(missing), type(unexpected)) == (list, list)"
+    if crash.aspect != "missing" or writer.kind == "save_model":
+        return ""
+    model = {key: item.tensor for key, item in program.things.model(call.model) if item.tensor is not None}
+    there = program.things.tensors.keys() & model.keys()
+    absent = [
+        key for key, one in model.items()
+        if key not in there and not (one.data and any(model[name].holds(one) for name in there))
+    ]  # fmt: skip
+    return f"{head}assert sorted(missing) == {sorted(absent)}"

@@ -48,7 +48,7 @@ class TorchWriters(ProgramTarget):
     memory_mb = 2048
     vocabulary = VOCABULARY
     oracles = (oracle.check,)
-    language = Language(decode, script.explain, script.calls)
+    language = Language(decode, script.explain, script.script, script.reproducer)
     needs = ("torch",)
     packages = ("torch",)
     extra = "torch"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import re
+from collections.abc import Iterable
 
+from harness.findings.crashes import Crash
 from harness.programs import scripts
-from harness.programs.arrays import NUMPY_NAMES
+from harness.programs.scripts import Script
 from harness.targets.writers import array_layouts
-from harness.targets.writers.program import ODD_PATHS, PATHS, TO_FILE, WRITES, Call, Content, Program
+from harness.targets.writers.program import TO_FILE, WRITES, Call, Program
 from harness.targets.writers.specs import Spec
 
 _PATHS = {
@@ -31,61 +32,28 @@ _PATHS = {
     "too-long": 'str(FOLDER / ("x" * 300))',
     "surrogate": r'str(FOLDER / "\ud800.safetensors")',
 }
-_HELPERS = {
-    "existing": """def existing(mode):
+_FUNCTIONS = [scripts.plain(inspect.getsource(one)) for word, one in array_layouts.NAMES.items() if word != "numpy"]
+_HELPERS = """def existing(mode):
     path = FOLDER / "old.safetensors"
-    path.unlink(missing_ok=True)
     path.write_bytes(b"something else")
     path.chmod(mode)
     return str(path)
-""",
-    "link": """def link():
-    existing(0o640)
+
+def link():
     path = FOLDER / "link.safetensors"
-    path.unlink(missing_ok=True)
-    path.symlink_to(FOLDER / "old.safetensors")
+    path.symlink_to(existing(0o640))
     return str(path)
-""",
-    "BytesLike": """class BytesLike:
+
+class BytesLike:
     def __fspath__(self):
         return os.fsencode(FOLDER / "new.safetensors")
-""",
-    "mode": """def mode(path):
-    return oct(os.stat(path).st_mode & 0o777)
-""",
-    "usual": '''def usual():
-    """The permissions of a new file."""
+
+def usual():
     umask = os.umask(0)
     os.umask(umask)
-    return oct(0o666 & ~umask)
-''',
-    "refused": scripts.REFUSED.rstrip("\n") + "\n",
-    "held": '''def held(arrays):
-    """Arrays in the form of content(): format dtype, shape and bytes by name."""
-    return {name: [CODES[array.dtype.name], list(array.shape), array.tobytes().hex()] for name, array in arrays.items()}
-''',
-    "opened": """def opened(path, backend, whole):
-    with safetensors.safe_open(path, framework="numpy", backend=backend) as file:
-        arrays = file.get_tensors() if whole else {name: file.get_tensor(name) for name in file.keys()}
-        return held(arrays), file.metadata() or {}
-""",
-    "kept": """def kept(raw):
-    path = FOLDER / "kept.safetensors"
-    path.write_bytes(raw)
-    return str(path)
-""",
-    "write": '''def write(raw):
-    """Remember what was written last; what it holds."""
-    FILES.append(raw)
-    return content(raw)
-''',
-    "write_file": '''def write_file(save, tensors, path):
-    """Have it written to a file, and remember that."""
-    PATHS.append(path)
-    save(tensors, path, metadata=METADATA)
-    return write(pathlib.Path(os.fsdecode(path)).read_bytes())
-''',
-}
+    return 0o666 & ~umask
+"""
+_SOURCE = "\n".join([*_FUNCTIONS, _HELPERS])
 
 
 def explain(program: Program) -> str:
@@ -127,105 +95,138 @@ def _specs(program: Program) -> str:
 
 def _spec(spec: Spec) -> str:
     data = spec.data if spec.odd else spec.data[: spec.arguments["data_len"]]
-    address = spec.source.get("data_ptr", f"memory({data.hex()!r})")
+    address = spec.source.get("data_ptr", f"memory({data!r})")
     rest = ", ".join(f"{word}={text}" for word, text in spec.source.items() if word != "data_ptr")
     return f"safetensors.TensorSpec({rest}, data_ptr={address})"
 
 
-def calls(program: Program) -> str:
-    """``calls()`` of a program, with the helpers that it needs."""
-    yields: list[tuple[str, ...]] = []
-    last = program.calls[0] if program.calls else Call("save")
+_MEMORY = """HELD = []
+
+def memory(data):
+    HELD.append(numpy.frombuffer(bytearray(data), "uint8"))
+    return HELD[-1].ctypes.data
+"""
+
+
+def script(program: Program) -> Script:
+    """What is written, and the calls."""
+    setup, writer, calls = _given(program, program.calls), Call("save"), []
     for call in program.calls:
-        if call.kind in WRITES:
-            last = call
-        yields.append(_yield(program, call, last))
-    # Of a lone call the reproducer also checks the permissions of its file: in a longer program they are not the defect.
-    if len(program.calls) == 1 and last.path in PATHS[:ODD_PATHS] and program.content(last).sound:
-        wanted = {"existing": "lambda: '0o640'", "symlink": "lambda: '0o640'", "read-only": "lambda: '0o440'"}
-        yields.append(("mode(path)", "mode(PATHS[-1])", wanted.get(last.path, "usual")))
-    text = scripts.generator(yields)
-    parts = [
-        "FOLDER = pathlib.Path(tempfile.mkdtemp())\nFILES, PATHS = [], []",
-        f"METADATA = {program.things.metadata.source}",
-    ]
-    if "TENSORS" in text:
-        parts.append(f"TENSORS = {_arrays(program)}")
-    if "specs()" in text:
-        parts.append(f"{_MEMORY}def specs():\n    return {_specs(program)}\n".replace("\n}", "\n    }"))
-    whole = "\n\n".join([*parts, text])
-    helpers = _needed(whole)
-    imports = "import ml_dtypes\n" if "ml_dtypes." in whole else ""
-    if any("CODES" in helper for helper in helpers):
-        helpers.insert(0, f"CODES = { ({name: code for code, name in NUMPY_NAMES.items()})!r}")
-    return f"import json\n{imports}import safetensors.numpy\n\n\n" + "\n\n".join([*helpers, whole])
+        writer = call if call.kind in WRITES else writer
+        source = _written(program, call) if call.kind in WRITES else _read(program, call, writer)
+        wanted = scripts.REFUSED if call.kind in WRITES and program.content(call).odd else ""
+        binds = "FILE" if call.kind in WRITES and call.kind not in TO_FILE else ""
+        if call.kind in TO_FILE:
+            setup += f"path = {_PATHS[call.path]}\n"
+        calls.append(scripts.Call(call.kind, source, wanted, binds))
+        if call.kind in TO_FILE and call is not program.calls[-1]:
+            calls.append(scripts.Call("", "pathlib.Path(os.fsdecode(path)).read_bytes()", binds="FILE"))
+    return Script(setup, tuple(calls))
 
 
-_MEMORY = '''MEMORY = []
+def _given(program: Program, calls: Iterable[Call]) -> str:
+    """The values of the calls, with the helpers that they need."""
+    lines = []
+    if any(call.arrays for call in calls):
+        lines.append(f"TENSORS = {_arrays(program)}")
+    if any(not call.arrays for call in calls):
+        lines.append(f"SPECS = {_all_specs(program)}")
+    lines.append(f"METADATA = {program.things.metadata.source}")
+    text = "\n".join(lines)
+    if any("FOLDER" in _PATHS.get(call.path, "()") or "(" in _PATHS.get(call.path, "") for call in calls):
+        lines.insert(0, 'FOLDER = pathlib.Path(stored(b"")).parent')
+    paths = "\n".join(_PATHS[call.path] for call in calls if call.path)
+    parts = scripts.needed(_SOURCE, f"{text}\n{paths}")
+    memory = _MEMORY if "memory(" in text else ""
+    return "\n".join([*([memory] if memory else []), *([parts, ""] if parts else []), *lines]) + "\n"
 
 
-def memory(text):
-    """The address of these bytes, which stay in place."""
-    MEMORY.append(numpy.frombuffer(bytearray.fromhex(text), "uint8"))
-    return MEMORY[-1].ctypes.data
-
-
-'''
-
-
-def _needed(text: str) -> list[str]:
-    """The helpers that a text names, with the helpers that these name."""
-    functions = [scripts.content, scripts.order, *(one for word, one in array_layouts.NAMES.items() if word != "numpy")]
-    texts = {one.__name__: scripts.plain(inspect.getsource(one)) for one in functions} | _HELPERS
-    wanted: set[str] = set()
-    todo = [text]
-    while todo:
-        words = set(re.findall(r"\b\w+(?=\()|\b(?:usual|refused|Own)\b", todo.pop()))
-        new = texts.keys() & words - wanted
-        wanted |= new
-        todo += [texts[word] for word in new]
-    return [texts[word] for word in texts if word in wanted]
-
-
-def _yield(program: Program, call: Call, last: Call) -> tuple[str, str, str]:
-    """A call as (text, source, source of the expected value). ``last`` is the call that wrote the file."""
-    tensors, module, verb = (
-        ("TENSORS", "safetensors.numpy", "save") if last.arrays else ("specs()", "safetensors", "serialize")
+def _plain(program: Program) -> bool:
+    """Whether every spec is one that any release can be given."""
+    return all(
+        spec.source.keys() == {"dtype", "shape", "data_len"} and not spec.odd and (spec.sound or not spec.entry[2])
+        for _, spec in program.things.specs
     )
-    written = f"{module}.{verb}({tensors}, metadata=METADATA)"
+
+
+def _all_specs(program: Program) -> str:
+    if not _plain(program):
+        return scripts.braced([f"    {name}: {_spec(one)},\n" for name, one in program.things.specs])
+    rows = [
+        f"    {name}: ({one.source['dtype']}, {one.source['shape']}, {scripts.literal(one.entry[2])}),\n"
+        for name, one in program.things.specs
+    ]
+    return scripts.braced(rows)
+
+
+def _written(program: Program, call: Call) -> str:
+    given = "TENSORS" if call.arrays else "SPECS"
+    if call.kind == "serialize" and _plain(program):
+        return "serialized(SPECS, METADATA)"
     if call.kind in TO_FILE:
-        path, wanted = _PATHS[call.path], _wanted(program.content(call))
-        return (
-            f"{verb}_file({tensors}, {path}, METADATA)",
-            f"write_file({module}.{verb}_file, {tensors}, {path})",
-            wanted,
-        )
-    if call.kind in WRITES:
-        return f"{verb}({tensors}, METADATA)", f"write({written})", _wanted(program.content(call))
-    if call.kind == "again":
-        return "how many different files come of 32 equal calls", f"len({{{written} for _ in range(32)}})", "lambda: 1"
-    if call.kind == "equal":
-        equal = ", ".join(
-            f"{name!r}: {scripts.array(dtype, shape, data)}"
-            for name, (dtype, shape, data, _) in reversed(program.content(last).tensors.items())
-        )
-        run = f"order(safetensors.numpy.save({{{equal}}}, metadata=METADATA))"
-        return "equal arrays in the opposite order of names", run, "lambda: order(FILES[-1])"
-    if call.kind == "resave":
-        run = "order(safetensors.numpy.save(safetensors.numpy.load(FILES[-1]), metadata=METADATA))"
-        return "save(load(file), METADATA)", run, "lambda: order(FILES[-1])"
-    run = {
-        "load": "held(safetensors.numpy.load(FILES[-1]))",
-        "load_file": f'held(safetensors.numpy.load_file(kept(FILES[-1]), backend="{call.backend}"))',
-        "deserialize": '{name: [t["dtype"], t["shape"], t["data"].hex()] for name, t in safetensors.deserialize(FILES[-1])}',
-        "safe_open": f'opened(kept(FILES[-1]), "{call.backend}", {call.whole})',
+        module = "safetensors.numpy.save_file" if call.arrays else "safetensors.serialize_file"
+        return f"{module}({given}, path, METADATA)"
+    return f"{'safetensors.numpy.save' if call.arrays else 'safetensors.serialize'}({given}, METADATA)"
+
+
+def _read(program: Program, call: Call, writer: Call) -> str:
+    backend = scripts.backend(call.backend)
+    opened = f'safe_open(stored(FILE), framework="numpy"{backend})'
+    names = list(program.content(writer).tensors)
+    one = (
+        f"{opened}.get_tensor({names[0]!r})"
+        if len(names) == 1
+        else f"[{opened}.get_tensor(name) for name in {names!r}]"
+    )
+    equal = ", ".join(
+        f"{name!r}: {scripts.array(dtype, shape, data)}"
+        for name, (dtype, shape, data, _) in reversed(program.content(writer).tensors.items())
+    )
+    return {
+        "load": "safetensors.numpy.load(FILE)",
+        "load_file": f"safetensors.numpy.load_file(stored(FILE){backend})",
+        "deserialize": "safetensors.deserialize(FILE)",
+        "safe_open": f"{opened}.get_tensors()" if call.whole and backend else one,
+        "resave": "safetensors.numpy.save(safetensors.numpy.load(FILE), METADATA)",
+        "again": f"[{_written(program, writer)} for _ in range(32)]",
+        "equal": f"safetensors.numpy.save({{{equal}}}, METADATA)",
     }[call.kind]
-    return _said(call), run, "lambda: content(FILES[-1])" + ("" if call.kind == "safe_open" else "[0]")
 
 
-def _wanted(content: Content) -> str:
-    """Source of the expected content of a file, or of the refusal where no file can hold it."""
-    if content.odd:
-        return "refused"
-    tensors = {key: [dtype, list(shape), data.hex()] for key, (dtype, shape, data, _) in content.tensors.items()}
-    return f"lambda: ({tensors!r}, METADATA or {{}})"
+def reproducer(crash: Crash, program: Program) -> str:
+    """The code for a finding about what was written: of the last call that writes, and what is asserted of it."""
+    writer = next((call for call in reversed(program.calls) if call.kind in WRITES), None)
+    if writer is None or crash.oracle not in ("roundtrip", "isolation"):
+        return ""
+    content, source = program.content(writer), _written(program, writer)
+    setup = _given(program, [writer])
+    if writer.kind in TO_FILE:
+        setup += f"path = {_PATHS[writer.path]}\n"
+    if crash.rule.check == "death":
+        signal = crash.aspect.partition("/")[0]
+        return f"{setup}assert ended(lambda: {source}) != {signal!r}"
+    wrong = crash.aspect.partition(": ")[2]
+    name = crash.rule.name.partition(".")[2]
+    if name == "written" and wrong.startswith("accepted/"):
+        return setup + scripts.block('with refused("ValueError", "TypeError"):', source)
+    if name == "mode":
+        mode = {"existing": "0o640", "symlink": "0o640", "read-only": "0o440"}.get(writer.path, "usual()")
+        helper = scripts.needed(_SOURCE, "usual") + "\n\n\n" if mode == "usual()" else ""
+        return f"{helper}{setup}{source}\nassert stat.S_IMODE(os.stat(path).st_mode) == {mode}"
+    if name == "left-over":
+        return f"{setup}{source}\nassert len(list(FOLDER.iterdir())) == 2"
+    file = f"FILE = {source}\n"
+    if writer.kind in TO_FILE:
+        file = f"{source}\nFILE = pathlib.Path(os.fsdecode(path)).read_bytes()\n"
+    if name == "unstable" and writer.kind not in TO_FILE:
+        return f"{setup}assert len({{{source} for _ in range(32)}}) == 1"
+    if name != "written":
+        return ""
+    if wrong.partition("/")[0] in ("bytes", "dtype", "shape"):
+        key, (dtype, shape, data, _) = next(
+            (one for one in content.tensors.items() if one[1][3] == wrong.partition("/")[2]),
+            next(iter(content.tensors.items())),
+        )
+        return f"{setup}{file}assert content(FILE)[0][{key!r}] == ({dtype!r}, {list(shape)}, {scripts.literal(data)})"
+    tensors = {key: (dtype, list(shape), data) for key, (dtype, shape, data, _) in content.tensors.items()}
+    return f"{setup}{file}assert content(FILE) == ({scripts.literal(tensors)}, METADATA or {{}})"

@@ -29,7 +29,7 @@ class Writers(ProgramTarget):
     description = "numpy's save and save_file, serialize, serialize_file, and reading back, by programs"
     vocabulary = VOCABULARY
     oracles = (oracle.check,)
-    language = Language(decode, script.explain, script.calls)
+    language = Language(decode, script.explain, script.script, script.reproducer)
 
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to run programs."""

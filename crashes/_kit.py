@@ -1,0 +1,417 @@
+"""Helpers of the reproducers beside: how a script ends, files, children, and counts.
+
+A script that imports this ends with 1 where its assertion fails (the defect shows), with 0 where it holds, and with 2
+where it cannot tell: a module, a release or a function is missing, or another error is met.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import gc
+import itertools
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any
+
+_ENDED: list[str] = []
+
+
+class Shows(AssertionError):
+    """The defect shows."""
+
+
+class CannotTell(Exception):
+    """The library, or this machine, lacks what the script needs."""
+
+
+def _end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Say in one line how the script ends; the exit status is 1 where its own assertion fails, else 2."""
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    own = isinstance(error, AssertionError) and trace is not None and trace.tb_frame.f_globals["__name__"] == "__main__"
+    own = own or isinstance(error, Shows)
+    text = " ".join(str(error).split())[:300]
+    if own and not text:
+        text = traceback.extract_tb(trace)[0].line or "an assertion fails"
+    _ENDED.append(text)
+    if own:
+        print("shows:", text)
+    else:
+        print("cannot tell:", text if kind is CannotTell else f"{kind.__name__}: {text}", file=sys.stderr)
+    sys.exit(1 if own else 2)
+
+
+@atexit.register
+def _farewell() -> None:
+    if not _ENDED:
+        print("does not show")
+
+
+sys.excepthook = _end
+if not __debug__:
+    _ENDED.append("")
+    print("cannot tell: python -O drops assertions", file=sys.stderr)
+    sys.exit(2)
+
+
+def _missing(error: BaseException) -> bool:
+    """Whether an error says that this release lacks a function, an argument or a module."""
+    if isinstance(error, ImportError):
+        return True
+    said = str(error)
+    if isinstance(error, AttributeError):
+        return re.search(r"'(?:safetensors\S*|builtins\.\w+)'", said) is not None
+    # Older releases know fewer arguments, and fewer forms of an index.
+    return (
+        isinstance(error, TypeError)
+        and re.search("unexpected keyword argument|failed to extract enum", said) is not None
+    )
+
+
+def _kind(error: BaseException) -> str:
+    if _missing(error):
+        raise CannotTell(str(error)) from error
+    return type(error).__name__
+
+
+@contextlib.contextmanager
+def raises(kind: str = "", words: str = "", right: str = "SafetensorError") -> Iterator[None]:
+    """The defect shows where this ends with an exception of ``kind`` ("": any); ``right`` is the documented error.
+
+    In ``words``, a lone ``_`` stands for anything, and a lone ``N`` for a number.
+    """
+    try:
+        yield
+    except BaseException as error:
+        met = f"{type(error).__name__}: {error}"
+        if type(error).__name__ == kind and _alike(words, str(error)):
+            raise Shows(met) from error
+        if _kind(error) != right:
+            if not kind:
+                raise Shows(met) from error
+            raise
+        print("as it should:", met)
+
+
+def _alike(words: str, text: str) -> bool:
+    pattern = re.sub(r"_(?!\w)", ".*?", re.escape(words))
+    pattern = re.sub(r"\bN\b", r"[-+.\\w]+", re.sub(r"\bDTYPE\b", r"\\w+", pattern))
+    return re.match(pattern, " ".join(text.split()), re.DOTALL) is not None
+
+
+@contextlib.contextmanager
+def refused(*others: str) -> Iterator[None]:
+    """The defect shows where this ends without SafetensorError, or one of ``others``."""
+    try:
+        yield
+    except Exception as error:
+        if _kind(error) not in ("SafetensorError", *others):
+            raise
+        print("as it should:", type(error).__name__, error)
+    else:
+        raise Shows("no error, where SafetensorError should be raised")
+
+
+@contextlib.contextmanager
+def accepted(words: str = "", *others: str) -> Iterator[None]:
+    """The defect shows where this is refused with SafetensorError, or one of ``others``, in these ``words``."""
+    try:
+        yield
+    except Exception as error:
+        if _kind(error) in ("SafetensorError", *others) and _alike(words, str(error)):
+            raise Shows(f"{type(error).__name__}: {error}") from error
+        raise
+
+
+def outcome(call: Callable[[], Any]) -> str:
+    """How a call ends: accept, reject or raise."""
+    try:
+        call()
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}")
+        return "reject" if _kind(error) == "SafetensorError" else "raise"
+    return "accept"
+
+
+def taken(call: Callable[[], Any]) -> bool:
+    """Whether a word is taken for a device, be there one or not: another error than of the word comes later."""
+    try:
+        call()
+    except Exception as error:
+        return _kind(error) not in ("SafetensorError", "ValueError")
+    return True
+
+
+def ended(call: Callable[[], Any], memory_mb: int = 0, seconds: float = 30) -> str:
+    """How a child ends that makes the call: "", "memory", "hang", or the name of a signal."""
+    sys.stdout.flush()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        _be_child(call, memory_mb, writer)
+    os.close(writer)
+    end = time.monotonic() + seconds
+    while (done := os.waitpid(child, os.WNOHANG)) == (0, 0):
+        if time.monotonic() > end:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return "hang"
+        time.sleep(0.02)
+    status = os.waitstatus_to_exitcode(done[1])
+    if status in (77, -signal.SIGABRT) and memory_mb:
+        return "memory"
+    if status > 0:
+        with open(reader, "rb") as said:
+            raise CannotTell(said.read().decode(errors="replace") or f"the child ended with status {status}")
+    os.close(reader)
+    return signal.Signals(-status).name if status else ""
+
+
+def _be_child(call: Callable[[], Any], memory_mb: int, writer: int) -> None:
+    status = 3
+    with contextlib.suppress(BaseException):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if memory_mb:
+            # With what interpreter and numpy take.
+            resource.setrlimit(resource.RLIMIT_DATA, ((memory_mb + 512) << 20,) * 2)
+        try:
+            call()
+            status = 0
+        except MemoryError:
+            status = 77
+        except Exception as error:
+            status = 0 if type(error).__name__ == "SafetensorError" else 3
+            os.write(writer, f"{type(error).__name__}: {error}".encode()[:4096])
+    os._exit(status)
+
+
+def file(header: bytes, data: bytes = b"") -> bytes:
+    """A file: the length of the header, the header, the data."""
+    return len(header).to_bytes(8, "little") + header + data
+
+
+def stored(data: bytes, name: str = "model.safetensors", size: int = 0) -> str:
+    """The path of a new file with these bytes, alone in a folder; zeros follow up to ``size``."""
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = pathlib.Path(folder, name)
+    path.write_bytes(data)
+    if size:
+        os.truncate(path, size)
+    return str(path)
+
+
+def content(raw: bytes) -> Any:
+    """({name: (dtype, shape, bytes)}, metadata) of a file, or a sentence why the format forbids it."""
+    end = 8 + int.from_bytes(raw[:8], "little")
+
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) < len(pairs):
+            raise ValueError("a key stands twice")
+        return dict(pairs)
+
+    try:
+        header = json.loads(raw[8:end].decode(), object_pairs_hook=members)
+        metadata = header.pop("__metadata__", {})
+        if not all(isinstance(value, str) for value in metadata.values()):
+            return f"__metadata__ is {metadata!r}"
+        places = {name: [end + at for at in one["data_offsets"]] for name, one in header.items()}
+        return {
+            name: (one["dtype"], one["shape"], raw[places[name][0] : places[name][1]]) for name, one in header.items()
+        }, metadata
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def same(value: Any, wanted: Any) -> bool:
+    """Equal in type; arrays in shape, dtype and bytes. A scalar of numpy is an array of rank 0."""
+    if isinstance(wanted, dict):
+        return (
+            isinstance(value, dict) and value.keys() == wanted.keys() and all(same(value[k], wanted[k]) for k in wanted)
+        )
+    if not hasattr(wanted, "tobytes"):
+        return type(value) is type(wanted) and bool(value == wanted)
+    alike = hasattr(value, "tobytes") and (value.shape, value.dtype) == (wanted.shape, wanted.dtype)
+    return alike and bool(value.tobytes() == wanted.tobytes())
+
+
+WORDS = {
+    "BOOL": "bool", "U8": "uint8", "I8": "int8", "U16": "uint16", "I16": "int16", "U32": "uint32", "I32": "int32",
+    "U64": "uint64", "I64": "int64", "F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64",
+    "F8_E4M3": "float8_e4m3fn", "F8_E4M3FNUZ": "float8_e4m3fnuz", "F8_E5M2": "float8_e5m2",
+    "F8_E5M2FNUZ": "float8_e5m2fnuz", "F8_E8M0": "float8_e8m0fnu", "C64": "complex64", "F4": "float4_e2m1fn_x2",
+}  # fmt: skip
+
+
+def dtype_of(tensor: Any) -> str:
+    """The dtype of a framework's tensor, in the words of the format."""
+    word = (getattr(tensor.dtype, "name", None) or str(tensor.dtype).rpartition(".")[2]).lower()
+    return next((code for code, name in WORDS.items() if name == word), word)
+
+
+def serialized(tensors: dict[str, tuple[str, Any, bytes]], metadata: Any = None) -> bytes:
+    """The file that the library writes of {name: (its word for the dtype, shape, bytes)}, in any release."""
+    import safetensors
+
+    if not hasattr(safetensors, "TensorSpec"):
+        specs: Any = {name: dict(zip(("dtype", "shape", "data"), one, strict=True)) for name, one in tensors.items()}
+        return bytes(safetensors.serialize(specs, metadata))
+    held = {name: ctypes.create_string_buffer(one[2], max(1, len(one[2]))) for name, one in tensors.items()}
+    specs = {
+        name: safetensors.TensorSpec(dtype=word, shape=shape, data_ptr=ctypes.addressof(held[name]), data_len=len(data))
+        for name, (word, shape, data) in tensors.items()
+    }
+    return bytes(safetensors.serialize(specs, metadata))
+
+
+def rewritten(described: Any, metadata: Any) -> bytes:
+    """The file that the library writes of what ``deserialize`` gave."""
+    tensors = {}
+    for name, one in described:
+        shape = [*one["shape"]]
+        if one["dtype"] == "F4" and shape:
+            shape[-1] //= 2
+        tensors[name] = WORDS[one["dtype"]], shape, bytes(one["data"])
+    return serialized(tensors, metadata)
+
+
+def grows(what: str, *calls: Callable[[], Any]) -> bool:
+    """Whether each run of the calls leaves some of these behind: descriptors, mappings, objects, blocks or bytes."""
+    counts = []
+    for _ in range(5):
+        for _ in range(200):
+            for call in calls:
+                try:
+                    call()
+                except Exception as error:
+                    _kind(error)
+        counts.append(_count(what))
+    print(f"{what} after every 200 runs: {counts}")
+    least = 24 * 200 if what == "bytes" else 200
+    # The first runs fill caches.
+    return min(after - before for before, after in itertools.pairwise(counts[1:])) >= least
+
+
+def _count(what: str) -> int:
+    gc.collect()
+    if what == "descriptors":
+        return len(os.listdir("/proc/self/fd"))
+    if what == "mappings":
+        return pathlib.Path("/proc/self/maps").read_bytes().count(b"\n")
+    if what == "bytes":
+        info = ctypes.c_size_t * 10
+        ask = ctypes.CDLL(None).mallinfo2
+        ask.restype = type("Info", (ctypes.Structure,), {"_fields_": [("fields", info)]})
+        fields = ask().fields
+        return int(fields[7] + fields[4])
+    return len(gc.get_objects()) if what == "objects" else sys.getallocatedblocks()
+
+
+def slower(run: Callable[[bytes], Any], header: bytes, half: bytes) -> float:
+    """The ratio of the CPU seconds of a run on two headers, the least of three each."""
+    spent = []
+    for one in (header, half):
+        times = []
+        for _ in range(3):
+            started = time.process_time()
+            run(one)
+            times.append(time.process_time() - started)
+        spent.append(min(times))
+    print(f"{spent[0]:.2f} s of CPU for a header of {len(header)} bytes, {spent[1]:.2f} s for {len(half)}")
+    return spent[0] / max(spent[1], 1e-9)
+
+
+def took_mb(run: Callable[[], Any]) -> int:
+    """The MB that the resident memory of this process grows by in a run."""
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    run()
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10
+
+
+_MTRACE = """
+import ctypes
+library = ctypes.CDLL(None)
+look = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p)(("dlvsym", library))
+start, stop = (
+    ctypes.CFUNCTYPE(None)(look(None, name, b"GLIBC_2.2.5") or look(None, name, b"GLIBC_2.17"))
+    for name in (b"mtrace", b"muntrace")
+)
+run()
+start()
+result = run()
+stop()
+"""
+_CALLGRIND = "import os\nrun()\nos.getppid()\nos.getpgrp()\nos.getppid()\nresult = run()\nos.getpgrp()\n"
+
+
+def allocated(setup: str, call: str, raw: bytes, name: str = "") -> tuple[int, int, int]:
+    """Bytes that the second run of a call allocates in all, holds at once, and gives as an array; by glibc's mtrace.
+
+    ``path`` is a file of ``raw``, and ``name`` the tensor that is asked for.
+    """
+    record = stored(b"", "record")
+    environment = {"PYTHONMALLOC": "malloc", "LD_PRELOAD": "libc_malloc_debug.so.0", "MALLOC_TRACE": record}
+    result = _measured(
+        [sys.executable, "-c", _program(setup, call, _MTRACE), stored(raw), stored(name.encode())], environment
+    )
+    total = held = peak = 0
+    sizes: dict[str, int] = {}
+    for line in pathlib.Path(record).read_text(errors="replace").splitlines():
+        words = line.split()
+        if words[0] != "@":
+            continue
+        if words[2] in "+>":
+            sizes[words[3]] = size = int(words[4], 16)
+            total, held = total + size, held + size
+            peak = max(peak, held)
+        else:
+            held -= sizes.pop(words[3], 0)
+    if not total:
+        raise CannotTell("glibc's mtrace recorded nothing")
+    print(f"{total:,} bytes allocated, {peak:,} held at once, for a file of {len(raw):,} bytes")
+    return total, peak, result
+
+
+def instructions(setup: str, call: str, raw: bytes, name: str = "") -> tuple[int, int, int]:
+    """Instructions of the second run of a call, as callgrind counts them; 0; and the bytes of the array that it gives."""
+    if shutil.which("valgrind") is None:
+        raise CannotTell("valgrind is not installed: apt-get install valgrind")
+    record = pathlib.Path(stored(b"", "record"))
+    command = ["valgrind", "--tool=callgrind", "-q", f"--callgrind-out-file={record}", "--zero-before=getppid"]
+    command += ["--dump-before=getpgrp", sys.executable, "-c", _program(setup, call, _CALLGRIND), stored(raw)]
+    command.append(stored(name.encode()))
+    result = _measured(command, {"LD_BIND_NOW": "1", "PYTHONHASHSEED": "0"})
+    summary = re.search(r"^summary: (\d+)$", record.with_name("record.2").read_text(), re.MULTILINE)
+    if summary is None:
+        raise CannotTell("callgrind counted nothing")
+    print(f"{int(summary[1]):,} instructions for a file of {len(raw):,} bytes")
+    return int(summary[1]), 0, result
+
+
+def _program(setup: str, call: str, measure: str) -> str:
+    head = "import pathlib, sys, safetensors, safetensors.numpy\npath, name = sys.argv[1], pathlib.Path(sys.argv[2]).read_text()\n"
+    return f"{head}{setup}\ndef run():\n    return {call}\n{measure}print(getattr(result, 'nbytes', 0))"
+
+
+def _measured(command: list[str], environment: dict[str, str]) -> int:
+    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise CannotTell(done.stderr.strip().rpartition("\n")[2] or f"the child ended with status {done.returncode}")
+    return int(done.stdout)
