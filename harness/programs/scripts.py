@@ -63,6 +63,11 @@ class Script:
     parts: Mapping[str, str] = field(default_factory=dict)
     opened: str = ""
 
+    @property
+    def text(self) -> str:
+        """All of it, as Python."""
+        return "\n".join([self.setup, *(call.line for call in self.calls)]) + "\n"
+
     def named(self, name: str) -> Call | None:
         """The last call of that name."""
         return next((call for call in reversed(self.calls) if call.name == name), None)
@@ -76,7 +81,8 @@ def block(opening: str, *lines: str) -> str:
 def literal(value: object) -> str:
     """Source of a plain value, in lines where it is long."""
     if isinstance(value, bytes) and len(repr(value)) > WIDTH:
-        rows = [value[at : at + 64] for at in range(0, len(value), 64)]
+        width = 100 if value.isascii() and value.decode().isprintable() else 64
+        rows = [value[at : at + width] for at in range(0, len(value), width)]
         return "(\n" + "".join(f"    {row!r}\n" for row in rows) + ")"
     return pprint.pformat(value, width=WIDTH, compact=True, sort_dicts=False)
 

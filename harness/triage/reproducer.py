@@ -110,14 +110,11 @@ def _refused(crash: Crash, script: Script, data: bytes, variant: bytes) -> str:
     """A refusal; the aspect has its words where the oracle looks at one call alone."""
     words = crash.aspect if crash.oracle == "differential" else ""
     given = repr(words[:_WORDS].rpartition(" ")[0] if len(words) > _WORDS else words) if words else ""
-    last = script.calls[-1] if script.parts else _promised(script, "")
-    return last and "\n".join([*_until(script, last), block(f"with accepted({given}):", script.opened or last.line)])
-
-
-def _promised(script: Script, name: str) -> Call | None:
-    """The last call with a right value, of that name where there is one."""
-    calls = [call for call in script.calls if call.wanted not in ("", scripts.REFUSED)]
-    return next((call for call in reversed(calls) if call.name == name), calls[-1] if calls else None)
+    promised = [call for call in script.calls if script.parts or call.wanted not in ("", scripts.REFUSED)]
+    if not promised:
+        return ""
+    last = promised[-1]
+    return "\n".join([*_until(script, last), block(f"with accepted({given}):", script.opened or last.line)])
 
 
 def _values(crash: Crash, script: Script, data: bytes, variant: bytes) -> str:

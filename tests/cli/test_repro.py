@@ -11,6 +11,7 @@ from harness.findings import crashes
 from harness.findings.crashes import Crash
 from harness.findings.finding import Finding
 from harness.format.encode import pack
+from harness.triage import reproducer
 from tests.cli import running
 
 SIGNATURE = "deserialize|differential|header.padding|accepted/newline"
@@ -87,3 +88,17 @@ def test_what_is_no_file(project: Path):
         with pytest.raises(HarnessError, match=message) as caught:
             run(name)
         assert caught.value.exit_status == 2
+
+
+def test_a_script_is_one_file_that_names_no_other(project: Path):
+    crash = Crash(Finding.of_signature(SIGNATURE, "differential", "s"), status="open", why="w", releases=("0.8.0",))
+    crashes.file(crash, NEWLINE, reproducer.write(crash, NEWLINE))
+    status, text = run(crash.id, "--script")
+    assert status == 0
+    compile(text, "script.py", "exec")
+    assert ("safetensors.deserialize(FILE)" in text, "_kit" in text, "input.safetensors" in text) == (True, False, False)
+    status, told = run(crash.id, "--script", "--json")
+    assert json.loads(told) == {"id": crash.id, "script": text}
+    with pytest.raises(HarnessError, match="belongs to no finding"):
+        (project / "alone").write_bytes(NEWLINE)
+        run(str(project / "alone"), "--script")

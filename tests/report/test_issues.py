@@ -48,7 +48,7 @@ def test_the_input_in_the_text_is_the_one_that_was_found(campaign: Campaign, tmp
         check=False,
     )
     assert done.returncode == 1, done.stderr
-    assert "what happens: accept" in done.stdout
+    assert "shows: " in done.stdout
 
 
 def test_nothing_of_an_input_is_markup(hostile: Campaign, tmp_path: Path):

@@ -166,3 +166,4 @@ def test_a_finding_is_filed_by_its_own_rule_and_its_reproducer_tells_healthy_inp
     done = installed.run(reproducer)
     assert done.returncode == 0, done.stdout
     assert "what should:  both threads read the same" in done.stdout
+    assert done.stdout.endswith("does not show\n")

@@ -50,8 +50,8 @@ def _stage(program: Program, call: Call, number: int) -> tuple[str, str]:
     listed = f"{file}.{by}()[{places[0]}:{places[-1] + 1}]" if places else "[]"
     names = [name for name, *_ in program.tensors]
     names = [(sorted(names) if by == "keys" else names)[place] for place in places]
-    places = [[one[0] for one in program.tensors].index(name) for name in names]
-    wanted = ", ".join(f"{name!r}: {_array(program, place)}" for name, place in zip(names, places, strict=True))
+    at = {one[0]: number for number, one in enumerate(program.tensors)}
+    wanted = ", ".join(f"{name!r}: {_array(program, at[name])}" for name in names)
     return f"{{name: {file}.get_tensor(name) for name in {listed}}}", f"{{{wanted}}}"
 
 

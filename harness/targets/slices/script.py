@@ -41,7 +41,7 @@ def script(program: Program) -> Script:
 def _wanted(program: Program, call: Call) -> str:
     """Source of the right value; "" where there is none."""
     if call.kind == "get_tensors":
-        read = {name: _array(*rest) for name, *rest in program.tensors}
+        read = {name: _array(dtype, shape, salt) for name, dtype, shape, salt in program.tensors}
         return "{" + ", ".join(f"{name!r}: {text}" for name, text in read.items()) + "}" if all(read.values()) else ""
     if call.kind == "all_shapes":
         return repr({name: list(shape) for name, _, shape, _ in program.tensors})

@@ -78,7 +78,9 @@ def test_any_bytes_are_a_program_and_its_words_are_python() -> None:
             calls = decode(program)
             assert calls
             compile(Device().explain(program), "program", "exec")
-            compile(Device().script(program), "program", "exec")
+            made = Device().script(program)
+            assert made is not None
+            compile(made.text, "program", "exec")
 
 
 @pytest.mark.parametrize("program", Device().seeds().values(), ids=Device().seeds())

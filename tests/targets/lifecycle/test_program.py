@@ -73,4 +73,4 @@ def test_the_files_are_what_they_are_said_to_be() -> None:
 def test_any_program_decodes_and_explains_and_its_reproducer_is_python(data: bytes) -> None:
     program = decode(data)
     compile(sources.explain(program), "explained", "exec")
-    compile(sources.calls(program), "script", "exec")
+    compile(sources.script(program).text, "script", "exec")

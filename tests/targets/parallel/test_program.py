@@ -140,4 +140,4 @@ def test_the_parts_are_those_of_numpy_whatever_the_program(data: bytes):
 def test_every_program_is_python(data: bytes):
     program = decode(data)
     ast.parse(parallel_source.explain(program))
-    ast.parse(parallel_source.calls(program))
+    ast.parse(parallel_source.script(program).text)

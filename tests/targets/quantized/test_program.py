@@ -89,7 +89,7 @@ def test_a_file_is_valid_exactly_when_its_program_says_so(data: bytes):
     judgement = judge(file(program.tensors))
     assert (judgement.verdict == "accept") == program.valid
     ast.parse(quantized_source.explain(program))
-    ast.parse(quantized_source.calls(program))
+    ast.parse(quantized_source.script(program).text)
 
 
 @given(st.binary(max_size=80))

@@ -203,5 +203,4 @@ def test_reproducers_tell_both_ways(
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(site)}, cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == expected, done.stdout + done.stderr
-    assert done.stdout.count("what happens") == 3
-    assert "what should" in done.stdout
+    assert done.stdout.count(" for a file of ") == (3 if how == "superlinear" else 2)

@@ -110,7 +110,7 @@ def test_shards_that_are_not_damaged_are_valid_files(data: bytes):
     if "damaged" not in made.kinds:
         assert [name for name, raw in made.files if judge(raw).verdict != "accept"] == []
     assert set(made.wanted) <= {name for name, _ in made.weights}
-    ast.parse(shards_source.calls(made))
+    ast.parse(shards_source.script(made).text)
 
 
 @given(st.binary(max_size=60))

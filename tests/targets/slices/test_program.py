@@ -69,7 +69,7 @@ def test_every_program_has_a_valid_file_and_is_python(data: bytes):
     assert judgement.header is not None
     assert [(t.name, t.dtype, t.shape) for t in judgement.header.tensors] == [t[:3] for t in program.tensors]
     ast.parse(script.explain(program))
-    ast.parse(script.calls(program))
+    ast.parse(script.script(program).text)
 
 
 @given(st.binary(max_size=120))

@@ -139,7 +139,7 @@ def test_torch_makes_what_the_program_says_of_it():
 @given(strategies.programs(VOCABULARY))
 def test_every_program_is_python_and_says_what_it_holds(data: bytes):
     program = decode(data)
-    ast.parse(torch_source.calls(program))
+    ast.parse(torch_source.script(program).text)
     assert torch_source.explain(program)
     for made in program.things.tensors.values():
         assert 0 <= made.span[0] <= made.span[1] <= made.memory.elements.nbytes
