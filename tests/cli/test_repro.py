@@ -96,9 +96,13 @@ def test_a_script_is_one_file_that_names_no_other(project: Path):
     status, text = run(crash.id, "--script")
     assert status == 0
     compile(text, "script.py", "exec")
-    assert ("safetensors.deserialize(FILE)" in text, "_kit" in text, "input.safetensors" in text) == (True, False, False)
+    assert ("safetensors.deserialize(FILE)" in text, "_kit" in text, "input.safetensors" in text) == (
+        True,
+        False,
+        False,
+    )
     status, told = run(crash.id, "--script", "--json")
     assert json.loads(told) == {"id": crash.id, "script": text}
+    (project / "alone").write_bytes(NEWLINE)
     with pytest.raises(HarnessError, match="belongs to no finding"):
-        (project / "alone").write_bytes(NEWLINE)
         run(str(project / "alone"), "--script")
