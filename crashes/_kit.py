@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -23,7 +24,6 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from types import TracebackType
 from typing import Any
 
 _ENDED: list[str] = []
@@ -37,7 +37,7 @@ class CannotTell(Exception):
     """The library, or this machine, lacks what the script needs."""
 
 
-def _end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _end(kind: type[BaseException], error: BaseException, trace: Any) -> None:
     """Say in one line how the script ends; the exit status is 1 where its own assertion fails, else 2."""
     while trace and trace.tb_next:
         trace = trace.tb_next
@@ -47,10 +47,8 @@ def _end(kind: type[BaseException], error: BaseException, trace: TracebackType |
     if own and not text:
         text = traceback.extract_tb(trace)[0].line or "an assertion fails"
     _ENDED.append(text)
-    if own:
-        print("shows:", text)
-    else:
-        print("cannot tell:", text if kind is CannotTell else f"{kind.__name__}: {text}", file=sys.stderr)
+    said = text if own or kind is CannotTell else f"{kind.__name__}: {text}"
+    print("shows:" if own else "cannot tell:", said, file=sys.stdout if own else sys.stderr)
     sys.exit(1 if own else 2)
 
 
@@ -67,23 +65,16 @@ if not __debug__:
     sys.exit(2)
 
 
-def _missing(error: BaseException) -> bool:
-    """Whether an error says that this release lacks a function, an argument or a module."""
-    if isinstance(error, ImportError):
-        return True
-    said = str(error)
-    if isinstance(error, AttributeError):
-        return re.search(r"'(?:safetensors\S*|builtins\.\w+)'", said) is not None
-    # Older releases know fewer arguments, and fewer forms of an index.
-    return (
-        isinstance(error, TypeError)
-        and re.search("unexpected keyword argument|failed to extract enum", said) is not None
-    )
-
-
 def _kind(error: BaseException) -> str:
-    if _missing(error):
-        raise CannotTell(str(error)) from error
+    """The type of an error. Raises CannotTell where it says that this release lacks a module, a function or an argument."""
+    said = str(error)
+    lacks = isinstance(error, ImportError)
+    if isinstance(error, AttributeError):
+        lacks = re.search(r"'(?:safetensors\S*|builtins\.\w+)'", said) is not None
+    if isinstance(error, TypeError):
+        lacks = re.search("unexpected keyword argument|failed to extract enum", said) is not None
+    if lacks:
+        raise CannotTell(said) from error
     return type(error).__name__
 
 
@@ -176,15 +167,12 @@ def ended(call: Callable[[], Any], memory_mb: int = 0, seconds: float = 30) -> s
     if status > 0:
         with open(reader, "rb") as said:
             raise CannotTell(said.read().decode(errors="replace") or f"the child ended with status {status}")
-    os.close(reader)
     return signal.Signals(-status).name if status else ""
 
 
 def _be_child(call: Callable[[], Any], memory_mb: int, writer: int) -> None:
     status = 3
     with contextlib.suppress(BaseException):
-        import resource
-
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if memory_mb:
             # With what interpreter and numpy take.
@@ -230,10 +218,8 @@ def content(raw: bytes) -> Any:
         metadata = header.pop("__metadata__", {})
         if not all(isinstance(value, str) for value in metadata.values()):
             return f"__metadata__ is {metadata!r}"
-        places = {name: [end + at for at in one["data_offsets"]] for name, one in header.items()}
-        return {
-            name: (one["dtype"], one["shape"], raw[places[name][0] : places[name][1]]) for name, one in header.items()
-        }, metadata
+        data = {name: raw[end:][slice(*one["data_offsets"])] for name, one in header.items()}
+        return {name: (one["dtype"], one["shape"], data[name]) for name, one in header.items()}, metadata
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return f"{type(error).__name__}: {error}"
 
@@ -241,9 +227,8 @@ def content(raw: bytes) -> Any:
 def same(value: Any, wanted: Any) -> bool:
     """Equal in type; arrays in shape, dtype and bytes. A scalar of numpy is an array of rank 0."""
     if isinstance(wanted, dict):
-        return (
-            isinstance(value, dict) and value.keys() == wanted.keys() and all(same(value[k], wanted[k]) for k in wanted)
-        )
+        keys = isinstance(value, dict) and value.keys() == wanted.keys()
+        return keys and all(same(value[k], wanted[k]) for k in wanted)
     if not hasattr(wanted, "tobytes"):
         return type(value) is type(wanted) and bool(value == wanted)
     alike = hasattr(value, "tobytes") and (value.shape, value.dtype) == (wanted.shape, wanted.dtype)
@@ -314,9 +299,8 @@ def _count(what: str) -> int:
     if what == "mappings":
         return pathlib.Path("/proc/self/maps").read_bytes().count(b"\n")
     if what == "bytes":
-        info = ctypes.c_size_t * 10
         ask = ctypes.CDLL(None).mallinfo2
-        ask.restype = type("Info", (ctypes.Structure,), {"_fields_": [("fields", info)]})
+        ask.restype = type("Info", (ctypes.Structure,), {"_fields_": [("fields", ctypes.c_size_t * 10)]})
         fields = ask().fields
         return int(fields[7] + fields[4])
     return len(gc.get_objects()) if what == "objects" else sys.getallocatedblocks()
@@ -338,8 +322,6 @@ def slower(run: Callable[[], Any], half: Callable[[], Any]) -> float:
 
 def took_mb(run: Callable[[], Any]) -> int:
     """The MB that the resident memory of this process grows by in a run."""
-    import resource
-
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     run()
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10

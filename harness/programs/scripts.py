@@ -268,21 +268,18 @@ _RUN = "Run: python reproduce.py (exit status 1: the defect shows, 0: it does no
 
 def single(text: str, raw: bytes) -> str:
     """A reproducer in one file: with the parts of the kit that it uses, and with the bytes of the input."""
-    known = definitions(kit())
-    core = ("_ENDED", "Shows", "CannotTell", "_end", "_farewell")
-    names = words(text) | {*core}
-    parts = needed(kit(), text, core)
-    lines = text.splitlines()
-    at = next((n for n, line in enumerate(lines) if line.startswith('sys.path[0] += "/.."')), None)
-    if at is None:
+    before, found, after = text.partition('sys.path[0] += "/.."\n')
+    if not found:
         return text
-    hook = kit()[kit().index("sys.excepthook = _end") : kit().index("\n\n\ndef _missing")]
-    used = {name for name in names if name in known}
-    assert used
-    standard = [f"import {name}" for name in sorted(words(parts) | {"atexit", "sys"}) if name in _kit_imports()]
-    rest = [line for line in lines[at + 1 :] if not line.startswith(("from _kit", "import _kit"))]
-    head = [line for line in lines[:at] if line not in standard]
-    body = "\n".join([*head[:-1], *standard, "", parts, "", hook, *rest]) + "\n"
+    core = ("_ENDED", "Shows", "CannotTell", "_end", "_farewell")
+    parts = needed(kit(), text, core)
+    hook = kit()[kit().index("sys.excepthook = _end") :].partition("\n\n\n")[0]
+    rest = "".join(
+        line for line in after.splitlines(keepends=True) if not line.startswith(("from _kit", "import _kit"))
+    )
+    used = (words(parts) | {"atexit", "sys"}) & _kit_imports()
+    standard = [f"import {name}\n" for name in sorted(used) if f"import {name}\n" not in before]
+    body = f"{before.rstrip()}\n{''.join(standard)}\n{parts}\n\n\n{hook}\n\n{rest}"
     return body.replace(INPUT_LINE, f"FILE = {literal(raw)}")
 
 

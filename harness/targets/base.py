@@ -72,8 +72,6 @@ class Target(ABC):
     #: Modules that it cannot run without, and the extra of this package that installs them ("": its name).
     needs: tuple[str, ...] = ()
     extra: str = ""
-    #: Packages that its reproducers need beside safetensors and numpy.
-    packages: tuple[str, ...] = ()
     #: The module of safetensors that it drives; releases without it cannot run the target. "": the package itself.
     module: str = ""
 

@@ -32,7 +32,6 @@ class Device(ProgramTarget):
     vocabulary = VOCABULARY
     oracles = (oracle.check,)
     language = Language(decode, script.explain, script.script, script.reproducer)
-    packages = ("torch",)
     extra = "torch"
 
     def note(self) -> str:

@@ -27,7 +27,6 @@ class Flax(Loader):
     # Not with AddressSanitizer: the framework is not built with it, and takes minutes to load.
     flavours = ("sancov", "wheel")
     needs = ("jax", "flax")
-    packages = ("jax", "flax")
     extra = "jax"
     # The binding imports flax with the first tensor that it makes: here it is imported before, and counts for no run.
     imports = ("jax", "flax", "numpy")

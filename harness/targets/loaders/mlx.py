@@ -18,7 +18,6 @@ class Mlx(Loader):
     # Not with AddressSanitizer: the framework is not built with it, and takes minutes to load.
     flavours = ("sancov", "wheel")
     needs = ("mlx",)
-    packages = ("mlx[cpu]",)
     imports = ("mlx.core", "numpy")
     kind = "core.array"
     raw = "numpy.asarray(tensor.reshape(-1).view(core.uint8)).tobytes()"

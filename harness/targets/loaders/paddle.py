@@ -25,7 +25,6 @@ class Paddle(Loader):
     needs = ("paddle",)
     #: Importing it takes seconds of CPU, which a busy machine gives it in minutes.
     start_s = 300.0
-    packages = ("paddlepaddle",)
     imports = ("paddle",)
     kind = "paddle.Tensor"
     # No operation of its own comes first: it has none for unsigned numbers past eight bits, which it can hold and read.

@@ -20,7 +20,6 @@ class Tensorflow(Loader):
     needs = ("tensorflow",)
     #: Importing it takes 15 seconds of CPU, which a busy machine gives it in minutes.
     start_s = 300.0
-    packages = ("tensorflow-cpu",)
     imports = ("tensorflow",)
     kind = "tensorflow.Tensor"
     # numpy() turns a tensor without dimensions into a scalar of numpy's, and that of a boolean forgets its byte.

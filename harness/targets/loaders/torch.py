@@ -17,7 +17,6 @@ class Torch(Loader):
     framework = "pt"
     module = "safetensors.torch"
     needs = ("torch",)
-    packages = ("torch",)
     imports = ("torch",)
     kind = "torch.Tensor"
     raw = "tensor.reshape(-1).view(torch.uint8).numpy().tobytes()"

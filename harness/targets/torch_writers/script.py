@@ -60,7 +60,7 @@ def _kit() -> str:
 
 
 def script(program: Program) -> Script:
-    """What is written, and the calls."""
+    """The values to write, and the calls."""
     setup, writer, calls = _given(program, program.calls), Call("save"), []
     for call in program.calls:
         if call.kind in WRITES:

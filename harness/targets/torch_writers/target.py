@@ -50,7 +50,6 @@ class TorchWriters(ProgramTarget):
     oracles = (oracle.check,)
     language = Language(decode, script.explain, script.script, script.reproducer)
     needs = ("torch",)
-    packages = ("torch",)
     extra = "torch"
     built_on = ("torch",)
     timeout_s = 30.0

@@ -109,7 +109,7 @@ def memory(data):
 
 
 def script(program: Program) -> Script:
-    """What is written, and the calls."""
+    """The values to write, and the calls."""
     setup, writer, calls = _given(program, program.calls), Call("save"), []
     for call in program.calls:
         writer = call if call.kind in WRITES else writer
