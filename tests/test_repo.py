@@ -60,7 +60,9 @@ def test_no_path_of_one_machine_and_no_address_of_a_package_index_is_committed()
 
 def test_nothing_is_left_to_be_done_later() -> None:
     pattern = re.compile("|".join(a + b for a, b in (("TO", "DO"), ("FIX", "ME"), ("XX", "X:"))))
-    assert [name for name, text in texts() if name.endswith((".py", ".toml", ".yml")) and pattern.search(text)] == []
+    # An anchor of a record is the text of the parser's source.
+    own = [(name, text) for name, text in texts() if not name.startswith("crashes/defects/")]
+    assert [name for name, text in own if name.endswith((".py", ".toml", ".yml")) and pattern.search(text)] == []
 
 
 def test_every_module_says_what_it_is_for() -> None:

@@ -155,4 +155,4 @@ def targets_for(files: Sequence[str]) -> list[str]:
     framework = {*changed.choose(python, reach, measured).targets}
     framework |= {name for name, target in driven.items() if name not in reach and target.module in modules}
     chosen = changed.choose(files, reach, tuple(driven)).targets if files else tuple(driven)
-    return [name for name in chosen if name in framework or not get_target(name).packages]
+    return [name for name in chosen if name in framework or not (get_target(name).needs or get_target(name).extra)]

@@ -127,7 +127,9 @@ def _made(value: Any, dtype: int, shape: int, layout: int, kind: int, place: int
         return ArrayValue(numbers, value, ("", value.shape, b"", word), odd, False)
     # "Tensors need to be contiguous and dense": the library may refuse others, with torch.py's kind of error too.
     sound = word == "plain"
-    return ArrayValue(numbers, value, (name, value.shape, little(value), word), "", sound, () if sound else (ValueError,))
+    return ArrayValue(
+        numbers, value, (name, value.shape, little(value), word), "", sound, () if sound else (ValueError,)
+    )
 
 
 @lru_cache(1 << 8)
