@@ -216,24 +216,33 @@ class _Side:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def shows(self, crash: Crash, fresh: int) -> tuple[bool, set[str]]:
-        """Whether it shows in the used process, or in one of ``fresh`` others; and all signatures that were seen."""
+    def shows(self, crash: Crash, used: int, fresh: int) -> tuple[int, set[str]]:
+        """The number of the run that shows it, 0 for none; and all signatures that were seen.
+
+        At most ``used`` runs in the used process come first, then ``fresh`` runs, each in a process of its own.
+        """
         # A slow machine must not make a hang of what is none.
         seconds = get_target(crash.target).timeout_s * (1 if crash.kind in ("hang", "time") else _PATIENCE)
-        seen = set(self._used.run(crash.data(), seconds).signatures)
-        for _ in range(fresh):
-            if crash.signature in seen or self._live.stopped:
+        seen: set[str] = set()
+        for number in range(1, used + fresh + 1):
+            if self._live.stopped:
                 break
-            with self._make(relations=needs_relations(crash.signature)) as one, self._live(one.kill):
-                seen |= set(one.run(crash.data(), seconds).signatures)
-        return crash.signature in seen, seen
+            if number <= used:
+                seen |= set(self._used.run(crash.data(), seconds).signatures)
+            else:
+                with self._make(relations=needs_relations(crash.signature)) as one, self._live(one.kill):
+                    seen |= set(one.run(crash.data(), seconds).signatures)
+            if crash.signature in seen:
+                return number, seen
+        return 0, seen
 
 
 def _tell(crash: Crash, before: _Side, after: _Side, owner: Defect) -> Told:
-    shown, seen = before.shows(crash, TRIES)
-    if not shown:
+    number, seen = before.shows(crash, 1, TRIES)
+    if not number:
         return Told(crash, CANNOT, f"it does not show on {before.build.name}")
-    still, now = after.shows(crash, 1)
+    # A new process costs seconds: only a finding that needed one before the change gets one after it.
+    still, now = after.shows(crash, TRIES, 0) if number == 1 else after.shows(crash, 1, TRIES)
     if still:
         return Told(crash, STILL)
     # Another defect that this one hid is not a form of it.
