@@ -1,4 +1,4 @@
-"""header.duplicate-key-78167446: accepted, but the format forbids it: the key '' of __metadata__ stands twice
+"""header.duplicate-key-78167446: a key that stands twice in __metadata__ is accepted, and the last value wins
 
 Run: python reproduce.py (exit status 1: the defect shows, 0: it does not, 2: it cannot tell)
 """

@@ -1,4 +1,4 @@
-"""lifecycle.open-33462402: safetensors.safe_open(ODD['through'], framework='numpy', backend='mmap') raised ...
+"""lifecycle.open-33462402: safe_open of a path through a file raises FileNotFoundError, not NotADirectoryError
 
 Run: python reproduce.py (exit status 1: the defect shows, 0: it does not, 2: it cannot tell)
 """

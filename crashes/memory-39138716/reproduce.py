@@ -1,4 +1,4 @@
-"""memory-39138716: the run asked for more memory than its limit, in get_slice
+"""memory-39138716: get_slice('a')[::2] of an F32 tensor of shape [4294967296, 0], in a file of 80 bytes, ...
 
 Run: python reproduce.py (exit status 1: the defect shows, 0: it does not, 2: it cannot tell)
 """

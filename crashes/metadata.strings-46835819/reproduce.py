@@ -1,4 +1,4 @@
-"""metadata.strings-46835819: accepted, but the format forbids it: __metadata__ is null, not an object
+"""metadata.strings-46835819: __metadata__ that is null is accepted, as if it were not there
 
 Run: python reproduce.py (exit status 1: the defect shows, 0: it does not, 2: it cannot tell)
 """

@@ -1,4 +1,4 @@
-"""numpy.get-slice-20363405: get_slice(...)[True] of shape [2, 3] has shape [3], numpy's [1, 2, 3]
+"""numpy.get-slice-20363405: get_slice('a')[True] gives row 1, as [1] does; numpy adds a dimension
 
 Run: python reproduce.py (exit status 1: the defect shows, 0: it does not, 2: it cannot tell)
 """
