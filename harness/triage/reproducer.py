@@ -99,7 +99,10 @@ def _outcome(crash: Crash, script: Script, data: bytes, variant: bytes) -> str:
     if len(words) > _WORDS:
         words = words[:_WORDS].rpartition(" ")[0]
     given = f"{match['kind']!r}, {words!r}" if words not in ("", "_") else repr(match["kind"])
-    return "\n".join([*_until(script, last), block(f"with raises({given}):", last.line)])
+    before = _until(script, last)
+    if script.parts and last.name.startswith("save") and (load := script.named("load")):
+        before = [f"tensors = {load.source}", f"metadata = {script.opened}.metadata()"]
+    return "\n".join([*before, block(f"with raises({given}):", last.line)])
 
 
 def _accepted(crash: Crash, script: Script, data: bytes, variant: bytes) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import harness
+from harness.findings import crashes
 from harness.parsers.registry import Parser
 
 PROGRAM = '''"""The language of target ``toy``: the names under which a file is saved, in the order of the caller."""
@@ -133,6 +134,8 @@ def copy(tmp_path: Path, sancov_parser: Parser, wheel_parser: Parser) -> Path:
     for parser in (sancov_parser, wheel_parser):
         (parsers / parser.name).symlink_to(parser.root)
     (home / "crashes").mkdir()
+    (tmp_path / "crashes").mkdir()
+    (tmp_path / "crashes" / crashes.KIT).write_text(crashes.kit())
     return tmp_path
 
 
