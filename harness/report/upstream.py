@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ast
-
 from harness.findings import crashes
 from harness.findings.crashes import Crash
 from harness.findings.defects import CONTROLLERS, FOLDER, Defect
 from harness.findings.severity import MEMORY_SAFETY
 from harness.parsers import registry
 from harness.report import record
+from harness.report.brief import KIT, brief
 from harness.report.text import cell, fenced, plain
 from harness.triage import reproducer
 
@@ -62,19 +61,16 @@ def _fitting(blocks: list[str], room: int, instead: str) -> str:
 
 
 def _script(crash: Crash) -> str:
-    """The reproducer without its docstring and empty lines, fenced; "" where it runs the harness or is none."""
+    """The reproducer in few lines, fenced; "" where it runs the harness, reads the input beside it, or is none."""
+    kit = crash.folder.parent / f"{KIT}.py"
     try:
         script = (crash.folder / crashes.REPRODUCER).read_text(encoding="utf-8")
-        first, *_ = ast.parse(script).body
+        text = brief(script, kit.read_text(encoding="utf-8") if kit.is_file() else "")
     except (OSError, SyntaxError, ValueError):
         return ""
-    if reproducer.needs_harness(script):
+    if reproducer.needs_harness(script) or not text or crashes.INPUT in text:
         return ""
-    lines = script.splitlines()
-    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-        lines = lines[first.end_lineno :]
-    lead = f"With safetensors {registry.default_release()}, this script fails:\n\n"
-    return lead + fenced("\n".join(line for line in lines if line.strip()), "python")
+    return f"With safetensors {registry.default_release()}:\n\n" + fenced(text, "python")
 
 
 def _named(found: list[Crash]) -> str:

@@ -36,7 +36,7 @@ def test_it_has_impact_script_cause_fix_release_threads_and_origin(crash: Crash)
     text = upstream.text(replace(DEFECT, edits=(EDIT,)), [crash])
     parts = (
         "# `save` writes other values than a view has\n\nA file holds \\<other> values.\n",
-        "With safetensors 0.8.0, this script fails:\n\n```python\nimport safetensors\nassert safetensors.__version__\n```\n",
+        "With safetensors 0.8.0:\n\n```python\nimport safetensors\nassert safetensors.__version__\n```\n",
         "**Cause** ([py_src/safetensors/numpy.py:100](https://",
         "```diff\n--- a/bindings/python/py_src/safetensors/numpy.py\n",
         "+def _of_little_end(tensor",
