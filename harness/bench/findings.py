@@ -69,7 +69,7 @@ def filed(names: Sequence[str], times: int, say: Say) -> dict[str, Any]:
     """
     rows = []
     for crash in crashes.crashes():
-        if crash.status != crashes.OPEN or (names and crash.id not in names):
+        if crash.status == crashes.FIXED or (names and crash.id not in names):
             continue
         build = _build(crash)
         held = sum(bool(filing.shows(crash.target, crash.signature, crash.data(), [build])) for _ in range(times))

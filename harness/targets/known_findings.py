@@ -42,6 +42,11 @@ def filed(signature: str) -> crashes.Crash | None:
     return next(filter(None, map(crashes.find, names)), None)
 
 
+def names_error(aspect: str) -> bool:
+    """Whether the aspect of a finding tells its error. If not (``outcome:*``), another cause has the same signature."""
+    return not aspect.startswith("outcome:")
+
+
 def unmended(found: Iterable[Stored]) -> dict[str, str]:
     """Findings that show although the fix of their record was applied to the parser: the record's name by id."""
     records: list[Defect] | None = None
@@ -52,7 +57,7 @@ def unmended(found: Iterable[Stored]) -> dict[str, str]:
         records = defects.defects() if records is None else records
         crash = filed(stored.signature)
         record = defects.owner(crash.id, records) if crash is not None else None
-        if record is not None and record.name in parser.fixes:
+        if record is not None and record.name in parser.fixes and names_error(stored.aspect):
             shown[stored.id] = record.name
     return shown
 

@@ -156,7 +156,8 @@ def verify(pair: Pair, named: Sequence[Defect], say: Say, *, tests: bool = True)
 
 def seen_again(judged: Sequence[Judged], signatures: Sequence[str], campaign: Path) -> tuple[Judged, ...]:
     """``judged``, where a mended finding that a campaign on the changed parser met is still there."""
-    met = {crash.id for crash in map(known_findings.filed, signatures) if crash is not None}
+    filed = filter(None, map(known_findings.filed, signatures))
+    met = {crash.id for crash in filed if known_findings.names_error(crash.aspect)}
     why = f"another input shows it: {campaign}"
 
     def looked(one: Told) -> Told:

@@ -34,6 +34,7 @@ def stage(tmp_path: Path, sancov_parser: Parser, wheel_parser: Parser) -> Stage:
         (parsers / ".builds" / parser.root.name).symlink_to(parser.root)
     # Its dependencies need not be either.
     (home / "build/cache").mkdir()
+    (ROOT / "build/cache/target").mkdir(parents=True, exist_ok=True)
     for name in ("target", "lock", "sdists"):
         (home / "build/cache" / name).symlink_to(ROOT / "build/cache" / name)
     return Stage(tmp_path, home)
