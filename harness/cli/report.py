@@ -58,6 +58,7 @@ def _file(option: str, text: str) -> Callable[[FC], FC]:
     metavar="RECORD",
     help="Print the text of an issue for upstream about this defect, at most 40 lines. No other form goes with it.",
 )
+@click.option("--patch", is_flag=True, help="With --upstream: print the fix as a patch of the newest release instead.")
 @click.option("--price", type=click.FloatRange(min=0), help="For --html: price of a CPU-hour, in any currency.")
 @_options.as_json("Print all findings, and the written files, as JSON.")
 def command(
@@ -65,6 +66,7 @@ def command(
     page: str | None,
     against: str | None,
     named: str | None,
+    patch: bool,
     price: float | None,
     as_json: bool,
     **forms: Path | None,
@@ -78,7 +80,9 @@ def command(
     if named is not None:
         if chosen or folders or page is not None:
             raise HarnessError("--upstream is a text of its own", hint="leave the other forms and campaigns out")
-        return _upstream(named, as_json)
+        return _upstream(named, patch, as_json)
+    if patch:
+        raise HarnessError("--patch is the fix of one record", hint="add --upstream RECORD")
     if price is not None and page is None:
         raise HarnessError("--price is for the HTML page", hint="add --html")
     if not chosen and not as_json and page is None:
@@ -107,14 +111,16 @@ def command(
     return 0
 
 
-def _upstream(name: str, as_json: bool) -> int:
+def _upstream(name: str, patch: bool, as_json: bool) -> int:
     defect = records.find(name)
-    text = upstream.text(defect)
+    if patch and not defect.edits:
+        raise HarnessError(f"the record {name} has no fix", hint="leave --patch out")
+    text, fix = upstream.text(defect), record.patch(defect) if defect.edits else ""
     if as_json:
         told = {"defect": name, "title": upstream.title(defect), "private": upstream.private(defect), "text": text}
-        _options.print_json(told)
+        _options.print_json(told | {"patch": fix})
     else:
-        click.echo(text, nl=False)
+        click.echo(fix if patch else text, nl=patch)
     return 0
 
 

@@ -15,6 +15,7 @@ from harness.triage import reproducer
 MOST_LINES = 40
 _PRIVATE = "**Report this in private**, as upstream's SECURITY.md says. Do not open a public issue.\n\n"
 _CHECK = "<!-- Before you file this: search upstream's open and closed threads for it. -->\n"
+_THERE = "<!-- Threads on it exist: comment on an open one, and do not open a new issue. -->\n"
 _FUZZER = "A fuzzer, safetensors-harness, found this: {findings}. A machine wrote this text; a person must check it.\n"
 
 
@@ -31,16 +32,17 @@ def title(defect: Defect) -> str:
 def text(defect: Defect, filed: list[Crash] | None = None) -> str:
     """The issue in Markdown: impact, script, cause, fix, first release, threads. The first line is its title.
 
-    A script or a patch that is too long for the text is named instead. ``filed`` are the findings, by default those of
+    The script is that of the first finding in the record that fits. A script or a patch that is too long is named instead. ``filed`` are the findings, by default those of
     crashes/.
     """
     found = [one for one in (crashes.crashes() if filed is None else filed) if one.id in defect.findings]
     head = f"# {title(defect)}\n\n" + (_PRIVATE if private(defect) else "") + f"{record.prose(defect.impact)}\n\n"
     places = ", ".join(f"[{place}]({record.place_address(place)})" for place in defect.places[:3])
     cause = f"\n**Cause** ({places}): {record.prose(defect.cause)}\n\n"
-    tail = f"\n{_facts(defect)}\n\n" + _FUZZER.format(findings=", ".join(defect.findings[:3])) + _CHECK
+    tail = f"\n{_facts(defect)}\n\n" + _FUZZER.format(findings=", ".join(defect.findings[:3]))
+    tail += _THERE if defect.threads else _CHECK
     room = MOST_LINES - (head + cause + tail).count("\n")
-    scripts = sorted((_script(one) for one in found), key=lambda one: one.count("\n"))
+    scripts = [*map(_script, sorted(found, key=lambda one: defect.findings.index(one.id)))]
     script = _fitting(scripts, room - 2, _named(found))
     change = _fitting(_changes(defect), room - script.count("\n"), _recorded(defect))
     return head + script + cause + change + tail
@@ -89,4 +91,5 @@ def _recorded(defect: Defect) -> str:
     place = f"`crashes/{FOLDER}/{defect.name}.toml` of safetensors-harness"
     if defect.disputed:
         return f"{place} quotes both texts.\n"
-    return f"The change is in {place}.\n" if defect.edits else "No fix is proposed.\n"
+    command = f"`harness report --upstream {defect.name} --patch`"
+    return f"The patch is long, and {command} prints it. Attach it.\n" if defect.edits else "No fix is proposed.\n"

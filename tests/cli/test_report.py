@@ -91,6 +91,9 @@ def test_the_text_for_upstream_is_printed(recorded: str, project: Path):
     told = json.loads(again)
     assert (status, told["defect"], told["private"], told["text"]) == (0, "base-buffer", False, text)
     assert told["title"] == "save writes the buffer of the base array"
+    assert run("report", "--upstream", "base-buffer", "--patch") == (0, told["patch"] + "\n")
+    with pytest.raises(HarnessError, match="--patch is the fix of one record"):
+        run("report", "--patch")
     with pytest.raises(HarnessError, match="there is no defect 'other'; the records are: base-buffer") as caught:
         run("report", "--upstream", "other")
     assert caught.value.exit_status == 2

@@ -43,7 +43,7 @@ def test_it_has_impact_script_cause_fix_release_threads_and_origin(crash: Crash)
         "**Since** 0.8.0; an earlier release was right.",
         "issues/825), [PR 826]",
         f"A fuzzer, safetensors-harness, found this: {crash.id}.",
-        "search upstream's open and closed threads",
+        "comment on an open one",
     )
     assert [text.count(part) for part in parts] == [1] * len(parts)
     assert [text.index(part) for part in parts] == sorted(text.index(part) for part in parts)
@@ -55,7 +55,7 @@ def test_a_script_or_a_patch_that_is_too_long_is_named_instead(crash: Crash):
     wide = replace(DEFECT, edits=(replace(EDIT, replacement="# new\n" * 50 + EDIT.anchor),))
     text = upstream.text(wide, [crash])
     assert f"`harness repro {crash.id} --script` prints a script.\n" in text
-    assert "The change is in `crashes/defects/base-buffer.toml` of safetensors-harness.\n" in text
+    assert "`harness report --upstream base-buffer --patch` prints it" in text
     # Context goes before the change itself does.
     write(crash, "import safetensors\n" + "print(1)\n" * 10)
     text = upstream.text(replace(DEFECT, edits=(EDIT,)), [crash])
@@ -64,15 +64,15 @@ def test_a_script_or_a_patch_that_is_too_long_is_named_instead(crash: Crash):
     assert text.count("\n") <= upstream.MOST_LINES
 
 
-def test_the_shortest_script_that_needs_no_harness_is_chosen(crash: Crash, tmp_path: Path):
+def test_the_first_script_that_needs_no_harness_is_chosen(crash: Crash, tmp_path: Path):
     other = replace(OPEN[1], folder=tmp_path / OPEN[1].id)
     shutil.copytree(OPEN[1].folder, other.folder)
-    write(other, "from harness import x\n")
-    text = upstream.text(replace(DEFECT, findings=(crash.id, other.id)), [crash, other])
-    assert "assert safetensors.__version__" in text
     write(other, "print(2)\n")
-    text = upstream.text(replace(DEFECT, findings=(crash.id, other.id)), [crash, other])
+    text = upstream.text(replace(DEFECT, findings=(other.id, crash.id)), [crash, other])
     assert "```python\nprint(2)\n```" in text
+    write(other, "from harness.replay import replay\n")
+    text = upstream.text(replace(DEFECT, findings=(other.id, crash.id)), [crash, other])
+    assert "assert safetensors.__version__" in text
 
 
 @pytest.mark.parametrize(
@@ -103,4 +103,4 @@ def test_every_record_makes_a_text_of_at_most_40_lines(defect: Defect):
     assert text.startswith("# ")
     assert text.count("\n") <= upstream.MOST_LINES
     assert len(re.findall(r"^`{3,}", text, re.MULTILINE)) % 2 == 0
-    assert bool(defect.edits) == (("```diff" in text) or "The change is in" in text)
+    assert bool(defect.edits) == ("```diff" in text or "--patch`" in text)
