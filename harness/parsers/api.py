@@ -160,7 +160,11 @@ def _kept(parser: Parser) -> list[str]:
 
 def _asked(parser: Parser) -> list[str]:
     variables = {**os.environ, **runtime.environment(parser)}
-    variables |= {"PYTHONPATH": runtime.python_path(), "HARNESS_HOME": str(paths.home())}
+    variables |= {
+        "PYTHONPATH": runtime.python_path(),
+        "HARNESS_HOME": str(paths.home()),
+        "LLVM_PROFILE_FILE": os.devnull,
+    }
     command = [sys.executable, "-m", "harness.parsers.api", parser.name]
     answer = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
     if answer.returncode != 0:

@@ -51,7 +51,6 @@ def test_a_finding_is_repeated_minimised_and_filed(project: Path, tmp_path: Path
     status, text = run(crash.folder, wheel_parser, tmp_path)
     assert status == 1, text
     assert "shows: " in text
-    assert "Duplicate keys are disallowed" in text
 
 
 BACKWARDS = "slices|panic|panic|get_slice: PanicException: attempt to subtract with overflow"
@@ -79,7 +78,8 @@ def test_a_program_is_shrunk_filed_and_reproduced_and_what_users_see_of_it_too(
     assert crash.builds == ("sancov",)
     assert crash.instead.startswith("0.8.0-wheel: raise: SystemError: Negative size")
     assert get_target("slices").explain(crash.data()).splitlines()[2:] == ["    file.get_slice('a')[slice(1, 0)]"]
-    assert run(crash.folder, wheel_parser, tmp_path)[0] == 0
+    # The wheel raises another error, so its script cannot tell.
+    assert run(crash.folder, wheel_parser, tmp_path)[0] == 2
     (other,) = [one for one in store.findings(project / "campaign") if one.id != finding.id]
     assert other.parser == wheel_parser.name
     users = filing.file_finding(other, project / "campaign", say=lambda _: None)
@@ -87,7 +87,7 @@ def test_a_program_is_shrunk_filed_and_reproduced_and_what_users_see_of_it_too(
     assert users.builds == ("wheel",)
     status, text = run(users.folder, wheel_parser, tmp_path)
     assert status == 1, text
-    assert "file.get_slice('a')[slice(1, 0)]" in text
+    assert "SystemError: Negative size" in text
 
 
 def test_a_finding_that_does_not_show_again_is_left(project: Path):

