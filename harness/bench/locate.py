@@ -12,7 +12,7 @@ from harness.coverage.functions import PYTHON, Functions, Place
 from harness.errors import HarnessError
 from harness.findings import crashes, defects
 from harness.findings.defects import Edit
-from harness.parsers import registry
+from harness.parsers import registry, sources
 from harness.triage.inputs import of_crash
 from harness.triage.locate import SHOWN, locate
 
@@ -22,12 +22,11 @@ TARGET = 0.7
 
 def edited(functions: Functions, source: Path, edit: Edit) -> set[Place]:
     """The functions that the replaced text of ``edit`` lies in; empty for an edit outside of functions."""
-    folders = {"": source / edit.file, "bindings/python/": source / "bindings/python" / edit.file}
-    prefix, path = next(((name, path) for name, path in folders.items() if path.is_file()), ("", source / edit.file))
+    path = sources.find(source, edit.file) or source / edit.file
     text = path.read_text(encoding="utf-8")
     at = text.index(edit.anchor)
     first, last = text.count("\n", 0, at) + 1, text.count("\n", 0, at + len(edit.anchor.rstrip())) + 1
-    file = edit.file if edit.file.startswith(PYTHON) else prefix + edit.file
+    file = edit.file if edit.file.startswith(PYTHON) else path.relative_to(source).as_posix()
     return {place for line in range(first, last + 1) if (place := functions.at(file, line)) is not None}
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from harness.errors import HarnessError
 from harness.files import write_atomic
 from harness.findings.defects import Defect, Edit
-
-#: The folder of the Python project in a checkout. An sdist has its files at the top.
-BINDINGS = PurePosixPath("bindings/python")
+from harness.parsers import sources
 
 _HINT = "correct the [[edits]] of the record: an anchor occurs once in the file as released"
 
@@ -35,43 +33,28 @@ def apply(tree: Path, fixes: Sequence[Defect]) -> None:
     Raises HarnessError naming record and file for a record without edits, a missing file, an anchor that does not occur
     once, and spans that overlap; no file is changed then.
     """
-    spans: dict[Path, list[_Span]] = {}
-    texts: dict[Path, str] = {}
+    asked: dict[Path, list[tuple[str, Edit]]] = {}
     for fix in fixes:
         if not fix.edits:
             raise HarnessError(
                 f"the record {fix.name} has no edits", hint="leave it out, or add [[edits]] to the record"
             )
         for edit in fix.edits:
-            path = _path(tree, fix.name, edit)
-            text = texts.setdefault(path, path.read_bytes().decode())
-            at = _only(text, fix.name, edit)
-            spans.setdefault(path, []).append((at, at + len(edit.anchor), edit.replacement, fix.name))
-    edited = {path: _edited(texts[path], sorted(found), path.relative_to(tree)) for path, found in spans.items()}
-    for path, text in edited.items():
+            path = sources.find(tree, edit.file)
+            if path is None:
+                raise HarnessError(f"the record {fix.name} edits {edit.file}, which the source lacks", hint=_HINT)
+            asked.setdefault(path, []).append((fix.name, edit))
+    texts = {
+        path: edited(path.read_bytes().decode(), edits, path.relative_to(tree).as_posix())
+        for path, edits in asked.items()
+    }
+    for path, text in texts.items():
         write_atomic(path, text)
 
 
-def _path(tree: Path, name: str, edit: Edit) -> Path:
-    parts = PurePosixPath(edit.file)
-    for path in (tree / parts, tree / BINDINGS / parts):
-        if ".." not in parts.parts and path.is_file() and path.resolve().is_relative_to(tree.resolve()):
-            return path
-    raise HarnessError(f"the record {name} edits {edit.file}, which the source lacks", hint=_HINT)
-
-
-def _only(text: str, name: str, edit: Edit) -> int:
-    """The position of the anchor."""
-    at = text.find(edit.anchor) if edit.anchor else -1
-    if at < 0 or text.find(edit.anchor, at + 1) >= 0:
-        # Occurrences may overlap each other, which str.count does not see.
-        fault = "does not occur" if at < 0 else "occurs more than once"
-        shown = edit.anchor if len(edit.anchor) <= 60 else edit.anchor[:57] + "..."
-        raise HarnessError(f"the record {name}: its anchor {shown!r} {fault} in {edit.file}", hint=_HINT)
-    return at
-
-
-def _edited(text: str, spans: Sequence[_Span], file: Path) -> str:
+def edited(text: str, edits: Iterable[tuple[str, Edit]], file: str) -> str:
+    """The ``text`` of ``file`` after these edits, each with the name of its record. Raises HarnessError as :func:`apply`."""
+    spans = sorted(_span(text, name, edit) for name, edit in edits)
     for (_, end, _, one), (start, _, _, other) in pairwise(spans):
         if start < end:
             records = f"the record {one}" if one == other else f"the records {one} and {other}"
@@ -79,3 +62,13 @@ def _edited(text: str, spans: Sequence[_Span], file: Path) -> str:
     for start, end, replacement, _ in reversed(spans):
         text = text[:start] + replacement + text[end:]
     return text
+
+
+def _span(text: str, name: str, edit: Edit) -> _Span:
+    at = text.find(edit.anchor) if edit.anchor else -1
+    if at < 0 or text.find(edit.anchor, at + 1) >= 0:
+        # Occurrences may overlap each other, which str.count does not see.
+        fault = "does not occur" if at < 0 else "occurs more than once"
+        shown = edit.anchor if len(edit.anchor) <= 60 else edit.anchor[:57] + "..."
+        raise HarnessError(f"the record {name}: its anchor {shown!r} {fault} in {edit.file}", hint=_HINT)
+    return at, at + len(edit.anchor), edit.replacement, name

@@ -14,11 +14,15 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from harness.errors import HarnessError
 
 PACKAGE = "safetensors"
+
+#: The folder of the Python project in a checkout. An sdist has its Python files at the top.
+BINDINGS = PurePosixPath("bindings/python")
+_PYTHON = "py_src/"
 
 # Folders of a checkout that hold no source.
 _SKIPPED = {"target", "build", "dist", "node_modules", "__pycache__"}
@@ -42,9 +46,9 @@ def locate(folder: Path) -> Checkout:
         raise HarnessError(f"{folder} {fault}", hint="--source takes a checkout of the safetensors repository")
     given, folder = folder, folder.resolve()
     beside = folder.parent.parent
-    if folder == beside / "bindings/python" and (beside / "safetensors/Cargo.toml").is_file():
-        return Checkout(beside, Path("bindings/python"))
-    for project in (Path(), Path("bindings/python")):
+    if folder == beside / BINDINGS and (beside / "safetensors/Cargo.toml").is_file():
+        return Checkout(beside, Path(BINDINGS))
+    for project in (Path(), Path(BINDINGS)):
         if (folder / project / "pyproject.toml").is_file() and _names_the_package(folder / project):
             return Checkout(folder, project)
     raise HarnessError(
@@ -58,6 +62,25 @@ def _names_the_package(project: Path) -> bool:
     files = [project / name for name in ("pyproject.toml", "setup.py") if (project / name).is_file()]
     pattern = rf"""name\s*=\s*["']{PACKAGE}["']"""
     return any(re.search(pattern, file.read_text(errors="replace")) for file in files)
+
+
+def in_repository(file: str) -> str:
+    """The path in upstream's repository of a file of the sdist."""
+    return f"{BINDINGS}/{file}" if file.startswith(_PYTHON) else file
+
+
+def in_sdist(file: str) -> str:
+    """The path in the sdist of a file of the repository, or of the sdist."""
+    return file.removeprefix(f"{BINDINGS}/") if _PYTHON in file else file
+
+
+def find(tree: Path, file: str) -> Path | None:
+    """The ``file`` of the sdist in an sdist or a checkout; None where it is not there, or lies outside of ``tree``."""
+    parts = PurePosixPath(file)
+    for path in (tree / parts, tree / BINDINGS / parts):
+        if ".." not in parts.parts and path.is_file() and path.resolve().is_relative_to(tree.resolve()):
+            return path
+    return None
 
 
 def files(root: Path) -> Iterator[Path]:

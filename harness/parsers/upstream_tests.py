@@ -18,7 +18,6 @@ from xml.etree import ElementTree
 
 from harness import paths
 from harness.parsers import compilation, sources, toolchain
-from harness.parsers.fixes import BINDINGS
 
 CRATE, PYTHON = "cargo test", "pytest"
 SUITES = (CRATE, PYTHON)
@@ -103,9 +102,9 @@ def _cargo(tree: Path, live: Live) -> Results:
 
 
 def _pytest(tree: Path, site: Path, live: Live) -> Results:
-    project = tree / BINDINGS
+    project = tree / sources.BINDINGS
     if not (project / "tests").is_dir():
-        return Results(unable={"": f"the source holds no folder {BINDINGS}/tests"})
+        return Results(unable={"": f"the source holds no folder {sources.BINDINGS}/tests"})
     if importlib.util.find_spec("pytest") is None:
         return Results(unable={"": "pytest is not installed"})
     report = tree / "junit.xml"

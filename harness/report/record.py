@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import difflib
 import re
-from pathlib import Path
 from typing import Any
 
+from harness.errors import HarnessError
 from harness.findings.defects import Defect, Edit
-from harness.parsers import registry
+from harness.parsers import fixes, registry, sources
 from harness.report.text import cell, plain
 
 UPSTREAM = "https://github.com/huggingface/safetensors"
 _THREADS = {"issue": "issues", "PR": "pull"}
-# The Python sources: their folder in the sdist, and what stands before it in the repository.
-_PYTHON, _BINDINGS = "py_src/", "bindings/python/"
 
 
 def about(defect: Defect) -> dict[str, Any]:
@@ -58,15 +56,10 @@ def _cell(text: str, most: int) -> str:
     return re.sub(r"(?<=[^\W_])\\_(?=[^\W_])", "_", cell(text, most))
 
 
-def in_repository(file: str) -> str:
-    """The path in upstream's repository of a file of the sdist."""
-    return _BINDINGS + file if file.startswith(_PYTHON) else file
-
-
 def place_address(place: str) -> str:
     """The address of a ``file:line`` in upstream's repository, at the release that records speak of."""
     file, _, line = place.rpartition(":")
-    return f"{UPSTREAM}/blob/v{registry.default_release()}/{in_repository(file)}#L{line}"
+    return f"{UPSTREAM}/blob/v{registry.default_release()}/{sources.in_repository(file)}#L{line}"
 
 
 def thread_address(thread: str) -> str:
@@ -98,24 +91,21 @@ def patch(defect: Defect, context: int = 3) -> str:
     pieces = list[str]()
     for file in dict.fromkeys(edit.file for edit in defect.edits):
         edits = [edit for edit in defect.edits if edit.file == file]
-        source = parser and _source(parser.source, file)
-        there = in_repository(file)
-        pieces += _diff(there, source, edits, context) if source else _replaced(there, edits)
+        source = parser and sources.find(parser.source, file)
+        there = sources.in_repository(file)
+        pieces += (
+            _diff(there, source.read_text(encoding="utf-8"), defect, edits, context)
+            if source
+            else _replaced(there, edits)
+        )
     return "\n".join(pieces)
 
 
-def _source(root: Path, file: str) -> str:
-    """The text of a file of the sdist; "" where it is not there."""
-    found = next((path for path in (root / file, root / _BINDINGS / file) if path.is_file()), None)
-    return found.read_text(encoding="utf-8") if found else ""
-
-
-def _diff(file: str, old: str, edits: list[Edit], context: int) -> list[str]:
-    new = old
-    for edit in edits:
-        if old.count(edit.anchor) != 1:
-            return _replaced(file, edits)
-        new = new.replace(edit.anchor, edit.replacement)
+def _diff(file: str, old: str, defect: Defect, edits: list[Edit], context: int) -> list[str]:
+    try:
+        new = fixes.edited(old, [(defect.name, edit) for edit in edits], file)
+    except HarnessError:
+        return _replaced(file, edits)
     names = (f"a/{file}", f"b/{file}")
     return list(difflib.unified_diff(old.splitlines(), new.splitlines(), *names, n=context, lineterm=""))
 

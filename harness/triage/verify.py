@@ -290,8 +290,7 @@ def _sources(parser: Parser) -> dict[str, bytes]:
     """By path as in the sdist; Python's lie below bindings/python in a checkout."""
     found = {}
     for path in sources.files(parser.source):
-        name = path.relative_to(parser.source).as_posix()
-        name = name.removeprefix("bindings/python/") if "py_src/" in name else name
+        name = sources.in_sdist(path.relative_to(parser.source).as_posix())
         if path.suffix in (".rs", ".py") and ("/src/" in name or name.startswith("py_src/")):
             found[name] = path.read_bytes()
     return found
