@@ -53,7 +53,7 @@ def command(campaign: Path | None, as_json: bool, strict: bool, other: str | Non
     rows = sorted(((stored, known(stored.signature)) for stored in found), key=lambda row: row[1] is not None)
     unknown = [stored for stored, name in rows if name is None]
     states = {} if base is None else {stored.id: state for stored, state in compare_builds.compare(unknown, base)}
-    owners = {finding: one for one in defects.defects() for finding in one.findings}
+    owners = defects.owners(defects.defects())
     unmended = known_findings.unmended(found)
     if as_json:
         _options.print_json(

@@ -163,7 +163,7 @@ def verdict(
             raise HarnessError("these options need a rule", hint="add --rule [NAME]")
         if status not in crashes.STATUSES:
             raise HarnessError(f"{status} is a verdict of a rule", hint="add --rule [NAME]")
-        crash = _filed(name)
+        crash = crashes.named(name)
         owner = _owner(name, status)
         _decide(crash, status, why, severity)
         if as_json:
@@ -208,13 +208,6 @@ def _owner(name: str, status: str) -> Defect | None:
             hint="write a record with `disputed = true` that quotes both sides (docs/triage.md)",
         )
     return owner
-
-
-def _filed(name: str) -> Crash:
-    crash = next((one for one in crashes.crashes() if one.id == name), None)
-    if crash is None:
-        raise HarnessError(f"no filed finding is called {name!r}", hint=f"see the folders of {paths.crashes_dir()}")
-    return crash
 
 
 def _decide(crash: Crash, status: str, why: str, severity: str | None) -> None:

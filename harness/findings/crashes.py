@@ -144,6 +144,14 @@ def find(sig: str) -> Crash | None:
     return None
 
 
+def named(name: str) -> Crash:
+    """The filed finding with the id ``name``. Raises HarnessError where there is none."""
+    crash = next((one for one in crashes() if one.id == name), None)
+    if crash is None:
+        raise HarnessError(f"no filed finding is called {name!r}", hint=f"see the folders of {paths.crashes_dir()}")
+    return crash
+
+
 def file(crash: Crash, data: bytes, reproducer: str, *, root: Path | None = None, report: str = "") -> Path:
     """Write a finding's folder below ``root`` (default: the project's crashes/) and return it.
 

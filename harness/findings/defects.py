@@ -221,12 +221,17 @@ def fixed() -> list[Defect]:
     return found
 
 
+def owners(among: Iterable[Defect]) -> dict[str, Defect]:
+    """The record of each finding that one names."""
+    return {finding: defect for defect in among for finding in defect.findings}
+
+
 def owner(finding: str, among: Iterable[Defect]) -> Defect | None:
     """The record that names the finding ``finding``."""
-    return next((defect for defect in among if finding in defect.findings), None)
+    return owners(among).get(finding)
 
 
 def unclaimed(filed: Iterable[Crash], among: Iterable[Defect]) -> list[Crash]:
     """The open and disputed findings that no record names."""
-    claimed = {finding for defect in among for finding in defect.findings}
+    claimed = owners(among)
     return [crash for crash in filed if crash.status in (crashes.OPEN, crashes.DISPUTED) and crash.id not in claimed]

@@ -155,9 +155,24 @@ def for_old(source: str) -> str:
 # Functions that scripts carry.
 
 
+def names(node: ast.AST) -> set[str]:
+    """The names that a piece of a syntax tree uses."""
+    return {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+
+
 def words(text: str) -> set[str]:
     """The names that a piece of Python uses."""
-    return {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+    return names(ast.parse(text))
+
+
+def reached(known: Mapping[str, str], start: Iterable[str]) -> list[str]:
+    """The definitions of ``known`` that these names use, and those that they use, in their order."""
+    wanted: set[str] = set()
+    todo = {*start} & known.keys()
+    while todo:
+        wanted |= todo
+        todo = {word for name in todo for word in words(known[name])} & known.keys() - wanted
+    return [name for name in known if name in wanted]
 
 
 @functools.cache
@@ -179,13 +194,7 @@ def definitions(source: str) -> dict[str, str]:
 def needed(source: str, text: str, always: Iterable[str] = ()) -> str:
     """The definitions of a module that a text uses, and those that they use, in their order; without annotations."""
     known = definitions(source)
-    wanted: set[str] = set()
-    todo = (words(text) | {*always}) & known.keys()
-    while todo:
-        wanted |= todo
-        todo = {word for name in todo for word in words(known[name])} & known.keys() - wanted
-    parts = [plain(known[name]) for name in known if name in wanted]
-    return "\n\n\n".join(parts)
+    return "\n\n\n".join(plain(known[name]) for name in reached(known, words(text) | {*always}))
 
 
 def plain(source: str) -> str:

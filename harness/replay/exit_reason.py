@@ -56,6 +56,11 @@ def died_of(status: int) -> str:
         return f"signal {-status}"
 
 
+def frames(report: str) -> list[str]:
+    """The ``file:line`` of each frame of a sanitizer's report in the parser's own source, the innermost first."""
+    return _FRAME.findall(report)
+
+
 def panic_place(said: bytes) -> str:
     """``file:line`` of the last panic that was printed, "" without one."""
     found = _PLACE.search(said)
@@ -110,8 +115,7 @@ def exit_reason(target: Target, data: bytes, status: int | None, said: bytes, ca
         words = "no answer within the time limit" if status is None else "SIGXCPU: it used up its CPU time"
         return ExitReason("hang", words, death(target, data, "hang", "timeout", at))
     report = report_of(said)
-    frame = _FRAME.search(report)
-    place = frame[1] if frame else panic_place(said)
+    place = next(iter(frames(report)), "") or panic_place(said)
     if _REFUSED_ALLOCATION in said and (status == -signal.SIGABRT or "ABRT" in report[:200]):
         words = said[said.index(_REFUSED_ALLOCATION) :].split(b"\n", 1)[0].decode(errors="replace")
         return ExitReason("memory", words, death(target, data, "memory", "allocation", at), place, report)

@@ -6,8 +6,11 @@ import ast
 import re
 import textwrap
 
-#: The module of helpers beside the reproducers.
-KIT = "_kit"
+from harness.findings.crashes import KIT
+from harness.programs import scripts
+
+# The module of helpers beside the reproducers.
+_KIT = KIT.removesuffix(".py")
 # Helpers that a text needs no more of: a traceback is as good as their messages.
 _SHORT = """\
 import json, pathlib, tempfile
@@ -35,14 +38,12 @@ def brief(script: str, kit: str) -> str:
     own = [node for node in ast.parse(script).body if not _about_kit(node)]
     short = {} if re.search(r"\bstored\(.*\bsize=", script) else _definitions(_SHORT)
     known = _definitions(kit) | short
-    names = set[str]().union(*(_names(node) for node in own)) - {name for node in own for name in _contexts(node)}
-    wanted = list[str]()
-    while more := [name for name in known if name in names and name not in wanted]:
-        wanted += more
-        names |= set[str]().union(*(_names(ast.parse(known[name])) for name in more))
+    names = set[str]().union(*map(scripts.names, own)) - {name for node in own for name in _contexts(node)}
+    wanted = scripts.reached(known, names)
+    names |= set[str]().union(*(scripts.words(known[name]) for name in wanted))
     imported = {one.name for node in own if isinstance(node, ast.Import) for one in node.names}
     imports = [f"import {name}" for name in sorted((_modules(kit) | _modules(_SHORT)) & names - imported)]
-    body = [text for name in known if name in wanted for text in known[name].splitlines()]
+    body = [text for name in wanted for text in known[name].splitlines()]
     for node in own:
         text = _source(script, node)
         if not isinstance(node, ast.Import | ast.ImportFrom):
@@ -57,7 +58,7 @@ def _about_kit(node: ast.stmt) -> bool:
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant)
     names = [one.name for one in node.names] if isinstance(node, ast.Import) else [getattr(node, "module", "")]
-    return KIT in names or ast.unparse(node).startswith("sys.path[0] +=")
+    return _KIT in names or ast.unparse(node).startswith("sys.path[0] +=")
 
 
 def _modules(source: str) -> set[str]:
@@ -65,15 +66,13 @@ def _modules(source: str) -> set[str]:
 
 
 def _definitions(source: str) -> dict[str, str]:
-    """The definitions at the top of a module, by name, without docstrings and annotations."""
-    found = {}
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            found[node.name] = ast.unparse(_plain(node))
-        elif isinstance(node, ast.Assign | ast.AnnAssign):
-            for one in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                found |= {one.id: ast.unparse(node)} if isinstance(one, ast.Name) else {}
-    return {name: "\n".join(line for line in text.splitlines() if line.strip()) for name, text in found.items()}
+    """The definitions at the top of a module, by name, without docstrings, annotations and empty lines."""
+    return {name: _short(text) for name, text in scripts.definitions(source).items()}
+
+
+def _short(definition: str) -> str:
+    text = ast.unparse(_plain(ast.parse(definition).body[0]))
+    return "\n".join(line for line in text.splitlines() if line.strip())
 
 
 def _plain(node: ast.stmt) -> ast.stmt:
@@ -85,10 +84,6 @@ def _plain(node: ast.stmt) -> ast.stmt:
         elif isinstance(one, ast.arg):
             one.annotation = None
     return node
-
-
-def _names(node: ast.AST) -> set[str]:
-    return {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
 
 
 def _contexts(node: ast.stmt) -> list[str]:

@@ -143,7 +143,7 @@ def rows(found: Iterable[Campaign], base: Parser | None = None) -> list[Row]:
             seen.setdefault(crash.id if crash else stored.id, []).append(_seen(one, stored))
             if crash is None and stored.id not in others:
                 others[stored.id] = stored, known_findings.verdict(stored.signature)
-    owners = {finding: one for one in defects.defects() for finding in one.findings}
+    owners = defects.owners(defects.defects())
     every = [_filed(crash, owners.get(name), seen.get(name, [])) for name, crash in filed.items()]
     every += [_found(stored, rule, seen[name]) for name, (stored, rule) in others.items()]
     if base is not None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from harness.findings import crashes
 from harness.findings.crashes import Crash
 from harness.findings.defects import CONTROLLERS, FOLDER, Defect
 from harness.findings.severity import MEMORY_SAFETY
 from harness.parsers import registry
 from harness.report import record
-from harness.report.brief import KIT, brief
+from harness.report.brief import brief
 from harness.report.text import cell, fenced, plain
 from harness.triage import reproducer
 
@@ -35,15 +37,15 @@ def text(defect: Defect, filed: list[Crash] | None = None) -> str:
     The script is that of the first finding in the record that fits. A script or a patch that is too long is named instead. ``filed`` are the findings, by default those of
     crashes/.
     """
-    found = [one for one in (crashes.crashes() if filed is None else filed) if one.id in defect.findings]
+    every = {one.id: one for one in (crashes.crashes() if filed is None else filed)}
+    found = [every[name] for name in defect.findings if name in every]
     head = f"# {title(defect)}\n\n" + (_PRIVATE if private(defect) else "") + f"{record.prose(defect.impact)}\n\n"
     places = ", ".join(f"[{place}]({record.place_address(place)})" for place in defect.places[:3])
     cause = f"\n**Cause** ({places}): {record.prose(defect.cause)}\n\n"
     tail = f"\n{_facts(defect)}\n\n" + _FUZZER.format(findings=", ".join(defect.findings[:3]))
     tail += _THERE if defect.threads else _CHECK
     room = MOST_LINES - (head + cause + tail).count("\n")
-    scripts = [*map(_script, sorted(found, key=lambda one: defect.findings.index(one.id)))]
-    script = _fitting(scripts, room - 2, _named(found))
+    script = _fitting(map(_script, found), room - 2, _named(found))
     change = _fitting(_changes(defect), room - script.count("\n"), _recorded(defect))
     return head + script + cause + change + tail
 
@@ -57,14 +59,14 @@ def _facts(defect: Defect) -> str:
     return f"**Since** {defect.first}{before}.{where} {source} **Threads**: {threads}."
 
 
-def _fitting(blocks: list[str], room: int, instead: str) -> str:
+def _fitting(blocks: Iterable[str], room: int, instead: str) -> str:
     """The first block that has at most ``room`` lines, or the sentence ``instead``."""
     return next((one for one in blocks if 0 < one.count("\n") <= room), instead)
 
 
 def _script(crash: Crash) -> str:
     """The reproducer in few lines, fenced; "" where it runs the harness, reads the input beside it, or is none."""
-    kit = crash.folder.parent / f"{KIT}.py"
+    kit = crash.folder.parent / crashes.KIT
     try:
         script = (crash.folder / crashes.REPRODUCER).read_text(encoding="utf-8")
         text = brief(script, kit.read_text(encoding="utf-8") if kit.is_file() else "")

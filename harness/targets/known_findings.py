@@ -49,14 +49,14 @@ def names_error(aspect: str) -> bool:
 
 def unmended(found: Iterable[Stored]) -> dict[str, str]:
     """Findings that show although the fix of their record was applied to the parser: the record's name by id."""
-    records: list[Defect] | None = None
+    owners: dict[str, Defect] | None = None
     shown: dict[str, str] = {}
     for stored in found:
         if (parser := registry.read(stored.parser)) is None or not parser.fixes:
             continue
-        records = defects.defects() if records is None else records
+        owners = defects.owners(defects.defects()) if owners is None else owners
         crash = filed(stored.signature)
-        record = defects.owner(crash.id, records) if crash is not None else None
+        record = owners.get(crash.id) if crash is not None else None
         if record is not None and record.name in parser.fixes and names_error(stored.aspect):
             shown[stored.id] = record.name
     return shown

@@ -150,7 +150,7 @@ def history(crash: Crash, releases: Sequence[str], say: Say) -> History:
 
 
 def histories(filed: Sequence[Crash], releases: Sequence[str], say: Say) -> list[History]:
-    """:func:`history` of each, on as many processors as there are, in order."""
+    """:func:`history` of each, on as many processors as there are, in order. The releases are installed (:func:`site`)."""
     done = 0
 
     def one(crash: Crash) -> History:
@@ -160,8 +160,6 @@ def histories(filed: Sequence[Crash], releases: Sequence[str], say: Say) -> list
         say(f"{done}/{len(filed)} {crash.id}: {told(found)}")
         return found
 
-    for release in releases:  # one at a time: the first use of a release installs it
-        site(release, say)
     pool = ThreadPoolExecutor(os.cpu_count() or 1)
     try:
         return list(pool.map(one, filed))

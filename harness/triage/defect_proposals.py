@@ -89,8 +89,7 @@ def claim(finding: str, name: str) -> Path:
     filed, or one that a record names already; then nothing is written.
     """
     defect = defects.find(name)
-    if all(one.id != finding for one in crashes.crashes()):
-        raise HarnessError(f"no filed finding is called {finding!r}", hint=f"see the folders of {paths.crashes_dir()}")
+    crashes.named(finding)
     if (owner := defects.owner(finding, defects.defects())) is not None:
         raise HarnessError(
             f"the defect {owner.name} names {finding} already", hint=f"take it out of {owner.path} first"

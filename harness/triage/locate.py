@@ -6,7 +6,6 @@ show the finding's signature. :mod:`harness.triage.suspects` compares the two si
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,6 +20,7 @@ from harness.findings import crashes
 from harness.findings.signature import parts
 from harness.parsers import registry, toolchain
 from harness.parsers.registry import Parser
+from harness.replay.exit_reason import frames
 from harness.replay.replay import Replayer
 from harness.targets.base import Target
 from harness.targets.registry import get_target
@@ -35,8 +35,6 @@ SHOWN = 5
 NEIGHBOURS, COSTLY_NEIGHBOURS = 160, 24
 #: Frames of a report that come before the functions ranked by coverage.
 _FRAMES = 3
-
-_FRAME = re.compile(r"^\s*#\d+ in .* \(?((?:safetensors|bindings/python)/src/[\w/]+\.rs):(\d+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +146,10 @@ def _frames(named: Named, functions: Functions) -> Iterator[Suspect]:
         return
     report = folder / crashes.REPORT
     text = report.read_text(encoding="utf-8") if report.is_file() else ""
-    places = [(match[1], int(match[2])) for match in _FRAME.finditer(text)]
-    file, _, line = crashes.load(folder.resolve()).place.rpartition(":")
-    if not places and file:
-        places = [(file, int(line))]
     met: dict[Place, None] = {}
-    for file, number in places:
-        place = functions.at(file, number)
+    for found in frames(text) or filter(None, [crashes.load(folder.resolve()).place]):
+        file, line = found.rsplit(":", 1)
+        place = functions.at(file, int(line))
         if place is not None and place not in met and len(met) < _FRAMES:
             met[place] = None
-            yield Suspect(place, 1.0, number, "frame")
+            yield Suspect(place, 1.0, int(line), "frame")

@@ -16,7 +16,7 @@ from harness.programs.scripts import DESCRIBED, Call, Script, block
 from harness.targets.base import Target
 from harness.targets.registry import get_target
 
-#: A line of a script that a person wrote: :mod:`harness.triage.rewrite` leaves such a script as it is.
+#: A line of a script that a person wrote: ``harness triage rewrite`` leaves such a script as it is.
 BY_HAND = "# By hand."
 # "CALL: TYPE: MESSAGE", where a target of one call names none.
 _ERROR = re.compile(r"(?:(?P<call>[a-z][\w.]*): )?(?P<kind>[A-Z]\w*): ?(?P<words>.*)", re.DOTALL)

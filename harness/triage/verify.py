@@ -132,7 +132,7 @@ def verify(pair: Pair, named: Sequence[Defect], say: Say, *, tests: bool = True)
     """Run the findings of all records, and upstream's tests, on both sides of ``pair``; ``named`` are to be mended."""
     records = defects.defects()
     filed = {crash.id: crash for crash in crashes.crashes()}
-    owners = {finding: record for record in records for finding in record.findings}
+    owners = defects.owners(records)
     groups: dict[str, list[Crash]] = {}
     for finding in owners:
         groups.setdefault(filed[finding].target, []).append(filed[finding])

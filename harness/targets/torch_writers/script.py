@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib.resources import files
 
 from harness.findings.crashes import Crash
@@ -15,19 +15,26 @@ from harness.targets.torch_writers.tensors import Memory
 
 def tensors(row: Iterable[tuple[str, Item]], word: str = "tensors") -> str:
     """Source of a function that makes these items, as pairs. ``row`` has the source of each name."""
-    lines, made, pairs = [f"def {word}(zero=False):"], set(), []
-    for place, (key, item) in enumerate(row):
-        source = item.value
-        if item.tensor is not None:
-            memory = item.tensor.memory
-            if memory.number not in made:
-                made.add(memory.number)
-                lines.append(f"    m{memory.number} = {memory.source[:-1]}, zero)")
-            view = item.tensor.source.format(f"m{memory.number}")
-            source = item.form.format(view) if item.same < 0 else f"t{item.same}"
+    lines, pairs = [f"def {word}(zero=False):"], []
+    for place, (key, memory, source) in enumerate(_sources(row)):
+        lines += [f"    m{memory.number} = {memory.source[:-1]}, zero)"] if memory else []
         lines.append(f"    t{place} = {source}")
         pairs.append(f"({key}, t{place})")
     return "\n".join([*lines, f"    return [{', '.join(pairs)}]"]) + "\n"
+
+
+def _sources(row: Iterable[tuple[str, Item]], prefix: str = "") -> Iterator[tuple[str, Memory | None, str]]:
+    """The source of each key and item, and the memory that the item is the first to use."""
+    made = set()
+    for key, item in row:
+        source, memory = item.value, None
+        if item.tensor is not None:
+            number = item.tensor.memory.number
+            memory = None if number in made else item.tensor.memory
+            made.add(number)
+            view = item.tensor.source.format(f"{prefix}m{number}")
+            source = item.form.format(view) if item.same < 0 else f"{prefix}t{item.same}"
+        yield key, memory, source
 
 
 def explain(program: Program) -> str:
@@ -104,18 +111,12 @@ def _values(
     row: Iterable[tuple[str, Item]], prefix: str = "", *, zero: bool = False, target: str = "TENSORS"
 ) -> list[str]:
     """Lines that make these items, and a dictionary of them."""
-    lines, made, pairs = [], set(), {}
+    lines, pairs = [], {}
     row = list(row)
-    for place, (key, item) in enumerate(row):
-        source = item.value
-        if item.tensor is not None:
-            memory = item.tensor.memory
-            if memory.number not in made:
-                made.add(memory.number)
-                lines.append(f"{prefix}m{memory.number} = {_fresh(memory, zero)}")
-            view = item.tensor.source.format(f"{prefix}m{memory.number}")
-            source = item.form.format(view) if item.same < 0 else f"{prefix}t{item.same}"
-        if not any(other.same == place for _, other in row):
+    shared = {item.same for _, item in row}
+    for place, (key, memory, source) in enumerate(_sources(row, prefix)):
+        lines += [f"{prefix}m{memory.number} = {_fresh(memory, zero)}"] if memory else []
+        if place not in shared:
             pairs[key] = source
             continue
         lines.append(f"{prefix}t{place} = {source}")
