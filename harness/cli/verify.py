@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import time
@@ -20,6 +19,7 @@ from harness.cli.build import Teller
 from harness.coverage import baseline, changed
 from harness.engine.campaign.main import CampaignSettings
 from harness.errors import HarnessError
+from harness.files import alone
 from harness.findings import defects, store
 from harness.findings.defects import Defect
 from harness.parsers import build, fixes, registry
@@ -87,12 +87,7 @@ def _alone() -> Iterator[None]:
     """One verification at a time in this project: they share names of builds and folders."""
     folder = paths.build_dir() / "verify"
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _say("waiting for another harness verify")
-            fcntl.flock(handle, fcntl.LOCK_EX)
+    with alone(folder / "lock", lambda: _say("waiting for another harness verify")):
         yield
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -27,7 +26,7 @@ from typing import Any
 
 from harness import paths
 from harness.errors import HarnessError
-from harness.files import write_atomic
+from harness.files import alone, write_atomic
 from harness.findings.defects import Defect
 from harness.parsers import compilation, fixes, registry, sources, toolchain
 from harness.parsers.flavours import OWN_CRATES, RECIPES
@@ -147,16 +146,11 @@ def _present(key: str) -> Path | None:
 
 @contextlib.contextmanager
 def _lock(progress: Progress) -> Iterator[None]:
-    """One build at a time in this project; the kernel releases the lock of a dead process."""
+    """One build at a time in this project."""
     cache = paths.build_dir() / "cache"
     cache.mkdir(parents=True, exist_ok=True)
     _builds().mkdir(parents=True, exist_ok=True)
-    with (cache / "lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            progress("waiting for another build")
-            fcntl.flock(handle, fcntl.LOCK_EX)
+    with alone(cache / "lock", lambda: progress("waiting for another build")):
         yield
 
 
