@@ -36,10 +36,10 @@ class StillBroken(Exception):
 
 
 def parser_for(crash: Crash) -> registry.Parser | None:
-    """The build the finding showed on, the checked one where it showed on several."""
+    """The build that shows the finding."""
     if not get_target(crash.target).uses_parser:
         return None
-    return registry.find(None, flavour="sancov" if not crash.builds or "sancov" in crash.builds else crash.builds[0])
+    return registry.find(None, flavour=crash.flavour)
 
 
 def case(crash: Crash):

@@ -23,7 +23,7 @@ from harness.triage.bisect import History
 @click.option("--all", "everything", is_flag=True, help="Every open finding.")
 @click.option("--release", "releases", multiple=True, metavar="X.Y.Z", help="Only this release; may be repeated. "
               f"Default: all from {bisect.OLDEST} to the newest that have a wheel here.")  # fmt: skip
-@click.option("--write", is_flag=True, help="Store the releases that show it in finding.toml.")
+@click.option("--write", is_flag=True, help="Store the releases that show it in finding.toml, finding by finding.")
 @click.option("--source", type=_options.PATH, metavar="DIR", help="A clone of safetensors: find the commit.")
 @click.option("--good", metavar="REV", help="With --source: a revision without the defect.")
 @click.option("--bad", metavar="REV", default="HEAD", show_default=True, help="With --source: one with it.")
@@ -45,10 +45,11 @@ def command(
         raise HarnessError("no finding was named", hint="harness bisect ID, or harness bisect --all")
     if source is not None:
         return _commit(chosen, source, good, bad, say, as_json)
-    found = bisect.histories(chosen, _releases(releases, say), say)
-    if write:
-        for crash, history in zip(chosen, found, strict=True):
+    found = []
+    for crash, history in zip(chosen, bisect.histories(chosen, _releases(releases, say), say), strict=True):
+        if write:
             _write(crash, history)
+        found.append(history)
     if as_json:
         _options.print_json([_row(history) for history in found])
     else:

@@ -11,7 +11,7 @@ from harness.cli import _options
 from harness.errors import HarnessError
 from harness.findings import crashes, store
 from harness.findings.crashes import Crash
-from harness.parsers import registry
+from harness.parsers import api, registry
 from harness.parsers.registry import Parser
 from harness.programs import scripts
 from harness.replay import replay
@@ -117,6 +117,8 @@ def _print(named: Named, target: str, size: int, rows: Rows, reproduces: bool) -
             click.echo(f"{'':27}{mark} {judged.signature}\n{'':29}{judged.finding.summary}")
         if result.report:
             click.echo(textwrap.indent(result.report.rstrip(), " " * 4))
+        if build and not shown and (lacking := api.told(build.name, api.of_parser(build).lacks)):
+            click.echo(f"{'':29}{lacking}")
     if reproduces:
         where = ", ".join(build.name if build else target for build, _, shown in rows if shown)
         click.echo(f"reproduces on {where}" + (f": {named.signature}" if named.signature else ""))

@@ -63,6 +63,11 @@ class Crash(Record):
         """The input's file."""
         return self.folder / INPUT
 
+    @property
+    def flavour(self) -> str:
+        """The kind of build to run it on: the checked one where several show it."""
+        return "sancov" if not self.builds or "sancov" in self.builds else self.builds[0]
+
     def data(self) -> bytes:
         """The input. Raises HarnessError when it is gone."""
         try:

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -110,9 +110,10 @@ def site(release: str, say: Say) -> Path:
 
 
 def ask(script: Path, library: Path) -> Answer:
-    """Run ``script`` with the safetensors in ``library``, in a process of its own."""
+    """Run ``script`` with the safetensors in ``library``, in a process of its own. Frameworks may stand on ``PYTHONPATH``."""
+    path = os.pathsep.join(filter(None, (str(library), os.environ.get("PYTHONPATH"))))
     environment = {
-        "PATH": os.environ["PATH"], "PYTHONPATH": str(library), "PYTHONNOUSERSITE": "1", "RUST_BACKTRACE": "0",
+        "PATH": os.environ["PATH"], "PYTHONPATH": path, "PYTHONNOUSERSITE": "1", "RUST_BACKTRACE": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
@@ -149,8 +150,8 @@ def history(crash: Crash, releases: Sequence[str], say: Say) -> History:
     return History(crash.id, {name: answers[name] for name in releases if name in answers})
 
 
-def histories(filed: Sequence[Crash], releases: Sequence[str], say: Say) -> list[History]:
-    """:func:`history` of each, on as many processors as there are, in order. The releases are installed (:func:`site`)."""
+def histories(filed: Sequence[Crash], releases: Sequence[str], say: Say) -> Iterator[History]:
+    """:func:`history` of each in turn, on as many processors as there are. The releases are installed (:func:`site`)."""
     done = 0
 
     def one(crash: Crash) -> History:
@@ -162,7 +163,7 @@ def histories(filed: Sequence[Crash], releases: Sequence[str], say: Say) -> list
 
     pool = ThreadPoolExecutor(os.cpu_count() or 1)
     try:
-        return list(pool.map(one, filed))
+        yield from pool.map(one, filed)
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -177,7 +177,7 @@ def _group(pair: Pair, group: Sequence[Crash], live: Live, owners: dict[str, Def
         if reason := target.missing(crash.data()) or ("" if target.uses_parser else "it does not run the parser"):
             found[crash.id] = Told(crash, CANNOT, reason)
     for flavour in ("sancov", "wheel", "address"):
-        shown = [crash for crash in group if crash.id not in found and _flavour(crash) == flavour]
+        shown = [crash for crash in group if crash.id not in found and crash.flavour == flavour]
         if not shown:
             continue
         if (both := pair.of(flavour)) is None:
@@ -189,11 +189,6 @@ def _group(pair: Pair, group: Sequence[Crash], live: Live, owners: dict[str, Def
                 if not live.stopped:
                     found[crash.id] = _tell(crash, before, after, owners[crash.id])
     return list(found.values())
-
-
-def _flavour(crash: Crash) -> str:
-    """The kind of build that a finding is run on: the checked one where it showed on several."""
-    return "sancov" if not crash.builds or "sancov" in crash.builds else crash.builds[0]
 
 
 class _Side:
