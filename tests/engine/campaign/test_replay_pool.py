@@ -29,6 +29,12 @@ SHOWS = Finding(differential.RULES["header.duplicate-key"], "accepted/metadata-k
 SHOWS_NOT = Finding(contract.RAISED, "NoSuchError", "it does not show", target="deserialize")
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loaded machine takes longer than a campaign waits."""
+    monkeypatch.setattr(replay_pool, "FINISH_S", (300.0, 300.0))
+
+
 def stored(campaign: Path, finding: Finding, parser: Parser) -> str:
     """The id of ``finding``, which is new in ``campaign``."""
     assert store.add(campaign, finding, TWICE_IN_METADATA, parser=parser.name, seed=1)
@@ -47,7 +53,6 @@ def test_what_shows_each_time_holds_and_what_does_not_is_flaky(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sancov_parser: Parser
 ) -> None:
     monkeypatch.setattr(replay_pool, "REPLAYS", 2)
-    monkeypatch.setattr(replay_pool, "FINISH_S", (300.0, 300.0))
     held, lost = (stored(tmp_path, finding, sancov_parser) for finding in (SHOWS, SHOWS_NOT))
     before = replay.cpu_seconds()
     found = confirm(tmp_path, held, lost)
@@ -127,7 +132,6 @@ def test_a_replay_whose_result_cannot_be_stored_is_said_and_the_ledger_has_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sancov_parser: Parser
 ) -> None:
     monkeypatch.setattr(replay_pool, "REPLAYS", 1)
-    monkeypatch.setattr(replay_pool, "FINISH_S", (300.0, 300.0))
     name = stored(tmp_path, SHOWS, sancov_parser)
     lock = tmp_path / "findings" / ".lock"
     lock.unlink()
