@@ -254,6 +254,7 @@ def test_a_checkout_without_instrumentation(home: Path, checkout: Path, python: 
     assert python(load + ANSWERS).stdout == "[]\n"
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="its pyo3 knows CPython up to 3.11")
 def test_a_release_of_the_days_of_setuptools(python: Python) -> None:
     old = build.build("0.3.3")

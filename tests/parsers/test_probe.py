@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from harness.parsers import build
 from harness.parsers.probe import probe, read_log
 from harness.parsers.registry import Parser
@@ -17,6 +19,7 @@ def test_the_engine_sees_nothing_of_a_plain_wheel(wheel: Parser) -> None:
     assert (seen.executed, seen.counters, seen.edges) == (True, 0, 0), seen.log
 
 
+@pytest.mark.long
 def test_address_sanitizer_and_the_mutator_are_live_together() -> None:
     seen = probe(build.build(flavour="address"))
     assert (seen.mutator, seen.executed) == (True, True), seen.log

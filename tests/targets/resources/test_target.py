@@ -102,6 +102,7 @@ def test_bytes_are_the_same_in_every_run(wheel_parser: Parser):
     assert unopened.points == ()
 
 
+@pytest.mark.long
 @needs_valgrind
 def test_instructions_repeat_within_a_few_per_cent_and_grow_as_they_should(wheel_parser: Parser):
     pairs = [("deserialize", "empties"), ("get_tensor", "tensors")]
