@@ -180,6 +180,26 @@ def locate(names: tuple[str, ...], every: bool, as_json: bool) -> int:
     return int(result["defects_named"] < measure.TARGET * result["defects"])
 
 
+@command.command(epilog="Example: harness bench planted --bug lock-held")
+@_only("--bug", "names", "planted bug")
+@_time("3m")
+@_count("--seed", 1, 2**31 - 1, 1, "Random seed of the campaigns.")
+@_json
+def planted(names: tuple[str, ...], seconds: float, seed: int, as_json: bool) -> int:
+    """Plant bugs in the parser, and count those that a campaign with one worker finds; writes build/bench/planted.json.
+
+    Takes up to an hour and a half: a bug that is found ends its campaign. Exit status 1: fewer than 22 in 24 are found.
+    """
+    from harness.bench import planted as measure
+
+    _known("planted bug", names, (bug.name for bug in measure.bugs()), "harness/bench/planted.toml lists them")
+    say = _options.sayer(as_json)
+    result = measure.measure(names, seconds, seed, say)
+    say(f"{result['found']} of {len(result['rows'])} found")
+    _keep("planted", result, as_json)
+    return int(result["found"] < measure.TARGET * len(result["rows"]))
+
+
 @command.command(epilog="Example: harness bench survival --times 50")
 @_options.parser()
 @_count("--times", 1, 1000, 50, "Campaigns, one kill each.")

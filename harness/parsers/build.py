@@ -27,8 +27,8 @@ from typing import Any
 from harness import paths
 from harness.errors import HarnessError
 from harness.files import alone, write_atomic
-from harness.findings.defects import Defect
 from harness.parsers import compilation, fixes, registry, sources, toolchain
+from harness.parsers.fixes import Change
 from harness.parsers.flavours import OWN_CRATES, RECIPES
 from harness.parsers.registry import Parser
 
@@ -46,7 +46,7 @@ def build(
     source: Path | None = None,
     flavour: str = "sancov",
     *,
-    mend: Sequence[Defect] = (),
+    mend: Sequence[Change] = (),
     name: str | None = None,
     progress: Progress = print,
     force: bool = False,
@@ -97,7 +97,7 @@ class _Job:
     checkout: sources.Checkout | None
     source_hash: str
     compiler: toolchain.Compiler | None
-    mend: Sequence[Defect]
+    mend: Sequence[Change]
 
     @property
     def published(self) -> bool:
@@ -105,7 +105,7 @@ class _Job:
         return self.flavour == "wheel" and self.checkout is None and not self.mend
 
 
-def _plan(release: str | None, source: Path | None, flavour: str, mend: Sequence[Defect]) -> _Job:
+def _plan(release: str | None, source: Path | None, flavour: str, mend: Sequence[Change]) -> _Job:
     checkout = sources.locate(source) if source is not None else None
     if checkout is None:
         release = release or registry.default_release()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Protocol
 
 from harness.errors import HarnessError
 from harness.files import write_atomic
-from harness.findings.defects import Defect, Edit
+from harness.findings.defects import Edit
 from harness.parsers import sources
 
 _HINT = "correct the [[edits]] of the record: an anchor occurs once in the file as released"
@@ -17,17 +18,29 @@ _HINT = "correct the [[edits]] of the record: an anchor occurs once in the file 
 _Span = tuple[int, int, str, str]
 
 
-def ingredients(fixes: Sequence[Defect]) -> list[list[str]]:
+class Change(Protocol):
+    """A named change of the source: a defect record, or a planted bug."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def edits(self) -> Sequence[Edit]:
+        """The edits that make it up."""
+
+
+def ingredients(fixes: Sequence[Change]) -> list[list[str]]:
     """The edits of ``fixes`` as plain values, in an order that does not depend on that of the records."""
     return sorted([fix.name, edit.file, edit.anchor, edit.replacement] for fix in fixes for edit in fix.edits)
 
 
-def touched(fixes: Sequence[Defect]) -> list[str]:
+def touched(fixes: Sequence[Change]) -> list[str]:
     """The files that ``fixes`` edit, each once."""
     return list(dict.fromkeys(edit.file for fix in fixes for edit in fix.edits))
 
 
-def apply(tree: Path, fixes: Sequence[Defect]) -> None:
+def apply(tree: Path, fixes: Sequence[Change]) -> None:
     """Edit the source in ``tree``. Anchors are looked up in the files as they are before any edit.
 
     Raises HarnessError naming record and file for a record without edits, a missing file, an anchor that does not occur
