@@ -66,9 +66,9 @@ if not __debug__:
 
 
 def _kind(error: BaseException) -> str:
-    """The type of an error. Raises CannotTell where it says that this release lacks a module, a function or an argument."""
+    """The type of an error. Raises CannotTell where this release lacks a module, a framework, a function or an argument."""
     said = str(error)
-    lacks = isinstance(error, ImportError)
+    lacks = isinstance(error, ImportError) or re.search(r"framework \w+ is invalid", said) is not None
     if isinstance(error, AttributeError):
         lacks = re.search(r"'(?:safetensors\S*|builtins\.\w+)'", said) is not None
     if isinstance(error, TypeError):
