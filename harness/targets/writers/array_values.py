@@ -119,7 +119,10 @@ def _made(value: Any, dtype: int, shape: int, layout: int, kind: int, place: int
     numbers = (dtype, shape, layout, kind, place)
     if not isinstance(value, numpy.ndarray):
         # The library documents arrays. Other values fail with AttributeError, by the convention of Python.
-        return ArrayValue(numbers, value, ("", (), b"", "value"), "value", False, (*CONVENTION, AttributeError))
+        # 0.7.0 saves a numpy scalar as an array without dimensions.
+        name = format_dtype(value.dtype) if isinstance(value, numpy.generic) else ""
+        wanted = (name, (), little(value) if name else b"", "value")
+        return ArrayValue(numbers, value, wanted, "" if name else "value", False, (*CONVENTION, AttributeError))
     word = "plain" if value.flags.c_contiguous else LAYOUTS[layout]
     name = format_dtype(value.dtype)
     if not name:

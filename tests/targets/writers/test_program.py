@@ -86,7 +86,9 @@ def test_the_source_of_a_value_makes_one_of_that_type():
     for kind in range(len(array_layouts.TYPES)):
         one = array_values.make(0, 3, 0, kind, 0)
         assert type(evaluated(one.source)) is type(one.value)
-        assert (one.odd == "value") == (kind >= array_layouts.ARRAYS)
+        scalar = isinstance(one.value, numpy.generic)
+        assert (one.odd == "value") == (kind >= array_layouts.ARRAYS and not scalar)
+        assert one.entry[0] != "" or not scalar
 
 
 def test_layouts_keep_the_values_and_only_some_the_order_in_memory():
