@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import json
@@ -53,7 +54,7 @@ class OtherProcess:
         """Make a call while the other process does a job. Returns its report.
 
         ``job`` has ``root``, the folder whose files count, and ``pipe``, the pipe that the call may wait for, or "". To act, it has
-        ``point`` and ``act`` or ``fault``. The report has the names of the file system ``calls``, whether it ``acted``, and how
+        ``point`` and ``act`` or ``fault``. ``trace`` False does without ptrace: then only waits are seen. The report has the names of the file system ``calls``, whether it ``acted``, and how
         often the thread ``waited``; or ``refused``, where the call was not made. Raises EngineError where the other process is gone.
         """
         whole = {"tid": threading.get_native_id(), "point": -1, "act": [], "trace": True, **job}
@@ -95,8 +96,16 @@ def ours() -> OtherProcess:
     if _ours is None or _ours[0] != os.getpid():
         if _ours is not None:
             _ours[1].forget()
+        else:
+            atexit.register(_close)
         _ours = os.getpid(), OtherProcess()
     return _ours[1]
+
+
+def _close() -> None:
+    """End the tracer of this process, when the interpreter ends."""
+    if _ours is not None and _ours[0] == os.getpid():
+        _ours[1].close()
 
 
 def refusal() -> str:

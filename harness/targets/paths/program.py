@@ -169,7 +169,8 @@ def decode(program: bytes) -> Program:
 def _arguments(kind: str, a: int, b: int) -> dict[str, Any]:
     backend = BACKENDS[b % 2]
     if kind == "handle":
-        return {"form": HANDLES[a % len(HANDLES)], "backend": backend}
+        # Its argument is an open file.
+        return {"form": HANDLES[a % len(HANDLES)], "backend": backend, "spelling": "str"}
     if kind in READERS:
         return {"framework": FRAMEWORKS[a // 2 % 2], "backend": BACKENDS[a % 2]}
     return {"framework": FRAMEWORKS[a % 2] if kind == "save_file" else "numpy", "given": b % len(CONTENTS)}

@@ -316,7 +316,7 @@ def serve(line: socket.socket) -> None:
     while text := jobs.readline():
         job = json.loads(text)
         try:
-            if "trace" not in job:
+            if not job["trace"]:
                 raise OSError("not asked to trace")
             trace = Trace(Machine(), job)
             trace.attach()
