@@ -107,10 +107,10 @@ class Paths(ProgramTarget):
         plans = {
             "read": [*read, step("open", 1), step("handle", 1, 1)],
             "torch": [step("open", 2), step("load_file", 3), step("save_file", 1, 2)],
-            "special": [step("thing", 11), step("open"), step("thing", 13), step("open"), step("thing", 17), step("open", 1)],
-            "links": [step("thing", 6), *read, step("save_file", 0, 1)],
+            "special": [step("thing", 12), step("open"), step("thing", 13), step("open"), step("thing", 17), step("open", 1)],
+            "links": [step("thing", 6), *read, step("thing", 5), step("save_file", 0, 1)],
             "named": [step("name", 2), step("spelling", 1), *read, step("serialize_file", 0, 1)],
-            "rights": [step("rights"), step("user"), step("open"), step("folder", 1), step("save_file", 0, 1)],
+            "rights": [step("rights", 0, 1), step("user"), step("open"), step("folder"), step("save_file", 0, 1)],
             "replaced": [step("act", 0, 1, 1), step("open"), step("act", 1, 2), step("load_file"), step("act", 2), step("handle")],
             "saved": [step("save_file", 0, 2), step("act", 0, 1, 1), step("save_file", 0, 3), step("act", 12, 3), step("save_file")],
         }  # fmt: skip
