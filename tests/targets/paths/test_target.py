@@ -78,6 +78,14 @@ def test_a_reader_that_waits_for_a_pipe_is_released_and_found(run: Run) -> None:
     assert found(run, thing("fed-fifo"), step("open", 1)) == set()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to give up")
+def test_a_user_without_root_s_rights_reads_the_own_file_and_no_other(run: Run) -> None:
+    own, others = step("rights", 3, 1), step("rights", 3, 0)
+    assert [event.outcome for event in events(run, step("user"), own, step("open"))] == [ACCEPT]
+    assert found(run, step("user"), others, step("open")) == {"lifecycle.open|unreadable:FileNotFoundError"}
+    assert "paths.protected|PermissionError" in found(run, step("user"), own, step("save_file"))
+
+
 @traced
 @pytest.mark.parametrize("backend", [0, 1])
 def test_a_reader_of_numpy_gives_the_file_of_before_or_of_after(run: Run, backend: int) -> None:
