@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from harness.targets.paths.program import FAULTS, FILES, Act, Scene
+from harness.targets.paths.program import FAILING, FAULTS, FILES, Act, Scene
 from harness.targets.paths.world import OTHER, World
 
 
@@ -21,7 +21,7 @@ def job(scene: Scene, world: World) -> dict[str, Any]:
         found["pipe"] = world.path
     found["point"] = act.point
     if act.name in FAULTS:
-        return {**found, "fault": FAULTS[act.name]}
+        return {**found, "fault": FAULTS[act.name], "only": FAILING[act.name]}
     return {**found, "act": steps(act, world)}
 
 

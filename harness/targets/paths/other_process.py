@@ -54,8 +54,11 @@ class OtherProcess:
         """Make a call while the other process does a job. Returns its report.
 
         ``job`` has ``root``, the folder whose files count, and ``pipe``, the pipe that the call may wait for, or "". To act, it has
-        ``point`` and ``act`` or ``fault``. ``trace`` False does without ptrace: then only waits are seen. The report has the names of the file system ``calls``, whether it ``acted``, and how
-        often the thread ``waited``; or ``refused``, where the call was not made. Raises EngineError where the other process is gone.
+        ``point`` and ``act``. To fail, it has ``point``, the ``fault`` (0: fewer bytes) and ``only``, the names of calls that may fail so.
+        With ``trace`` False it does without ptrace and sees waits alone.
+
+        The report has the names of the file system ``calls``, whether it ``acted``, and how often the thread ``waited``; or
+        ``refused``, where the call was not made. Raises EngineError where the other process is gone.
         """
         whole = {"tid": threading.get_native_id(), "point": -1, "act": [], "trace": True, **job}
         self._line.sendall(json.dumps(whole).encode() + b"\n")

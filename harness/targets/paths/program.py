@@ -41,6 +41,18 @@ FAULTS = {
     "ENOENT": errno.ENOENT, "EACCES": errno.EACCES, "EMFILE": errno.EMFILE, "EIO": errno.EIO, "ENOSPC": errno.ENOSPC,
     "EINTR": errno.EINTR, "short": 0,
 }  # fmt: skip
+_OPENING = ("open", "openat", "openat2")
+_MOVING = ("rename", "renameat", "renameat2", "unlink", "unlinkat", "link", "linkat")
+_WRITING = ("write", "pwrite", "writev", "pwritev")
+_READING = ("read", "pread", "readv", "preadv")
+#: The system calls whose manual page lists the failure. A fault at another call does nothing.
+FAILING = {
+    "ENOENT": (*_OPENING, *_MOVING), "EACCES": (*_OPENING, *_MOVING, "mmap"), "EMFILE": _OPENING,
+    "EIO": (*_READING, *_WRITING, "ftruncate", "fsync", "close", "unlink", "unlinkat", "link", "linkat"),
+    "ENOSPC": (*_OPENING, *_WRITING, "rename", "renameat", "renameat2", "close"),
+    "EINTR": (*_OPENING, *_READING, *_WRITING, "ftruncate", "fsync", "close"),
+    "short": ("read", "pread", "write", "pwrite"),
+}  # fmt: skip
 ACTS = (*MOVES, *IN_PLACE, *FAULTS)
 HANDLES = ("open", "descriptor", "moved", "replaced")
 FRAMEWORKS = ("numpy", "pt")

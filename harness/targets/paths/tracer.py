@@ -46,8 +46,6 @@ _CALLS = {
     "ftruncate": (77, 46, ~0), "fchmod": (91, 52, ~0), "fchown": (93, 55, ~0), "fadvise": (221, 223, ~0), "fallocate": (285, 47, ~0),
     "preadv": (295, 69, ~0), "pwritev": (296, 70, ~0), "flock": (73, 32, ~0), "sendfile": (40, 71, ~0), "copy_file_range": (326, 285, ~0),
 }  # fmt: skip
-#: Calls whose third argument is a number of bytes.
-_COUNTED = ("read", "write", "pread", "pwrite")
 _GETPGID = {"x86_64": 121, "aarch64": 155}
 _COLUMN = {"x86_64": 0, "aarch64": 1}
 # Registers by their place in the machine's table (NT_PRSTATUS).
@@ -201,13 +199,15 @@ class Trace:
         """Do what the job says. True where something was done."""
         if (fault := self._job.get("fault")) is None:
             act(self._job["act"])
+        elif name not in self._job["only"]:
+            return False
         elif fault:
             self._set(_ORIG_RAX, -1)
             self._fault = fault
+        elif arguments[2] < 2:
+            return False
         else:
-            if name not in _COUNTED or arguments[2] < 2:
-                return False
-            self._set(_RDX, 1)
+            self._set(_RDX, 1)  # the number of bytes
         return True
 
     def _set(self, register: int, value: int) -> None:

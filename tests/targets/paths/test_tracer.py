@@ -63,7 +63,8 @@ def test_an_act_in_place_shows_in_the_second_part_alone(other: OtherProcess, tmp
 def test_a_call_fails_as_the_job_says_or_reads_less(other: OtherProcess, tmp_path: Path) -> None:
     path, said = tmp_path / "a", list[Any]()
     path.write_bytes(b"old!")
-    job = {"root": str(tmp_path), "pipe": "", "point": 1}
+    job = {"root": str(tmp_path), "pipe": "", "point": 1, "only": ["pread"]}
+    assert not other.during({**job, "point": 0, "fault": 28}, reads(path, []))["acted"]
     assert other.during({**job, "fault": 28}, reads(path, said))["acted"]
     assert other.during({**job, "fault": 0}, reads(path, said))["acted"]
     assert isinstance(said[0], OSError)
