@@ -184,7 +184,8 @@ def _saved(facts: Facts) -> list[Finding]:
         if scene.in_place or scene.act.name not in (*_BRINGS, "forbid", "forbid-folder", "sweep"):
             return []
         brought = after.content == FILES[scene.act.content] and scene.act.name in _BRINGS
-        whole = brought or _holds(after, scene.given)
+        hidden = scene.act.name == "forbid-folder" and after.kind == "absent"
+        whole = brought or hidden or _holds(after, scene.given)
         return [] if whole else _found(WRITTEN, facts, scene.act.name, "the file is not whole")
     kept = (after.kind, after.device, after.to) == (before.kind, before.device, before.to)
     if before.kind not in ("absent", "file") and not kept:
@@ -254,7 +255,8 @@ def _asked(facts: Facts) -> frozenset[str]:
 
 
 def _holds(found: Look, number: int) -> bool:
-    return found.content is not None and _reading(found.content) == tensors(number)
+    """Whether a file holds that content, as far as this user may read it."""
+    return found.kind == "file" if found.content is None else _reading(found.content) == tensors(number)
 
 
 @lru_cache(1 << 8)

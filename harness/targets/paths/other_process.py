@@ -24,16 +24,21 @@ _PR_SET_PTRACER = 0x59616D61
 class OtherProcess:
     """A tracer of this process (:mod:`harness.targets.paths.tracer`). It ends when this object or this process does.
 
-    A forked child needs one of its own (:func:`ours`).
+    A forked child needs one of its own (:func:`ours`). Raises OSError where it cannot be started.
     """
 
     def __init__(self) -> None:
         self._line, theirs = socket.socketpair()
         command = [sys.executable, "-I", "-S", str(Path(tracer.__file__)), str(theirs.fileno())]
-        self._process = subprocess.Popen(
-            command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env={}
-        )
-        theirs.close()
+        try:
+            self._process = subprocess.Popen(
+                command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env={}
+            )
+        except OSError:
+            self._line.close()
+            raise
+        finally:
+            theirs.close()
         # Where Yama restricts ptrace to descendants, a process names its tracer itself.
         ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_ulong(self._process.pid), 0, 0, 0)
         self._answers = self._line.makefile("r", encoding="ascii")
@@ -94,7 +99,7 @@ _ours: tuple[int, OtherProcess] | None = None
 
 
 def ours() -> OtherProcess:
-    """The tracer of this very process; started when there is none."""
+    """The tracer of this very process; started when there is none. Raises OSError where it cannot be started."""
     global _ours
     if _ours is None or _ours[0] != os.getpid():
         if _ours is not None:
@@ -113,7 +118,10 @@ def _close() -> None:
 
 def refusal() -> str:
     """Why calls cannot be stopped here, or ""."""
-    other = OtherProcess()
+    try:
+        other = OtherProcess()
+    except OSError as error:
+        return str(error)
     try:
         answer = other.during({"root": "/", "pipe": ""}, lambda: None)
     except (EngineError, OSError) as error:

@@ -183,6 +183,8 @@ class _Runner:
         twin = World(os.path.join(root, "2"), scene) if not scene.reads and scene.act is None else None
         given: Argument | None = None
         try:
+            if not os.access(world.base, os.X_OK, effective_ids=True):
+                return None  # without root, nothing sets up a scene there
             os.chdir(world.base)
             given = argument(scene, world)
             if given is None:
@@ -205,7 +207,10 @@ class _Runner:
                 facts.plain = plain_write(twin.path, FILES[scene.given])
             facts.twin = twin.look()
         call, documented = self._calls.call(scene, given.value), (*self._documented, *fair(scene))
-        traced = other_process.ours() if world.pipe or scene.act is not None else None
+        try:
+            traced = other_process.ours() if world.pipe or scene.act is not None else None
+        except OSError:
+            return None
         events: list[Event] = []
 
         def make() -> None:

@@ -171,10 +171,11 @@ class World:
 def remove(root: str) -> None:
     """Remove a tree, whatever its modes are."""
     if os.geteuid():
+        os.chmod(root, 0o700)
         for folder, names, _ in os.walk(root):
             for name in names:
-                with contextlib.suppress(OSError):
-                    os.chmod(os.path.join(folder, name), 0o700, follow_symlinks=False)
+                if not os.path.islink(path := os.path.join(folder, name)):
+                    os.chmod(path, 0o700)
     shutil.rmtree(root)
 
 

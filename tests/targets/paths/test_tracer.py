@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,3 +99,8 @@ def test_without_ptrace_no_call_is_made_that_an_act_belongs_to(other: OtherProce
     job = {"root": str(tmp_path), "pipe": "", "point": 0, "trace": False}
     assert "refused" in other.during(job, lambda: said.append(1))
     assert said == []
+
+
+def test_a_tracer_that_cannot_be_started_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    assert "No such file or directory" in other_process.refusal()
