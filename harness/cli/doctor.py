@@ -39,12 +39,15 @@ def command(as_json: bool) -> int:
 
 
 def _targets() -> Iterator[Check]:
-    """Targets: how many can run here, and those of other packages that are broken."""
+    """Targets: how many can run here, the parts that cannot, and broken ones of other packages."""
     found = all_targets()
     missing = {name: reason for name, target in found.items() if (reason := target.missing())}
     lacking = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
     detail = f"{len(found) - len(missing)} of {len(found)} can run here"
     yield Check("targets", "ok", f"{detail} ({lacking})" if lacking else detail)
+    for name, target in found.items():
+        if name not in missing and (note := target.note()):
+            yield Check(f"target {name}", "ok", f"partly: {note}")
     for name, reason in broken_targets().items():
         yield Check(f"target {name}", "warn", reason, "mend or uninstall its package; campaigns go on without it")
 

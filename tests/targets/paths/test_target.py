@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import os
+from types import ModuleType
+
+import pytest
+
+from harness.observation import ACCEPT, Event, Run, Trace
+from harness.programs.steps import Step
+from harness.replay.judge import judge_run
+from harness.targets.paths import other_process
+from harness.targets.paths.program import ACTS, HANDLES, SPELLINGS, THINGS, VOCABULARY
+from harness.targets.paths.target import Paths
+
+step = VOCABULARY.step
+TARGET = Paths()
+traced = pytest.mark.skipif(bool(other_process.refusal()), reason="no ptrace")
+
+
+@pytest.fixture(scope="module")
+def run(safetensors: ModuleType) -> Run:
+    return TARGET.open(safetensors)
+
+
+def thing(name: str, content: int = 0) -> Step:
+    return step("thing", THINGS.index(name), content)
+
+
+def act(name: str, point: int, content: int = 0) -> Step:
+    return step("act", ACTS.index(name), point, content)
+
+
+def events(run: Run, *steps: Step) -> list[Event]:
+    trace = run(VOCABULARY.encode(steps))[2]
+    assert isinstance(trace, Trace)
+    return trace.events
+
+
+def found(run: Run, *steps: Step) -> set[str]:
+    return {f"{one.rule.name}|{one.aspect}" for one in judge_run(TARGET, run, VOCABULARY.encode(steps))}
+
+
+def test_every_kind_of_step_is_in_some_seed() -> None:
+    steps = {number.kind for data in TARGET.seeds().values() for number in VOCABULARY.decode(data)}
+    assert steps == set(range(len(VOCABULARY.kinds)))
+
+
+@pytest.mark.parametrize("backend", [0, 1])
+def test_regular_files_read_as_what_they_are(run: Run, backend: int) -> None:
+    for name in ("file", "hard-link", "symlink", "sparse"):
+        for call in (step("open", backend), step("load_file", backend), step("handle", 0, backend)):
+            assert not found(run, thing(name, 2), call)
+            assert [event.outcome for event in events(run, thing(name, 2), call)] == [ACCEPT]
+
+
+#: Defects of release 0.8.0 that have a record: here they have the names of the targets that found them.
+KNOWN = [
+    ((thing("loop"), step("open")), "lifecycle.open|unreadable:FileNotFoundError"),
+    ((thing("socket"), step("open", 1)), "lifecycle.open|unreadable:FileNotFoundError"),
+    ((step("spelling", SPELLINGS.index("nul")), step("load_file")), "lifecycle.open|unreadable:FileNotFoundError"),
+    ((thing("directory"), step("open")), "lifecycle.open|folder:OSError"),
+    ((thing("symlink-directory"), step("open", 1)), "lifecycle.open|folder:OSError"),
+    ((step("handle", HANDLES.index("moved")),), "lifecycle.open_file|nowhere:FileNotFoundError"),
+    ((step("handle", HANDLES.index("replaced")),), "lifecycle.open_file|elsewhere:misread"),
+    ((step("save_file", 0, 1),), "roundtrip.mode|existing"),
+    ((thing("absent"), step("serialize_file", 0, 1)), "roundtrip.mode|new"),
+]
+
+
+@pytest.mark.parametrize(("steps", "name"), KNOWN)
+def test_a_known_cause_has_its_known_name(run: Run, steps: tuple[Step, ...], name: str) -> None:
+    assert found(run, *steps) == {name}
+
+
+def test_a_reader_that_waits_for_a_pipe_is_released_and_found(run: Run) -> None:
+    assert found(run, thing("fifo"), step("open")) == {"paths.wait|reader"}
+    # With a writer at the other end nothing waits without end, and a pipe may be refused.
+    assert found(run, thing("fed-fifo"), step("open", 1)) == set()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to give up")
+def test_a_user_without_root_s_rights_reads_the_own_file_and_no_other(run: Run) -> None:
+    own, others = step("rights", 3, 1), step("rights", 3, 0)
+    assert [event.outcome for event in events(run, step("user"), own, step("open"))] == [ACCEPT]
+    assert found(run, step("user"), others, step("open")) == {"lifecycle.open|unreadable:FileNotFoundError"}
+    assert "paths.protected|PermissionError" in found(run, step("user"), own, step("save_file"))
+
+
+@traced
+@pytest.mark.parametrize("backend", [0, 1])
+def test_a_reader_of_numpy_gives_the_file_of_before_or_of_after(run: Run, backend: int) -> None:
+    seen = set()
+    for point in range(10):
+        for name in ("replace", "unlink", "to-symlink", "short"):
+            steps = thing("file", 2), act(name, point, 4), step("open", backend)
+            assert found(run, *steps) <= {"lifecycle.open|unreadable:FileNotFoundError"}
+            [event] = events(run, *steps)
+            seen.add((name, event.outcome, len(event.value) if event.outcome == ACCEPT else 0))
+    assert {("replace", "accept", 2), ("replace", "accept", 3), ("unlink", "reject", 0)} <= seen
+
+
+@traced
+def test_a_writer_leaves_a_whole_file_or_the_old_one_whatever_fails(run: Run) -> None:
+    outcomes = set()
+    for point in range(8):
+        for name in ("ENOSPC", "EIO", "EINTR", "short", "replace", "sweep", "to-directory"):
+            steps = act(name, point, 4), step("save_file", 0, 2)
+            assert found(run, *steps) <= {"roundtrip.mode|existing"}
+            outcomes.add((name, events(run, *steps)[0].outcome))
+    assert {("ENOSPC", "reject"), ("short", "accept"), ("sweep", "reject"), ("to-directory", "reject")} <= outcomes
+
+
+def test_runs_leave_nothing_behind_and_keep_the_folder_and_the_user(run: Run) -> None:
+    place, descriptors = os.getcwd(), len(os.listdir("/proc/self/fd"))
+    for number in range(len(THINGS)):
+        events(run, step("thing", number), step("user"), step("open"), step("save_file"), step("handle"))
+    other_process.ours()
+    assert (os.getcwd(), os.geteuid()) == (place, os.getuid())
+    assert len(os.listdir("/proc/self/fd")) <= descriptors + 1
+
+
+@pytest.mark.parametrize("name", TARGET.seeds())
+def test_seeds_run_twice_alike_and_name_their_calls(run: Run, name: str) -> None:
+    data = TARGET.seeds()[name]
+    first, second = run(data), run(data)
+    assert first[:2] == second[:2]
+    assert [event.call for event in first[2].events] == TARGET.call_names(data)[: len(first[2].events)]
+    assert list(TARGET.features(first)) == list(TARGET.features(second))
+
+
+def test_the_note_tells_what_cannot_be_driven(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(other_process, "refusal", lambda: "not permitted")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    note = TARGET.note()
+    assert "ptrace: not permitted" in note
+    assert "without root" in note
