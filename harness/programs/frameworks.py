@@ -57,8 +57,10 @@ FRAMEWORKS: Mapping[str, Framework] = {
         "numpy", "safetensors.numpy", ("numpy",), "numpy.ndarray", "tensor.tobytes()",
         "tensor[...] = octets.view(tensor.dtype).reshape(tensor.shape)",
     ),
+    # Torch says of a tensor with one element, or with one dimension, that it is contiguous with any stride.
     "torch": Framework(
-        "pt", "safetensors.torch", ("torch",), "torch.Tensor", "tensor.reshape(-1).view(torch.uint8).numpy().tobytes()",
+        "pt", "safetensors.torch", ("torch",), "torch.Tensor",
+        "tensor.clone(memory_format=torch.contiguous_format).reshape(-1).view(torch.uint8).numpy().tobytes()",
         "tensor.copy_(torch.from_numpy(octets).view(tensor.dtype).reshape(tensor.shape))",
     ),
     # The binding imports flax with the first tensor that it makes: here it is imported before, and counts for no run.
