@@ -1,4 +1,4 @@
-"""What a framework reads is what the file holds, by either backend; and what was read stays as it is.
+"""Tensors of a framework hold the bytes of the file, by either backend, and stay as they are.
 
 The judge's bytes are those that the program put into the file. A part is numpy's part of the elements without a type. Some
 rules have the names of other subjects: a defect that shows there, too, has one signature in both.
@@ -95,10 +95,6 @@ LOST = _rule(
     _LOAD,
 )
 
-#: Forms of subscripts that frameworks read in ways of their own; and the sources of lists, and of tuples in tuples.
-_OWN_FORMS = ("odd", "list", "typed")
-_OWN_SOURCES = ("[", "((")
-
 
 @oracle(READ, DTYPE, PART, PACKED, REFUSED, BACKENDS, SHARED, LOST)
 def check(execution: Execution) -> list[Finding]:
@@ -142,7 +138,7 @@ def _read(program: Program, event: Event) -> list[Finding]:
 def _compare(program: Program, call: Call, place: int, was: Held | None, held: Held) -> Finding | None:
     """The finding of one tensor of a read, if it is not the one of the file."""
     own = program.slices_itself(call)
-    if own and (_of_its_own(call) or was is None):
+    if own and (call.framework_form or was is None):
         return None
     dtype, shape, _ = program.whole(call.tensor if call.tensor >= 0 else place, call.version)
     words = f"{call.kind}{list(call.sources)} of {dtype} {list(shape)} by {call.backend}"
@@ -174,15 +170,11 @@ def _memory(call: Call) -> str:
     return call.kind if call.kind.startswith("load") else call.backend
 
 
-def _of_its_own(call: Call) -> bool:
-    return call.form in _OWN_FORMS or any(source.startswith(_OWN_SOURCES) for source in call.sources)
-
-
 def _backends(program: Program, event: Event) -> list[Finding]:
     """Two ends of one subscript. Of one that numpy refuses, or that frameworks read in ways of their own, none is right."""
     call: Call = event.about
     wanted = program.wanted(call)[0]
-    if _of_its_own(call) or wanted is None or call.late:
+    if call.framework_form or wanted is None or call.late:
         return []
     words = f"{call.sources[0]} of {list(program.tensors[call.tensor][2])}"
     one, other = event.value

@@ -77,6 +77,11 @@ class Call(NamedTuple):
     view: str = ""
     late: bool = False
 
+    @property
+    def framework_form(self) -> bool:
+        """Whether frameworks read the subscript in ways of their own: odd items, other integers, lists, tuples in tuples."""
+        return self.form in ("odd", "list", "typed") or any(one.startswith(("[", "((")) for one in self.sources)
+
 
 class Program(NamedTuple):
     """The tensors of the file, the calls, and the word of the framework that makes them."""
@@ -99,7 +104,7 @@ class Program(NamedTuple):
         return dtype, shape, arrays.content(dtype, shape, salt + 8 * version)
 
     def wanted(self, call: Call) -> tuple[Held | None, ...]:
-        """What a read must give, in the order of the file or of the ranks. None where numpy has no such part."""
+        """The right values of a read, in the order of the file or of the ranks. None where numpy has no such part."""
         if call.tensor < 0:
             return tuple(self.whole(place, call.version) for place in range(len(self.tensors)))
         held = self.whole(call.tensor, call.version)

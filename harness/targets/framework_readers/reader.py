@@ -33,6 +33,8 @@ from harness.targets.framework_readers.program import READS, VOCABULARY, Call, H
 #: sequence, IndexError should be raised" (Python, object.__getitem__); a step of another sign has the right type. A
 #: framework that slices by itself raises them.
 _INDEXING = (IndexError, TypeError, ValueError)
+#: Further errors of a framework over a subscript that only frameworks know, or over an integer past its own.
+_FOREIGN = (RuntimeError, OverflowError)
 #: Entry points by call and backend: those of one name fail for one reason.
 _NAMES = {
     "get_tensor": {"mmap": "mmap.get_tensor", "pread": "load_file.pread"},
@@ -232,6 +234,8 @@ class _Run:
 
         own = self._program.slices_itself(call)
         documented = self._runner.documented + (_INDEXING if own else ())
+        if own and (call.framework_form or call.form == "huge"):
+            documented += _FOREIGN
         name = _NAMES.get(call.kind, {}).get(call.backend, call.kind)
         event = attempt(name, read, documented, call)
         if event.outcome == RAISE and isinstance(event.value, KeyError):
@@ -300,7 +304,7 @@ class _Run:
         with contextlib.suppress(Exception):
             tensor = script.VIEWS[call.view][0](kept.tensor)
             held = self._held(tensor)
-            # What the framework gives is not the library's matter, as long as it is the view.
+            # Another value than the view is the framework's matter.
             if held == wanted:
                 self._values[at] = kept._replace(tensor=tensor, held=held)
 

@@ -62,7 +62,7 @@ def broadcast(tensor):
 
 
 def lazy(tensor):
-    return tensorflow.function(lambda one: one[::1])(tensor)
+    return tensorflow.concat([tensor[:1], tensor[1:]], 0)
 
 
 def held_as(tensor):

@@ -98,7 +98,7 @@ class Call(NamedTuple):
 
 
 class Program(NamedTuple):
-    """What is saved, and the calls. ``word`` names the framework that makes the values."""
+    """The saved items with their metadata, and the calls. ``word`` names the framework that makes the values."""
 
     items: tuple[Item, ...]
     metadata: Metadata

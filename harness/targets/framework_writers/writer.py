@@ -167,7 +167,7 @@ class _Runner:
         return tensors
 
     def _reported(self, tensors: dict[Any, Any]) -> tuple[dict[Any, tuple[dict[str, Any], str]], bool] | None:
-        """What the framework reports; None where it reports nothing."""
+        """The values that the framework reports; None where it reports nothing."""
         found, contiguous = {}, True
         for name, value in tensors.items():
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -212,6 +213,6 @@ def test_a_reproducer_in_plain_python_cannot_tell_without_its_framework(wheel_pa
     (tmp_path / "one" / "reproduce.py").write_text(text)
     ended = subprocess.run(
         [sys.executable, tmp_path / "one" / "reproduce.py"], capture_output=True, text=True, check=False,
-        env={"PYTHONPATH": str(wheel_parser.root / "site"), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        env={"PYTHONPATH": f"{wheel_parser.root / 'site'}:{os.environ.get('PYTHONPATH', '')}", "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
     )  # fmt: skip
     assert ended.returncode == (2 if mlx.missing() else 1), text + ended.stdout + ended.stderr
