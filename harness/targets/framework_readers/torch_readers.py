@@ -17,7 +17,7 @@ class TorchReaders(Reader):
     memory_mb = 2048
     needs = ("torch",)
     extra = "torch"
-    built_on = ("torch", "slices", "quantized", "parallel", "safe_open")
+    built_on = ("torch", "torch_quantized", "slices", "quantized", "parallel", "safe_open")
 
     def prepare(self) -> None:
         """One thread: tensors here are small, and workers many."""

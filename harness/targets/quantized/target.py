@@ -160,6 +160,10 @@ class _Runner:
     def _decoded(self, data: bytes) -> Program:
         return decode(data)
 
+    def _way(self, program: Program, word: str) -> str:
+        """The name of a call that fails without a documented error."""
+        return word
+
     def _value(self, value: Any) -> Any:
         """The value of a call as the oracle compares it."""
         return value
@@ -181,7 +185,7 @@ class _Runner:
                 except self.indexing as error:
                     events.append(Event(word, REJECT, describe(error), error, call))
                 except BaseException as error:
-                    events.append(Event(word, *classify(error, self._documented), call))
+                    events.append(Event(self._way(program, word), *classify(error, self._documented), call))
 
     def _has(self, call: Call) -> bool:
         return self._api.has(f"safe_open.{call.kind}") and self._api.takes(call.index)
@@ -215,6 +219,10 @@ class _TorchRunner(_Runner):
 
     def _decoded(self, data: bytes) -> Program:
         return decode(data)._replace(lend=False)
+
+    def _way(self, program: Program, word: str) -> str:
+        # Whole tensors fail for the reasons of target ``torch``, and get its names.
+        return word if word == "get_slice" else {"mmap": "mmap.get_tensor"}.get(program.backend, "load_file.pread")
 
     def _value(self, value: Any) -> Any:
         if isinstance(value, dict):
