@@ -46,8 +46,8 @@ READ = _rule(
 DTYPE = _rule(
     "agreement.*",
     WRONG_DATA,
-    "A framework reads another dtype than the file has",
-    "The tensor has another dtype than the file says. Its values may not fit.",
+    "A framework reads another dtype than the file has, or nothing by one backend",
+    "The tensor has another dtype than the file says, or one backend reads no tensor at all.",
     _LOAD,
 )
 PART = _rule(
@@ -118,10 +118,11 @@ def _read(program: Program, event: Event) -> list[Finding]:
     call: Call = event.about
     wanted = program.wanted(call)
     if event.outcome == REJECT:
-        whole = all(held is not None and held[2] for held in wanted)
+        # Parts without elements, and parts of a byte, may be refused for reasons of their own.
+        whole = all(held is not None and held[2] and DTYPE_BITS[held[0]] % 8 == 0 for held in wanted)
         if call.kind == "split" and whole:
             words = f"a part of {call.sources} of {program.tensors[call.tensor][2]} is refused: {event.error[:200]}"
-            return [Finding(REFUSED, f"{call.backend}: {normalise(event.error)}", words)]
+            return [_lacking(event, words) or Finding(REFUSED, f"{call.backend}: {normalise(event.error)}", words)]
         return []
     if event.outcome != ACCEPT:
         return []
@@ -170,6 +171,13 @@ def _memory(call: Call) -> str:
     return call.kind if call.kind.startswith("load") else call.backend
 
 
+def _lacking(refused: Event, words: str) -> Finding | None:
+    """The finding of a backend that reads nothing at all for a framework, in the words of the loaders' targets."""
+    if "Could not find module" not in refused.error:
+        return None
+    return Finding(DTYPE.member("deserialize-load_file.pread"), "outcome:accept/reject", words)
+
+
 def _backends(program: Program, event: Event) -> list[Finding]:
     """Two ends of one subscript. Of one that numpy refuses, or that frameworks read in ways of their own, none is right."""
     call: Call = event.about
@@ -181,6 +189,8 @@ def _backends(program: Program, event: Event) -> list[Finding]:
     if one.outcome != other.outcome:
         refused = one if one.outcome == REJECT else other
         words += f": one backend reads it, {refused.about.backend} says {refused.error[:200]}"
+        if lacking := _lacking(refused, words):
+            return [lacking]
         if not wanted[2]:
             # Parts without elements are refused for reasons of their own: target ``parallel`` has their names.
             empty = 0 in program.tensors[call.tensor][2]

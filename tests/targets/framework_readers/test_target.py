@@ -218,3 +218,25 @@ def test_a_reproducer_in_plain_python_shows_it(
         env={"PYTHONPATH": str(wheel_parser.root / "site"), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
     )  # fmt: skip
     assert ended.returncode == 1, text + ended.stdout + ended.stderr
+
+
+def test_a_backend_without_its_module_is_known_from_the_loader() -> None:
+    target = get_target("paddle_readers")
+    program = decode(VOCABULARY.encode([S("tensor", 0, 3), S("split"), S("index", 0, 0, 1)]))._replace(word="paddle")
+    split, index = program.calls
+    refused = Event(
+        "get_slice", REJECT, "SafetensorError: Could not find module", None, split._replace(backend="pread")
+    )
+    read = Event("get_slice", ACCEPT, "", (None, program.wanted(index)), index)
+    events = [refused, Event("backends", ACCEPT, "", (read, refused), index)]
+    run: Run = lambda data: (REJECT, "", Trace(program, events))  # noqa: E731
+    found = {one.signature for one in judge_observation(target, run, b"", run(b""))}
+    assert found == {"paddle_readers|differential|agreement.deserialize-load_file.pread|outcome:accept/reject"}
+    assert all(known(one) for one in found)
+
+
+def test_a_part_that_ends_within_a_byte_may_be_refused(runs: dict[str, Run]) -> None:
+    four = DTYPES.index("F4")
+    steps = [S("tensor", four, 0), S("split", 0, 3, 2)]
+    found = signatures(get_target("numpy_readers"), runs["numpy_readers"], *steps)
+    assert {one for one in found if "|refused|" in one} == set()
