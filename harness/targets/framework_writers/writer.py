@@ -201,7 +201,7 @@ class _Runner:
             return None
         reported: dict[Any, tuple[dict[str, Any], str]] | None = None
         contiguous = True
-        if program.odd in ("", "name/__metadata__"):
+        if program.odd in ("", "dtype", "name/__metadata__"):
             told = self._reported(twins)
             if told is None:
                 return None

@@ -216,3 +216,11 @@ def test_a_reproducer_in_plain_python_cannot_tell_without_its_framework(wheel_pa
         env={"PYTHONPATH": f"{wheel_parser.root / 'site'}:{os.environ.get('PYTHONPATH', '')}", "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
     )  # fmt: skip
     assert ended.returncode == (2 if mlx.missing() else 1), text + ended.stdout + ended.stderr
+
+
+def test_a_dtype_without_a_name_counts_as_the_framework_holds_it() -> None:
+    program = decode(VOCABULARY.encode([S("tensor", DTYPES.index("complex128"), 0), S("save")]))._replace(word="flax")
+    run: Run = lambda data: (ACCEPT, "", Trace(program, [event]))  # noqa: E731
+    for dtype, aspects in (("U8", set()), ("complex128", {"flax: accepted/dtype"})):
+        event = Event("save", ACCEPT, "", RIGHT, Did(program.calls[0], {"a": (HELD | {"dtype": dtype}, "")}))
+        assert {one.aspect for one in judge_observation(get_target("flax_writers"), run, b"", run(b""))} == aspects
