@@ -103,7 +103,7 @@ def _print(here: list[str], missing: dict[str, str], choice: Choice | None, *, p
         if not here:
             click.echo("no target is called for: no file of the parser changed", err=True)
     for name in here:
-        click.echo(name if plain else f"{name:14}{get_target(name).description}")
+        click.echo(name if plain else f"{name:13} {get_target(name).description}")
     if not plain and choice is None:
         for name, reason in missing.items():
-            click.echo(f"{name:14}cannot run here: {reason}")
+            click.echo(f"{name:13} cannot run here: {reason}")

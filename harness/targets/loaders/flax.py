@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from harness.programs.frameworks import DTYPE_OF_WORD, FRAMEWORKS
 from harness.targets.base import UNCAUGHT
-from harness.targets.loaders.loader import DTYPE_OF_WORD, Loader
+from harness.targets.loaders.loader import Loader
 
 
 class Flax(Loader):
@@ -16,8 +17,7 @@ class Flax(Loader):
     name = "flax"
     description = "safetensors.flax: load, load_file (mmap, pread), save, save_file"
     memory_mb = 2048
-    framework = "flax"
-    module = "safetensors.flax"
+    like = FRAMEWORKS["flax"]
     # Its load, save and save_file are those of safetensors.numpy, with a conversion.
     built_on = ("safe_open", "numpy")
     # It compiles for each shape that it meets and keeps what it compiled, and some shapes end the process.
@@ -28,10 +28,6 @@ class Flax(Loader):
     flavours = ("sancov", "wheel")
     needs = ("jax", "flax")
     extra = "jax"
-    # The binding imports flax with the first tensor that it makes: here it is imported before, and counts for no run.
-    imports = ("jax", "flax", "numpy")
-    kind = "jax.Array"
-    raw = "numpy.asarray(tensor).tobytes()"
 
     def holds(self, modules: Mapping[str, Any]) -> frozenset[str]:
         """The dtypes that ``jax.numpy`` has a name for."""

@@ -36,18 +36,11 @@ from harness.observation import (
 from harness.oracles.oracle import Oracle
 from harness.parsers import api
 from harness.programs import scripts
+from harness.programs.frameworks import DTYPE_OF_WORD, Framework, Tensors
 from harness.programs.scripts import Script
 from harness.targets import scratch
 from harness.targets.base import Target
 from harness.targets.loaders import agreement, resaved
-
-#: Names of the format's dtypes in frameworks. All frameworks use the same names, and each has some of them.
-DTYPE_OF_WORD = {
-    "bool": "BOOL", "bool_": "BOOL", "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": "I16", "uint32": "U32",
-    "int32": "I32", "uint64": "U64", "int64": "I64", "float16": "F16", "bfloat16": "BF16", "float32": "F32",
-    "float64": "F64", "float8_e4m3fn": "F8_E4M3", "float8_e4m3fnuz": "F8_E4M3FNUZ", "float8_e5m2": "F8_E5M2",
-    "float8_e5m2fnuz": "F8_E5M2FNUZ", "float8_e8m0fnu": "F8_E8M0", "complex64": "C64", "float4_e2m1fn_x2": "F4",
-}  # fmt: skip
 
 #: Entry points that any framework has: reader, and how it is asked. ``safe_open`` is asked first, as it reads a file of which
 #: one tensor cannot be held.
@@ -69,8 +62,7 @@ Call = Callable[[bytes], Observation]
 class Loader(Target):
     """A target whose runs ask several entry points of one framework; the frameworks say what differs between them.
 
-    ``raw`` is the source of an expression for the bytes of ``tensor``, ``kind`` of one for the type of every tensor. Both know
-    the modules in ``imports`` by their last name. They are text because reproducers need them too.
+    ``like`` is the framework; its fields are attributes of the target, too.
     """
 
     oracles: tuple[Oracle, ...] = (agreement.check, resaved.check)
@@ -78,13 +70,19 @@ class Loader(Target):
     #: Frameworks compile, or look for devices, with the first tensor of a kind.
     timeout_s = 30.0
 
-    #: The framework's name in ``safe_open``, and the module of safetensors that loads and saves for it.
+    like: Framework
     framework: str
-    module: str
     imports: tuple[str, ...] = ()
     kind: str
     raw: str
     calls: tuple[str, ...] = FRAMEWORK_CALLS
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        like = cls.like
+        cls.framework, cls.module, cls.imports, cls.kind, cls.raw = (
+            like.word, like.module, like.imports, like.kind, like.raw,
+        )  # fmt: skip
 
     def holds(self, modules: Mapping[str, Any]) -> frozenset[str]:
         """The dtypes of the format that the framework has, as it says itself; ``modules`` are its imports."""
@@ -93,7 +91,7 @@ class Loader(Target):
 
     def holds_here(self) -> frozenset[str]:
         """The same, of the framework as it is installed."""
-        return self.holds({name.rpartition(".")[2]: importlib.import_module(name) for name in self.imports})
+        return self.holds(self.like.modules())
 
     def prepare(self, modules: Mapping[str, Any]) -> None:
         """Settings of the framework, made once."""
@@ -101,15 +99,7 @@ class Loader(Target):
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to run inputs. Raises HarnessError where the framework is there and does not work."""
         assert safetensors is not None
-        modules = {}
-        for name in self.imports:
-            try:
-                modules[name.rpartition(".")[2]] = importlib.import_module(name)
-            except BaseException as error:  # whatever a broken installation does
-                if isinstance(error, KeyboardInterrupt):
-                    raise
-                raise HarnessError(f"{name} is installed and does not import: {describe(error)}",
-                                   hint=f"mend it: python -c 'import {name}'") from error  # fmt: skip
+        modules = self.like.modules()
         try:
             self.prepare(modules)
             own = importlib.import_module(self.module)
@@ -166,9 +156,7 @@ class _Runner:
         self._refusal: type[Exception] = safetensors.SafetensorError
         self._framework = target.framework
         self._holds = target.holds(modules)
-        self._kind: Any = eval(target.kind, modules)  # noqa: S307 - our own text
-        self._raw: Callable[[Any], bytes] = eval(f"lambda tensor: {target.raw}", modules)  # noqa: S307 - our own text
-        self._words: dict[Any, str] = {}
+        self._held = Tensors(target.kind, target.raw, modules).held
         self._input = os.memfd_create(f"{target.name}-input")
         self._path = f"/proc/self/fd/{self._input}"
         self._api = api.of(safetensors)
@@ -294,22 +282,6 @@ class _Runner:
         self, tensors: dict[str, Any], metadata: object = NOT_READ, by_offset: list[str] | None = None
     ) -> Reading:
         return Reading([(name, self._held(tensor)) for name, tensor in tensors.items()], metadata, by_offset)
-
-    def _held(self, tensor: Any) -> dict[str, Any]:
-        if not isinstance(tensor, self._kind):
-            return {"dtype": f"a {type(tensor).__name__}", "shape": [], "data": b""}
-        dtype = self._words.get(tensor.dtype)
-        if dtype is None:
-            word = (getattr(tensor.dtype, "name", None) or str(tensor.dtype).rpartition(".")[2]).lower()
-            if getattr(tensor.dtype, "byteorder", "=") == ">":
-                word = f"big-endian {word}"
-            self._words[tensor.dtype] = dtype = DTYPE_OF_WORD.get(word, word)
-        shape = list(tensor.shape)
-        data = b"" if 0 in shape else self._raw(tensor)
-        if dtype == "F4" and shape:
-            # Two to a byte: the frameworks count bytes, the format counts elements.
-            shape[-1] *= 2
-        return {"dtype": dtype, "shape": shape, "data": data}
 
 
 _ALL = frozenset(DTYPE_BITS)

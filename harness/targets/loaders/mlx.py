@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.programs.frameworks import FRAMEWORKS
 from harness.targets.loaders.loader import Loader
 
 
@@ -11,13 +12,9 @@ class Mlx(Loader):
     name = "mlx"
     description = "safetensors.mlx: load, load_file (mmap, pread), save, save_file"
     memory_mb = 2048
-    framework = "mlx"
-    module = "safetensors.mlx"
+    like = FRAMEWORKS["mlx"]
     # Its load, save and save_file are those of safetensors.numpy, with a conversion.
     built_on = ("safe_open", "numpy")
     # Not with AddressSanitizer: the framework is not built with it, and takes minutes to load.
     flavours = ("sancov", "wheel")
     needs = ("mlx",)
-    imports = ("mlx.core", "numpy")
-    kind = "core.array"
-    raw = "numpy.asarray(tensor.reshape(-1).view(core.uint8)).tobytes()"

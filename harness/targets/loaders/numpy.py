@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.targets.loaders.loader import DTYPE_OF_WORD, Loader
+from harness.programs.frameworks import DTYPE_OF_WORD, FRAMEWORKS
+from harness.targets.loaders.loader import Loader
 
 #: The dtypes of numpy itself.
 OWN = frozenset(DTYPE_OF_WORD[word] for word in (
@@ -19,12 +20,8 @@ class Numpy(Loader):
 
     name = "numpy"
     description = "safetensors.numpy: load, load_file (mmap, pread), save, save_file"
-    framework = "numpy"
-    module = "safetensors.numpy"
+    like = FRAMEWORKS["numpy"]
     needs = ("numpy",)
-    imports = ("numpy",)
-    kind = "numpy.ndarray"
-    raw = "tensor.tobytes()"
 
     def holds(self, modules: Mapping[str, Any]) -> frozenset[str]:
         """Numpy has no dtypes for learning: ml_dtypes brings some of them, and nothing here imports that."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+from harness.programs.frameworks import FRAMEWORKS
 from harness.targets.base import UNCAUGHT
 from harness.targets.loaders.loader import Loader
 
@@ -14,8 +15,7 @@ class Paddle(Loader):
     name = "paddle"
     description = "safetensors.paddle: load, load_file (mmap, pread), save, save_file"
     memory_mb = 4096
-    framework = "paddle"
-    module = "safetensors.paddle"
+    like = FRAMEWORKS["paddle"]
     # A tensor of paddle's may end the process where it is let go, long after the call that made it.
     runs_in_fork_server = True
     # An uncaught exception of C++ is paddle's: the parser is Rust. Any other abort may be the parser's.
@@ -25,7 +25,3 @@ class Paddle(Loader):
     needs = ("paddle",)
     #: Importing it takes seconds of CPU, which a busy machine gives it in minutes.
     start_s = 300.0
-    imports = ("paddle",)
-    kind = "paddle.Tensor"
-    # No operation of its own comes first: it has none for unsigned numbers past eight bits, which it can hold and read.
-    raw = "tensor.numpy().tobytes()"

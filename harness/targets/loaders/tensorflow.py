@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.programs.frameworks import FRAMEWORKS
 from harness.targets.loaders.loader import Loader
 
 
@@ -11,8 +12,7 @@ class Tensorflow(Loader):
     name = "tensorflow"
     description = "safetensors.tensorflow: load, load_file (mmap, pread), save, save_file"
     memory_mb = 4096
-    framework = "tf"
-    module = "safetensors.tensorflow"
+    like = FRAMEWORKS["tensorflow"]
     # Its load, save and save_file are those of safetensors.numpy, with a conversion.
     built_on = ("safe_open", "numpy")
     # Not with AddressSanitizer: the framework is not built with it, and takes minutes to load.
@@ -20,7 +20,3 @@ class Tensorflow(Loader):
     needs = ("tensorflow",)
     #: Importing it takes 15 seconds of CPU, which a busy machine gives it in minutes.
     start_s = 300.0
-    imports = ("tensorflow",)
-    kind = "tensorflow.Tensor"
-    # numpy() turns a tensor without dimensions into a scalar of numpy's, and that of a boolean forgets its byte.
-    raw = "tensorflow.reshape(tensor, [-1]).numpy().tobytes()"

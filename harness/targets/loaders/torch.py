@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from harness.programs.frameworks import FRAMEWORKS
 from harness.targets.loaders.loader import Loader
 
 
@@ -14,12 +15,8 @@ class Torch(Loader):
     name = "torch"
     description = "safetensors.torch: load, load_file (mmap, pread), save, save_file"
     memory_mb = 2048
-    framework = "pt"
-    module = "safetensors.torch"
+    like = FRAMEWORKS["torch"]
     needs = ("torch",)
-    imports = ("torch",)
-    kind = "torch.Tensor"
-    raw = "tensor.reshape(-1).view(torch.uint8).numpy().tobytes()"
 
     def prepare(self, modules: Mapping[str, Any]) -> None:
         """One thread: tensors here are small, and workers many."""

@@ -21,6 +21,11 @@ def explain(program: Program) -> str:
     return "\n".join(lines) + "\n"
 
 
+def explain_torch(program: Program) -> str:
+    """The same program for torch, which lacks none of the dtypes that numpy is lent."""
+    return explain(program._replace(lend=False)).replace('framework="numpy"', 'framework="pt"')
+
+
 def _call(program: Program, call: Call, opened: str = "file", core: str = "") -> str:
     name = repr(program.tensors[call.tensor].name)
     return {

@@ -19,9 +19,12 @@ from harness.observation import (
     Trace,
     attempt,
     classify,
+    describe,
     observe,
 )
 from harness.parsers import api
+from harness.programs.arrays import NUMPY_NAMES
+from harness.programs.frameworks import FRAMEWORKS, Tensors
 from harness.targets.base import Language, ProgramTarget
 from harness.targets.quantized import oracle, script
 from harness.targets.quantized.program import LENT, VOCABULARY, Call, Program, decode, file
@@ -39,13 +42,17 @@ class Quantized(ProgramTarget):
     vocabulary = VOCABULARY
     oracles = (oracle.check,)
     language = Language(decode, script.explain, script.script)
-    built_on = ("slices", "safe_open")
+    built_on: tuple[str, ...] = ("slices", "safe_open")
     calls = ("get_tensor", "get_tensors", "get_slice")
 
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to run programs: a file that is to be refused is opened and deserialised, and nothing else."""
         assert safetensors is not None
-        return _Runner(safetensors).run
+        return self.runner(safetensors).run
+
+    def runner(self, safetensors: ModuleType) -> _Runner:
+        """The files and calls of one process."""
+        return _Runner(safetensors)
 
     def features(self, observation: Observation) -> Iterable[Hashable]:
         """Each call with its dtype, rank, kind of part and end; each planted disagreement with its answer."""
@@ -90,6 +97,22 @@ class Quantized(ProgramTarget):
         return {name: encode(steps) for name, steps in plans.items()}
 
 
+class TorchQuantized(Quantized):
+    """The same programs with torch, which has the dtypes that numpy lacks."""
+
+    name = "torch_quantized"
+    description = "safe_open for torch on the same groups of tensors, by programs"
+    memory_mb = 2048
+    needs = ("torch",)
+    extra = "torch"
+    language = Language(decode, script.explain_torch, lambda program: None)
+    built_on = ("quantized", "torch", "slices", "safe_open")
+
+    def runner(self, safetensors: ModuleType) -> _Runner:
+        """The files and calls of one process."""
+        return _TorchRunner(safetensors)
+
+
 @contextmanager
 def lent() -> Iterator[None]:
     """Numpy with one-byte stand-ins for the dtypes that it lacks: then the bytes can be seen that the parser cuts out.
@@ -109,6 +132,10 @@ def lent() -> Iterator[None]:
 class _Runner:
     """One process' open files, and how each call is made."""
 
+    framework = "numpy"
+    #: Errors of a framework that takes the parts of a mapped file itself.
+    indexing: tuple[type[Exception], ...] = ()
+
     def __init__(self, safetensors: ModuleType) -> None:
         self._safe_open = safetensors.safe_open
         self._deserialize = safetensors.deserialize
@@ -118,7 +145,7 @@ class _Runner:
         self._files = OpenFiles()
 
     def run(self, data: bytes) -> Observation:
-        program = decode(data)
+        program = self._decoded(data)
         if not self._api.knows(held.dtype for held in program.tensors):
             return observe(Trace(program, []))
         opened = self._opened(program)
@@ -130,6 +157,17 @@ class _Runner:
             self._calls(program, opened, events)
         return observe(Trace(program, events))
 
+    def _decoded(self, data: bytes) -> Program:
+        return decode(data)
+
+    def _way(self, program: Program, word: str) -> str:
+        """The name of a call that fails without a documented error."""
+        return word
+
+    def _value(self, value: Any) -> Any:
+        """The value of a call as the oracle compares it."""
+        return value
+
     def _calls(self, program: Program, opened: Event, events: list[Event]) -> None:
         refusal, opened_file = self._documented[0], opened.value
         for call in program.calls:
@@ -139,11 +177,15 @@ class _Runner:
             elif opened.outcome == ACCEPT and self._has(call):
                 name, word = program.tensors[call.tensor].name, _WORDS[call.kind]
                 try:
-                    events.append(Event(word, ACCEPT, "", _CALLS[call.kind](opened_file, name, call), call))
+                    events.append(
+                        Event(word, ACCEPT, "", self._value(_CALLS[call.kind](opened_file, name, call)), call)
+                    )
                 except refusal as error:
                     events.append(Event(word, REJECT, str(error), error, call))
+                except self.indexing as error:
+                    events.append(Event(word, REJECT, describe(error), error, call))
                 except BaseException as error:
-                    events.append(Event(word, *classify(error, self._documented), call))
+                    events.append(Event(self._way(program, word), *classify(error, self._documented), call))
 
     def _has(self, call: Call) -> bool:
         return self._api.has(f"safe_open.{call.kind}") and self._api.takes(call.index)
@@ -155,9 +197,42 @@ class _Runner:
         if known is not None:
             return Event("safe_open", ACCEPT, "", known, _OPENING)
         backend = {"backend": program.backend} if self._backends else {}
-        opening = partial(self._safe_open, framework="numpy", **backend)
+        opening = partial(self._safe_open, framework=self.framework, **backend)
         content = file(program.tensors)
         return attempt("safe_open", lambda: self._files.add(key, content, opening), self._documented, _OPENING)
+
+
+class _TorchRunner(_Runner):
+    """The same with torch; its tensors are compared as arrays of their bytes."""
+
+    framework = "pt"
+    # "If of a value outside the set of indexes for the sequence, IndexError should be raised" (Python, object.__getitem__).
+    indexing = (IndexError, TypeError)
+
+    def __init__(self, safetensors: ModuleType) -> None:
+        super().__init__(safetensors)
+        like = FRAMEWORKS["torch"]
+        modules = like.modules()
+        modules["torch"].set_num_threads(1)
+        self._kind: Any = modules["torch"].Tensor
+        self._held = Tensors(like.kind, like.raw, modules).held
+
+    def _decoded(self, data: bytes) -> Program:
+        return decode(data)._replace(lend=False)
+
+    def _way(self, program: Program, word: str) -> str:
+        # Whole tensors fail for the reasons of target ``torch``, and get its names.
+        return word if word == "get_slice" else {"mmap": "mmap.get_tensor"}.get(program.backend, "load_file.pread")
+
+    def _value(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: self._value(tensor) for name, tensor in value.items()}
+        if not isinstance(value, self._kind):
+            return value
+        held = self._held(value)
+        kind = NUMPY_NAMES.get(held["dtype"], f"V{value.element_size()}")
+        # Numpy makes no array of an empty buffer.
+        return numpy.ndarray(tuple(value.shape), kind, held["data"] or None)
 
 
 _WORDS = {"part": "get_slice", "about": "get_slice", "get_tensor": "get_tensor", "get_tensors": "get_tensors"}

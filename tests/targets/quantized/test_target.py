@@ -12,7 +12,7 @@ from harness.observation import ACCEPT, RAISE, REJECT, Run, Trace
 from harness.programs import strategies
 from harness.replay.judge import judge_observation
 from harness.targets.quantized.program import LENT, VOCABULARY
-from harness.targets.quantized.target import Quantized, lent
+from harness.targets.quantized.target import _CALLS, Quantized, lent
 from harness.targets.registry import get_target
 
 S = VOCABULARY.step
@@ -97,3 +97,31 @@ def test_a_program_is_explained_as_python():
         "file.get_slice('layers.0.weight')[0:1]\n"
         "dict(deserialize(FILE))\n"
     )
+
+
+def test_torch_reads_the_dtypes_that_numpy_lacks(safetensors: ModuleType) -> None:
+    target = get_target("torch_quantized")
+    if target.missing():
+        pytest.skip(target.missing())
+    run = target.open(safetensors)
+    for word, program in target.seeds().items():
+        observation = run(program)
+        found = [one for one in judge_observation(target, run, program, observation) if one.oracle == "quantized"]
+        assert found == [], word
+        if word in ("fp8", "blocks", "fnuz", "gptq", "awq"):
+            assert observation[0] == ACCEPT, (word, observation[1])
+    before = set(vars(numpy))
+    run(VOCABULARY.encode([S("fp8"), S("get_tensor"), S("part")]))
+    assert set(vars(numpy)) == before
+    assert 'framework="pt"' in target.explain(VOCABULARY.encode([S("fp8")]))
+    assert "setattr" not in target.explain(VOCABULARY.encode([S("fp8")]))
+
+
+def test_a_lie_to_torch_is_found(safetensors: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = get_target("torch_quantized")
+    if target.missing():
+        pytest.skip(target.missing())
+    monkeypatch.setitem(_CALLS, "get_tensor", lambda opened, name, call: opened.get_tensor(name).flip(0))
+    run, program = target.open(safetensors), VOCABULARY.encode([S("fp8"), S("get_tensor")])
+    found = {one.signature for one in judge_observation(target, run, program, run(program))}
+    assert found == {"torch_quantized|differential|quantized.get_tensor|bytes/whole-bytes"}
