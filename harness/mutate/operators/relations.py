@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 
 from harness.format.tree import Doc, Tensor, text
@@ -122,7 +123,7 @@ def convention(doc: Doc, rng: Rng) -> list[bytes]:
     return _entries(doc, rng, rng.some(_ENTRIES))
 
 
-def _entries(doc: Doc, rng: Rng, pairs: list[tuple[bytes, bytes]] | tuple[tuple[bytes, bytes], ...]) -> list[bytes]:
+def _entries(doc: Doc, rng: Rng, pairs: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
     """Add each entry in turn, at either end of the metadata; new metadata where there are none."""
     member = doc.metadata
     if member is None:
