@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple
+
+from harness.mutate.conventions import CONVENTIONS
+from harness.mutate.resemblance import resembling
 
 #: Names by number, as source; from :data:`ODD_NAMES` on, no file can hold the name.
 NAMES: tuple[str, ...] = (
@@ -40,12 +44,21 @@ def name(source: str) -> Any:
     return eval(source)  # noqa: S307 - text of the tables above
 
 
+#: Entries of real checkpoints by number, as source of key and value.
+CONVENTIONAL = tuple((repr(one.key), repr(one.value)) for one in CONVENTIONS)
+#: An entry of metadata: the numbers of key and value, or their source.
+Entry = tuple[int | str, int | str]
+
+
 @lru_cache(1 << 12)
-def metadata_of(form: int, entries: tuple[tuple[int, int], ...]) -> Metadata:
-    """Metadata of a form of :data:`METADATA`, or of entries: pairs of the number of a key and the number of a value."""
+def metadata_of(form: int, entries: tuple[Entry, ...]) -> Metadata:
+    """Metadata of a form of :data:`METADATA`, or of entries: pairs of a key and a value, each by number or as source."""
     source = METADATA[form]
     if source is None:
-        row = {KEYS[key]: VALUES[value] for key, value in entries}
+        row = {
+            key if isinstance(key, str) else KEYS[key]: value if isinstance(value, str) else VALUES[value]
+            for key, value in entries
+        }
         source = "{" + ", ".join(f"{key}: {value}" for key, value in row.items()) + "}" if row else "None"
     return Metadata(source, eval(source), form < ODD_METADATA)  # noqa: S307 - text of the tables above
 
@@ -54,3 +67,26 @@ def metadata_of(form: int, entries: tuple[tuple[int, int], ...]) -> Metadata:
 UNSPEAKABLE: dict[Any, str] = {
     name(source): "name/__metadata__" if source == RESERVED else "name" for source in NAMES[ODD_NAMES:]
 }
+
+
+#: How many names back a name of :func:`names` may resemble.
+BACK = 4
+
+
+def alike(source: str, number: int) -> str:
+    """Source of a name that resembles another one; where no file can hold that, of one that resembles the first of NAMES."""
+    other = name(source)
+    found = resembling(other if isinstance(other, str) and other not in UNSPEAKABLE else name(NAMES[0]))
+    return repr(found[number % len(found)])
+
+
+def names(numbers: Iterable[int]) -> list[str]:
+    """The source of names by number. From ``len(NAMES)`` on, a name resembles one of the up to BACK names before it."""
+    found: list[str] = []
+    for number in numbers:
+        if number < len(NAMES):
+            found.append(NAMES[number])
+        else:
+            which, back = divmod(number - len(NAMES), BACK)
+            found.append(alike(found[-1 - back % len(found)] if found else NAMES[0], which))
+    return found

@@ -14,6 +14,7 @@ from harness.format.judge import judge
 from harness.format.tree import DEEP, Doc
 from harness.mutate import OPERATORS, Rng, generate
 from harness.mutate.bank import Bank
+from harness.mutate.resemblance import resembling
 
 BANK = Bank()
 DOCS = [Doc(generate(Rng(seed))) for seed in range(150)]
@@ -35,6 +36,11 @@ def outputs(name: str, docs: list[Doc] = DOCS) -> list[tuple[Doc, bytes]]:
 # The rules that an operator's outputs break, "" for none: each of ``must`` is broken by some, and no other by any unless
 # it is in ``may``. (Some outputs break nothing: a truncated buffer of no bytes, a spelling that is another valid one.)
 BREAKS: dict[str, tuple[set[str], set[str]]] = {
+    "alike.field": ({"tensor.size"}, {"", "tensor.sub-byte"}),
+    "alike.offsets": (
+        {"tensor.size", "layout.overlap"},
+        {"", "tensor.offsets", "layout.hole", "layout.truncated", "unspecified.empty-tensor-offset"},
+    ),
     "buffer.longer": ({"layout.trailing"}, set()),
     "buffer.shorter": ({"layout.truncated"}, set()),
     "cross.shape": ({"tensor.size"}, {"", "tensor.sub-byte"}),
@@ -167,8 +173,48 @@ def few(old: Header, new: Header, before: bytes, after: bytes) -> bool:
     return {(t.name, t.dtype, t.shape) for t in new.tensors} <= kinds and 1 <= len(new.tensors) <= 3
 
 
+def renamed(old: Header, new: Header, before: bytes, after: bytes) -> bool:
+    """One name is another one, and nothing else."""
+    same = [a[1:] for a in old.tensors] == [b[1:] for b in new.tensors]
+    changed = [a.name for a, b in zip(old.tensors, new.tensors, strict=True) if a.name != b.name]
+    return same and len(changed) <= 1 and old.metadata == new.metadata
+
+
+def twin(old: Header, new: Header, before: bytes, after: bytes) -> bool:
+    """One tensor more, of the dtype and shape of an old one, whose name its name resembles."""
+    names = {t.name for t in old.tensors}
+    (added,) = [t for t in new.tensors if t.name not in names]
+    models = [t for t in old.tensors if added.name in resembling(t.name)]
+    return one_more(old, new, before, after) and added[1:3] in {t[1:3] for t in models}
+
+
+def matched(old: Header, new: Header, before: bytes, after: bytes) -> bool:
+    """A tensor has the dtype and shape of another one."""
+    changed = [b[1:3] for a, b in zip(old.tensors, new.tensors, strict=True) if a[1:3] != b[1:3]]
+    return retyped(old, new, before, after) and all(kind in {t[1:3] for t in old.tensors} for kind in changed)
+
+
+def other_bytes(old: Header, new: Header, before: bytes, after: bytes) -> bool:
+    """The bytes of one tensor are others; the header is the same."""
+    start = 8 + old.size
+    changed = [name for name, part in parts(new, after).items() if part != parts(old, before)[name]]
+    return before[:start] == after[:start] and len(after) == len(before) and len(changed) <= 1
+
+
+def more_metadata(old: Header, new: Header, before: bytes, after: bytes) -> bool:
+    """One entry more, and the same tensors."""
+    had, have = (header.metadata or {} for header in (old, new))
+    return old.tensors == new.tensors and had.items() <= have.items() and len(have) == len(had) + 1
+
+
 # For operators that keep a sound file sound: what has changed and what has not.
 KEEPS: dict[str, Fact] = {
+    "alike.convention": more_metadata,
+    "alike.data": other_bytes,
+    "alike.kind": matched,
+    "alike.metadata": more_metadata,
+    "alike.name": renamed,
+    "alike.tensor": twin,
     "cross.tensor": one_more,
     "dtype.consistent": dtype_only,
     "encoding.escape": same_text,

@@ -11,9 +11,10 @@ from typing import NamedTuple
 from harness.targets.huge.program import HEADER_CAP, Step
 
 HEADER_LIMIT = 100_000_000
-#: Tensors up to this many bytes have a pattern, and the target reads them. The others stay sparse and unread.
-SAMPLE_BYTES = 4_096
-_SAMPLES = 8
+#: Tensors up to this many bytes have a pattern. The others are zeros with windows of the pattern.
+SMALL_BYTES = 4_096
+#: Windows at even distances in a tensor; there is one at each power of two, too.
+_EVEN = 64
 
 # A few dtypes of every framework, with the sizes of their elements in bytes. Other targets test the rest.
 _DTYPES = (("U8", 1), ("I16", 2), ("F32", 4), ("I64", 8))
@@ -25,14 +26,14 @@ _SPACES = b" \n\t\r"
 _PADS = b" \n\0\t"
 
 
-class Sample(NamedTuple):
-    """A tensor for the target to read: its bytes are ``pattern(begin, end)``."""
+class Row(NamedTuple):
+    """Tensors of one dtype, shape and size, one behind the other from ``begin`` on."""
 
-    name: str
+    names: list[str]
     dtype: str
     shape: tuple[int, ...]
     begin: int
-    end: int
+    size: int
 
 
 @dataclass(slots=True)
@@ -40,14 +41,14 @@ class Layout:
     """A planned file: ``prefix``, the ``pieces`` of the header, and ``data_size`` bytes of buffer, cut to ``size`` bytes.
 
     ``names`` has the names of the tensors in the order of header and offsets; ``empty`` those of zero bytes, which share
-    their place with others. ``rule`` is "" for a valid file, else the name of a broken rule of the judge. ``cause`` is the
+    their place with others; ``rows`` has all of them. ``rule`` is "" for a valid file, else the name of a broken rule of the judge. ``cause`` is the
     kind of step that breaks it. ``repeated`` is the kind of step that makes most of the header.
     """
 
     pieces: list[bytes] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     empty: set[str] = field(default_factory=set)
-    samples: list[Sample] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     metadata: dict[str, str] | None = None
     prefix: int = 0
     header_size: int = 0
@@ -58,9 +59,30 @@ class Layout:
     repeated: str = "nothing"
 
 
+_PERIOD = bytes(0x80 | (at * 37 & 0x7F) for at in range(128))
+
+
 def pattern(begin: int, end: int) -> bytes:
     """The bytes of a small tensor at ``begin`` to ``end``: neighbours differ, and none is a space."""
-    return bytes(0x80 | (at * 37 & 0x7F) for at in range(begin, end))
+    skipped = begin % len(_PERIOD)
+    return (_PERIOD * ((end - begin + skipped) // len(_PERIOD) + 1))[skipped : skipped + end - begin]
+
+
+def windows(size: int) -> list[tuple[int, int]]:
+    """The ranges of a tensor of ``size`` bytes that have the pattern: all of a small one, else parts."""
+    if size <= SMALL_BYTES:
+        return [(0, size)]
+    half = SMALL_BYTES // 2
+    middles = {half, size - half, *(1 << bits for bits in range(12, size.bit_length()))}
+    middles.update(size * number // _EVEN for number in range(1, _EVEN))
+    found: list[tuple[int, int]] = []
+    for middle in sorted(middles):
+        first, last = max(0, middle - half), min(size, middle + half)
+        if found and first <= found[-1][1]:
+            found[-1] = found[-1][0], max(last, found[-1][1])
+        else:
+            found.append((first, last))
+    return found
 
 
 class _Builder:
@@ -72,7 +94,7 @@ class _Builder:
         self.metadata: dict[str, str] = {}
         self.names: list[str] = []
         self.empty: set[str] = set()
-        self.samples: list[Sample] = []
+        self.rows: list[Row] = []
         self.leading = b""
         self.offset = 0
         self.faults: list[tuple[str, str]] = []
@@ -105,10 +127,9 @@ class _Builder:
             b'"%b":{"dtype":"%b","shape":[%b],"data_offsets":[%d,%d]}' % (name, dtype.encode(), dims, self.offset, end),
         )
         self.names.append(read)
+        self.rows.append(Row([read], dtype, shape, self.offset, size))
         if not size:
             self.empty.add(read)
-        if size <= SAMPLE_BYTES and len(read) <= SAMPLE_BYTES and len(shape) <= 32:
-            self.samples.append(Sample(read, dtype, shape, self.offset, end))
         self.offset = end
 
 
@@ -125,17 +146,16 @@ def _tensors(build: _Builder, index: int, step: Step) -> None:
         for i, end in enumerate(ends)
     )
     build.add(step.kind, text.encode())
-    build.names += [f"t{index}.{i:x}" for i in range(step.amount)]
-    for i in sorted({*range(min(step.amount, _SAMPLES)), *range(max(0, step.amount - _SAMPLES), step.amount)}):
-        begin = start + size * i
-        build.samples.append(Sample(f"t{index}.{i:x}", dtype, dims, begin, begin + size))
+    names = [f"t{index}.{i:x}" for i in range(step.amount)]
+    build.names += names
+    build.rows.append(Row(names, dtype, dims, start, size))
     build.offset = start + size * step.amount
 
 
 def _empties(build: _Builder, index: int, step: Step) -> None:
     if not build.room(step.amount * 90):
         return
-    shape = ("0", "0,3", "7,0", "2,0,2")[step.variant % 4]
+    shape, dims = (("0", (0,)), ("0,3", (0, 3)), ("7,0", (7, 0)), ("2,0,2", (2, 0, 2)))[step.variant % 4]
     at = build.offset
     text = ",".join(
         f'"e{index}.{i:x}":{{"dtype":"F32","shape":[{shape}],"data_offsets":[{at},{at}]}}' for i in range(step.amount)
@@ -143,6 +163,7 @@ def _empties(build: _Builder, index: int, step: Step) -> None:
     build.add(step.kind, text.encode())
     names = [f"e{index}.{i:x}" for i in range(step.amount)]
     build.names += names
+    build.rows.append(Row(names, "F32", dims, at, 0))
     build.empty.update(names)
 
 
@@ -216,6 +237,7 @@ def _duplicates(build: _Builder, index: int, step: Step) -> None:
     one = b'"d%d":{"dtype":"U8","shape":[1],"data_offsets":[%d,%d]}' % (index, at, at + 1)
     build.add(step.kind, b",".join([one] * step.amount))
     build.names.append(f"d{index}")
+    build.rows.append(Row([f"d{index}"], "U8", (1,), at, 1))
     build.offset += 1
     if step.amount > 1:
         build.faults.append(("header.duplicate-key", step.kind))
@@ -269,9 +291,7 @@ def build(steps: tuple[Step, ...]) -> Layout:
         pieces=[piece for piece in pieces if piece],
         names=made.names,
         empty=made.empty,
-        samples=made.samples
-        if len(made.samples) <= 2 * _SAMPLES
-        else made.samples[:_SAMPLES] + made.samples[-_SAMPLES:],
+        rows=made.rows,
         metadata=made.metadata if made.meta else None,
         header_size=json_size + len(pad),
         data_size=made.offset,
@@ -337,15 +357,17 @@ def _verdict(layout: Layout, faults: list[tuple[str, str]], json_size: int, pad:
 
 
 def write(layout: Layout, descriptor: int) -> None:
-    """Write the file to ``descriptor``, an open file. Parts without a pattern stay sparse."""
+    """Write the file to ``descriptor``, an open file. Parts outside of :func:`windows` stay sparse."""
     os.ftruncate(descriptor, 0)
     os.ftruncate(descriptor, layout.size)
     at = 0
     for piece in (layout.prefix.to_bytes(8, "little"), *layout.pieces):
         at = _put(descriptor, piece, at, layout.size)
     start = 8 + layout.header_size
-    for sample in layout.samples:
-        _put(descriptor, pattern(sample.begin, sample.end), start + sample.begin, layout.size)
+    for row in layout.rows:
+        # The tensors of a row of several are small, and lie side by side.
+        for first, last in windows(row.size) if len(row.names) == 1 else [(0, row.size * len(row.names))]:
+            _put(descriptor, pattern(row.begin + first, row.begin + last), start + row.begin + first, layout.size)
 
 
 def _put(descriptor: int, data: bytes, at: int, limit: int) -> int:

@@ -21,7 +21,7 @@ from harness.findings.crashes import Crash
 from harness.observation import ACCEPT, PANIC, RAISE, REJECT, Observation, Run, classify
 from harness.programs.scripts import Script
 from harness.targets.base import PROGRAM, Mutate, Target
-from harness.targets.huge import script
+from harness.targets.huge import reading, script
 from harness.targets.huge.layout import Layout, build, write
 from harness.targets.huge.mutator import mutate
 from harness.targets.huge.oracle import DESERIALIZE, KEYS, OPEN, READ, TIME_RATIO, Measured, check
@@ -119,6 +119,7 @@ class _Driver:
             late = self._phase(DESERIALIZE, measured, lambda: held.append(self._deserialize(data)))
             if late is None:
                 measured.deserialized = dict(held.pop())
+                measured.wrong += reading.deserialized(measured.deserialized, layout)
             error = late or error
         return error
 
@@ -133,8 +134,8 @@ class _Driver:
             error = raised
         measured.seconds[phase] = time.process_time() - started
         if before is not None:
-            # Opening maps the file and touches its header; deserialising copies its buffer.
-            own = layout.header_size if phase == OPEN else layout.data_size if phase == DESERIALIZE else 0
+            # Opening maps the file and touches its header; reading touches the data; deserialising copies its buffer.
+            own = {OPEN: layout.header_size, READ: reading.touched(layout), DESERIALIZE: layout.data_size}.get(phase, 0)
             measured.growth[phase] = self._meter.peak() - before - own
         if error is None:
             measured.ends[phase] = ACCEPT, ""
@@ -182,9 +183,7 @@ def _keys(file: Any, measured: Measured) -> None:
 
 
 def _tensors(file: Any, measured: Measured) -> None:
-    for sample in measured.layout.samples:
-        array = file.get_tensor(sample.name)
-        measured.tensors[sample.name] = array.dtype.str, list(array.shape), array.tobytes()
+    measured.wrong = reading.read(file, measured.layout)
 
 
 def _worst(measured: Measured) -> tuple[str, str]:

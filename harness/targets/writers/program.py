@@ -15,7 +15,18 @@ import numpy
 
 from harness.programs import saving
 from harness.programs.arrays import BACKENDS, NUMPY_NAMES, SHAPES, WRITER_DTYPES
-from harness.programs.saving import KEYS, METADATA, NAMES, ODD_NAMES, UNSPEAKABLE, VALUES, Metadata, metadata_of, name
+from harness.programs.saving import (
+    CONVENTIONAL,
+    KEYS,
+    METADATA,
+    NAMES,
+    ODD_NAMES,
+    UNSPEAKABLE,
+    VALUES,
+    Metadata,
+    metadata_of,
+    name,
+)
 from harness.programs.steps import STEP, Kind, Vocabulary
 from harness.targets.writers import specs
 from harness.targets.writers.array_layouts import ARRAYS, DENSE, LAYOUTS, TYPES
@@ -58,11 +69,14 @@ VOCABULARY = Vocabulary(
         Kind("equal", 6),
         Kind("resave", 6),
         Kind("nothing", 3, rare=True),
+        Kind("alike", 4, (range(64), range(saving.BACK), (0, 0, 1)), rare=True),
+        Kind("convention", 3, (range(len(CONVENTIONAL)),)),
     ],
     max_steps=8,
 )
 _TENSOR, _NAME, _TYPE, _ENTRY, _METADATA, _SPEC, *_ = range(len(VOCABULARY.kinds))
 _FIRST_CALL, _NOTHING = VOCABULARY.number["save"], VOCABULARY.number["nothing"]
+_ALIKE, _CONVENTION = VOCABULARY.number["alike"], VOCABULARY.number["convention"]
 #: The calls that write, with whether they take arrays (else specs).
 WRITES = {"save": True, "save_file": True, "serialize": False, "serialize_file": False}
 TO_FILE = frozenset(("save_file", "serialize_file"))
@@ -260,7 +274,7 @@ def _say(raw: bytes) -> _Said:
     if kind in WRITES:
         call = Call(kind, WRITES[kind], PATHS[a % len(PATHS)] if kind in TO_FILE else "")
         said = _Said(b"", call, call, True, MOST_TO_FILE if kind in TO_FILE else 0)
-    elif number >= _FIRST_CALL and number != _NOTHING:
+    elif _FIRST_CALL <= number < _NOTHING:
         call = Call(kind)
         if kind in FROM_FILE:
             call = Call(kind, backend=BACKENDS[a & 1], whole=kind != "safe_open" or not b & 1)
@@ -281,15 +295,20 @@ _SIZES = {
     _TYPE: (len(TYPES), 1, 1),
     _ENTRY: (len(KEYS), len(VALUES), 1),
     _METADATA: (len(METADATA), 1, 1),
+    _ALIKE: (256, saving.BACK, 2),
+    _CONVENTION: (len(CONVENTIONAL), 1, 1),
 }
 
 
 @lru_cache(1 << 14)
 def _things(steps: bytes) -> Things:
-    """The data of steps. A name or a type changes the tensor or spec before it; of several the last counts."""
+    """The data of steps. A name or a type changes the tensor or spec before it; of several the last counts.
+
+    ``alike`` gives it a name that resembles an earlier one, or metadata a key that resembles its name.
+    """
     tensors: list[list[int]] = []
     by_hand: list[list[int]] = []
-    entries: list[tuple[int, int]] = []
+    entries: list[saving.Entry] = []
     form = 0
     nothing = False
     last: list[int] = []
@@ -311,6 +330,13 @@ def _things(steps: bytes) -> Things:
             form = a
         elif kind == _NOTHING:
             nothing = True
+        elif kind == _CONVENTION:
+            entries.append(CONVENTIONAL[a])
+        elif kind == _ALIKE and last and not c:
+            last[4] = len(NAMES) + a * saving.BACK + b
+        elif kind == _ALIKE and last:
+            source = saving.names((last[4],))[0]
+            entries.append((saving.alike(source, a) if b or name(source) in UNSPEAKABLE else source, b))
     return Things(
         tuple(map(tuple, tensors[:MOST_TENSORS])),
         tuple(map(tuple, by_hand[:MOST_TENSORS])),
@@ -322,16 +348,20 @@ def _things(steps: bytes) -> Things:
 @lru_cache(1 << 13)
 def _arrays(rows: tuple[Numbers, ...]) -> tuple[tuple[str, ArrayValue], ...]:
     return _named_once(
-        (NAMES[named], make(dtype, shape, layout, kind, place))
-        for place, (dtype, shape, layout, kind, named) in enumerate(rows)
+        (source, make(dtype, shape, layout, kind, place))
+        for place, ((dtype, shape, layout, kind, _), source) in enumerate(
+            zip(rows, saving.names(row[4] for row in rows), strict=True)
+        )
     )
 
 
 @lru_cache(1 << 13)
 def _specs(rows: tuple[Numbers, ...]) -> tuple[tuple[str, Spec], ...]:
     return _named_once(
-        (NAMES[named], specs.spec(dtype, shape, fault, place))
-        for place, (dtype, shape, fault, _, named) in enumerate(rows)
+        (source, specs.spec(dtype, shape, fault, place))
+        for place, ((dtype, shape, fault, _, _), source) in enumerate(
+            zip(rows, saving.names(row[4] for row in rows), strict=True)
+        )
     )
 
 

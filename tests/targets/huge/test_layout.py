@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from harness.format.judge import judge
-from harness.targets.huge.layout import HEADER_LIMIT, Layout, build, pattern, write
+from harness.targets.huge.layout import HEADER_LIMIT, Layout, build, pattern, windows, write
 from harness.targets.huge.program import KINDS, REPEATED, Step, decode, seeds
 
 SMALL = 1 << 18
@@ -53,8 +55,11 @@ def test_the_judge_agrees_with_the_maker(program: list[Step]):
     assert (header.size, header.metadata) == (layout.header_size, layout.metadata)
     by_name = {tensor.name: tensor for tensor in header.tensors}
     assert {tensor.name for tensor in header.tensors if tensor.begin == tensor.end} == layout.empty
-    for sample in layout.samples:
-        assert by_name[sample.name] == tuple(sample)
+    for row in layout.rows:
+        for place, name in enumerate(row.names):
+            begin = row.begin + place * row.size
+            assert by_name[name] == (name, row.dtype, row.shape, begin, begin + row.size)
+    assert [name for row in layout.rows for name in row.names] == layout.names
 
 
 @pytest.mark.parametrize("name", sorted(seeds()))
@@ -105,17 +110,36 @@ def test_a_header_never_grows_past_its_cap():
     assert len(layout.names) == 1
 
 
-def test_samples_are_few_and_hold_their_pattern():
+def test_small_tensors_hold_their_pattern_and_large_ones_have_windows_of_it():
     layout = build((Step("tensors", 5_000, 3), Step("big", 1 << 20), Step("tensors", 5_000, 2)))
-    assert 8 <= len(layout.samples) <= 16
-    data = head_of(layout, layout.data_size)
-    for sample in layout.samples:
-        at = 8 + layout.header_size
-        assert (
-            data[at + sample.begin : at + sample.end]
-            == pattern(sample.begin, sample.end)
-            != bytes(sample.end - sample.begin)
-        )
+    data = head_of(layout, layout.data_size)[8 + layout.header_size :]
+    first, big, last = layout.rows
+    for row in (first, last):
+        end = row.begin + row.size * len(row.names)
+        assert data[row.begin : end] == pattern(row.begin, end)
+    content = data[big.begin : big.begin + big.size]
+    rebuilt = bytearray(big.size)
+    for begin, end in windows(big.size):
+        rebuilt[begin:end] = pattern(big.begin + begin, big.begin + end)
+    assert content == rebuilt
+    assert bytes(64) in content
+
+
+@pytest.mark.parametrize("size", [0, 1, 4_096, 4_097, 10_000, 1 << 20, (1 << 33) + 1])
+def test_windows_are_in_order_and_cover_both_ends_and_powers_of_two(size: int):
+    found = windows(size)
+    assert all(before[1] < after[0] for before, after in pairwise(found))
+    assert (found[0][0], found[-1][1]) == (0, size)
+    for bits in range(12, size.bit_length()):
+        assert any(first < 1 << bits < last or 1 << bits == size for first, last in found)
+    assert sum(last - first for first, last in found) <= max(4_096, 4_096 * 100)
+
+
+def test_the_pattern_depends_on_the_place():
+    whole = pattern(0, 1_000)
+    assert all(pattern(first, first + 300) == whole[first : first + 300] for first in range(700))
+    assert not any(one == other for one, other in itertools.pairwise(whole))
+    assert b" " not in whole
 
 
 def test_terabytes_take_no_room():

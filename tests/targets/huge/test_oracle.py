@@ -90,6 +90,32 @@ def test_every_lie_is_seen(safetensors: ModuleType, lies: dict[str, Any], aspect
     assert ("differential", "misread", aspect) in findings(safetensors, **lies)
 
 
+@pytest.mark.parametrize("name", ["t0.1f4", "b1"])
+def test_a_lie_in_the_middle_of_many_or_of_a_large_tensor_is_seen(safetensors: ModuleType, name: str):
+    steps = Step("tensors", 1_000), Step("big", 1 << 33)
+
+    class Shifted:
+        """A part whose offsets lose their high half."""
+
+        def __init__(self, part: Any) -> None:
+            self._part, self.get_shape = part, part.get_shape
+
+        def __getitem__(self, index: slice) -> Any:
+            return self._part[index.start % (1 << 32) : index.stop - index.start + index.start % (1 << 32)]
+
+    class Zeros:
+        """Every 500th tensor is zeros."""
+
+        count = 0
+
+        def __call__(self, array: Any) -> Any:
+            self.count += 1
+            return array * 0 if self.count == 501 else array
+
+    lies = {"get_slice": Shifted} if name == "b1" else {"get_tensor": Zeros()}
+    assert findings(safetensors, steps, **lies) == [("differential", "misread", "bytes")]
+
+
 def test_empty_tensors_may_stand_in_any_order(safetensors: ModuleType):
     def shuffled(names: list[str]) -> list[str]:
         empty = [name for name in names if name.startswith("e")]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from types import ModuleType
+from typing import Any, Self
 
 import pytest
 
 from harness.format.judge import judge
 from harness.observation import ACCEPT, REJECT
 from harness.oracles.oracle import Execution
+from harness.targets.huge.layout import windows
 from harness.targets.huge.oracle import DESERIALIZE, KEYS, OPEN, READ, Measured, check
 from harness.targets.huge.program import Step, encode, seeds
 from harness.targets.huge.target import Huge, describe, materialise
@@ -35,7 +37,7 @@ def test_a_small_program_runs_every_phase(run):
     assert value.ends == dict.fromkeys((OPEN, KEYS, READ, DESERIALIZE), (ACCEPT, ""))
     assert (len(value.keys), len(value.offset_keys or ()), len(value.deserialized or ())) == (22, 22, 22)
     assert value.metadata == {"m1.0": "v", "m1.1": "v"}
-    assert value.tensors.keys() == {sample.name for sample in value.layout.samples}
+    assert value.wrong == []
     assert (value.growth, value.slower) == ({}, {})
 
 
@@ -44,7 +46,8 @@ def test_past_four_gigabytes_tensors_behind_are_read_from_their_place(run):
     assert outcome == ACCEPT
     assert DESERIALIZE not in value.ends
     assert value.layout.size > 1 << 33
-    assert [data for _, _, data in value.tensors.values()][-1] != b"\0\0"
+    assert [row.size for row in value.layout.rows] == [1, 1 << 33, 2]
+    assert value.wrong == []
     assert check(Execution(b"", (outcome, "", value))) == []
 
 
@@ -72,10 +75,59 @@ def test_memory_is_measured_for_large_headers(run):
     assert 4 * header < value.growth[OPEN] < 200 * header
 
 
-def test_what_is_read_back_is_the_sample(run):
-    outcome, _, value = measured(run, Step("tensors", 2, 3))
-    assert list(value.tensors) == ["t0.0", "t0.1"]
-    assert (outcome, value.metadata, value.offset_keys) == (ACCEPT, None, ["t0.0", "t0.1"])
+class Recorder:
+    """An open file that notes the tensors and the parts that are asked for."""
+
+    def __init__(self, file: Any, asked: list[Any]) -> None:
+        self._file, self._asked = file, asked
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.__exit__(None, None, None)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def get_tensor(self, name: str) -> Any:
+        self._asked.append(name)
+        return self._file.get_tensor(name)
+
+    def get_slice(self, name: str) -> Any:
+        part = self._file.get_slice(name)
+        return _Part(part, name, self._asked)
+
+
+class _Part:
+    def __init__(self, part: Any, name: str, asked: list[Any]) -> None:
+        self._part, self._name, self._asked = part, name, asked
+        self.get_shape = part.get_shape
+
+    def __getitem__(self, index: slice) -> Any:
+        self._asked.append((self._name, index.start, index.stop))
+        return self._part[index]
+
+
+def test_all_tensors_are_read_and_of_large_ones_the_windows_and_their_middles(safetensors: ModuleType):
+    asked: list[Any] = []
+    module = ModuleType("recorder")
+    vars(module).update(vars(safetensors))
+    module.safe_open = lambda *given, **options: Recorder(safetensors.safe_open(*given, **options), asked)  # type: ignore[attr-defined]
+    steps = (
+        Step("tensors", 3_000, 3),
+        Step("big", 1 << 24),
+        Step("empties", 2),
+        Step("big", (1 << 24) + 1),
+        Step("rank", 64),
+    )
+    value = Huge().open(module)(encode(steps))[2]
+    names = [one for one in asked if isinstance(one, str)]
+    assert names == [name for name in value.layout.names if name != "b3"]
+    parts = [(first, last) for name, first, last in (one for one in asked if not isinstance(one, str)) if name == "b3"]
+    assert set(windows((1 << 24) + 1)) < set(parts)
+    assert len(parts) == 2 * len(windows((1 << 24) + 1)) - 1
+    assert value.wrong == []
 
 
 def test_runs_leave_neither_files_nor_mappings(run):

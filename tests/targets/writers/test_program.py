@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.mutate.conventions import CONVENTIONS
+from harness.mutate.resemblance import resembling
 from harness.programs import scripts, strategies
 from harness.programs.arrays import SHAPES, WRITER_DTYPES
 from harness.programs.saving import METADATA, NAMES, ODD_METADATA, ODD_NAMES
@@ -216,3 +218,25 @@ def test_a_lazy_value_is_worked_out_once_for_each_object_and_again_after_an_erro
             _ = each.value
         assert (each.value, each.value, each.asked) == (2, 2, 2)
     assert Counted.__dict__["value"].__doc__ == "How often it was worked out."
+
+
+def test_names_resemble_earlier_names_and_keys_the_names_of_tensors():
+    steps = [S("tensor"), S("name", 3), S("tensor"), S("alike", 1, 0), S("alike", 0, 0, 1), S("save")]
+    content = program(*steps).things.array_content
+    assert list(content.tensors) == ["weight", resembling("weight")[1]]
+    assert content.sound
+    specs = program(*[S("spec"), S("name", 3), S("spec"), S("alike", 5, 0)]).things.spec_content
+    assert list(specs.tensors) == ["weight", resembling("weight")[5]]
+
+
+def test_a_name_that_no_file_can_hold_is_not_resembled():
+    reserved = NAMES.index("'__metadata__'")
+    steps = [S("tensor"), S("name", reserved), S("tensor"), S("alike", 2)]
+    names = program(*steps).things.array_content.tensors
+    assert list(names) == [resembling("a")[2]]
+
+
+def test_metadata_of_libraries_are_entries():
+    content = program(*[S("tensor"), S("convention", 0), S("convention", 5)]).things.array_content
+    assert content.metadata.value == {one.key: one.value for one in (CONVENTIONS[0], CONVENTIONS[5])}
+    assert content.sound

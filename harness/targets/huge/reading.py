@@ -1,0 +1,95 @@
+"""All data of a file of target ``huge``, compared with how the file was made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+from harness.targets.huge.layout import Layout, Row, pattern, windows
+
+#: Tensors up to this many bytes are read whole. Of a larger one the windows are read, and what lies halfway between two.
+WHOLE_BYTES = 1 << 24
+#: numpy holds at most 64 dimensions (crashes/raise-1a0072ee), and reads others as slices alone.
+_RANK = 64
+_BETWEEN = 64
+#: Bytes of the pages that a window and the middle behind it touch, at most.
+_PAGES = 16_384
+#: The words of numpy for the dtypes.
+NUMPY = {"U8": "|u1", "I16": "<i2", "F32": "<f4", "I64": "<i8"}
+Wrong = list[tuple[str, str]]
+
+
+def read(file: Any, layout: Layout) -> Wrong:
+    """Read all tensors of an open file; the first of each kind of difference, as (aspect, words)."""
+    wrong: dict[str, str] = {}
+    for row in layout.rows:
+        if len(row.shape) > _RANK:
+            continue
+        for name, begin in _members(row):
+            for aspect, words in _large(file, name, row) if row.size > WHOLE_BYTES else _whole(file, name, begin, row):
+                wrong.setdefault(aspect, words)
+    return list(wrong.items())
+
+
+def deserialized(read: dict[str, dict[str, Any]], layout: Layout) -> Wrong:
+    """Compare what ``deserialize`` gave of all tensors, by name."""
+    wrong: dict[str, str] = {}
+    for row in layout.rows:
+        for name, begin in _members(row):
+            entry = read.get(name)
+            if entry is None:
+                wrong.setdefault("names", f"deserialize does not list {name[:80]!r}")
+                continue
+            given = entry["dtype"] == row.dtype, tuple(entry["shape"]), bytes(entry["data"])
+            for aspect, words in _compare(name, row, begin, *given):
+                wrong.setdefault(aspect, words)
+    return list(wrong.items())
+
+
+def touched(layout: Layout) -> int:
+    """The bytes of the file that :func:`read` brings into memory, and the copy of the largest tensor."""
+    sizes = [(row.size if row.size <= WHOLE_BYTES else _PAGES * len(windows(row.size)), row) for row in layout.rows]
+    return sum(size * len(row.names) for size, row in sizes) + 2 * max((size for size, _ in sizes), default=0)
+
+
+def _members(row: Row) -> Iterator[tuple[str, int]]:
+    return ((name, row.begin + place * row.size) for place, name in enumerate(row.names))
+
+
+def _whole(file: Any, name: str, begin: int, row: Row) -> Wrong:
+    array = file.get_tensor(name)
+    return _compare(name, row, begin, array.dtype.str == NUMPY[row.dtype], array.shape, array.tobytes())
+
+
+def _compare(name: str, row: Row, begin: int, same_dtype: bool, shape: tuple[int, ...], data: bytes) -> Wrong:
+    if not same_dtype:
+        return [("dtype", f"tensor {name[:80]!r} is read with another dtype")]
+    if shape != row.shape:
+        return [("shape", f"tensor {name[:80]!r} is read with another shape")]
+    return [] if data == _content(begin, row.size) else [("bytes", f"tensor {name[:80]!r} is read with other bytes")]
+
+
+def _content(begin: int, size: int) -> bytes:
+    """The bytes of a tensor: zeros between its windows."""
+    parts: list[bytes] = []
+    at = 0
+    for first, last in windows(size):
+        parts += (bytes(first - at), pattern(begin + first, begin + last))
+        at = last
+    return b"".join((*parts, bytes(size - at)))
+
+
+def _large(file: Any, name: str, row: Row) -> Wrong:
+    """Compare parts of a tensor of one dimension, of a byte an element."""
+    part = file.get_slice(name)
+    if tuple(part.get_shape()) != row.shape:
+        return [("shape", f"tensor {name[:80]!r} is read with another shape")]
+    found = windows(row.size)
+    wanted = [(first, pattern(row.begin + first, row.begin + last)) for first, last in found]
+    wanted += [((a + b - _BETWEEN) // 2, bytes(_BETWEEN)) for (_, a), (b, _) in pairwise(found) if b - a >= _BETWEEN]
+    for first, data in wanted:
+        array = part[first : first + len(data)]
+        if array.tobytes() != data:
+            return [("bytes", f"tensor {name[:80]!r} has other bytes from {first} on")]
+    return []
