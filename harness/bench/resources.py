@@ -1,8 +1,9 @@
-"""``harness bench resources``: growth of the cost of every call over every family of files, in one table."""
+"""``harness bench resources``: growth of the cost of every call over every family of files, and the limits of the kernel's counts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from harness.findings import store
 from harness.findings.finding import Finding
 from harness.mutate.growth import FAMILIES
 from harness.parsers.registry import Parser
+from harness.targets.resources import kernel
 from harness.targets.resources.calls import CALLS
+from harness.targets.resources.kernel import Comparison, Taken
 from harness.targets.resources.meter import Measurement, measure
 from harness.targets.resources.oracle import BYTES, exponent, judge
 from harness.targets.resources.target import TARGET, program
@@ -34,6 +37,41 @@ def run(
             say(f"{cost}, {at + 1} to {at + len(some)} of {len(calls)}: {', '.join(some)}")
             done += measure(parser.site, cost, [(call, family) for call in some for family in families])
     return done
+
+
+def compare(parser: Parser, costs: Sequence[str], calls: Sequence[str], say: Say) -> list[Comparison]:
+    """Measure copies, space and standstills of every call, beside those of the parser's peer."""
+    done: list[Comparison] = []
+    for cost in costs:
+        chosen = [call for call in calls if call in kernel.measured_calls(cost)]
+        say(f"{cost} of {len(chosen)} calls")
+        done += kernel.compare(parser.site, parser, cost, chosen)
+    return done
+
+
+def broken(compared: Sequence[Comparison]) -> list[tuple[Comparison, Finding]]:
+    """The limits that calls break."""
+    return [(one, finding.on(TARGET)) for one in compared for finding in kernel.judge(one)]
+
+
+def limits(compared: Sequence[Comparison]) -> list[list[str]]:
+    """Rows of cells: the call, its cost and files, the count of the parser, and that of its peer; ``!`` marks a finding."""
+    rows = [["call", "cost", "files", "count", "peer"]]
+    for one in compared:
+        mark = " !" if kernel.judge(one) else ""
+        rows.append([one.call, one.cost, one.setting, _count(one, one.taken) + mark, _count(one, one.by_peer)])
+    return rows
+
+
+def _count(one: Comparison, taken: Sequence[Taken]) -> str:
+    if not taken or any(each.end != "ok" for each in taken):
+        return "-"
+    last = taken[-1]
+    if one.cost == kernel.COPIES:
+        return str(kernel.copies(last))
+    if one.cost == kernel.STANDSTILL:
+        return f"{min(last.shares):.0%}" if last.shares else "-"
+    return f"{last.touched / last.size:.1f} / {last.mapped / last.size:.1f} bytes per byte"
 
 
 def findings(measured: Sequence[Measurement]) -> list[tuple[Measurement, Finding]]:
@@ -60,10 +98,11 @@ def distinct(found: Sequence[tuple[Measurement, Finding]]) -> list[tuple[Measure
     return list(seen.values())
 
 
-def keep(campaign: Path, parser: Parser, found: Sequence[tuple[Measurement, Finding]]) -> list[str]:
+def keep(campaign: Path, parser: Parser, found: Sequence[tuple[Measurement | Comparison, Finding]]) -> list[str]:
     """Store findings as a campaign does; ``harness triage --campaign`` files them. Returns their ids."""
     for one, finding in found:
-        store.add(campaign, finding, program(one.cost, one.call, one.family), parser=parser.name, seed=0)
+        files = one.setting if isinstance(one, Comparison) else one.family
+        store.add(campaign, finding, program(one.cost, one.call, files), parser=parser.name, seed=0)
     return [finding.id for _, finding in found]
 
 
@@ -89,6 +128,11 @@ def table(measured: Sequence[Measurement]) -> list[list[str]]:
             cells.append(" / ".join(parts) + (" !" if (call, family) in wrong else ""))
         rows.append([call, *cells])
     return rows
+
+
+def limits_as_json(compared: Sequence[Comparison]) -> list[dict[str, Any]]:
+    """Every comparison."""
+    return [asdict(one) for one in compared]
 
 
 def as_json(measured: Sequence[Measurement]) -> list[dict[str, Any]]:

@@ -16,10 +16,12 @@ from harness.cli._options import FC
 from harness.cli.fuzz import Duration
 from harness.errors import HarnessError
 from harness.files import write_atomic
+from harness.findings.finding import Finding
 from harness.parsers import registry
 
 PARTS = ("depth", "targets", "startup", "memory", "kills", "isolation", "workers", "supervisor", "reach", "programs")
 _FORECAST = ("deserialize", "safe_open", "slices", "backends", "numpy", "parallel", "quantized", "writers", "shards")
+_COSTS = ("bytes", "instructions", "copies", "space", "standstill")
 _json = _options.as_json("Print everything as JSON at the end.")
 
 
@@ -224,7 +226,7 @@ def survival(parser: str | None, times: int, seconds: float, seed: int, as_json:
 @_options.parser("Plain build (see `harness build --wheel`).")
 @_only("--call", "calls", "entry point")
 @_only("--family", "families", "family of files")
-@click.option("--cost", "costs", multiple=True, type=click.Choice(("bytes", "instructions")), help="Only this cost.")
+@click.option("--cost", "costs", multiple=True, type=click.Choice(_COSTS), help="Only this cost.")
 @_options.campaign("The campaign that findings are stored in. Default: build/campaigns/resources.")
 @_options.as_json("Print every series as JSON at the end.")
 def resources(
@@ -235,10 +237,11 @@ def resources(
     campaign: Path | None,
     as_json: bool,
 ) -> int:
-    """Count the cost of each call on files that grow in one property: instructions and allocated bytes, no clock.
+    """Count the cost of each call: instructions and bytes on growing files, copies, memory, standstills of other threads.
 
-    Takes some ten minutes, most of them for valgrind, which counts instructions. Prints the exponent of each growth and
-    writes build/bench/resources.json. Exit status 1: a cost grows, and no filed finding or verdict covers the growth.
+    Takes some ten minutes, most of them for valgrind, which counts instructions. Prints the exponent of each growth, and the
+    other costs beside those of the newest other release that is built as a wheel. Writes build/bench/resources.json. Exit
+    status 1: a cost grows or breaks a limit, and no filed finding or verdict covers it.
     """
     from harness.bench import resources as measures
     from harness.mutate.growth import FAMILIES
@@ -252,27 +255,34 @@ def resources(
     if "instructions" in (costs or COSTS):
         valgrind()
     build = registry.find(parser, flavour="wheel")
-    chosen = costs or COSTS, calls or tuple(CALLS), families or tuple(FAMILIES)
-    measured = measures.run(build, *chosen, _options.sayer(as_json=True))
+    growing, limited = ([cost for cost in costs or _COSTS if (cost in COSTS) is grows] for grows in (True, False))
+    # A family names growing files alone.
+    limited = [] if families and not costs else limited
+    chosen_calls, say = calls or tuple(CALLS), _options.sayer(as_json=True)
+    measured = measures.run(build, growing, chosen_calls, families or tuple(FAMILIES), say)
+    compared = measures.compare(build, limited, chosen_calls, say)
     result = {"parser": build.name, "at": _now(), "series": measures.as_json(measured)}
+    result["limits"] = measures.limits_as_json(compared)
     whole = not (calls or families or costs)
     _keep("resources" if whole else "resources-part", result, as_json)
     found = measures.distinct(measures.findings(measured))
-    names = [finding.id for _, finding in found]
-    new = [known(finding.signature) is None for _, finding in found]
+    broken = measures.broken(compared)
+    everything: list[tuple[Any, Finding]] = [*found, *broken]
+    told = [(finding, known(finding.signature) is None) for _, finding in everything]
     folder = campaign or paths.campaigns_dir() / "resources"
-    measures.keep(folder, build, [pair for pair, is_new in zip(found, new, strict=True) if is_new])
+    measures.keep(folder, build, [pair for pair, (_, new) in zip(everything, told, strict=True) if new])
+    status = int(any(new for _, new in told))
     if as_json:
-        return int(any(new))
-    rows = measures.table(measured)
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
-    for name, is_new, (_, finding) in zip(names, new, found, strict=True):
-        click.echo(f"{'new' if is_new else 'known'}: {name}: {finding.summary}")
-    if any(new):
+        return status
+    for rows in (measures.table(measured) if measured else [], measures.limits(compared) if compared else []):
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
+        for row in rows:
+            click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    for finding, new in told:
+        click.echo(f"{'new' if new else 'known'}: {finding.id}: {finding.summary}")
+    if status:
         click.echo(f"file the new ones: harness triage --campaign {folder}")
-    return int(any(new))
+    return status
 
 
 @command.command(epilog="Example: harness bench forecast --campaigns 10 --time 60s")

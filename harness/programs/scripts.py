@@ -221,7 +221,7 @@ _MODULES = {
     **{name: name for name in (
         "safetensors", "numpy", "torch", "os", "pathlib", "tempfile", "json", "struct", "stat", "collections", "types", "math", "copy",
         "pickle", "gc", "weakref", "threading", "contextlib", "resource", "signal", "lzma", "base64", "jax", "tensorflow",
-        "paddle", "ml_dtypes",
+        "paddle", "ml_dtypes", "ast", "importlib", "inspect", "itertools",
     )},
     "core": "mlx.core as core",
 }  # fmt: skip

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness import paths
 from harness.errors import EngineError, HarnessError
 from harness.mutate.growth import FAMILIES, Grown
 from harness.targets.resources.calls import CALLS, Call
@@ -67,11 +68,11 @@ def valgrind() -> str:
     return found
 
 
-def measure(site: Path, cost: str, pairs: Sequence[tuple[str, str]]) -> list[Measurement]:
+def measure(site: Path, cost: str, pairs: Sequence[tuple[str, str]], parser: str = "") -> list[Measurement]:
     """The costs (``instructions`` or ``bytes``) of (call, family) pairs, with the library in ``site``.
 
-    ``site`` must have a plain build: an instrumented one needs the fuzzer in its process. Raises HarnessError without
-    valgrind, EngineError where the counting process fails.
+    ``parser`` is the name of the build where it is instrumented: then the process loads the fuzzer first, and instructions are
+    not the users'. Raises HarnessError without valgrind, EngineError where the counting process fails.
     """
     with tempfile.TemporaryDirectory(prefix="harness-meter-") as name:
         folder = Path(name)
@@ -85,7 +86,7 @@ def measure(site: Path, cost: str, pairs: Sequence[tuple[str, str]]) -> list[Mea
                     path.write_bytes(grown.data)
                     made[family, n] = grown, path
                 jobs.append((CALLS[call], *made[family, n]))
-        counted = iter(_count(folder, site, cost, jobs))
+        counted = iter(_count(folder, (str(site), parser), cost, jobs))
         return [
             _measured(call, family, cost, [next(counted) for _ in FAMILIES[family].sizes]) for call, family in pairs
         ]
@@ -108,16 +109,16 @@ def _measured(call: str, family: str, cost: str, counted: list[Counted]) -> Meas
     return Measurement(call, family, cost, tuple(one.end for one in counted), tuple(points))
 
 
-def _count(folder: Path, site: Path, cost: str, jobs: list[tuple[Call, Grown, Path]]) -> list[Counted]:
+def _count(folder: Path, library: tuple[str, str], cost: str, jobs: list[tuple[Call, Grown, Path]]) -> list[Counted]:
     """All jobs. A new process continues after a job that killed its process."""
     listed = [{"setup": c.setup, "code": c.code, "path": str(path), "name": g.name} for c, g, path in jobs]
     done: list[Counted] = []
     while len(done) < len(listed):
-        done += _process(folder, site, cost, listed[len(done) :])
+        done += _process(folder, library, cost, listed[len(done) :])
     return done
 
 
-def _process(folder: Path, site: Path, cost: str, jobs: list[dict[str, str]]) -> list[Counted]:
+def _process(folder: Path, library: tuple[str, str], cost: str, jobs: list[dict[str, str]]) -> list[Counted]:
     """The jobs of one process, with the job that killed it."""
     asked, notes, record = (folder / name for name in ("jobs.json", "results.jsonl", "record"))
     asked.write_text(json.dumps(jobs))
@@ -127,7 +128,9 @@ def _process(folder: Path, site: Path, cost: str, jobs: list[dict[str, str]]) ->
     environment = {**os.environ, "PYTHONHASHSEED": "0", "RUST_BACKTRACE": "0", "OPENBLAS_NUM_THREADS": "1"}
     # The loader resolves symbols at the start, not in the first call that needs one.
     environment["LD_BIND_NOW"] = "1"
-    python = [sys.executable, "-I", str(_CHILD), cost, str(site), str(asked), str(notes)]
+    environment["HARNESS_HOME"] = str(paths.home())
+    site, parser = library
+    python = [sys.executable, "-I", str(_CHILD), cost, site, str(asked), str(notes), *filter(None, [parser])]
     if cost == INSTRUCTIONS:
         command = [
             valgrind(), "--tool=callgrind", "--dump-line=no", "-q", f"--callgrind-out-file={record}", "--zero-before=getppid",

@@ -1,6 +1,7 @@
-"""The measured process: ``python -I meter_child.py instructions|bytes SITE JOBS RESULTS``.
+"""The measured process: ``python -I meter_child.py instructions|bytes SITE JOBS RESULTS [PARSER]``.
 
-It imports nothing of the harness, so the counts are those of the library. JOBS is a JSON list of calls. After each call the
+It imports nothing of the harness, so the counts are those of the library. Only for PARSER, the name of an instrumented build, it
+imports the code that loads one. JOBS is a JSON list of calls. After each call the
 process appends a line of JSON to RESULTS. So a missing line reveals a call that killed the process.
 
 Callgrind counts instructions between two functions of the C library that nothing else here calls: it resets its counts at
@@ -96,7 +97,12 @@ class Bytes:
 
 def main() -> None:
     """Count all jobs."""
-    mode, site, jobs, results = sys.argv[1:]
+    mode, site, jobs, results, *instrumented = sys.argv[1:]
+    for parser in instrumented:
+        sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3]))
+        from harness.parsers import registry, runtime
+
+        runtime.load(registry.find(parser))
     sys.path.insert(0, site)
     import safetensors.numpy  # noqa: F401 - calls must not count the import
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from harness.findings.finding import Finding
 from harness.findings.rule import Case, Rule
-from harness.findings.severity import DENIAL
+from harness.findings.severity import DENIAL, SIDE_EFFECT
 from harness.oracles.leaks import DOS
 
 INSTRUCTIONS = "instructions"
@@ -46,6 +46,14 @@ SUPERLINEAR = "superlinear"
 UNRELATED = "unrelated"
 MULTIPLE = "multiple"
 
+#: Slices by any index and backend share their code. One cause has one name: that of the call and family that show it best.
+_ALIKE = {"rows": "buffer"}
+_ONE_CAUSE = {
+    ("slice", "buffer", MULTIPLE, "memory"): ("slice-column", "rows"),
+    ("slice", "buffer", UNRELATED, "memory"): ("slice-first-pread", "buffer"),
+    ("slice", "empty-rows", UNRELATED, "memory"): ("slice-column", "empty-rows"),
+}
+
 COST = Rule(
     "resources.*",
     "resources",
@@ -68,6 +76,26 @@ COST = Rule(
         Case(
             f"*/{MULTIPLE}",
             why="The call holds many times the memory of what it reads and gives. It is counted, not timed.",
+        ),
+        Case(
+            "*/copies",
+            SIDE_EFFECT,
+            why="The call holds more copies of the data at once than the text allows, or than an older release held. Large models do not fit twice.",
+            sentence="Zero-copy: Does reading the file require more memory than the original file ?",
+        ),
+        Case(
+            "*/touched",
+            why="The call touches memory out of proportion to a small file, or to a large header.",
+        ),
+        Case(
+            "*/mapped",
+            why="The call takes address space out of proportion to a small file, or to a large header. Limits of containers count it.",
+        ),
+        Case(
+            "*/standstill",
+            SIDE_EFFECT,
+            why="The call keeps other Python threads from running, which upstream's test or an older release does not.",
+            sentence="Test that serialize_file releases the GIL and can run concurrently.",
         ),
     ),
 )
@@ -143,7 +171,8 @@ def judge(call: str, family: str, words: str, cost: str, points: Sequence[Point]
     span = f"{first.n:,} to {last.n:,} {words}: {first.cost:,} to {last.cost:,} {what}"
 
     def found(how: str, text: str) -> list[Finding]:
-        return [Finding(COST.member(call), f"{family}/{how}", f"{call}, {text}", kind)]
+        name, files = _ONE_CAUSE.get((call.partition("-")[0], _ALIKE.get(family, family), how, kind), (call, family))
+        return [Finding(COST.member(name), f"{files}/{how}", f"{call}, {text}", kind)]
 
     # Of the last two, so that one member out of line is not taken for growth.
     if (

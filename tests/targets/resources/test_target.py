@@ -159,7 +159,7 @@ def test_without_valgrind_instructions_are_refused(
     assert "apt-get" in caught.value.hint
 
 
-def test_the_target_is_known_and_listed_nowhere(safetensors: ModuleType):
+def test_the_target_is_listed_and_files_on_wheels(safetensors: ModuleType):
     target = get_target(resources.TARGET)
     run = target.open(safetensors)
     outcome, _, value = run(b"bytes get_tensor other-data")
