@@ -86,6 +86,18 @@ class Loader(Target):
     raw: str
     calls: tuple[str, ...] = FRAMEWORK_CALLS
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "calls" not in vars(cls):
+            own = cls.module.rpartition(".")[2]
+            functions = " ".join(f"{own}.{name}" for name in ("load", "load_file", "save", "save_file"))
+            opened = "safe_open safe_open.get_tensor"
+            cls.drives = (
+                ("values framework", f"{functions} {opened}"),
+                ("layout", f"{own}.load {own}.load_file {opened}"),
+                ("values layout", "deserialize safe_open.metadata safe_open.offset_keys"),
+            )
+
     def holds(self, modules: Mapping[str, Any]) -> frozenset[str]:
         """The dtypes of the format that the framework has, as it says itself; ``modules`` are its imports."""
         names = vars(modules[self.imports[0].rpartition(".")[2]])
