@@ -88,6 +88,7 @@ class Ambient(ProgramTarget):
                 step("load_file", 1),
                 step("load_file", 1, 1),
                 step("load_model"),
+                step("get_tensors"),
                 step("names"),
             ],
             "writes": [step("save"), step("save_file"), step("save", 1), step("save_file", 1), step("save_model")],
