@@ -14,6 +14,8 @@ from harness.cli import _options
 from harness.coverage import baseline, changed
 from harness.coverage.changed import Choice
 from harness.errors import HarnessError
+from harness.parsers import public, registry, runtime
+from harness.report import api_table
 from harness.targets.registry import all_targets, broken_targets, get_target
 
 
@@ -33,15 +35,20 @@ from harness.targets.registry import all_targets, broken_targets, get_target
 @click.option(
     "--shards", type=click.IntRange(1, 64), metavar="N", help="Divide them among N jobs: a JSON list for a matrix."
 )
+@click.option("--api", is_flag=True, help="The table of the public API of the newest release, for docs/targets.md.")
 @_options.as_json()
 def command(
-    files: tuple[str, ...], ref: str | None, source: Path, names: bool, shards: int | None, as_json: bool
+    files: tuple[str, ...], ref: str | None, source: Path, names: bool, shards: int | None, api: bool, as_json: bool
 ) -> int:
     """List the targets that can run here; with changed files of the parser, only those that reach them.
 
     corpus/coverage.toml has the files that each target reaches. A file without figures calls for all targets. Documents and
     tests of the parser call for none.
     """
+    if api:
+        rows = public.parts(runtime.load(registry.find(None, flavour="wheel")))
+        click.echo(api_table.table(rows, all_targets().values()), nl=False)
+        return 0
     every = all_targets().items()
     missing = broken_targets() | {name: reason for name, target in every if (reason := target.missing())}
     here = [name for name, target in every if not target.missing()]

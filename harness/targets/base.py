@@ -78,6 +78,8 @@ class Target(ABC):
     #: Targets that it is built on: their known findings are known for it, too. ``calls`` are its own entry points.
     built_on: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
+    #: Cells of the table of the public API in docs/targets.md: columns, and globs over its rows, each separated by blanks.
+    drives: tuple[tuple[str, str], ...] = ()
     #: Other implementations that it drives, by name, each with the prefixes of the calls, rules and aspects that are its own.
     foreign: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 

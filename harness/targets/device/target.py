@@ -25,6 +25,7 @@ class Device(ProgramTarget):
     """Uses of ``device=...``."""
 
     name = "device"
+    drives = (("values framework", "safe_open safe_open.get_tensor torch.load_file"),)
     description = (
         "safe_open(..., device=...) for numpy and torch, safetensors.torch.load_file(..., device=...), by programs"
     )

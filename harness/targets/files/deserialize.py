@@ -15,6 +15,7 @@ class Deserialize(Target):
     """The parser's core with the thinnest layer above it: the fastest target, and the deepest per CPU second."""
 
     name = "deserialize"
+    drives = (("values layout", "deserialize"),)
     description = "safetensors.deserialize(bytes)"
 
     def open(self, safetensors: ModuleType | None) -> Run:

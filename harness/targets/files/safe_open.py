@@ -24,6 +24,7 @@ class SafeOpen(Target):
     """The lazy reader that people call, with numpy as its framework and a memfd as its file (no disk)."""
 
     name = "safe_open"
+    drives = (("values layout", "safe_open safe_open.get_tensor safe_open.*keys safe_open.metadata safe_open.__e*__"),)
     description = "safe_open(path, framework='numpy'): keys, offset_keys, metadata, every get_tensor"
 
     def open(self, safetensors: ModuleType | None) -> Run:

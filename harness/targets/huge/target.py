@@ -41,6 +41,7 @@ class Huge(Target):
     """``safe_open`` and, where the file is small enough, ``deserialize``, on files that no disk would hold."""
 
     name = "huge"
+    drives = (("size", "deserialize safe_open safe_open.get_tensor safe_open.*keys safe_open.metadata"),)
     description = "safe_open and deserialize on headers past 100 MB and sparse buffers of terabytes, made by programs"
     max_len = STEP * MAX_STEPS
     memory_mb = 4096

@@ -41,6 +41,11 @@ class Lifecycle(ProgramTarget):
     """Sequences of calls on several handles and files, held against a model of what each should give."""
 
     name = "lifecycle"
+    drives = (
+        ("state file", "safe_open safe_open.* _safe_open_handle _safe_open_handle.* PySafeSlice.* numpy.*_file"),
+        ("thread", "safe_open safe_open.get_tensor* safe_open.get_slice safe_open.keys PySafeSlice.__getitem__"),
+        ("values", "SafetensorError"),
+    )
     description = "open, read, close, read again, replace, cut, two threads, fork, copies of errors, by programs"
     vocabulary = VOCABULARY
     oracles = (oracle.check,)

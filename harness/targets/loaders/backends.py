@@ -13,4 +13,5 @@ class Backends(Numpy):
     name = "backends"
     description = "safe_open by mmap and by pread: keys, offset_keys, metadata, get_tensor, get_tensors, get_slice"
     calls = BACKEND_CALLS
+    drives = (("values layout", "deserialize safe_open safe_open.* PySafeSlice.*"),)
     oracles = (agreement.check,)

@@ -83,6 +83,15 @@ class Loader(Target):
         cls.framework, cls.module, cls.imports, cls.kind, cls.raw = (
             like.word, like.module, like.imports, like.kind, like.raw,
         )  # fmt: skip
+        if "calls" not in vars(cls):
+            own = cls.module.rpartition(".")[2]
+            functions = " ".join(f"{own}.{name}" for name in ("load", "load_file", "save", "save_file"))
+            opened = "safe_open safe_open.get_tensor"
+            cls.drives = (
+                ("values framework", f"{functions} {opened}"),
+                ("layout", f"{own}.load {own}.load_file {opened}"),
+                ("values layout", "deserialize safe_open.metadata safe_open.offset_keys"),
+            )
 
     def holds(self, modules: Mapping[str, Any]) -> frozenset[str]:
         """The dtypes of the format that the framework has, as it says itself; ``modules`` are its imports."""

@@ -20,6 +20,10 @@ class Parallel(ProgramTarget):
     """Parts of tensors by rank and world size, layers by stage: put together they are the whole."""
 
     name = "parallel"
+    drives = (
+        ("values layout", "safe_open.get_slice safe_open.get_tensor PySafeSlice.__getitem__"),
+        ("values", "safe_open.*keys"),
+    )
     description = "get_slice(name)[start:stop] and get_tensor as parallel loaders call them, rank by rank, by programs"
     vocabulary = VOCABULARY
     oracles = (oracle.check,)

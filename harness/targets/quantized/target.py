@@ -38,6 +38,7 @@ class Quantized(ProgramTarget):
     """Bytes in, the same bytes out, whatever the dtype; parts of sub-byte tensors right or refused."""
 
     name = "quantized"
+    drives = (("values", "deserialize safe_open.get_tensor* safe_open.get_slice PySafeSlice.*"),)
     description = "deserialize and safe_open on FP8, block-scaled, F4, F6, GPTQ and AWQ groups of tensors, by programs"
     vocabulary = VOCABULARY
     oracles = (oracle.check,)

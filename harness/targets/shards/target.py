@@ -27,6 +27,7 @@ class Shards(ProgramTarget):
     """A folder per program, read by our own reader over ``safe_open``, and by huggingface_hub's where it is installed."""
 
     name = "shards"
+    drives = (("values file", "safe_open safe_open.get_tensor safe_open.keys"),)
     description = "model.safetensors.index.json and its shards: safe_open by the index, and huggingface_hub's readers"
     # torch, where huggingface_hub's loader needs it.
     memory_mb = 2048

@@ -37,6 +37,7 @@ class Slices(ProgramTarget):
     language = Language(decode, script.explain, script.script)
     built_on = ("safe_open",)
     calls = ("get_tensor", "get_tensors", "get_slice")
+    drives = (("values layout", "safe_open.get_slice safe_open.get_tensor* PySafeSlice.*"),)
 
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to run programs."""

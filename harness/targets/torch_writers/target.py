@@ -44,6 +44,12 @@ class TorchWriters(ProgramTarget):
     """Written by one function of ``safetensors.torch`` and read by another, from tensors of which the program knows all."""
 
     name = "torch_writers"
+    drives = (
+        (
+            "values layout framework",
+            "torch.save torch.save_file torch.save_model torch.load torch.load_file torch.load_model",
+        ),
+    )
     description = "safetensors.torch: save, save_file, save_model, and load, load_file, load_model of it, by programs"
     memory_mb = 2048
     vocabulary = VOCABULARY

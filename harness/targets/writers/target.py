@@ -27,6 +27,9 @@ class Writers(ProgramTarget):
     """Dictionaries that people save, and the content that they get back."""
 
     name = "writers"
+    drives = (
+        ("values layout", "numpy.* serialize serialize_file TensorSpec deserialize safe_open safe_open.get_tensor*"),
+    )
     description = "numpy's save and save_file, serialize, serialize_file, and reading back, by programs"
     vocabulary = VOCABULARY
     oracles = (oracle.check,)

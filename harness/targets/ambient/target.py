@@ -1,0 +1,152 @@
+"""The public API within ambient states: settings of the process that no argument names.
+
+Each program runs twice, with its states and without them. The oracle compares the calls one by one. Where a call differs and
+several states are around it, the program runs again with each state alone, so that a finding names the state.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable
+from types import ModuleType
+
+from harness.errors import HarnessError
+from harness.observation import PANIC, RAISE, REJECT, Event, Observation, Run, Trace, describe, observe
+from harness.targets.ambient import oracle, script
+from harness.targets.ambient.calls import Made, Runner
+from harness.targets.ambient.expectation import Expected, wrong
+from harness.targets.ambient.program import VOCABULARY, Program, decode
+from harness.targets.ambient.states import STATES
+from harness.targets.base import Language, ProgramTarget
+
+#: Programs without states whose answers are kept.
+_KEPT = 512
+
+
+class Ambient(ProgramTarget):
+    """Calls within ambient states."""
+
+    name = "ambient"
+    drives = (
+        ("state", "deserialize serialize* TensorSpec TensorSpec.d* TensorSpec.shape numpy.*"),
+        ("state", "safe_open safe_open.* _safe_open_handle PySafeSlice.* torch.load* torch.save*"),
+    )
+    description = "calls for numpy and torch within ambient states: modes of torch, locale, directory, byte order, ..."
+    memory_mb = 4096
+    timeout_s = 30.0
+    vocabulary = VOCABULARY
+    oracles = (oracle.check,)
+    language = Language(decode, script.explain, lambda program: None)
+    extra = "torch"
+    built_on = ("safe_open", "numpy", "torch", "torch_writers", "writers")
+
+    def note(self) -> str:
+        """The part that cannot be driven without torch."""
+        return "torch is not installed: no states and calls of torch" if self.missing(_TORCH) else ""
+
+    def needs_for(self, data: bytes) -> tuple[str, ...]:
+        """torch, where a call or a state is about torch."""
+        calls = decode(data).calls
+        needed = any(call.framework == "pt" or any(STATES[one].torch for one in call.states) for call in calls)
+        return ("torch",) if needed else ()
+
+    def open(self, safetensors: ModuleType | None) -> Run:
+        """Prepare to run programs. Raises HarnessError where torch is there and does not work."""
+        assert safetensors is not None
+        try:
+            return _Compared(Runner(safetensors)).run
+        except Exception as error:
+            words = f"safetensors cannot be used with this torch: {describe(error)}"
+            raise HarnessError(words, hint="try: python -c 'import safetensors.torch'") from error
+
+    def features(self, observation: Observation) -> Iterable[Hashable]:
+        """Each state with the call in it, and each pair of states."""
+        trace = observation[2]
+        assert isinstance(trace, Trace)
+        found: list[Hashable] = []
+        for event in trace.events:
+            call = event.value.call
+            kinds = [STATES[number].kind for number in call.states]
+            found += [(call.kind, call.route, STATES[number].words) for number in call.states]
+            found += [(one, other) for one in kinds for other in kinds if one < other]
+            if "byte order" in kinds:
+                found += [(call.kind, call.route, dtype) for _, dtype, _, _ in trace.program.tensors]
+        return found
+
+    def call_names(self, data: bytes) -> list[str]:
+        """The kinds of the calls of a program, in order."""
+        return [call.kind for call in decode(data).calls]
+
+    def seeds(self) -> dict[str, bytes]:
+        """A program for each kind of state, with calls of one group; the groups take turns."""
+        step, encode = VOCABULARY.step, VOCABULARY.encode
+        groups = {
+            "reads": [step("load"), step("load_file"), step("open", 0, 1), step("get_tensor", 1), step("get_slice")],
+            "torch": [
+                step("load", 1),
+                step("load_file", 1),
+                step("load_file", 1, 1),
+                step("load_model"),
+                step("get_tensors"),
+                step("names"),
+            ],
+            "writes": [step("save"), step("save_file"), step("save", 1), step("save_file", 1), step("save_model")],
+            "raw": [step("deserialize"), step("serialize"), step("serialize_file"), step("open_handle"), step("close")],
+        }
+        first = {state.kind: number for number, state in reversed([*enumerate(STATES)])}
+        return {
+            f"{kind.replace(' ', '-')}-{name}": encode([step("tensor", 1), step("enter", number), *calls])
+            for (kind, number), (name, calls) in zip(first.items(), itertools.cycle(groups.items()), strict=False)
+        }
+
+
+_TORCH = VOCABULARY.encode([VOCABULARY.step("load", 1)])
+
+
+class _Compared:
+    """Runs programs with and without their states."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._plain: OrderedDict[Program, list[Made]] = OrderedDict()
+
+    def run(self, data: bytes) -> Observation:
+        program = self._runner.possible(decode(data))
+        plain = self._without_states(program)
+        made = self._runner.run(program)
+        if any(one.changed for one in made):
+            # An import within a call may change a setting once. A defect does so each time.
+            again = self._runner.run(program)
+            pairs = zip(made, again, strict=True)
+            made = [one._replace(changed=tuple(set(one.changed) & set(two.changed))) for one, two in pairs]
+        events = []
+        for number, (right, one) in enumerate(zip(plain, made, strict=True)):
+            words = wrong(program, right, one)
+            outcome = REJECT if one.outcome == RAISE else one.outcome
+            error = one.error if outcome in (PANIC, REJECT) else ""
+            expected = Expected(right, self._culprit(program, number, words) if words else "")
+            events.append(Event(one.call.kind, outcome, error, one, expected))
+        return observe(Trace(program, events))
+
+    def _without_states(self, program: Program) -> list[Made]:
+        """The calls of the program without states. The answers of many programs are kept."""
+        plain = program._replace(calls=tuple(call.plain for call in program.calls))
+        if plain in self._plain:
+            self._plain.move_to_end(plain)
+            return self._plain[plain]
+        if len(self._plain) >= _KEPT:
+            self._plain.popitem(last=False)
+        made = self._plain[plain] = self._runner.run(plain)
+        return made
+
+    def _culprit(self, program: Program, number: int, words: str) -> str:
+        """The state that makes a call differ in these words, by running the program with each of its states alone."""
+        every = dict.fromkeys(one for call in program.calls[: number + 1] for one in call.states)
+        plain = self._without_states(program)[number]
+        for state in every:
+            calls = tuple(call._replace(states=tuple(n for n in call.states if n == state)) for call in program.calls)
+            alone = program._replace(calls=calls)
+            if len(every) == 1 or wrong(alone, plain, self._runner.run(alone)[number]) == words:
+                return STATES[state].words
+        return " and ".join(sorted({STATES[state].kind for state in every}))

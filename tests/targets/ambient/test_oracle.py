@@ -1,0 +1,181 @@
+"""Parsers that depend on ambient states or change them, and the findings of the oracle."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy
+import pytest
+
+from harness.findings.severity import SIDE_EFFECT, STRICTNESS, WRONG_DATA, WRONG_EXCEPTION
+from harness.oracles.oracle import Execution
+from harness.targets.ambient import oracle, states
+from harness.targets.ambient.program import VOCABULARY
+from harness.targets.ambient.states import STATES
+from harness.targets.ambient.target import Ambient
+
+step = VOCABULARY.step
+Load = Callable[..., Any]
+
+
+def enter(words: str) -> Any:
+    return step("enter", next(at for at, state in enumerate(STATES) if state.words == words))
+
+
+@pytest.fixture
+def found(safetensors: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The findings on a program, with a ``load_file`` for numpy made by a function of the real one."""
+    module = importlib.import_module("safetensors.numpy")
+    real = module.load_file
+
+    def judged(lie: Callable[[Load], Load], *steps: Any) -> list[tuple[str, str, str]]:
+        monkeypatch.setattr(module, "load_file", lie(real))
+        program = VOCABULARY.encode(steps)
+        # pytest makes errors of warnings.
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            observation = Ambient().open(safetensors)(program)
+        findings = oracle.check(Execution(program, observation, target=Ambient()))
+        return [(one.rule.name, one.aspect, one.severity) for one in findings]
+
+    return judged
+
+
+def when(condition: Callable[[], bool], then: Callable[[Load, Any], Any]) -> Callable[[Load], Load]:
+    """A reader that does ``then`` where ``condition`` holds, and else its work."""
+
+    def lie(real: Load) -> Load:
+        return lambda path, **more: then(real, path) if condition() else real(path, **more)
+
+    return lie
+
+
+def zeros(real: Load, path: Any) -> Any:
+    return {name: numpy.zeros_like(array) for name, array in real(path).items()}
+
+
+def raising(error: BaseException) -> Callable[[Load, Any], Any]:
+    def then(real: Load, path: Any) -> Any:
+        raise error
+
+    return then
+
+
+def test_another_answer_names_the_state_and_the_difference(found: Any) -> None:
+    lie = when(lambda: not gc.isenabled(), zeros)
+    wanted = [("ambient.answer", "numpy mmap: gc disabled: bytes", WRONG_DATA)]
+    assert found(lie, enter("gc disabled"), step("load_file")) == wanted
+    assert found(lie, enter("no_grad"), step("load_file")) == []
+    assert found(lie, enter("gc disabled"), step("leave"), step("load_file")) == []
+    # Of several states, the one that makes the difference is named.
+    for around in (["numpy errors raise", "gc disabled"], ["gc disabled", "warnings always", "umask 0o77"]):
+        assert found(lie, *map(enter, around), step("load_file")) == wanted
+
+
+def test_two_states_that_differ_together_are_both_named(found: Any) -> None:
+    lie = when(lambda: not gc.isenabled() and os.environb.get(b"HOME") == b"1", zeros)
+    around = enter("gc disabled"), enter("environment HOME=1")
+    assert found(lie, *around, step("load_file")) == [
+        ("ambient.answer", "numpy mmap: environment and gc: bytes", WRONG_DATA)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lie", "words"),
+    [
+        (lambda real, path: {name: array.astype("float64") for name, array in real(path).items()}, "dtype"),
+        (lambda real, path: {name: array.reshape(-1, 1) for name, array in real(path).items()}, "shape"),
+        (lambda real, path: {f"x{name}": array for name, array in real(path).items()}, "names"),
+    ],
+)
+def test_the_first_difference_is_told(found: Any, lie: Any, words: str) -> None:
+    in_thread = when(lambda: threading.current_thread() is not threading.main_thread(), lie)
+    assert found(in_thread, enter("thread of its own"), step("load_file")) == [
+        ("ambient.answer", f"numpy mmap: thread of its own: {words}", WRONG_DATA)
+    ]
+
+
+def test_errors_are_findings_but_for_the_documented_ones(found: Any, safetensors: ModuleType) -> None:
+    def strict() -> bool:
+        return warnings.filters[0][0] == "error"
+
+    around, low = enter("warnings error"), enter("recursion limit low")
+    wanted = "numpy mmap: warnings error: "
+    assert found(when(strict, raising(ValueError("no"))), around, step("load_file")) == [
+        ("ambient.answer", f"{wanted}raises ValueError: no", WRONG_EXCEPTION)
+    ]
+    assert found(when(strict, raising(safetensors.SafetensorError("no"))), around, step("load_file")) == [
+        ("ambient.answer", f"{wanted}refused SafetensorError: no", STRICTNESS)
+    ]
+    assert found(when(strict, raising(UserWarning("careful"))), around, step("load_file")) == []
+    assert found(when(strict, raising(RecursionError("deep"))), around, step("load_file")) != []
+    limit = sys.getrecursionlimit()
+    words = "maximum recursion depth exceeded"
+    full = when(lambda: sys.getrecursionlimit() < limit, raising(RecursionError(words)))
+    assert found(full, low, step("load_file")) == []
+
+
+def test_an_answer_without_a_directory_is_a_finding(found: Any) -> None:
+    def anyway(real: Load) -> Load:
+        return lambda path, **more: {}
+
+    assert found(anyway, enter("directory removed"), step("load_file", 0, 0, 2)) == [
+        ("ambient.answer", "numpy mmap: directory removed: accepted without a directory", WRONG_DATA)
+    ]
+
+
+def test_the_byte_order_that_a_reader_forgets_is_a_finding(found: Any) -> None:
+    def forgetful(real: Load) -> Load:
+        def read(path: Any, **more: Any) -> Any:
+            return (
+                {name: array.byteswap() for name, array in real(path, **more).items()} if big() else real(path, **more)
+            )
+
+        return read
+
+    def big() -> bool:
+        return sys.byteorder == "big"
+
+    assert found(forgetful, enter("byte order big"), step("load_file")) == [
+        ("ambient.answer", "numpy mmap: byte order big: bytes", WRONG_DATA)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (lambda: os.umask(0o123), "umask"),
+        (lambda: os.chdir("/"), "directory"),
+        (lambda: numpy.seterr(divide="raise"), "numpy errors"),
+        (lambda: os.environ.__setitem__("HARNESS_TEST_AMBIENT", "1"), "environment"),
+        (lambda: gc.set_threshold(gc.get_threshold()[0] + 1), "gc"),
+        (lambda: warnings.simplefilter("ignore", ResourceWarning), "warnings"),
+    ],
+)
+def test_a_setting_that_a_call_changes_is_a_finding_each_time(found: Any, change: Callable[[], Any], name: str) -> None:
+    def lie(real: Load) -> Load:
+        return lambda path, **more: (real(path, **more), change())[0]
+
+    before = states.settings()
+    for _ in range(2):
+        assert found(lie, enter("stdout none"), step("load_file")) == [
+            ("ambient.changed", f"numpy mmap: {name}", SIDE_EFFECT)
+        ]
+    assert states.changed(before, states.settings()) == []
+
+
+def test_a_setting_that_changes_once_is_no_finding(found: Any) -> None:
+    once = iter([lambda: None, lambda: os.umask(0o123)])
+
+    def lie(real: Load) -> Load:
+        return lambda path, **more: (real(path, **more), next(once, lambda: None)())[0]
+
+    assert found(lie, enter("stdout none"), step("load_file")) == []
