@@ -117,11 +117,11 @@ def add(parser: Parser, progress: Callable[[str], None]) -> None:
     try:
         tree = _tree(parser, work, log, progress)
         crate = _crate(tree)
-        features = [name for name, (pattern, _) in PARTS.items() if re.search(pattern, _text(crate))]
+        features = present(_text(crate))
         made = _compile(parser.flavour, tree, crate, work, features, compiler, progress, log)
         shutil.copyfile(made, work / "made.so")
         os.replace(work / "made.so", place)
-        lacks = sorted(word for name, (_, word) in PARTS.items() if word and name not in features)
+        lacks = lacking(features)
         about: dict[str, object] = {"lacks": lacks, "error": ""}
     except HarnessError as error:
         about = {"lacks": [], "error": str(error)}
@@ -129,6 +129,16 @@ def add(parser: Parser, progress: Callable[[str], None]) -> None:
     finally:
         shutil.rmtree(work, ignore_errors=True)
     write_atomic(place.with_suffix(".json"), json.dumps(about))
+
+
+def present(text: str) -> list[str]:
+    """The features of :data:`PARTS` that a crate has whose ``tensor.rs`` and ``slice.rs`` are ``text``."""
+    return [name for name, (pattern, _) in PARTS.items() if re.search(pattern, text)]
+
+
+def lacking(features: Iterable[str]) -> list[str]:
+    """The names of the parts that are not among the ``features``."""
+    return sorted(word for name, (_, word) in PARTS.items() if word and name not in features)
 
 
 def _tree(parser: Parser, work: Path, log: Path, progress: Callable[[str], None]) -> Path:
