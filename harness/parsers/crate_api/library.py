@@ -252,7 +252,7 @@ class _Answer:
     def text(self) -> str:
         return self.bytes().decode()
 
-    def list(self, one: Callable[[], Any]) -> list[Any]:
+    def row(self, one: Callable[[], Any]) -> list[Any]:
         return [one() for _ in range(self.number())]
 
     def numbers(self) -> list[int]:
@@ -274,12 +274,12 @@ class _Answer:
             tensors[name] = Info(self.text(), self.numbers(), *self.numbers())
             by_name &= self.byte() == 1
         by_name &= self.byte() == 1
-        keys: list[str] | None = self.list(self.text)
+        keys: list[str] | None = self.row(self.text)
         length: int | None = self.number()
         if self._lacks:
             keys = None if "Metadata::offset_keys" in self._lacks else keys
             length = None if "Metadata::data_len" in self._lacks else length
-        metadata = dict(self.list(lambda: (self.text(), self.text()))) if self.byte() else None
+        metadata = dict(self.row(lambda: (self.text(), self.text()))) if self.byte() else None
         return Header(tensors, by_name, keys, length, metadata, size, json)
 
 
@@ -321,8 +321,8 @@ class Crate:
     def deserialize(self, request: bytes) -> Listing:
         """The content of a file."""
         answer = self._ask(request)
-        length, empty, names = answer.number(), answer.byte() == 1, answer.list(answer.text)
-        return Listing(length, empty, names, answer.list(answer.named), answer.list(answer.named))
+        length, empty, names = answer.number(), answer.byte() == 1, answer.row(answer.text)
+        return Listing(length, empty, names, answer.row(answer.named), answer.row(answer.named))
 
     def tensor(self, request: bytes) -> View:
         """One tensor of a file."""
@@ -332,7 +332,7 @@ class Crate:
         """A part of a tensor."""
         answer = self._ask(request)
         shape, length = answer.numbers(), answer.number()
-        return Part(shape, length, answer.list(lambda: (answer.bytes(), answer.number())), answer.byte() == 1)
+        return Part(shape, length, answer.row(lambda: (answer.bytes(), answer.number())), answer.byte() == 1)
 
     def byte_ranges(self, request: bytes) -> tuple[list[int], list[tuple[int, int]]]:
         """The shape of a part, and where its bytes lie."""
@@ -366,16 +366,16 @@ class Crate:
     def dtypes(self, request: bytes) -> list[Dtype]:
         """What each dtype says of itself."""
         answer = self._ask(request)
-        return answer.list(
+        return answer.row(
             lambda: Dtype(answer.text(), answer.text(), answer.number(), answer.number(), answer.number())
         )
 
     def indexer_words(self, request: bytes) -> list[str]:
         """Each item as text."""
         answer = self._ask(request)
-        return answer.list(answer.text)
+        return answer.row(answer.text)
 
     def wrapped_errors(self, request: bytes) -> list[Wrapped]:
         """Errors that wrap another."""
         answer = self._ask(request)
-        return answer.list(lambda: Wrapped(answer.text(), answer.text(), answer.text(), answer.text()))
+        return answer.row(lambda: Wrapped(answer.text(), answer.text(), answer.text(), answer.text()))

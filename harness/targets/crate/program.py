@@ -257,8 +257,8 @@ def _calls(steps: list[Step], tensors: Tensors) -> Iterable[Call]:
         elif name == "view":
             yield Call(name, step.a)
         elif name in ("serialize", "serialize_to_file"):
-            place = PLACES[step.b % len(PLACES)] if name == "serialize_to_file" else ""
-            yield Call(name, -1, step.a % len(HANDED), (), place)
+            where = PLACES[step.b % len(PLACES)] if name == "serialize_to_file" else ""
+            yield Call(name, -1, step.a % len(HANDED), (), where)
         elif name in _PLAIN:
             yield Call(name)
 

@@ -161,22 +161,22 @@ def cargo(source, *options):
     SAFETENSORS_CRATE names the folder of another version of the crate.
     """
     if shutil.which("cargo") is None:
-        raise _kit.CannotTell("cargo is not installed")
+        raise CannotTell("cargo is not installed")
     crate = os.environ.get("SAFETENSORS_CRATE")
     named = f'{{ path = "{crate}" }}' if crate else '"=VERSION"'
     with tempfile.TemporaryDirectory() as folder:
         os.mkdir(folder + "/src")
-        with open(folder + "/src/main.rs", "w") as file:
-            file.write(source)
-        with open(folder + "/Cargo.toml", "w") as file:
-            file.write(f'[package]\\nname = "reproduce"\\nversion = "0.0.0"\\nedition = "2021"\\n[workspace]\\n[dependencies]\\n')
-            file.write(f'serde_json = "1"\\nsafetensors = {named}\\n')
+        with open(folder + "/src/main.rs", "w") as out:
+            out.write(source)
+        with open(folder + "/Cargo.toml", "w") as out:
+            out.write('[package]\\nname = "reproduce"\\nversion = "0.0.0"\\nedition = "2021"\\n[workspace]\\n[dependencies]\\n')
+            out.write(f'serde_json = "1"\\nsafetensors = {named}\\n')
         # The dependencies stay compiled from one reproducer to the next.
         shared = os.path.join(tempfile.gettempdir(), f"safetensors-reproducers-{os.getuid()}")
         command = ["cargo", "build", "--quiet", "--target-dir", shared, *options]
         built = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         if built.returncode:
-            raise _kit.CannotTell("cargo: " + built.stderr[-200:])
+            raise CannotTell("cargo: " + built.stderr[-200:])
         kind = "release" if "--release" in options else "debug"
         done = subprocess.run([f"{shared}/{kind}/reproduce"], cwd=folder, capture_output=True, text=True)
     print(done.stdout + done.stderr, end="")

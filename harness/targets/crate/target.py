@@ -20,6 +20,7 @@ from harness.programs.steps import Step
 from harness.targets import scratch
 from harness.targets.base import Language, ProgramTarget
 from harness.targets.crate import oracle, rust
+from harness.targets.crate.expectation import overflows
 from harness.targets.crate.program import ABSENT, PLACES, VOCABULARY, Call, Program, decode
 
 
@@ -80,7 +81,7 @@ class RustCrate(ProgramTarget):
             "tuple": [*file, step("part", 1, 2), step("range", 0, 1), step("range", 4, 0, 0), step("range", 5, 0, 1)],
             "narrow": [*file, step("part", 1), step("narrow", 5, 0, 1), step("narrow", 0), step("stride", 1)],
             "ranges": [*file, step("byte_ranges"), step("range", 2, 1)],
-            "words": [*file, step("display"), step("range", 1, 0, 2), step("range", 0, 1), step("stride", 1)],
+            "words": [*file, step("display"), step("range", 1, 0, 2), step("stride", 1), step("range", 0, 1)],
             "values": [*file, step("view"), step("metadata"), step("entry"), step("header")],
             "writers": [*file, *(step("serialize", kind) for kind in range(4)), step("serialize_to_file")],
             "about": [step("dtypes"), step("errors")],
@@ -131,7 +132,9 @@ class _Runner:
             os.mkdir(os.path.join(self._folder, PLACES[-1]))
         path = os.path.join(self._folder, call.place)
         try:
-            self._crate.serialize_to_file(library.serialize(call.form, program.own, program.metadata, path))
+            self._crate.serialize_to_file(
+                library.serialize(_handed(program, call), program.own, program.metadata, path)
+            )
             return Path(path).read_bytes()
         finally:
             if os.path.isfile(path):
@@ -141,6 +144,12 @@ class _Runner:
 @functools.lru_cache(1 << 12)
 def _part(form: int, raw: bytes, name: str, items: tuple[Item, ...]) -> bytes:
     return library.part(form, raw, name, items)
+
+
+def _handed(program: Program, call: Call) -> int:
+    """How tensors are handed over. Where their size overflows, no view can be made, which the call ``view`` tells."""
+    huge = any(overflows(view.dtype, view.shape) for _, view in program.own)
+    return max(call.form, library.BORROWED) if huge else call.form
 
 
 _CALLS: dict[str, Callable[[Crate, Program, Call], Any]] = {
@@ -161,7 +170,7 @@ _CALLS: dict[str, Callable[[Crate, Program, Call], Any]] = {
         library.metadata_new(program.metadata, program.infos, as_json=True)
     ),
     "serialize": lambda crate, program, call: crate.serialize(
-        library.serialize(call.form, program.own, program.metadata)
+        library.serialize(_handed(program, call), program.own, program.metadata)
     ),
     "dtypes": lambda crate, program, call: crate.dtypes(library.dtypes(tuple(DTYPE_BITS))),
     "errors": lambda crate, program, call: crate.wrapped_errors(library.WRAPPED_ERRORS),
