@@ -16,7 +16,7 @@ from harness.findings.severity import LENIENCY, SIDE_EFFECT, WRONG_DATA
 from harness.format.dtypes import DTYPE_BITS
 from harness.format.header import Tensor
 from harness.format.judge import Judgement
-from harness.observation import ACCEPT, REJECT, Event, Reading
+from harness.observation import ACCEPT, NOT_READ, REJECT, Event, Reading
 from harness.oracles import differential
 from harness.oracles.differential import format_rules
 from harness.oracles.oracle import Execution, oracle
@@ -120,7 +120,7 @@ def _deserialize(program: Program, call: Call, event: Event) -> list[Finding]:
         return _found("len", "count", f"is {listing.length}, is_empty {listing.empty}, for {len(names)} tensors")
     if sorted(listing.iterated) != sorted(listing.tensors):
         return _found("iter", "names", "gives other tensors than tensors() does")
-    reading = Reading([_plain(*row) for row in listing.tensors], differential.NOT_READ)
+    reading = Reading([_plain(*row) for row in listing.tensors], NOT_READ)
     return _mine(differential.accepted(program.raw, judgement, reading))
 
 

@@ -16,6 +16,7 @@ from harness.parsers import runtime
 from harness.parsers.crate_api import extension, library
 from harness.parsers.crate_api.library import Crate, Item, Lacking, PanicException, Refusal
 from harness.parsers.registry import Parser
+from harness.programs.arrays import DTYPES
 from harness.programs.steps import Step
 from harness.targets import scratch
 from harness.targets.base import Language, ProgramTarget
@@ -85,6 +86,10 @@ class RustCrate(ProgramTarget):
             "values": [*file, step("view"), step("metadata"), step("entry"), step("header")],
             "writers": [*file, *(step("serialize", kind) for kind in range(4)), step("serialize_to_file")],
             "about": [step("dtypes"), step("errors")],
+            "short": [*file, step("damage", 0, 0, 255), step("deserialize")],
+            "long": [*file, step("damage", 2, 0, 0), step("deserialize")],
+            "sub-byte": [step("tensor", DTYPES.index("F4")), step("part"), step("range"), step("range", 1, 0, 1)],
+            "none": [*file, step("change", 0, 10), step("change", 0, 10), step("metadata"), step("serialize")],
             "damaged": [*file, step("damage", 0), step("deserialize"), step("read_metadata")],
         }
         return {name: encode(steps) for name, steps in plans.items()}
