@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from harness.parsers import build, registry, runtime
+from harness.parsers.crate_api import extension
 from harness.parsers.registry import Parser
 from harness.targets import scratch
 
@@ -77,7 +78,8 @@ def sancov_parser() -> Parser:
 @pytest.fixture(scope="session")
 def coverage_parser() -> Parser:
     """Built here when it is missing (seconds, once): few tests need it."""
-    if registry.read(registry.default_name(registry.default_release(), "coverage")) is None:
+    built = registry.read(registry.default_name(registry.default_release(), "coverage"))
+    if built is None or not extension.there(built):
         build.build(flavour="coverage", progress=lambda line: None)
     return registry.find(None, flavour="coverage")
 

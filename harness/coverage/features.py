@@ -30,6 +30,7 @@ from harness.observation import Observation
 from harness.parsers import registry, runtime
 from harness.parsers.registry import Parser
 from harness.replay.child import limit_memory
+from harness.targets.base import Target
 from harness.targets.registry import get_target
 
 # Least and most inputs per process: a process starts in half a second, with a framework in five.
@@ -66,16 +67,17 @@ def features_of(
 class _Counters:
     """The edges of a sancov build, or the counters of a coverage build; none for a target without parser."""
 
-    def __init__(self, parser: Parser | None) -> None:
+    def __init__(self, parser: Parser | None, target: Target) -> None:
         self.measured = parser is not None and parser.flavour == "coverage"
         self.prefix = "count" if self.measured else "edge"
         self._table: NDArray[Any] = np.zeros(0, np.uint8)
         if parser is not None and self.measured:
-            address, size = section(parser.module, _PROFILE.encode())
-            place = load_address(parser.module) + address
+            module = target.instrumented(parser)
+            address, size = section(module, _PROFILE.encode())
+            place = load_address(module) + address
             self._table = np.ctypeslib.as_array((ctypes.c_uint64 * (size // 8)).from_address(place))
         elif parser is not None:
-            self._table = np.frombuffer(NativeCounters(parser.module).view, np.uint8)
+            self._table = np.frombuffer(NativeCounters(target.instrumented(parser)).view, np.uint8)
         self.size = len(self._table)
         self._sum = self._table.copy()
 
@@ -151,7 +153,7 @@ def report(spec: Mapping[str, Any]) -> None:
     target = get_target(spec["target"])
     parser = registry.find(spec["parser"]) if target.uses_parser else None
     run = target.open(runtime.load(parser) if parser else None)
-    counters = _Counters(parser)
+    counters = _Counters(parser, target)
     lines = _Lines(parser)
     judged = target.judged or not target.uses_parser
     writer = Writer(Path(spec["out"]) / f"{spec['process']:06}.jsonl", counters.size, counters.prefix)

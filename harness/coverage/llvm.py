@@ -13,6 +13,7 @@ from harness.coverage.counts import Region, RustFile, Segment
 from harness.coverage.rust_source import Source
 from harness.errors import HarnessError
 from harness.parsers import toolchain
+from harness.parsers.crate_api import extension
 from harness.parsers.registry import Parser
 
 # Sources of other crates and of the standard library.
@@ -54,7 +55,9 @@ def _export(parser: Parser, profiles: Sequence[Path], scratch: Path) -> tuple[st
     # A command line is too short for all names.
     listing.write_text("".join(f"{path}\n" for path in profiles))
     _run("llvm-profdata", "merge", "-sparse", "-f", str(listing), "-o", str(merged))
-    return "llvm-cov", "export", str(parser.module), f"-instr-profile={merged}"
+    # The extension for the Rust API has the crate's code once more: a region counts where either of them ran it.
+    more = [f"-object={extension.find(parser).path}"] if extension.usable(parser) else []
+    return "llvm-cov", "export", str(parser.module), *more, f"-instr-profile={merged}"
 
 
 def _run(tool: str, *arguments: str) -> bytes:

@@ -143,9 +143,9 @@ class _RustCounters:
     Other data of the module lies on the same pages. :meth:`reset` undoes the changes of a fork there.
     """
 
-    def __init__(self, parser: Parser) -> None:
-        address, size = section(parser.module, _PROFILE.encode())
-        place = load_address(parser.module) + address
+    def __init__(self, module: Path) -> None:
+        address, size = section(module, _PROFILE.encode())
+        place = load_address(module) + address
         first = place // _PAGE * _PAGE
         length = -(-(place + size - first) // _PAGE) * _PAGE
         self._first, self._saved = first, ctypes.string_at(first, length)
@@ -215,7 +215,7 @@ class _Measurer:
         self._open: Run = self.target.open(runtime.load(self._parser))
         self._signature = spec["signature"]
         self._relations = bool(spec["relations"])
-        self.rust = _RustCounters(self._parser)
+        self.rust = _RustCounters(self.target.instrumented(self._parser))
         self.python = _PythonLines(self._parser)
         # The counters at the end of the run, before any oracle ran the input again.
         self._ended = _Shared((1 + len(self.rust.table),)).table

@@ -28,6 +28,7 @@ from harness import paths
 from harness.errors import HarnessError
 from harness.files import alone, write_atomic
 from harness.parsers import compilation, fixes, registry, sources, toolchain
+from harness.parsers.crate_api import extension
 from harness.parsers.fixes import Change
 from harness.parsers.flavours import OWN_CRATES, RECIPES
 from harness.parsers.registry import Parser
@@ -84,6 +85,10 @@ def build(
     parser = registry.read(name)
     if parser is None:
         raise HarnessError(f"the build of {name} is damaged", hint=f"delete {paths.parsers_dir()} and build again")
+    if force or not extension.there(parser):
+        with _lock(progress):
+            if force or not extension.there(parser):
+                extension.add(parser, progress)
     return parser
 
 
@@ -201,13 +206,10 @@ def _compile(job: _Job, work: Path, final: Path, progress: Progress, log: Path) 
     if job.mend:
         fixes.apply(tree, job.mend)
         manifest["fixes"] = sorted(fix.name for fix in job.mend)
-    # Builds with equal flags share all crates but the parser's own, which are compiled each time.
-    flags = repr((recipe.every, recipe.environment, compiler)).encode()
-    target = cache / "target" / hashlib.sha256(flags).hexdigest()[:16]
     compilation.compile_project(
         tree / project,
         work / "out" / "site",
-        target,
+        compilation.cargo_folder(recipe, compiler),
         work=work,
         # Panic messages name source files: without this folder they are equal on every machine. llvm-cov needs it.
         remap=f"{tree}={final / 'src'}" if job.flavour == "coverage" else f"{tree}=",

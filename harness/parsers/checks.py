@@ -17,6 +17,7 @@ from typing import Literal
 from harness import paths
 from harness.errors import HarnessError
 from harness.parsers import api, registry, runtime, toolchain
+from harness.parsers.crate_api import extension
 from harness.parsers.probe import Probe, probe
 
 Status = Literal["ok", "warn", "fail"]
@@ -144,6 +145,7 @@ def _parsers(built: list[registry.Parser]) -> Iterator[Check]:
     chosen = next((p for p in built if p.name == default), built[0])
     yield from _live(chosen, probe(chosen))
     yield from map(_api, built)
+    yield from map(_rust_api, built)
 
 
 def _api(parser: registry.Parser) -> Check:
@@ -154,6 +156,18 @@ def _api(parser: registry.Parser) -> Check:
         return Check(f"API of {parser.name}", "warn", str(error), error.hint)
     detail = api.told(parser.name, lacks) or f"{parser.name} has all calls that targets make"
     return Check(f"API of {parser.name}", "ok", detail)
+
+
+def _rust_api(parser: registry.Parser) -> Check:
+    """The extension of a build for the Rust API."""
+    name = f"Rust API of {parser.name}"
+    try:
+        lacks = extension.find(parser).lacks
+    except HarnessError as error:
+        return Check(name, "warn", f"{str(error).splitlines()[0]}; target crate needs it", error.hint)
+    return Check(
+        name, "ok", f"the crate lacks: {', '.join(lacks)}" if lacks else "has all calls that target crate makes"
+    )
 
 
 def _live(parser: registry.Parser, heard: Probe) -> Iterator[Check]:

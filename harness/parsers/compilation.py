@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import re
@@ -11,9 +12,10 @@ import subprocess
 import sys
 import sysconfig
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from harness import paths
 from harness.errors import HarnessError
 from harness.parsers import sources
 from harness.parsers.flavours import OWN_CRATES, WRAPPER, Recipe
@@ -44,7 +46,7 @@ def install_wheel(release: str, site: Path, progress: Progress, log: Path) -> bo
     """
     progress(f"fetching the wheel of release {release}")
     command = _pip("install", "--no-deps", "--only-binary", sources.PACKAGE, "--target", str(site))
-    if _run([*command, f"{sources.PACKAGE}=={release}"], environment(), log, progress) == 0:
+    if run([*command, f"{sources.PACKAGE}=={release}"], environment(), log, progress) == 0:
         return True
     if release not in sources.released(environment()):
         raise sources.missing(release, environment(), log)
@@ -59,23 +61,9 @@ def compile_project(
 
     ``target`` is cargo's folder, ``work`` a folder for files, ``remap`` the ``FROM=TO`` of recorded source paths.
     """
-    variables = environment() | dict(recipe.environment)
-    own = [*recipe.own, f"--remap-path-prefix={remap}"]
-    if recipe.fixed_hash_keys:
-        own.append(f"-Clink-arg={_fixed_getrandom(work)}")
-    wrapper = work / "rustc-wrapper"
-    wrapper.write_text(WRAPPER)
-    wrapper.chmod(0o755)
-    variables |= {
-        # With an explicit target cargo keeps build scripts, which run here and now, free of RUSTFLAGS.
-        "CARGO_BUILD_TARGET": compiler.host,
-        "CARGO_TARGET_DIR": str(target),
-        "CARGO_TERM_COLOR": "never",
-        "HARNESS_OWN_CRATES": " ".join(OWN_CRATES),
-        "HARNESS_OWN_FLAGS": " ".join(own),
-        "RUSTC_WRAPPER": str(wrapper),
-        "RUSTFLAGS": " ".join(recipe.every),
-    }
+    variables = cargo_variables(
+        target, work=work, remap=[remap], recipe=recipe, compiler=compiler, own_crates=OWN_CRATES
+    )
     if any(character.isspace() for character in remap):
         raise HarnessError(f"the path of this project has white space: {project}", hint="use another folder")
     command = _pip("install", "-v", "--no-deps", "--no-cache-dir", "--target", str(site))
@@ -83,14 +71,49 @@ def compile_project(
         command.append("--no-build-isolation")
     progress("compiling (half a minute when nothing is cached)")
     try:
-        status = _run([*command, str(project)], variables, log, progress)
+        status = run([*command, str(project)], variables, log, progress)
     finally:
-        _forget_own_crates(target)
+        forget_own_crates(target)
     if status != 0:
         raise HarnessError(
             f"the parser did not compile:\n{errors_in(log.read_text(errors='replace'))}",
             hint=f"nothing that was built before has changed; the whole log: {log}",
         )
+
+
+def cargo_folder(recipe: Recipe, compiler: Compiler) -> Path:
+    """Cargo's folder. Builds with equal flags share all crates but the parser's own, which are compiled each time."""
+    flags = repr((recipe.every, recipe.environment, compiler)).encode()
+    return paths.build_dir() / "cache" / "target" / hashlib.sha256(flags).hexdigest()[:16]
+
+
+def cargo_variables(
+    target: Path, *, work: Path, remap: Iterable[str], recipe: Recipe, compiler: Compiler, own_crates: Iterable[str]
+) -> dict[str, str]:
+    """The environment in which cargo compiles by a ``recipe`` into ``target``; the arguments are those of :func:`compile_project`.
+
+    ``own_crates`` are the names of the crates that get the recipe's own flags.
+    """
+    own = [*recipe.own, *(f"--remap-path-prefix={pair}" for pair in remap)]
+    if recipe.fixed_hash_keys:
+        own.append(f"-Clink-arg={_fixed_getrandom(work)}")
+    wrapper = work / "rustc-wrapper"
+    wrapper.write_text(WRAPPER)
+    wrapper.chmod(0o755)
+    return (
+        environment()
+        | dict(recipe.environment)
+        | {
+            # With an explicit target cargo keeps build scripts, which run here and now, free of RUSTFLAGS.
+            "CARGO_BUILD_TARGET": compiler.host,
+            "CARGO_TARGET_DIR": str(target),
+            "CARGO_TERM_COLOR": "never",
+            "HARNESS_OWN_CRATES": " ".join(own_crates),
+            "HARNESS_OWN_FLAGS": " ".join(own),
+            "RUSTC_WRAPPER": str(wrapper),
+            "RUSTFLAGS": " ".join(recipe.every),
+        }
+    )
 
 
 def _fixed_getrandom(folder: Path) -> Path:
@@ -107,7 +130,7 @@ def _fixed_getrandom(folder: Path) -> Path:
     return out
 
 
-def _forget_own_crates(target: Path) -> None:
+def forget_own_crates(target: Path) -> None:
     """Remove cargo's output of the parser's own crates, so that the next build compiles them again."""
     for path in sorted(target.rglob("*safetensors*"), reverse=True):
         if path.is_dir():
@@ -117,15 +140,22 @@ def _forget_own_crates(target: Path) -> None:
 
 
 def resolved_crates(tree: Path) -> dict[str, str]:
-    """Names and versions of all crates that the build resolved to, from the Cargo.lock beside the bindings."""
-    for lock in sorted(tree.rglob("Cargo.lock")):
-        crates = [(str(p["name"]), str(p["version"])) for p in tomllib.loads(lock.read_text()).get("package", [])]
-        if any(name == "safetensors-python" for name, _ in crates):
-            versions: dict[str, str] = {}
-            for name, version in crates:
-                versions[name] = f"{versions[name]}, {version}" if name in versions else version
-            return versions
-    return {}
+    """Names and versions of all crates that the build resolved to, from :func:`lock_of`."""
+    lock = lock_of(tree)
+    versions: dict[str, str] = {}
+    for name, version in _locked(lock) if lock is not None else ():
+        versions[name] = f"{versions[name]}, {version}" if name in versions else version
+    return versions
+
+
+def lock_of(tree: Path) -> Path | None:
+    """The Cargo.lock beside the bindings; None before cargo has made it."""
+    locks = sorted(tree.rglob("Cargo.lock"))
+    return next((lock for lock in locks if any(name == "safetensors-python" for name, _ in _locked(lock))), None)
+
+
+def _locked(lock: Path) -> list[tuple[str, str]]:
+    return [(str(p["name"]), str(p["version"])) for p in tomllib.loads(lock.read_text()).get("package", [])]
 
 
 def errors_in(log: str, limit: int = 40) -> str:
@@ -162,7 +192,7 @@ def _backend_is_here(project: Path) -> bool:
     return all(importlib.util.find_spec(name) is not None for name in names)
 
 
-def _run(command: list[str], variables: Mapping[str, str], log: Path, progress: Progress) -> int:
+def run(command: list[str], variables: Mapping[str, str], log: Path, progress: Progress) -> int:
     """Run to the end with output to ``log`` and compiled crates to ``progress``; the exit status."""
     compiled = 0
     with (

@@ -51,19 +51,19 @@ class Recipe:
     fixed_hash_keys: bool = False
 
 
-# Link-time optimisation loses the instrumentation, and stripping loses names.
-_PLAIN_PROFILE = (("CARGO_PROFILE_RELEASE_LTO", "off"), ("CARGO_PROFILE_RELEASE_STRIP", "none"))
+#: Link-time optimisation loses the instrumentation, and stripping loses names.
+PLAIN_PROFILE = (("CARGO_PROFILE_RELEASE_LTO", "off"), ("CARGO_PROFILE_RELEASE_STRIP", "none"))
 
 RECIPES = {
-    "sancov": Recipe(own=(*SANCOV, *_DEBUG, *_CHECKED), every=(), environment=_PLAIN_PROFILE, fixed_hash_keys=True),
+    "sancov": Recipe(own=(*SANCOV, *_DEBUG, *_CHECKED), every=(), environment=PLAIN_PROFILE, fixed_hash_keys=True),
     # RUSTC_BOOTSTRAP allows unstable options on a stable compiler. All crates need the same sanitizer.
     "address": Recipe(
         own=(*SANCOV, *_DEBUG, *_CHECKED),
         every=("-Zsanitizer=address",),
-        environment=(*_PLAIN_PROFILE, ("RUSTC_BOOTSTRAP", "1")),
+        environment=(*PLAIN_PROFILE, ("RUSTC_BOOTSTRAP", "1")),
         fixed_hash_keys=True,
     ),
-    "coverage": Recipe(own=("-Cinstrument-coverage", *_DEBUG), every=(), environment=_PLAIN_PROFILE),
+    "coverage": Recipe(own=("-Cinstrument-coverage", *_DEBUG), every=(), environment=PLAIN_PROFILE),
     # The build of users: the project's own profile.
     "wheel": Recipe(own=(), every=()),
 }

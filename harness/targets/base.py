@@ -13,12 +13,14 @@ import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, ClassVar
 
 from harness.findings.crashes import Crash
 from harness.observation import NOT_READ, Observation, Reading, Run
 from harness.oracles.oracle import Oracle
+from harness.parsers.registry import Parser
 from harness.programs.mutate import StepMutator
 from harness.programs.scripts import Script
 from harness.programs.steps import STEP, Vocabulary
@@ -78,6 +80,8 @@ class Target(ABC):
     #: Targets that it is built on: their known findings are known for it, too. ``calls`` are its own entry points.
     built_on: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
+    #: Calls of its own by the names that equal calls have in those targets.
+    alike: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     #: Cells of the table of the public API in docs/targets.md: columns, and globs over its rows, each separated by blanks.
     drives: tuple[tuple[str, str], ...] = ()
     #: Other implementations that it drives, by name, each with the prefixes of the calls, rules and aspects that are its own.
@@ -86,6 +90,10 @@ class Target(ABC):
     @abstractmethod
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to run inputs in this process. Raises HarnessError where that cannot be done."""
+
+    def instrumented(self, parser: Parser) -> Path:
+        """The module of ``parser`` whose counters tell what a run reached. Raises HarnessError where there is none."""
+        return parser.module
 
     def reading(self, value: Any) -> Reading:
         """The neutral form of an accepted run's value. A program has none: its oracles look at the trace."""

@@ -6,7 +6,7 @@ A target may be built on another one. A finding of the lower target counts as kn
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from harness.errors import HarnessError
 from harness.findings import crashes, defects, verdicts
@@ -71,18 +71,19 @@ def verdict(signature: str) -> verdicts.VerdictRule | None:
 def in_readers(signature: str) -> tuple[str, ...]:
     """The signatures of the same defect in what the target is built on; none where it is built on nothing."""
     found = parts(signature)
-    below, calls = _reader(found.target)
+    below, calls, alike = _reader(found.target)
     call, _, words = found.aspect.partition(": ")
     # A target of one call names none in what it says; one with the same calls names the same.
-    aspects = dict.fromkeys((words if call in calls else found.aspect, found.aspect))
+    others = (f"{name}: {words}" for name in alike.get(call, ()))
+    aspects = dict.fromkeys((words if call in calls else found.aspect, found.aspect, *others))
     return tuple(f"{name}|{found.kind}|{found.rule}|{aspect}" for name in below for aspect in aspects)
 
 
 @functools.cache
-def _reader(target: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The targets that a target is built on, and its own calls. Kept: a name that is none of ours asks all packages."""
+def _reader(target: str) -> tuple[tuple[str, ...], tuple[str, ...], Mapping[str, tuple[str, ...]]]:
+    """The targets that a target is built on, its own calls, and those by other names. Kept: a name that is none of ours asks all packages."""
     try:
         found = get_target(target)
     except HarnessError:  # a target of a package that is not installed
-        return (), ()
-    return found.built_on, found.calls
+        return (), (), {}
+    return found.built_on, found.calls, found.alike

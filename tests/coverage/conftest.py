@@ -11,7 +11,9 @@ import pytest
 
 from harness.coverage.counts import RustFile
 from harness.coverage.llvm import rust_coverage
+from harness.coverage.replay import profiles, replay
 from harness.parsers.registry import Parser
+from harness.targets.registry import get_target
 
 # Everything the extension offers without a framework but numpy, right and wrong uses alike.
 BROAD_USE = """
@@ -79,6 +81,7 @@ def broad_use(coverage_parser: Parser, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture
 def broad_files(broad_use: tuple[Parser, Path], tmp_path: Path) -> list[RustFile]:
-    """Coverage of that process, with nothing excluded."""
+    """Coverage of that process and of the seeds of target ``crate``, with nothing excluded."""
     parser, profile = broad_use
-    return rust_coverage(parser, [profile], tmp_path)
+    replay(parser, "crate", list(get_target("crate").seeds().values()), tmp_path)
+    return rust_coverage(parser, [profile, *profiles(tmp_path)], tmp_path)

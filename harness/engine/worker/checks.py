@@ -30,7 +30,7 @@ _SMALLEST = b"\x02\0\0\0\0\0\0\0{}"
 
 def check_native(parser: Parser, target: Target, run: Run) -> int:
     """The number of edges that a known input reaches and an empty one does not. Raises EngineError where there are none."""
-    counters = NativeCounters(parser.module)
+    counters = NativeCounters(target.instrumented(parser))
     counters.clear()
     run(_NOTHING)
     before = counters.edges()

@@ -39,7 +39,7 @@ class ForkRouter:
         self._server: ForkServer | None = None
         progress.use(slot.cell)
         if self._hazard is not None:
-            counters = NativeCounters(parser.module) if target.uses_parser else None
+            counters = NativeCounters(target.instrumented(parser)) if target.uses_parser else None
             self._server = ForkServer(target, counters, slot, settings.memory)
 
     def opened(self, run: Run) -> None:

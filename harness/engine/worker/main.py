@@ -90,7 +90,9 @@ class Worker:
         native = check_native(parser, target, run) if target.uses_parser else 0
         collect_seldom(by_count=bool(settings.runs))
         mark_open(settings.memory)
-        self.sampler = Sampler(NativeCounters(parser.module) if target.uses_parser else None, self.counters)
+        self.sampler = Sampler(
+            NativeCounters(target.instrumented(parser)) if target.uses_parser else None, self.counters
+        )
         self.session = Session(
             target,
             run,

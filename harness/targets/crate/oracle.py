@@ -1,0 +1,354 @@
+"""What the Rust API answers, against the judge, against numpy, and against its own documentation.
+
+A defect of the core shows through the binding too. The aspects of such findings are those of the targets that target ``crate`` is
+built on, so that they count as known.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from itertools import pairwise
+
+from harness.findings.finding import Finding
+from harness.findings.rule import SIGNATURE, Case, Rule
+from harness.findings.severity import LENIENCY, SIDE_EFFECT, WRONG_DATA
+from harness.format.dtypes import DTYPE_BITS
+from harness.format.header import Tensor
+from harness.format.judge import Judgement
+from harness.observation import ACCEPT, NOT_READ, REJECT, Event, Reading
+from harness.oracles import differential
+from harness.oracles.differential import format_rules
+from harness.oracles.oracle import Execution, oracle
+from harness.oracles.written import TEXTS, judged
+from harness.parsers.crate_api.library import INTEGER, NARROW, SELECT, Header, Info, Listing, Part, View
+from harness.programs import arrays
+from harness.targets.crate import expectation, rust
+from harness.targets.crate.program import Call, Program, bounds
+
+_PART = "Gives back the amount of bytes still being in the iterator"
+API = Rule(
+    "crate.*",
+    "crate",
+    "differential",
+    WRONG_DATA,
+    title="A call of the Rust API gives another answer than documented",
+    why="A Rust caller such as candle or burn gets an answer that the documentation of the crate, or the file, contradicts. No error says so.",
+    sentence="The various pieces of the data buffer according to the asked slice",
+    should="the call gives the documented answer, or an error of the crate",
+    cases=(
+        Case("accepted/duplicate-name", LENIENCY, sentence="Duplicate keys are disallowed."),
+        Case("accepted/order", LENIENCY, sentence="Notably the tensors need to be ordered by increasing data_offsets."),
+        Case("accepted/size", sentence="Invalid information between shape, dtype and the proposed offsets in the file"),
+        Case("accepted/misaligned", sentence="the slice does not end up at a byte boundary, this is invalid"),
+        Case("accepted/*", sentence="When the client asked for a slice that exceeds the allowed bounds"),
+        Case("length*", sentence=_PART),
+        Case("display*", SIDE_EFFECT, sentence="Intended for Python users mostly or at least for its conventions"),
+        Case("error*", SIDE_EFFECT, sentence="Error representing invalid slicing attempt"),
+        Case("source*", SIDE_EFFECT, sentence="Returns the lower-level source of this error, if any."),
+        Case("offset-keys", sentence="Gives back the tensor names ordered by offset"),
+        Case("data-len", sentence="Gives the size of the content buffer in bytes."),
+        Case("bits", sentence="Gives out the size (in bits) of 1 element of this dtype."),
+        Case("size", sentence="Gives out the size (in bytes) of 1 element of this dtype."),
+        Case("rank", sentence="They MUST be in increasing alignment order"),
+        Case("names", sentence="Return the names of the tensors within the SafeTensors."),
+        Case("count", sentence="Return how many tensors are currently stored within the SafeTensors."),
+    ),
+)
+WRITTEN = Rule(
+    "roundtrip.written",
+    "crate",
+    "roundtrip",
+    WRONG_DATA,
+    title="The Rust API writes something else than it was given",
+    why="The file that serialize or serialize_to_file makes is no valid file, or holds other tensors or metadata than the caller gave.",
+    sentence="Serialize to an owned byte buffer the dictionnary of tensors.",
+    should="the file holds what the caller gave, or the call gives an error",
+    cases=TEXTS,
+)
+FORMAT = {name: dataclasses.replace(rule, check=SIGNATURE) for name, rule in format_rules("crate").items()}
+REFUSED = FORMAT["refused"] = dataclasses.replace(FORMAT["refused"], title="A valid file, part or value is refused")
+
+
+@oracle(API, WRITTEN, *FORMAT.values())
+def check(execution: Execution) -> list[Finding]:
+    """The calls of a program of target ``crate``."""
+    trace = execution.trace
+    if trace is None:
+        return []
+    found: list[Finding] = []
+    for event in trace.events:
+        if event.outcome in (ACCEPT, REJECT):
+            found += _CHECKS[event.call](trace.program, event.about, event)
+    return found
+
+
+def _found(call: str, aspect: str, words: str) -> list[Finding]:
+    return [Finding(API.member(call), aspect, f"{call} {words}")]
+
+
+def _refused(event: Event, aspect: str) -> list[Finding]:
+    return [Finding(REFUSED, aspect, f"{event.call} refuses what is valid: {event.error[:200]}")]
+
+
+def _mine(found: list[Finding]) -> list[Finding]:
+    """Findings of the oracle ``differential`` under this oracle's rules."""
+    return [Finding(FORMAT[one.rule.name], one.aspect, one.summary) for one in found]
+
+
+def _refused_file(raw: bytes, judgement: Judgement, event: Event) -> list[Finding]:
+    # The binding says this before the crate's words.
+    return _mine(differential.refused(raw, judgement, f"Error while deserializing: {event.error}"))
+
+
+# -- files ----------------------------------------------------------------------------------------------------
+
+
+def _plain(name: str, view: View) -> tuple[str, dict[str, object]]:
+    return name, {"dtype": view.dtype, "shape": view.shape, "data": view.data}
+
+
+def _deserialize(program: Program, call: Call, event: Event) -> list[Finding]:
+    judgement = judged(program.raw)
+    if event.outcome == REJECT:
+        return _refused_file(program.raw, judgement, event)
+    listing: Listing = event.value
+    names = [name for name, _ in listing.tensors]
+    if sorted(listing.names) != sorted(names):
+        return _found("names", "names", f"gives {listing.names!r:.150}, tensors has {names!r:.150}")
+    if listing.length != len(names) or listing.empty != (not names):
+        return _found("len", "count", f"is {listing.length}, is_empty {listing.empty}, for {len(names)} tensors")
+    if sorted(listing.iterated) != sorted(listing.tensors):
+        return _found("iter", "names", "gives other tensors than tensors() does")
+    reading = Reading([_plain(*row) for row in listing.tensors], NOT_READ)
+    return _mine(differential.accepted(program.raw, judgement, reading))
+
+
+def _read_metadata(program: Program, call: Call, event: Event) -> list[Finding]:
+    judgement = judged(program.raw)
+    if event.outcome == REJECT:
+        return _refused_file(program.raw, judgement, event)
+    header: Header = event.value
+    if judgement.verdict == "reject":
+        return _mine(differential.accepted(program.raw, judgement, Reading([], None)))
+    if judgement.header is None or judgement.verdict != "accept":
+        return []
+    if header.size != judgement.header.size:
+        return _found(event.call, "header-size", f"gives {header.size} for a header of {judgement.header.size} bytes")
+    wanted = {t.name: Info(t.dtype, list(t.shape), t.begin, t.end) for t in judgement.header.tensors}
+    return _described(event.call, header, wanted, judgement.header.metadata)
+
+
+def _described(call: str, header: Header, wanted: dict[str, Info], metadata: dict[str, str] | None) -> list[Finding]:
+    """The methods of ``Metadata``."""
+    if header.tensors != wanted:
+        return _found(call, "tensors", f"gives {header.tensors!r:.200} for {wanted!r:.200}")
+    if not header.by_name:
+        return _found(call, "info", "tells another tensor by info(name) than by tensors()")
+    if header.metadata != metadata:
+        return _found(call, "metadata", f"gives {header.metadata!r:.100} for {metadata!r:.100}")
+    length = max((info.end for info in wanted.values()), default=0)
+    if header.data_len not in (length, None):
+        return _found(call, "data-len", f"says {header.data_len} for {length} bytes")
+    if header.offset_keys is not None:
+        places = [(wanted[key].begin, wanted[key].end) for key in header.offset_keys if key in wanted]
+        if sorted(header.offset_keys) != sorted(wanted) or places != sorted(places):
+            return _found(call, "offset-keys", f"gives {header.offset_keys!r:.200}")
+    return []
+
+
+def _tensor(program: Program, call: Call, event: Event) -> list[Finding]:
+    if program.damaged:
+        return []
+    if call.tensor < 0:
+        return (
+            _found("tensor", "accepted/absent", "gives a tensor that is not there") if event.outcome == ACCEPT else []
+        )
+    name, dtype, shape, salt = program.tensors[call.tensor]
+    if event.outcome == REJECT:
+        return _refused(event, "tensor")
+    if event.value != View(dtype, list(shape), arrays.content(dtype, shape, salt)):
+        return _found("tensor", "tensor", f"gives {event.value!r:.200} for {dtype} {list(shape)} ({name[:40]!r})")
+    return []
+
+
+# -- parts ----------------------------------------------------------------------------------------------------
+
+
+def _slice(program: Program, call: Call, event: Event) -> list[Finding]:
+    if program.damaged:
+        return []
+    _, dtype, shape, salt = program.tensors[call.tensor]
+    wanted = expectation.part(dtype, shape, salt, call.items)
+    words = f"of {dtype} {list(shape)} by {rust.index(call)}"
+    if event.outcome == REJECT:
+        return _refused_part(wanted, shape, words, event)
+    if wanted.fault:
+        return _found(event.call, f"accepted/{wanted.fault}", f"{words} gives a part")
+    if event.call == "slice_byte_ranges":
+        shape_given, ranges = event.value
+        content = arrays.content(dtype, shape, salt)
+        data = b"".join(content[start:stop] for start, stop in ranges)
+    else:
+        given: Part = event.value
+        shape_given, data = given.shape, b"".join(chunk for chunk, _ in given.chunks)
+        lengths = [given.length, *(left for _, left in given.chunks)]
+        steps = [one - other for one, other in pairwise(lengths)]
+        if lengths[-1] or steps != [len(chunk) for chunk, _ in given.chunks] or given.more:
+            return _found(event.call, "length", f"{words}: {lengths!r:.100} bytes are left at each chunk")
+    if tuple(shape_given) != wanted.shape:
+        return _found(event.call, "shape", f"{words} has shape {shape_given}, not {list(wanted.shape)}")
+    if data != wanted.data:
+        aspect = "bytes" if wanted.data else "bytes/of-nothing"
+        return _found(event.call, aspect, f"{words} gives {len(data)} bytes, {data!r:.60}, not {wanted.data!r:.60}")
+    return []
+
+
+def _refused_part(wanted: expectation.Wanted, shape: tuple[int, ...], words: str, event: Event) -> list[Finding]:
+    """A part that is valid, or an error that does not tell the truth."""
+    error = event.value
+    if not wanted.fault:
+        # The ends of a part of nothing may lie within a byte.
+        if error.variant == "MisalignedSlice" and not wanted.data:
+            return []
+        return _refused(event, wanted.place or ("misaligned" if error.variant == "MisalignedSlice" else "part"))
+    if (error.variant == "TooManySlices") != (wanted.fault == expectation.TOO_MANY):
+        return _found(event.call, "error/variant", f"{words} is refused with {error.variant}: {error}")
+    if error.variant != "SliceOutOfRange":
+        return []
+    axis, asked, size = error.fields
+    places = {place: (start, stop) for place, start, stop in wanted.outside}
+    # An empty part at the end of a dimension is refused, which is a finding of its own.
+    if wanted.fault == expectation.MISALIGNED or axis not in places:
+        return []
+    start, stop = places[axis]
+    if size != shape[axis] or asked not in (start, max(stop - 1, 0)):
+        return _found(event.call, "error/fields", f"{words}: {error}")
+    return []
+
+
+def _display(program: Program, call: Call, event: Event) -> list[Finding]:
+    """The words of each item are a subscript of Python: the item itself, where it can be one."""
+    if event.outcome == REJECT:
+        return _refused(event, "display")
+    for item, words in zip(call.items, event.value, strict=True):
+        if item.kind in (INTEGER, SELECT):
+            wanted = str(item.a)
+        else:
+            # Unbounded ends stay empty, whatever the dimension.
+            start, stop, step = bounds(item, -1)
+            parts = [str(start) if start else "", "" if stop == -1 else str(stop)]
+            wanted = ":".join([*parts, str(step)] if step != 1 else parts)
+            if words.split(":")[0] == "0" and not start:
+                wanted = "0" + wanted
+        if words != wanted:
+            form = "narrow" if item.kind == NARROW else "range"
+            return _found("display", f"display/{form}", f"of {item} is {words!r}; Python's is {wanted!r}")
+    return []
+
+
+# -- values of the caller -------------------------------------------------------------------------------------
+
+
+def _ended(event: Event, fault: str, words: str, overflow: bool) -> list[Finding] | None:
+    """The finding of a call that ended wrongly; None where its value is to be looked at."""
+    if event.outcome == ACCEPT:
+        return _found(event.call, f"accepted/{fault}", f"takes {words}") if fault else None
+    if fault:
+        return []
+    if overflow:
+        return _mine([Finding(differential.RULES["refused"], f"Error while deserializing: {event.error}", words)])
+    return _refused(event, "value")
+
+
+def _view(program: Program, call: Call, event: Event) -> list[Finding]:
+    view = program.own[call.tensor % len(program.own)][1]
+    words = f"{view.dtype} {view.shape} with {len(view.data)} bytes"
+    ended = _ended(event, expectation.fault_of_view(view), words, expectation.overflows(view.dtype, view.shape))
+    if ended is not None:
+        return ended
+    if event.value != [(view, len(view.data))] * 3:
+        return _found("view", "value", f"of {words} tells {event.value!r:.200}")
+    return []
+
+
+def _metadata(program: Program, call: Call, event: Event) -> list[Finding]:
+    fault = expectation.fault_of_infos(program.infos)
+    if fault == "name/__metadata__":
+        # Its defect is one of the writers, which write such a name.
+        return []
+    words = f"{program.infos!r:.200}"
+    overflow = any(expectation.overflows(info.dtype, info.shape) for _, info in program.infos)
+    ended = _ended(event, fault, words, overflow)
+    if ended is not None:
+        return ended
+    header: Header = event.value
+    if event.call == "header":
+        rows = [Tensor(name, i.dtype, tuple(i.shape), i.begin, i.end) for name, i in program.infos]
+        text = header.json.encode()
+        raw = len(text).to_bytes(8, "little") + text
+        judgement = judged(raw + bytes(max((row.end for row in rows), default=0)))
+        if judgement.verdict != "accept":
+            return [Finding(WRITTEN, f"serialize: {judgement.rule}/{judgement.aspect}", f"writes {header.json!r:.150}")]
+    return _described(event.call, header, dict(program.infos), program.metadata)
+
+
+def _serialize(program: Program, call: Call, event: Event) -> list[Finding]:
+    fault = expectation.fault_of_values(program.own)
+    # No such folder, or a folder of that name.
+    if event.call == "serialize_to_file" and call.place not in ("", "new.safetensors"):
+        return _found(event.call, "accepted/place", f"writes to {call.place!r}") if event.outcome == ACCEPT else []
+    if event.outcome == REJECT:
+        overflow = any(expectation.overflows(view.dtype, view.shape) for _, view in program.own)
+        return _ended(event, fault, f"{program.own!r:.200}", overflow) or []
+    if fault:
+        return [Finding(WRITTEN, f"{event.call}: accepted/{fault}", f"{event.call} takes {program.own!r:.200}")]
+    raw: bytes = event.value
+    judgement = judged(raw)
+    header = judgement.header
+    if judgement.verdict != "accept" or header is None:
+        words = f"{event.call} writes no valid file: {judgement.detail}"
+        return [Finding(WRITTEN, f"{event.call}: {judgement.rule}/{judgement.aspect}", words)]
+    wanted = dict(program.own)
+    read = {t.name: View(t.dtype, list(t.shape), bytes(header.payload(raw, t))) for t in header.tensors}
+    if read != wanted:
+        return [Finding(WRITTEN, f"{event.call}: tensors", f"{event.call} writes {read!r:.150} for {wanted!r:.150}")]
+    if header.metadata != program.metadata:
+        words = f"{event.call} writes metadata {header.metadata!r:.100} for {program.metadata!r:.100}"
+        return [Finding(WRITTEN, f"{event.call}: metadata", words)]
+    return []
+
+
+# -- about ----------------------------------------------------------------------------------------------------
+
+
+def _dtypes(program: Program, call: Call, event: Event) -> list[Finding]:
+    if event.outcome == REJECT:
+        return _refused(event, "dtypes")
+    for one in event.value:
+        bits = DTYPE_BITS[one.name]
+        if one.words != one.name:
+            return _found("dtypes", "words", f"of {one.name} are {one.words!r}")
+        if one.bits != bits or one.size != bits // 8:
+            return _found(
+                "dtypes", "bits" if one.bits != bits else "size", f"of {one.name} is {one.bits} bits, {one.size}"
+            )
+    ordered = [DTYPE_BITS[one.name] for one in sorted(event.value, key=lambda one: one.rank)]
+    # BOOL comes first; the rest follows by size.
+    if ordered[1:] != sorted(ordered[1:]):
+        return _found("dtypes", "rank", "are not in increasing order of alignment")
+    return []
+
+
+def _errors(program: Program, call: Call, event: Event) -> list[Finding]:
+    for one in event.value if event.outcome == ACCEPT else ():
+        if one.source != one.inner or one.inner not in one.words:
+            return _found("errors", "source", f"of {one.variant} is {one.source!r}, {one.words!r}, for {one.inner!r}")
+    return []
+
+
+_CHECKS: dict[str, Callable[[Program, Call, Event], list[Finding]]] = {
+    "deserialize": _deserialize, "read_metadata": _read_metadata, "tensor": _tensor, "slice": _slice, "slice_byte_ranges": _slice,
+    "display": _display, "view": _view, "metadata": _metadata, "header": _metadata, "serialize": _serialize,
+    "serialize_to_file": _serialize, "dtypes": _dtypes, "errors": _errors,
+}  # fmt: skip

@@ -1,0 +1,182 @@
+"""The Rust API that candle, burn and others call directly, through an extension compiled from the parser's source."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Hashable, Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from harness.errors import HarnessError
+from harness.format.dtypes import DTYPE_BITS
+from harness.observation import ACCEPT, PANIC, REJECT, Event, Observation, Run, Trace, describe, observe
+from harness.parsers import runtime
+from harness.parsers.crate_api import extension, library
+from harness.parsers.crate_api.library import Crate, Item, Lacking, PanicException, Refusal
+from harness.parsers.registry import Parser
+from harness.programs.arrays import DTYPES
+from harness.programs.steps import Step
+from harness.targets import scratch
+from harness.targets.base import Language, ProgramTarget
+from harness.targets.crate import oracle, rust
+from harness.targets.crate.expectation import overflows
+from harness.targets.crate.program import ABSENT, PLACES, VOCABULARY, Call, Program, decode
+
+
+class RustCrate(ProgramTarget):
+    """Files, parts of tensors, and values of the caller's, as a Rust program hands them to the crate."""
+
+    name = "crate"
+    description = "the Rust API: SafeTensors, TensorView, Metadata, IndexOp, serialize, Dtype, by programs"
+    vocabulary = VOCABULARY
+    oracles = (oracle.check,)
+    language = Language(decode, rust.explain, lambda program: None, rust.reproducer)
+    built_on = ("deserialize", "slices", "backends", "parallel", "writers")
+    calls = ("deserialize", "read_metadata")
+    alike = {  # noqa: RUF012 - as the base class declares it
+        "slice": ("get_slice", "mmap.get_slice"),
+        "slice_byte_ranges": ("get_slice", "mmap.get_slice"),
+        "serialize_to_file": ("serialize_file", "serialize"),
+    }
+
+    def open(self, safetensors: ModuleType | None) -> Run:
+        """Prepare to run programs. Raises HarnessError where the parser has no extension for the Rust API."""
+        parser = runtime.loaded()
+        if parser is None:
+            raise HarnessError("the Rust API needs a build of the parser", hint="harness build")
+        return _Runner(Crate(extension.find(parser))).run
+
+    def instrumented(self, parser: Parser) -> Path:
+        """The module whose counters tell what a run reached: the extension."""
+        return extension.find(parser).path
+
+    def features(self, observation: Observation) -> Iterable[Hashable]:
+        """Which calls ended how, by the form of an index, and which followed which."""
+        trace = observation[2]
+        if not isinstance(trace, Trace):
+            return []
+        found: list[Hashable] = []
+        before = ""
+        for event in trace.events:
+            call: Call = event.about
+            error = event.value.variant if event.outcome == REJECT else event.error[:48]
+            kinds = tuple((item.kind, item.left, item.right, item.step > 1) for item in call.items[:3])
+            found += [(before, event.call, event.outcome), (event.call, call.form, kinds, event.outcome, error)]
+            if 0 <= call.tensor < len(trace.program.tensors):
+                _, dtype, shape, _ = trace.program.tensors[call.tensor]
+                found.append((event.call, DTYPE_BITS[dtype], len(shape), 0 in shape, event.outcome))
+            before = event.call
+        return found
+
+    def seeds(self) -> dict[str, bytes]:
+        """A program per kind of call."""
+        step, encode = VOCABULARY.step, VOCABULARY.encode
+        file = [step("tensor", 0, 3), step("tensor", 1, 16, 1)]
+        plans: dict[str, list[Step]] = {
+            "file": [*file, step("entry"), step("deserialize"), step("read_metadata"), step("named"), step("named", 1)],
+            "absent": [*file, step("named", 3)],
+            "parts": [*file, step("part"), step("range", 1, 0, 1), step("range", 3)],
+            "one": [*file, step("part", 0, 1), step("range", 0, 1)],
+            "tuple": [*file, step("part", 1, 2), step("range", 0, 1), step("range", 4, 0, 0), step("range", 5, 0, 1)],
+            "narrow": [*file, step("part", 1), step("narrow", 5, 0, 1), step("narrow", 0), step("stride", 1)],
+            "ranges": [*file, step("byte_ranges"), step("range", 2, 1)],
+            "words": [*file, step("display"), step("range", 1, 0, 2), step("stride", 1), step("range", 0, 1)],
+            "values": [*file, step("view"), step("metadata"), step("entry"), step("header")],
+            "writers": [*file, *(step("serialize", kind) for kind in range(4)), step("serialize_to_file")],
+            "about": [step("dtypes"), step("errors")],
+            "short": [*file, step("damage", 0, 0, 255), step("deserialize")],
+            "long": [*file, step("damage", 2, 0, 0), step("deserialize")],
+            "sub-byte": [step("tensor", DTYPES.index("F4")), step("part"), step("range"), step("range", 1, 0, 1)],
+            "none": [*file, step("change", 0, 10), step("change", 0, 10), step("metadata"), step("serialize")],
+            "damaged": [*file, step("damage", 0), step("deserialize"), step("read_metadata")],
+        }
+        return {name: encode(steps) for name, steps in plans.items()}
+
+    def call_names(self, data: bytes) -> list[str]:
+        """The kinds of the calls of a program, in order."""
+        return [call.kind for call in decode(data).calls]
+
+
+class _Runner:
+    """Sends each call of a program to the extension."""
+
+    def __init__(self, crate: Crate) -> None:
+        self._crate = crate
+        self._folder = ""
+
+    def run(self, data: bytes) -> Observation:
+        program = decode(data)
+        events: list[Event] = []
+        for call in program.calls:
+            kind = call.kind
+            try:
+                events.append(Event(kind, ACCEPT, "", self._ask(program, call), call))
+            except Lacking:
+                continue
+            except Refusal as error:
+                events.append(Event(kind, REJECT, str(error), error, call))
+            except PanicException as error:
+                events.append(Event(kind, PANIC, describe(error), error, call))
+        return observe(Trace(program, events))
+
+    def _ask(self, program: Program, call: Call) -> Any:
+        crate, kind = self._crate, call.kind
+        if kind == "serialize_to_file":
+            return self._written(program, call)
+        if kind == "slice":
+            name = program.tensors[call.tensor][0]
+            return crate.part(_part(call.form, program.raw, name, call.items))
+        return _CALLS[kind](crate, program, call)
+
+    def _written(self, program: Program, call: Call) -> bytes:
+        """The file at a place in a folder of our own, which is removed again."""
+        if not self._folder:
+            self._folder = str(scratch.folder("crate"))
+            os.mkdir(os.path.join(self._folder, PLACES[-1]))
+        path = os.path.join(self._folder, call.place)
+        try:
+            self._crate.serialize_to_file(
+                library.serialize(_handed(program, call), program.own, program.metadata, path)
+            )
+            return Path(path).read_bytes()
+        finally:
+            if os.path.isfile(path):
+                os.unlink(path)
+
+
+@functools.lru_cache(1 << 12)
+def _part(form: int, raw: bytes, name: str, items: tuple[Item, ...]) -> bytes:
+    return library.part(form, raw, name, items)
+
+
+def _handed(program: Program, call: Call) -> int:
+    """How tensors are handed over. Where their size overflows, no view can be made, which the call ``view`` tells."""
+    huge = any(overflows(view.dtype, view.shape) for _, view in program.own)
+    return max(call.form, library.BORROWED) if huge else call.form
+
+
+_CALLS: dict[str, Callable[[Crate, Program, Call], Any]] = {
+    "deserialize": lambda crate, program, call: crate.deserialize(library.deserialize(program.raw)),
+    "read_metadata": lambda crate, program, call: crate.read_metadata(library.read_metadata(program.raw)),
+    "tensor": lambda crate, program, call: crate.tensor(
+        library.tensor(program.raw, program.tensors[call.tensor][0] if call.tensor >= 0 else ABSENT)
+    ),
+    "slice_byte_ranges": lambda crate, program, call: crate.byte_ranges(
+        library.byte_ranges(*program.tensors[call.tensor][1:3], call.items)
+    ),
+    "display": lambda crate, program, call: crate.indexer_words(library.indexer_words(call.items)),
+    "view": lambda crate, program, call: crate.view_new(
+        library.view_new(*program.own[call.tensor % len(program.own)][1])
+    ),
+    "metadata": lambda crate, program, call: crate.metadata_new(library.metadata_new(program.metadata, program.infos)),
+    "header": lambda crate, program, call: crate.metadata_json(
+        library.metadata_new(program.metadata, program.infos, as_json=True)
+    ),
+    "serialize": lambda crate, program, call: crate.serialize(
+        library.serialize(_handed(program, call), program.own, program.metadata)
+    ),
+    "dtypes": lambda crate, program, call: crate.dtypes(library.dtypes(tuple(DTYPE_BITS))),
+    "errors": lambda crate, program, call: crate.wrapped_errors(library.WRAPPED_ERRORS),
+}
