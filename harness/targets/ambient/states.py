@@ -323,13 +323,24 @@ def _write_environment(values: dict[bytes, bytes]) -> None:
         _put(name, values.get(name))
 
 
+def _write_warnings(filters: list[Any]) -> None:
+    in_use: list[Any] = warnings.filters  # type: ignore[assignment]
+    in_use[:] = filters
+
+
+def _write_gc(given: tuple[bool, tuple[int, int, int]]) -> None:
+    enabled, thresholds = given
+    gc.set_threshold(*thresholds)
+    (gc.enable if enabled else gc.disable)()
+
+
 #: How to write the settings that a call may change for good.
 _WRITERS: dict[str, Callable[[Any], Any]] = {
     "umask": os.umask,
     "locale": lambda name: locale.setlocale(locale.LC_ALL, name),
     "environment": _write_environment,
-    "warnings": lambda filters: warnings.filters.__setitem__(slice(None), filters),  # type: ignore[attr-defined]
-    "gc": lambda given: (gc.enable() if given[0] else gc.disable(), gc.set_threshold(*given[1])),
+    "warnings": _write_warnings,
+    "gc": _write_gc,
     "switch interval": sys.setswitchinterval,
     "byte order": lambda name: setattr(sys, "byteorder", name),
     "numpy errors": lambda given: (numpy.seterr(**given[0]), numpy.seterrcall(given[1]), numpy.setbufsize(given[2])),
