@@ -74,7 +74,8 @@ def test_no_row_stands_twice_and_every_module_has_rows(rows: list[str]) -> None:
 
 
 def test_every_target_of_the_parser_drives_a_part() -> None:
-    assert [target.name for target in OURS if target.uses_parser and not target.drives] == []
+    idle = [target.name for target in OURS if target.uses_parser and not target.drives]
+    assert idle == ["crate"], "the table has the Python API; crate drives the Rust API"
 
 
 def test_every_reason_explains_a_cell(rows: list[str]) -> None:
@@ -176,7 +177,9 @@ print(json.dumps(lacking))
 def test_the_seeds_of_a_target_make_the_calls_that_it_declares(wheel_parser: Parser) -> None:
     names = [
         target.name for target in OURS if target.drives and not target.missing() and not target.runs_in_fork_server
-    ]
+        # It makes its calls in child processes.
+        and target.name != "resources"
+    ]  # fmt: skip
     assert len(names) > 8
     done = subprocess.run(
         [sys.executable, "-c", _RECORD, *names], capture_output=True, text=True, timeout=600, check=False

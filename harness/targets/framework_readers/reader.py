@@ -57,6 +57,9 @@ class Reader(ProgramTarget):
         super().__init_subclass__()
         if "like" in vars(cls):
             cls.module = cls.like.module
+            own = cls.module.rpartition(".")[2]
+            reads = f"safe_open safe_open.get_tensor* safe_open.get_slice PySafeSlice.__getitem__ {own}.load {own}.load_file"
+            cls.drives = (("values layout framework", reads), ("state file", reads.replace(f"{own}.load ", "")))
             cls.language = Language(
                 decode,
                 partial(script.explain, cls.like),

@@ -47,6 +47,8 @@ class Writer(ProgramTarget):
         super().__init_subclass__()
         if "like" in vars(cls):
             cls.module = cls.like.module
+            own = cls.module.rpartition(".")[2]
+            cls.drives = (("values layout framework", f"{own}.save {own}.save_file {own}.load {own}.load_file"),)
             cls.language = Language(
                 decode,
                 partial(script.explain, cls.like),

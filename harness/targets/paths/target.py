@@ -29,6 +29,10 @@ class Paths(ProgramTarget):
     """Readers and writers, each call in a fresh folder of our own."""
 
     name = "paths"
+    drives = (
+        ("file", "safe_open safe_open.get_tensor* _safe_open_handle serialize_file numpy.*_file torch.*_file"),
+        ("state", "numpy.save_file serialize_file"),
+    )
     description = "readers and writers on every kind of file, path and mode, while another process acts, by programs"
     memory_mb = 2048
     timeout_s = 20.0

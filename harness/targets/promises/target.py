@@ -24,6 +24,11 @@ class Promises(ProgramTarget):
     """Questions whose right answers no file decides."""
 
     name = "promises"
+    drives = (
+        ("values layout", "serialize serialize_file numpy.save numpy.save_file"),
+        ("values", "SafetensorError TensorSpec TensorSpec.* safe_open safe_open.__*__ PySafeSlice.__getitem__"),
+        ("state", "safe_open.__enter__ safe_open.__exit__"),
+    )
     description = (
         "the layout of written files, pickling, copies, iteration, with statements and the type stub, by programs"
     )

@@ -91,6 +91,13 @@ class Resources(Target):
     """Counts the costs of calls in child processes."""
 
     name = TARGET
+    drives = (
+        (
+            "size thread",
+            "deserialize serialize serialize_file numpy.* safe_open safe_open.get_* safe_open.*keys safe_open.metadata",
+        ),
+        ("size", "TensorSpec PySafeSlice.__getitem__ PySafeSlice.get_shape"),
+    )
     description = "what one call costs: allocations, copies, memory and standstills of other threads"
     max_len = 64
     memory_mb = 4096

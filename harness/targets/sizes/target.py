@@ -24,6 +24,13 @@ class Sizes(ProgramTarget):
     """Valid content of every length, which all readers and writers must take as it is."""
 
     name = "sizes"
+    drives = (
+        (
+            "size layout",
+            "deserialize safe_open safe_open.get_tensor safe_open.get_tensors safe_open.get_slice PySafeSlice.__getitem__",
+        ),
+        ("size", "serialize serialize_file TensorSpec numpy.* torch.load torch.load_file torch.save torch.save_file"),
+    )
     description = "all readers and writers for numpy and torch, at lengths, counts and ranks around powers of two"
     vocabulary = VOCABULARY
     oracles = (oracle.check,)
