@@ -13,9 +13,10 @@ import numpy
 import pytest
 
 from harness.observation import ACCEPT, RAISE, Run
+from harness.programs.steps import Step
 from harness.replay.judge import judge_run
 from harness.targets.lifetimes import faults, kit
-from harness.targets.lifetimes.program import HOLDERS, MAPPINGS, PLACES, READER_ACTS, WRITER_ACTS, VOCABULARY, decode
+from harness.targets.lifetimes.program import HOLDERS, MAPPINGS, PLACES, READER_ACTS, VOCABULARY, WRITER_ACTS, decode
 from harness.targets.lifetimes.target import Lifetimes
 
 step, encode = VOCABULARY.step, VOCABULARY.encode
@@ -24,11 +25,11 @@ TWO = (step("tensor"), step("tensor", 1, 1))
 TORCH = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
 
 
-def mapping(kind: str) -> object:
+def mapping(kind: str) -> Step:
     return step("mapping", MAPPINGS.index(kind))
 
 
-def plan(place: str, act: str, number: int = 0, *, on: int = 0, apart: bool = False, acts=WRITER_ACTS) -> object:
+def plan(place: str, act: str, number: int = 0, *, on: int = 0, apart: bool = False, acts=WRITER_ACTS) -> Step:
     return step("plan", PLACES.index(place), acts.index(act), apart | number << 1 | on << 3)
 
 
