@@ -87,7 +87,7 @@ def path(name: str) -> str:
 
 
 def put(name: str, number: int) -> None:
-    """Let ``name`` be a new file, file ``number``. Whoever reads an older file of that name goes on with it."""
+    """Let ``name`` be a new file, file ``number``. Readers of an older file of that name go on with it."""
     with open(path(name + ".new"), "wb") as target:
         target.write(file(number))
     os.replace(path(name + ".new"), path(name))

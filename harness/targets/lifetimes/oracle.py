@@ -70,7 +70,7 @@ def check(execution: Execution) -> list[Finding]:
 
 @lru_cache(1 << 10)
 def allowed(source: str) -> Any:
-    """What each tensor may be, by name."""
+    """The allowed versions of each tensor, by name."""
     names = {"versions": writing.versions, "whole": writing.whole, "part": kit.part}
     return eval(source, names)  # noqa: S307 - text of the language
 

@@ -99,7 +99,7 @@ class _Handle(NamedTuple):
 
 
 class _Model:
-    """What is there at a point of a program."""
+    """The names and files at a point of a program."""
 
     def __init__(self) -> None:
         self.calls: list[Call] = []

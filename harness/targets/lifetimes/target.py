@@ -129,6 +129,8 @@ class _Runner:
         self._libc.mallopt(_M_PERTURB, kit.FILL)
         try:
             for number, call in enumerate(program):
+                # A name must not stand for an older value where its call is not made, or fails.
+                self._drop(call.bind)
                 if not self._known(call):
                     continue
                 self._mark[0] = number + 1

@@ -43,9 +43,10 @@ def overwrite(value: Any, code: str, shape: tuple[int, ...], salt: int, holder: 
 class Writing:
     """One call of a writer: the mapping that it gets, and the act at a point of the call.
 
-    ``tensors`` are (name, dtype, shape, salt, holder). ``place`` is where the act happens: "item" (before the mapping
-    gives value ``number``), "dtype", "shape", "pointer", "size" (attributes of that value), "path", "fault" (the writer
-    reads the value's memory), or "collection" (the garbage collector runs at the ``number``-th new container).
+    ``tensors`` are (name, dtype, shape, salt, holder). ``place`` is the point of the act. At "item" the mapping is
+    about to give value ``number``. At "dtype", "shape", "pointer" and "size" an attribute of that value is asked for. At
+    "path" it is ``__fspath__``. At "fault" the writer reads the value's memory. At "collection" the garbage collector
+    runs at the ``number``-th new container.
     """
 
     def __init__(
@@ -148,7 +149,7 @@ def decoded(raw: bytes) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """What a reader gives, by name: dtype, shape, bytes. A single tensor has the name ""."""
+    """The tensors that a reader gives, by name: dtype, shape, bytes. A single tensor has the name ""."""
     if isinstance(value, list):  # of deserialize
         return {name: (one["dtype"], tuple(one["shape"]), bytes(one["data"])) for name, one in value}
     if isinstance(value, dict):
@@ -159,7 +160,7 @@ def plain(value: Any) -> Any:
 
 
 def versions(sources: list[Any], act: str, on: int, kind: str) -> Any:
-    """What each tensor of a file may be, by name: as it was when the call began, and as the act makes it."""
+    """The allowed versions of each tensor, by name: as it was when the call began, and as the act makes it."""
     allowed = {}
     for at, (name, code, shape, salt, _) in enumerate(sources):
         salts = [salt]
@@ -171,7 +172,7 @@ def versions(sources: list[Any], act: str, on: int, kind: str) -> Any:
 
 
 def whole(number: int) -> Any:
-    """What each tensor of file ``number`` is, by name."""
+    """The one allowed version of each tensor of file ``number``, by name."""
     return {name: [(code, shape, content(code, shape, salt))] for name, code, shape, salt in FILES[number]}
 
 

@@ -182,3 +182,9 @@ def test_a_run_repeats(run: Run) -> None:
         (one.call, one.outcome, one.value) for one in again[2].events
     ]
     assert list(TARGET.features(first)) == list(TARGET.features(again))
+
+
+def test_a_name_never_stands_for_an_older_value(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run.__self__, "_torch", False)  # type: ignore[attr-defined]
+    assert aspects(run, step("load"), step("load", 4, 1)) == []
+    assert aspects(run, step("load"), step("open"), step("open", 0, 2), step("get_tensor", 0, 1)) == []
