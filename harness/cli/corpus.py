@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from harness import paths
+from harness import corpus_store, paths
 from harness.cli import _options
 from harness.cli._options import Size
 from harness.coverage import intake, upkeep
@@ -20,8 +20,11 @@ from harness.coverage.choose import KINDS, Terms
 from harness.coverage.cover import Cap
 from harness.coverage.upkeep import Change, Stats
 from harness.errors import HarnessError
+from harness.findings import store
 from harness.parsers import registry
 from harness.parsers.registry import Parser
+from harness.replay.rerun import rerun
+from harness.targets.known_findings import known
 from harness.targets.registry import get_target
 from harness.text import percent
 
@@ -247,6 +250,41 @@ def _remarks(change: Change) -> Iterator[str]:
         yield f"regions were not measured: {change.unmeasured}"
     if change.regions_before != change.regions_after:
         yield f"{(change.regions_before or 0) - (change.regions_after or 0)} regions are lost"
+
+
+@command.command(
+    name="replay", epilog="Example: harness corpus replay --parser 0.8.0-address --corpus build/nightly/corpus"
+)
+@_targets
+@_corpus
+@_options.parser("The build that runs the seeds, such as one with AddressSanitizer.")
+@click.option("--findings", type=_options.PATH, help="Folder that gets the new findings. Default: none.")
+def replay_seeds(targets: tuple[str, ...], corpus: Path | None, parser: str | None, findings: Path | None) -> None:
+    """Run all seeds on any build, and judge them. Status 1: a finding is new.
+
+    Each seed runs in a fork of one process per target, so it may die. Targets that the build cannot run are named and left out.
+    """
+    folder, build = corpus or paths.corpus_dir(), registry.find(parser)
+    new = 0
+    for name in _able(targets, _chosen(targets, intake.targets_in(folder))):
+        target = get_target(name)
+        if not target.uses_parser or build.flavour not in target.flavours:
+            click.echo(f"{name}: does not run on {build.name}")
+            continue
+        seeds = [data for _, data in corpus_store.list_seeds(folder / name).seeds if not target.missing(data)]
+        seen: set[str] = set()
+        for data, found in rerun(build, name, seeds):
+            for finding in found:
+                if finding.signature in seen:
+                    continue
+                seen.add(finding.signature)
+                if known(finding.signature) is None:
+                    new += 1
+                    click.echo(f"{name}: new: {finding.signature} ({len(data)} bytes: {corpus_store.sha1(data)})")
+                    if findings is not None:
+                        store.add(findings, finding, data, parser=build.name, seed=0)
+        click.echo(f"{name}: {len(seeds)} seeds on {build.name}, {len(seen)} findings")
+    raise SystemExit(1 if new else 0)
 
 
 @command.command(name="import", epilog="Example: harness corpus import tiny-model.safetensors fixtures/")

@@ -19,6 +19,7 @@ from harness.coverage import intake
 from harness.coverage.features import features_of
 from harness.coverage.intake import generated
 from harness.errors import HarnessError
+from harness.parsers.registry import Parser
 
 
 def framed(header: str, data: bytes = b"") -> bytes:
@@ -237,3 +238,22 @@ def test_a_project_without_a_corpus_starts_from_the_package_s(tmp_path, monkeypa
 def test_unknown_target(corpus):
     with pytest.raises(HarnessError, match="no target is called 'nonsense'"):
         run("minimize", "--corpus", corpus, "--target", "nonsense")
+
+
+def test_a_corpus_is_replayed_on_any_build_and_what_is_new_is_stored(
+    tmp_path: Path, project: Path, wheel_parser: Parser
+) -> None:
+    corpus, findings = tmp_path / "corpus", tmp_path / "sanitized"
+    corpus_store.add(corpus / "deserialize", EMPTY)
+    corpus_store.add(corpus / "model", EMPTY)
+    clean = run("replay", "--parser", wheel_parser.name, "--corpus", corpus, "--findings", findings)
+    assert clean.exit_code == 0
+    assert f"deserialize: 1 seeds on {wheel_parser.name}, 0 findings" in clean.output
+    assert f"model: does not run on {wheel_parser.name}" in clean.output
+    assert not findings.exists()
+    # Nothing is filed in this project, so a duplicate key is new.
+    corpus_store.add(corpus / "deserialize", framed('{"__metadata__":{"a":"","a":"b"}}'))
+    found = run("replay", "--parser", wheel_parser.name, "--corpus", corpus, "--findings", findings)
+    assert found.exit_code == 1
+    assert "deserialize: new: deserialize|differential|header.duplicate-key|" in found.output
+    assert [path.name[:20] for path in (findings / "findings").glob("*-*")] == ["header.duplicate-key"]

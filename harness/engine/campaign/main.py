@@ -181,6 +181,7 @@ class Campaign:
             ended=self._ended,
             supervisor_cpu_seconds=round(usage.cpu_seconds(children=False) - self._cpu, 3),
             replay_cpu_seconds=round(replay.cpu_seconds() - self._replay_cpu, 3),
+            wheel={"given": supervisor.replay_pool.wheel.given, "ran": supervisor.replay_pool.wheel.ran},
             replaced=dict(supervisor.replaced),
             left_out={name: str(error) for name, error in supervisor.left_out.items()},
             passed_over=supervisor.passed_over(),

@@ -22,6 +22,7 @@ from typing import Any, Self
 
 from harness.engine.campaign.figures import finding_entry
 from harness.engine.campaign.process import WorkerProcess
+from harness.engine.campaign.wheel_pass import WheelPass
 from harness.engine.worker.memory import SKIPPED
 from harness.engine.worker.settings import WorkerSettings
 from harness.errors import HarnessError
@@ -67,6 +68,8 @@ class ReplayPool:
         # The running processes. After the end nothing waits for them, and their results are dropped.
         self._live: set[replay.Replayer] = set()
         self._over = threading.Event()
+        #: Runs kept programs on the release wheel.
+        self.wheel = WheelPass(campaign, self._alive, self._over, _low_priority)
 
     def __enter__(self) -> Self:
         return self
@@ -74,6 +77,7 @@ class ReplayPool:
     def __exit__(self, *_: object) -> None:
         self._end()
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self.wheel.close()
 
     def _end(self) -> None:
         """Kill the running processes."""
@@ -123,6 +127,7 @@ class ReplayPool:
         ended = [future for future in self._submitted if future.done()]
         self._submitted = [future for future in self._submitted if future not in ended]
         errors = [error for future in ended if (error := future.exception()) is not None]
+        errors += self.wheel.failures()
         return [
             f"a replay's result is not stored: {error if isinstance(error, OSError | HarnessError) else repr(error)}"
             for error in errors
@@ -208,7 +213,17 @@ class ReplayPool:
 
     def found(self) -> list[dict[str, Any]]:
         """Findings since the last call, as entries for :class:`Progress`."""
-        return [self._found.popleft() for _ in range(len(self._found))]
+        return [*(self._found.popleft() for _ in range(len(self._found))), *self.wheel.found()]
+
+    def finish_wheel(self, *, hurry: Callable[[], bool], say: Callable[[str], None]) -> None:
+        """Run the rest of the kept programs on the wheel: all where a run must repeat, else for the time of :data:`FINISH_S`.
+
+        In a ``hurry`` the rest is left out.
+        """
+        least, most = FINISH_S
+        began = time.monotonic()
+        limit = min(max(0.5 * (began - self._began), least), most)
+        self.wheel.finish(lambda: hurry() or (self._sample and time.monotonic() - began > limit), say)
 
     def _run(self, settings: WorkerSettings, data: bytes) -> None:
         target = get_target(settings.target)

@@ -204,6 +204,8 @@ class Supervisor:
                 self._keep()
                 synced = now
         self._show()
+        self.replay_pool.finish_wheel(hurry=lambda: self.stop.asked, say=self._say)
+        self._take_replays()
         self.replay_pool.confirm(self.progress.findings)
         self.replay_pool.finish(hurry=lambda: self.stop.asked, say=self._say)
         self._take_replays()
@@ -301,6 +303,7 @@ class Supervisor:
         if code:
             self._exit_reason(job, code)
         job.take()
+        self._to_wheel(job)
         self.progress.ended(worker)
         worker.clear()
         wanted = code or job.replaced
@@ -312,6 +315,14 @@ class Supervisor:
         self.replaced[job.replaced or "died"] += 1
         job.restart()
         self.progress.started(job.worker)
+
+    def _to_wheel(self, job: _Job) -> None:
+        """Run what an ended worker brought on the release wheel, too."""
+        wheel, off = self.replay_pool.wheel, self.replay_pool.wheel.off
+        if not self.stop.asked:
+            wheel.take(job.worker.settings, job.worker.corpus_sync.brought - job.seeds)
+        if wheel.off != off:
+            self.progress.warning = wheel.off
 
     def _leave_out(self, job: _Job, error: HarnessError) -> None:
         """Leave a target out for the rest of the campaign."""

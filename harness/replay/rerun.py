@@ -1,0 +1,43 @@
+"""Runs many inputs of a target again on another build, in forks of one child."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+
+from harness.errors import HarnessError
+from harness.findings.finding import Finding
+from harness.parsers.registry import Parser
+from harness.replay.replay import Replayer
+
+# A timeout in timeouts of a run in a worker: a slow machine must not turn a slow input into a hang.
+_PATIENCE = 4
+
+
+def rerun(
+    parser: Parser,
+    target: str,
+    inputs: Iterable[bytes],
+    *,
+    live: Callable[[Replayer], AbstractContextManager[object]] = contextlib.nullcontext,
+    over: Callable[[], bool] = lambda: False,
+) -> Iterator[tuple[bytes, list[Finding]]]:
+    """Each input with its findings, the smallest input first. The costly oracles are not asked.
+
+    ``live`` is entered while the child may run, so that another thread can kill it. Nothing more is given once ``over``: a
+    killed child is no finding. Raises HarnessError when the child cannot start, EngineError when an oracle of ours fails.
+    """
+    with Replayer(parser, target, relations=False, forks=True) as replayer, live(replayer):
+        for data in sorted(inputs, key=lambda one: (len(one), one)):
+            if over():
+                return
+            try:
+                result = replayer.run(data, _PATIENCE * replayer.target.timeout_s)
+            except HarnessError:
+                if over():
+                    return
+                raise
+            if over():
+                return
+            yield data, [judged.finding for judged in result.findings]
