@@ -27,6 +27,10 @@ class Lifetimes(ProgramTarget):
     """Writers and readers whose arguments, handles and buffers go, change or are collected in the middle of a call."""
 
     name = "lifetimes"
+    drives = (
+        ("thread state layout", "serialize serialize_file numpy.save numpy.save_file"),
+        ("thread state", "safe_open safe_open.get_* PySafeSlice.__getitem__ TensorSpec numpy.load numpy.load_file"),
+    )
     description = "writers and readers while values, handles and buffers go, change or are collected, by programs"
     vocabulary = VOCABULARY
     oracles = (oracle.check,)
