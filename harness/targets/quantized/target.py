@@ -37,6 +37,7 @@ class Quantized(ProgramTarget):
     name = "quantized"
     description = "deserialize and safe_open on FP8, block-scaled, F4, F6, GPTQ and AWQ groups of tensors, by programs"
     vocabulary = VOCABULARY
+    guarded_every = 64
     oracles = (oracle.check,)
     language = Language(decode, script.explain, script.script)
     built_on = ("slices", "safe_open")
