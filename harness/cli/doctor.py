@@ -13,6 +13,7 @@ from rich.table import Table
 
 from harness.cli import _options
 from harness.parsers.checks import Check, checks
+from harness.programs import guarded
 from harness.targets.registry import all_targets, broken_targets
 
 _MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "fail": "[red]FAIL[/]"}
@@ -28,7 +29,7 @@ def command(as_json: bool) -> int:
     console = Console(stderr=True)
     done: list[Check] = []
     with console.status("looking") as status:
-        for check in itertools.chain(checks(), _targets()):
+        for check in itertools.chain(checks(), _guards(), _targets()):
             done.append(check)
             status.update(f"{check.name}: {check.status}")
     if as_json:
@@ -36,6 +37,16 @@ def command(as_json: bool) -> int:
     else:
         _show(done)
     return 2 if any(check.status == "fail" for check in done) else 0
+
+
+def _guards() -> Iterator[Check]:
+    """Guarded memory: whether the machine has it. Without it, everything else runs."""
+    reason = guarded.why_not()
+    if reason:
+        hint = "use Linux with glibc, and a container that allows mprotect"
+        yield Check("guard pages", "warn", f"not driven: runs in guarded memory ({reason})", hint)
+    else:
+        yield Check("guard pages", "ok", "calls run beside inaccessible pages")
 
 
 def _targets() -> Iterator[Check]:

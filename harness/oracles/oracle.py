@@ -14,10 +14,18 @@ from harness.observation import Observation, Reading, Run, Trace
 
 
 class Reader(Protocol):
-    """A target as far as oracles need it: the neutral form of an accepted run's value."""
+    """A target as far as oracles need it."""
+
+    timeout_s: float
 
     def reading(self, value: object) -> Reading:
-        """The neutral form."""
+        """The neutral form of an accepted run's value."""
+
+    def call_names(self, data: bytes) -> list[str]:
+        """The kinds of the calls of a program, in order."""
+
+    def memory_state(self, data: bytes, call: str, files: tuple[bytes, bytes] | None) -> str:
+        """The words of an aspect about a call that met memory of others."""
 
 
 @dataclass(slots=True)

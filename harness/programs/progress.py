@@ -6,7 +6,10 @@ of the process puts the cell into shared memory first (:func:`use`), and reads i
 
 from __future__ import annotations
 
-_cell = memoryview(bytearray(1))
+import mmap
+
+# Shared with forked children.
+_cell = memoryview(mmap.mmap(-1, 1))
 
 
 def use(cell: memoryview) -> None:

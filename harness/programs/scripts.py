@@ -220,7 +220,7 @@ _MODULE = re.compile(
 _MODULES = {
     **{name: name for name in (
         "safetensors", "numpy", "torch", "os", "pathlib", "tempfile", "json", "struct", "stat", "collections", "types", "math", "copy",
-        "pickle", "gc", "weakref", "threading", "contextlib", "resource", "signal", "lzma", "base64", "jax", "tensorflow",
+        "pickle", "gc", "weakref", "threading", "contextlib", "ctypes", "mmap", "resource", "signal", "lzma", "base64", "jax", "tensorflow",
         "paddle", "ml_dtypes", "ast", "importlib", "inspect", "itertools",
     )},
     "core": "mlx.core as core",

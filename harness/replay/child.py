@@ -45,7 +45,7 @@ def answer(target: Target, run: Run, data: bytes, *, relations: bool) -> dict[st
         outcome, findings = "memory", [death(target, data, "memory", "allocation")]
     else:
         findings = judge_observation(
-            target, run, data, observation, relations=relations, leaking=relations, variants=variants
+            target, run, data, observation, relations=relations, leaking=relations, memory=True, variants=variants
         )
     fields = [finding.fields() for finding in findings]
     other = [base64.b64encode(variants.get(finding, b"")).decode() for finding in findings]

@@ -13,8 +13,9 @@ from harness.findings.finding import Finding
 from harness.format import judge
 from harness.format.judge import Judgement
 from harness.observation import Observation, Run
-from harness.oracles import contract, deaths, differential, leaks, metamorphic
+from harness.oracles import contract, deaths, differential, guard, leaks, metamorphic
 from harness.oracles.oracle import Execution, Oracle
+from harness.programs import guarded
 from harness.targets.base import Target
 
 #: Oracles of every target; those of targets whose inputs the independent judge reads; those that run an input many times.
@@ -57,6 +58,20 @@ def own_check(target: Target) -> Callable[[bytes, Observation], list[Finding]] |
     return check
 
 
+def guard_check(target: Target, run: Run) -> Callable[[bytes, Observation], list[Finding]] | None:
+    """The oracle of guarded memory, for a share of a campaign's inputs; None where the target or the machine has none."""
+    every = target.guarded_every
+    if not every or guarded.why_not():
+        return None
+
+    def check(data: bytes, observation: Observation) -> list[Finding]:
+        if not guard.chosen(data, every):
+            return []
+        return ask(guard.check, Execution(data, observation, run=run, target=target))
+
+    return check
+
+
 def judge_run(target: Target, run: Run, data: bytes) -> list[Finding]:
     """Run ``data`` on ``target``, opened in this process as ``run``, and return every finding."""
     return judge_observation(target, run, data, run(data))
@@ -70,18 +85,22 @@ def judge_observation(
     *,
     relations: bool = True,
     leaking: bool = False,
+    memory: bool = False,
     variants: dict[Finding, bytes] | None = None,
 ) -> list[Finding]:
     """Every finding of a run that was observed already, on its target.
 
     With ``relations``, accepted files are also run in about thirty other spellings (the metamorphic oracle).
     ``variants`` then gets the other spelling that each of its findings is about, as far as it can be told. With
-    ``leaking``, every file is run some fifty times more, and the leak oracle judges the leaks of those runs.
+    ``leaking``, every file is run some fifty times more, and the leak oracle judges the leaks of those runs. With ``memory``,
+    the input also runs in guarded memory where its target does so.
     """
     execution = Execution(data, observation, judgement_of(target, data), run, target)
     oracles = [*EVERY, *target.oracles]
     if execution.judgement is not None:
         oracles += [*OF_FILES, *(COSTLY if relations else ()), *((leaks.check,) if leaking else ())]
+    if memory and target.guarded_every:
+        oracles.append(guard.check)
     found = [finding.on(target.name) for oracle in oracles for finding in ask(oracle, execution)]
     if variants is not None:
         variants |= {finding.on(target.name): other for finding, other in execution.variants.items()}

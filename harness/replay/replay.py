@@ -29,6 +29,7 @@ from harness.errors import EngineError, HarnessError
 from harness.findings.finding import Finding, Record
 from harness.parsers import runtime
 from harness.parsers.registry import Parser
+from harness.programs import guarded
 from harness.replay import wire
 from harness.replay.exit_reason import ExitReason, exit_reason, panic_place
 from harness.targets import scratch
@@ -173,8 +174,7 @@ class Replayer:
         # One thread each: idle pools of a numerical library would count against the memory limit.
         environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         # Blocks in a thread's cache of freed ones count as given out: the cache would look like a leak while it fills.
-        tunables = [os.environ.get("GLIBC_TUNABLES", ""), "glibc.malloc.tcache_count=0"]
-        environment["GLIBC_TUNABLES"] = ":".join(filter(None, tunables))
+        environment |= guarded.environment()
         if self.parser is not None:
             environment |= runtime.environment(self.parser)
         self._scratch = environment[scratch.VARIABLE] = scratch.supervised()

@@ -68,6 +68,8 @@ class Target(ABC):
     vocabulary: Vocabulary | None = None
     #: Whether every input runs in a forked child under limits: some may kill the process.
     runs_in_fork_server: bool = False
+    #: In campaigns, one input in about so many also runs in guarded memory (:mod:`harness.oracles.guard`); 0: none, ever.
+    guarded_every: int = 0
     #: Kinds of builds of the parser that it runs on, in the order in which a finding is tried on them.
     flavours: tuple[str, ...] = ("sancov", "wheel", "address")
 
@@ -130,6 +132,10 @@ class Target(ABC):
     def hazard(self, data: bytes) -> str:
         """The signal and call that may kill the process (``SIGBUS/get_tensor``), "" for most. Such inputs run in a child."""
         return ""
+
+    def memory_state(self, data: bytes, call: str, files: tuple[bytes, bytes] | None) -> str:
+        """The words of an aspect about a ``call`` that met memory of others; of a writer with two different ``files``."""
+        return call
 
     def unforeseen(self, data: bytes, number: int, sign: str) -> bool:
         """Whether a program ended at call ``number`` (0: before any) with a signal that it foresees, but not there."""

@@ -16,6 +16,8 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
 
+from harness.programs import guarded
+
 VARIABLE = "HARNESS_SCRATCH"
 _SUPERVISED = "harness-replay-"
 
@@ -53,7 +55,10 @@ def supervised() -> str:
 
 
 class OpenFiles:
-    """Readers of files in memory, which stay open by the files' content. Past :data:`MOST` the least recently used one goes."""
+    """Readers of files in memory, which stay open by the files' content. Past :data:`MOST` the least recently used one goes.
+
+    Guarded memory (:mod:`harness.programs.guarded`) has readers of its own.
+    """
 
     MOST = 256
 
@@ -62,6 +67,8 @@ class OpenFiles:
 
     def get(self, key: Hashable) -> Any:
         """The open reader of ``key``, or None."""
+        if guarded.current() is not None:
+            key = key, guarded.current()
         if key in self._readers:
             self._readers.move_to_end(key)
         return self._readers.get(key)
@@ -71,10 +78,13 @@ class OpenFiles:
         descriptor = os.memfd_create("input")
         try:
             os.pwrite(descriptor, content, 0)
+            guarded.tail(descriptor)
             reader = read(f"/proc/self/fd/{descriptor}")
         finally:
             # A reader has a mapping, or a descriptor of its own.
             os.close(descriptor)
+        if guarded.current() is not None:
+            key = key, guarded.current()
         if len(self._readers) >= self.MOST:
             self._readers.popitem(last=False)
         self._readers[key] = reader

@@ -20,6 +20,7 @@ from harness.engine.worker.settings import WorkerSettings
 from harness.engine.worker.status import WorkerStatus
 from harness.errors import EngineError, HarnessError
 from harness.parsers import registry, runtime
+from harness.programs import guarded
 from harness.targets import scratch
 from harness.targets.registry import get_target
 
@@ -56,6 +57,7 @@ class WorkerProcess:
             "PYTHONHASHSEED": "0",
             "RUST_BACKTRACE": "0",
             "PYTHONUNBUFFERED": "1",
+            **guarded.environment(),
         }
         if self.target.uses_parser:
             # AddressSanitizer needs its libraries first in the process.

@@ -31,6 +31,7 @@ from harness.engine.worker.native import NativeCounters
 from harness.engine.worker.slot import Slot
 from harness.findings.finding import Finding
 from harness.observation import REJECT, Observation, Run
+from harness.oracles import guard
 from harness.parsers import runtime
 from harness.replay.child import limit_memory
 from harness.replay.exit_reason import exit_reason
@@ -278,4 +279,5 @@ class ForkServer:
             if self._refused[key] > _FIRST and self._refused[key] % _FIRST:
                 return []
         assert self._run is not None
-        return judge_observation(self._target, self._run, data, observation, relations=False)
+        memory = guard.chosen(data, self._target.guarded_every)
+        return judge_observation(self._target, self._run, data, observation, relations=False, memory=memory)

@@ -28,7 +28,7 @@ from harness.format.judge import Judgement, judge
 from harness.observation import ACCEPT, REJECT, Observation, Reading, Run
 from harness.oracles import contract, differential
 from harness.oracles.oracle import Execution
-from harness.replay.judge import judge_run, own_check
+from harness.replay.judge import guard_check, judge_run, own_check
 from harness.targets.base import Target
 from harness.targets.known_findings import known
 
@@ -83,6 +83,7 @@ class Session:
         # Whether the independent judge reads this target's inputs. Other targets have oracles of their own only.
         self._oracles = oracles and target.judged
         self._own = own_check(target) if oracles else None
+        self._guard = guard_check(target, run) if oracles else None
         self._features_of = target.features if oracles and target.has_features else None
         self._contract = oracles
         self._counters = counters
@@ -119,6 +120,7 @@ class Session:
         tally, run, put = self.tally, self._run, self._slot.put
         stages, index, table, hit = tally.stages, self._counters.index, self._counters.table, self._hit
         oracles, own, sample, waiting = self._oracles, self._own, self._sample, self._waiting
+        guard = self._guard
         features_of, sampler, by_count = self._features_of, self._sampler, bool(self._runs)
 
         def look(data: bytes, observation: Observation) -> None:
@@ -146,6 +148,9 @@ class Session:
                 self._failed(data, observation)
             if own is not None:
                 for finding in own(data, observation):
+                    self.report(data, finding)
+            if guard is not None:
+                for finding in guard(data, observation):
                     self.report(data, finding)
             if features_of is not None:
                 for feature in features_of(observation):

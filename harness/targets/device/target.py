@@ -15,7 +15,7 @@ from typing import Any
 
 from harness.observation import Event, Observation, Run, Trace, attempt, observe
 from harness.parsers import api
-from harness.programs import arrays
+from harness.programs import arrays, guarded
 from harness.targets.base import Language, ProgramTarget
 from harness.targets.device import oracle, script
 from harness.targets.device.program import FILE, VOCABULARY, Call, decode
@@ -31,6 +31,7 @@ class Device(ProgramTarget):
     )
     memory_mb = 4096
     vocabulary = VOCABULARY
+    guarded_every = 32
     oracles = (oracle.check,)
     language = Language(decode, script.explain, script.script, script.reproducer)
     extra = "torch"
@@ -92,11 +93,13 @@ class _Runner:
         raw = arrays.file(FILE)
         descriptor = os.memfd_create("device-input")
         os.pwrite(descriptor, raw, 0)
+        self._descriptor = descriptor
         self._path = f"/proc/self/fd/{descriptor}"
 
     def run(self, data: bytes) -> Observation:
         """Make the calls of a program; those of a framework that is not installed are passed over."""
         events: list[Event] = []
+        guarded.tail(self._descriptor)
         for call in decode(data):
             if (call.framework == "pt" and self._torch is None) or not self._api.has(f"device {call.given.place}"):
                 continue

@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any
 
 from harness.observation import ACCEPT, NOT_READ, REJECT, Observation, Reading, Run, classify
-from harness.programs import scripts
+from harness.programs import guarded, scripts
 from harness.programs.scripts import Script
 from harness.targets.base import Target
 
@@ -17,16 +17,18 @@ class Deserialize(Target):
     name = "deserialize"
     drives = (("values layout", "deserialize"),)
     description = "safetensors.deserialize(bytes)"
+    guarded_every = 2048
 
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to run inputs in this process."""
         assert safetensors is not None
         deserialize = safetensors.deserialize
         refusal: type[Exception] = safetensors.SafetensorError
+        text = guarded.text
 
         def run(data: bytes) -> Observation:
             try:
-                return ACCEPT, "", deserialize(data)
+                return ACCEPT, "", deserialize(text(data))
             except refusal as error:
                 return REJECT, error.args[0], error
             except BaseException as error:

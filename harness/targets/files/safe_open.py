@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from harness.observation import ACCEPT, PANIC, REJECT, Observation, Reading, Run, classify, describe
-from harness.programs import scripts
+from harness.programs import guarded, scripts
 from harness.programs.scripts import Script
 from harness.targets.base import Target
 
@@ -34,12 +34,14 @@ class SafeOpen(Target):
         refusal: type[Exception] = safetensors.SafetensorError
         descriptor = os.memfd_create("safe_open-input")
         path = f"/proc/self/fd/{descriptor}"
+        tail = guarded.tail
 
         def run(data: bytes) -> Observation:
             # Shrinking a file that is still mapped would be a SIGBUS at the next read. Nothing maps it here: arrays are
             # copies, and leaving the context manager drops the mapping even while an exception keeps the reader alive.
             os.ftruncate(descriptor, len(data))
             os.pwrite(descriptor, data, 0)
+            tail(descriptor)
             try:
                 with safe_open(path, framework="numpy") as file:
                     return _read(file, refusal)

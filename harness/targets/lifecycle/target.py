@@ -28,7 +28,7 @@ from harness.observation import (
     observe,
 )
 from harness.parsers import api
-from harness.programs import progress
+from harness.programs import guarded, progress
 from harness.programs.steps import Step
 from harness.targets import scratch
 from harness.targets.base import Language, ProgramTarget
@@ -48,6 +48,7 @@ class Lifecycle(ProgramTarget):
     )
     description = "open, read, close, read again, replace, cut, two threads, fork, copies of errors, by programs"
     vocabulary = VOCABULARY
+    guarded_every = 64
     oracles = (oracle.check,)
     language = Language(decode, script.explain, script.script, script.reproducer)
 
@@ -170,6 +171,8 @@ class _Runner:
                 kit.put(path, kit.FILES[number])
             elif os.path.exists(path):
                 os.unlink(path)
+        if guarded.current() is not None:
+            self._guard()
         events: list[Event] = []
         mark = self._mark
         try:
@@ -192,9 +195,19 @@ class _Runner:
                 if isinstance(event.value, numpy.ndarray):
                     event.value = event.value.copy()  # as it is now: later calls may change it
         finally:
+            names["CONTENTS"] = kit.CONTENTS
             for name in [name for name in names if name not in self._fixed]:
                 self._drop(name)
         return observe(Trace(program, events))
+
+    def _guard(self) -> None:
+        """Lay into guarded memory what the program hands over: its arrays, and the last pages of its files."""
+        for path in self._paths[: PATHS - 1]:
+            with open(path, "r+b") as file:
+                guarded.tail(file.fileno())
+        self._globals["CONTENTS"] = [
+            {name: guarded.array(array) for name, array in content.items()} for content in kit.CONTENTS
+        ]
 
     def _spelled(self, source: str) -> str:
         """A call without what the parser lacks: by mmap where it has no backends, of the whole by ``()``; "" where it cannot be made."""

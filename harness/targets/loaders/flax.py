@@ -24,6 +24,8 @@ class Flax(Loader):
     runs_in_fork_server = True
     # An uncaught exception of C++, or a compiler that hangs, is jax's: the parser is Rust, and compiles nothing.
     foreign = MappingProxyType({"jax": (UNCAUGHT, "hang")})
+    # Its threads do not survive another fork.
+    guarded_every = 0
     # Not with AddressSanitizer: the framework is not built with it, and takes minutes to load.
     flavours = ("sancov", "wheel")
     needs = ("jax", "flax")

@@ -35,7 +35,7 @@ from harness.observation import (
 )
 from harness.oracles.oracle import Oracle
 from harness.parsers import api
-from harness.programs import scripts
+from harness.programs import guarded, scripts
 from harness.programs.frameworks import DTYPE_OF_WORD, Framework, Tensors
 from harness.programs.scripts import Script
 from harness.targets import scratch
@@ -69,6 +69,8 @@ class Loader(Target):
     built_on: tuple[str, ...] = ("safe_open",)
     #: Frameworks compile, or look for devices, with the first tensor of a kind.
     timeout_s = 30.0
+    #: A framework is asked in as many ways as there are entry points, so a run takes long.
+    guarded_every = 64
 
     like: Framework
     framework: str
@@ -179,6 +181,7 @@ class _Runner:
         # Nothing reads what an earlier run had mapped: its bytes were copied out before the file changes here.
         os.ftruncate(self._input, len(data))
         os.pwrite(self._input, data, 0)
+        guarded.tail(self._input)
         self._loaded = self._metadata = None
         holds, refusal = self._holds, self._refusal
         events: list[Event] = []
@@ -214,10 +217,10 @@ class _Runner:
     # The entry points.
 
     def _deserialize(self, data: bytes) -> Observation:
-        return ACCEPT, "", Reading(self._safetensors.deserialize(data), NOT_READ)
+        return ACCEPT, "", Reading(self._safetensors.deserialize(guarded.text(data)), NOT_READ)
 
     def _load(self, data: bytes) -> Observation:
-        loaded = self._own.load(data)
+        loaded = self._own.load(guarded.text(data))
         reading = self._reading(loaded)
         self._loaded = loaded
         return ACCEPT, "", reading
@@ -273,7 +276,7 @@ class _Runner:
         """The file that a saver makes of the tensors of ``load``, read again; nothing where ``load`` failed."""
         if self._loaded is None:
             return REJECT, "", None
-        tensors = dict(self._loaded)
+        tensors = {name: guarded.array(tensor) for name, tensor in self._loaded.items()}
         given = dict(tensors)
         read = self._reading(tensors, self._metadata)
         data = save(given)

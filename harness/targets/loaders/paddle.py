@@ -20,6 +20,8 @@ class Paddle(Loader):
     runs_in_fork_server = True
     # An uncaught exception of C++ is paddle's: the parser is Rust. Any other abort may be the parser's.
     foreign = MappingProxyType({"paddle": (UNCAUGHT,)})
+    # Its threads do not survive another fork.
+    guarded_every = 0
     # Not with AddressSanitizer: the framework is not built with it, and takes minutes to load.
     flavours = ("sancov", "wheel")
     needs = ("paddle",)

@@ -15,6 +15,8 @@ class Tensorflow(Loader):
     like = FRAMEWORKS["tensorflow"]
     # Its load, save and save_file are those of safetensors.numpy, with a conversion.
     built_on = ("safe_open", "numpy")
+    # Its threads do not survive another fork.
+    guarded_every = 0
     # Not with AddressSanitizer: the framework is not built with it, and takes minutes to load.
     flavours = ("sancov", "wheel")
     needs = ("tensorflow",)

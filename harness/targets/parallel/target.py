@@ -26,6 +26,7 @@ class Parallel(ProgramTarget):
     )
     description = "get_slice(name)[start:stop] and get_tensor as parallel loaders call them, rank by rank, by programs"
     vocabulary = VOCABULARY
+    guarded_every = 64
     oracles = (oracle.check,)
     language = Language(decode, script.explain, script.script)
 

@@ -41,6 +41,7 @@ class Quantized(ProgramTarget):
     drives = (("values", "deserialize safe_open.get_tensor* safe_open.get_slice PySafeSlice.*"),)
     description = "deserialize and safe_open on FP8, block-scaled, F4, F6, GPTQ and AWQ groups of tensors, by programs"
     vocabulary = VOCABULARY
+    guarded_every = 64
     oracles = (oracle.check,)
     language = Language(decode, script.explain, script.script)
     built_on: tuple[str, ...] = ("slices", "safe_open")

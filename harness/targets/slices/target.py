@@ -33,6 +33,7 @@ class Slices(ProgramTarget):
     name = "slices"
     description = "safe_open(...).get_slice(name)[index], get_shape, get_dtype, get_tensor(s), by programs"
     vocabulary = VOCABULARY
+    guarded_every = 256
     oracles = (oracle.check,)
     language = Language(decode, script.explain, script.script)
     built_on = ("safe_open",)

@@ -128,6 +128,22 @@ def check(execution: Execution) -> list[Finding]:
 _LAZY = {"conj": "lazy", "neg": "lazy"}
 
 
+def memory_state(program: Program, call: str, files: tuple[bytes, bytes] | None) -> str:
+    """The words of an aspect about memory of others: see :meth:`harness.targets.base.Target.memory_state`."""
+    if call not in (*WRITES, "again", "resave"):
+        return call
+    tensors = program.things.state if call == "save_model" else program.things.tensors
+    words = sorted({one.word for one in tensors.values()} - {"plain"})
+    header = judged(files[0]).header if files else None
+    if files and header is not None:
+        start = 8 + header.size
+        for name, _, _, begin, end in header.tensors:
+            if files[0][start + begin : start + end] != files[1][start + begin : start + end] and name in tensors:
+                words = [tensors[name].word]
+                break
+    return f"{call}: {words[0] if words else 'plain'}"
+
+
 def _written(things: Things, event: Event) -> list[Finding]:
     call: Call = event.about.call
     found = []

@@ -28,6 +28,7 @@ from harness.observation import (
     observe,
 )
 from harness.parsers import api
+from harness.programs import guarded, progress
 from harness.programs.steps import Step
 from harness.targets import scratch
 from harness.targets.base import Language, ProgramTarget
@@ -53,6 +54,7 @@ class TorchWriters(ProgramTarget):
     description = "safetensors.torch: save, save_file, save_model, and load, load_file, load_model of it, by programs"
     memory_mb = 2048
     vocabulary = VOCABULARY
+    guarded_every = 32
     oracles = (oracle.check,)
     language = Language(decode, script.explain, script.script, script.reproducer)
     needs = ("torch",)
@@ -96,6 +98,10 @@ class TorchWriters(ProgramTarget):
     def call_names(self, data: bytes) -> list[str]:
         """The kinds of the calls of a program, in order."""
         return [call.kind for call in decode(data).calls]
+
+    def memory_state(self, data: bytes, call: str, files: tuple[bytes, bytes] | None) -> str:
+        """The call, and for a writer the layout of the tensor that it mistakes."""
+        return oracle.memory_state(decode(data), call, files)
 
     def seeds(self) -> dict[str, bytes]:
         """A program per kind of call, and some of what is refused."""
@@ -155,9 +161,9 @@ class _Runner:
     """The calls, and the file."""
 
     def __init__(self, safetensors: ModuleType) -> None:
-        torch = importlib.import_module("torch")
+        self._torch_itself: Any = importlib.import_module("torch")
         # Tensors here are small, and workers many.
-        torch.set_num_threads(1)
+        self._torch_itself.set_num_threads(1)
         self._kit: Any = importlib.import_module("harness.targets.torch_writers.kit")
         self._torch: Any = getattr(safetensors, "torch", None) or importlib.import_module(
             f"{safetensors.__name__}.torch"
@@ -166,6 +172,7 @@ class _Runner:
         self._api = api.of(safetensors)
         self._path = scratch.folder("torch_writers") / "model.safetensors"
         self._made = lru_cache(256)(self._make)
+        self._mark = progress.cell()
 
     def run(self, data: bytes) -> Observation:
         program = decode(data)
@@ -175,7 +182,8 @@ class _Runner:
             return observe(Trace(program, events))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            for call in program.calls:
+            for number, call in enumerate(program.calls, 1):
+                self._mark[0] = number
                 if not self._api.has(f"torch.{call.kind}"):
                     continue
                 if call.kind in WRITES:
@@ -215,7 +223,7 @@ class _Runner:
         tensors = self._tensors(things)
         event = self._attempt(call, lambda: self._bytes(things, tensors, call, metadata), things.fair, Did(call))
         if event.outcome == ACCEPT:
-            self._path.write_bytes(event.value)
+            self._store(event.value)
         if metadata != given:
             event.about = Did(call, changed=metadata)
         return event
@@ -236,7 +244,7 @@ class _Runner:
 
     def _tensors(self, things: Things) -> Any:
         """The dictionary that a call gets."""
-        return self._made(things)
+        return self._made(things) if guarded.current() is None else self._make(things)
 
     def _make(self, things: Things) -> Any:
         source = script.tensors((item.name, item) for item in things.items)
@@ -248,8 +256,24 @@ class _Runner:
 
     def _ran(self, source: str) -> Any:
         names = {"collections": collections, "numpy": numpy, "types": types, **vars(self._kit)}
+        if guarded.current() is not None:
+            names["memory"] = self._memory
         exec(_compiled(source), names)  # noqa: S102 - text of our own tables
         return names["made"]
+
+    def _memory(self, dtype: str, shape: Any, first: int, zero: bool = False) -> Any:
+        """A new tensor as the kit makes it, in guarded memory."""
+        plain = self._kit.memory(dtype, shape, first, zero)
+        if not plain.numel():
+            return plain
+        octets = guarded.block(plain.reshape(-1).view(self._torch_itself.uint8).numpy().tobytes())
+        return self._torch_itself.frombuffer(octets, dtype=self._torch_itself.uint8).view(plain.dtype).reshape(shape)
+
+    def _store(self, file: bytes) -> None:
+        """Put a file where the readers find it."""
+        with self._path.open("w+b", buffering=0) as stored:
+            stored.write(file)
+            guarded.tail(stored.fileno())
 
     # Reading back.
 
@@ -274,7 +298,7 @@ class _Runner:
 
     def _tensors_of(self, call: Call, file: bytes) -> Any:
         if call.kind == "load":
-            return self._torch.load(file)
+            return self._torch.load(guarded.text(file))
         return self._torch.load_file(str(self._path), **self._backend(call, "load_file"))
 
     def _backend(self, call: Call, function: str) -> dict[str, str]:
@@ -294,7 +318,7 @@ class _Runner:
             other = self._bytes(things, self._tensors(things), writer, copy)
             if other != file:
                 break
-        self._path.write_bytes(file)
+        self._store(file)
         return other
 
     def _twice(self, reading: Call, file: bytes) -> Any:

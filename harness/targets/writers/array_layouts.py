@@ -1,8 +1,8 @@
 """Layouts and types of arrays: the same values in other memory.
 
-Reproducers carry the functions as source, so they use numpy and the standard library alone. A writer that ignores strides
-reads ``nbytes`` bytes from the first element on. These bytes always belong to the base of the array and differ from the
-right ones. So the defect shows as wrong bytes, never as a crash.
+Reproducers carry the functions as source, so they use numpy and the standard library alone. No base is larger than its array
+needs. A writer that ignores strides reads ``nbytes`` bytes from the first element on. So of :func:`backwards` and
+:func:`broadcast` it reads memory of others.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ def cropped(x: Any) -> Any:
 
 def backwards(x: Any) -> Any:
     """A view with a negative stride."""
-    return numpy.concatenate([x[::-1], x], dtype=x.dtype)[: len(x)][::-1]
+    return numpy.array(x[::-1])[::-1]
 
 
 def broadcast(x: Any) -> Any:
     """The first row repeated, by a stride of 0."""
-    return numpy.broadcast_to(numpy.concatenate([x, x], dtype=x.dtype)[:1], x.shape)
+    return numpy.broadcast_to(numpy.array(x[:1]), x.shape)
 
 
 def shifted(x: Any) -> Any:

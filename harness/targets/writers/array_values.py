@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy
 
+from harness.programs import guarded
 from harness.programs.arrays import NUMPY_NAMES, SHAPES
 from harness.programs.saving import CONVENTION
 from harness.targets.writers.array_layouts import LAYOUTS, NAMES, TYPES
@@ -73,6 +74,8 @@ def make(dtype: int, shape: int, layout: int, kind: int, place: int) -> ArrayVal
             value = _function(TYPES[held])(_function(_call(laid))(_values(cast, SHAPES[shape], place)))
         except (TypeError, ValueError, AttributeError, IndexError):
             continue
+        if isinstance(value, numpy.ndarray) and not value.flags.c_contiguous:
+            value = guarded.apart(value)
         return _made(value, dtype, shape, laid, held, place)
     raise AssertionError("numpy has plain arrays of every dtype that it has")
 

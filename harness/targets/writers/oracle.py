@@ -21,7 +21,7 @@ from harness.oracles.oracle import Execution, oracle
 from harness.oracles.written import TEXTS, judged, only_metadata_order_differs
 from harness.programs.arrays import NUMPY_NAMES
 from harness.targets.writers.array_values import format_dtype
-from harness.targets.writers.program import ODD_PATHS, PATHS, WRITES, Call, Content, Died
+from harness.targets.writers.program import ODD_PATHS, PATHS, WRITES, Call, Content, Died, Program
 
 _KNOWN = 1 << 13
 
@@ -190,6 +190,26 @@ def _wrong(content: Content, raw: bytes) -> tuple[str, str] | None:
     if (header.metadata or {}) != (content.metadata.value or {}):
         return "metadata", f"metadata {content.metadata.value!r:.200} is written as {header.metadata!r:.200}"
     return None
+
+
+def memory_state(program: Program, call: str, files: tuple[bytes, bytes] | None) -> str:
+    """The words of an aspect about memory of others: see :meth:`harness.targets.base.Target.memory_state`.
+
+    The layout is that of the first tensor that differs between ``files``, else of the first that is not in C order.
+    """
+    if call not in (*WRITES, *_SAME):
+        return call
+    made = next((one for one in program.calls if one.kind == call), Call(call))
+    tensors = program.content(made).tensors
+    words = sorted({word for *_, word in tensors.values()} - {"plain"})
+    header = judged(files[0]).header if files else None
+    if files and header is not None:
+        start = 8 + header.size
+        for name, _, _, begin, end in header.tensors:
+            if files[0][start + begin : start + end] != files[1][start + begin : start + end] and name in tensors:
+                words = [tensors[name][3]]
+                break
+    return f"{_writer(made)}: {words[0] if words else 'plain'}"
 
 
 # Reading back.

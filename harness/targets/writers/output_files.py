@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from harness.programs import guarded
 from harness.targets import scratch
 
 #: The content and the permissions of an existing file.
@@ -103,6 +104,7 @@ class Files:
         self._memory_used += 1
         os.ftruncate(descriptor, len(content))
         os.pwrite(descriptor, content, 0)
+        guarded.tail(descriptor)
         return f"/proc/self/fd/{descriptor}"
 
     def path(self, kind: str) -> Destination:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable
 
+import numpy
+
 from harness.findings.crashes import Crash
-from harness.programs import scripts
+from harness.programs import at_guard, guarded, scripts
 from harness.programs.scripts import Script
 from harness.targets.writers import array_layouts
 from harness.targets.writers.program import TO_FILE, WRITES, Call, Program
@@ -54,6 +56,7 @@ def usual():
     return 0o666 & ~umask
 """
 _SOURCE = "\n".join([*_FUNCTIONS, _HELPERS])
+_GUARD = [scripts.plain(inspect.getsource(one)) for one in (at_guard.extent, at_guard.moved, at_guard.at_guard)]
 
 
 def explain(program: Program) -> str:
@@ -93,9 +96,10 @@ def _specs(program: Program) -> str:
     return scripts.braced([f"    {name}: {_spec(one)},\n" for name, one in program.things.specs])
 
 
-def _spec(spec: Spec) -> str:
+def _spec(spec: Spec, *, guard: bool = False) -> str:
     data = spec.data if spec.odd else spec.data[: spec.arguments["data_len"]]
-    address = spec.source.get("data_ptr", f"memory({data!r})")
+    memory = f"memory({spec.promised!r}, end, fill)" if guard else f"memory({data!r})"
+    address = spec.source.get("data_ptr", memory)
     rest = ", ".join(f"{word}={text}" for word, text in spec.source.items() if word != "data_ptr")
     return f"safetensors.TensorSpec({rest}, data_ptr={address})"
 
@@ -106,6 +110,11 @@ def memory(data):
     HELD.append(numpy.frombuffer(bytearray(data), "uint8"))
     return HELD[-1].ctypes.data
 """
+_GUARDED_MEMORY = """HELD = []
+
+def memory(data, end, fill):
+    HELD.append(at_guard(numpy.frombuffer(data, "uint8"), end, fill))
+    return HELD[-1].ctypes.data"""
 
 
 def script(program: Program) -> Script:
@@ -193,11 +202,54 @@ def _read(program: Program, call: Call, writer: Call) -> str:
     }[call.kind]
 
 
+def _guarded(crash: Crash, program: Program, writer: Call) -> str:
+    """The code for a finding about memory of others: the call of ``writer`` with its values at a guard page.
+
+    "" where the call only reads, or a value has no memory of its own.
+    """
+    edge, _, state = crash.aspect.rpartition("/")
+    moved = all(isinstance(one.value, numpy.ndarray) for _, one in program.things.arrays) if writer.arrays else True
+    if state.partition(":")[0] not in ("numpy", "serialize") or not moved:
+        return ""
+    if writer.arrays:
+        rows = [f"    {name}: at_guard({one.source}, end, fill),\n" for name, one in program.things.arrays]
+        values = f"TENSORS = {scripts.braced(rows)}"
+    else:
+        rows = [f"    {name}: {_spec(one, guard=True)},\n" for name, one in program.things.specs]
+        values = f"SPECS = {scripts.braced(rows)}"
+    paths = _PATHS[writer.path] if writer.path else ""
+    helpers = [
+        *([_GUARDED_MEMORY] if "memory(" in values else []),
+        *([parts] if (parts := scripts.needed(_SOURCE, f"{values}\n{paths}")) else []),
+        *(['FOLDER = pathlib.Path(stored(b"")).parent'] if paths else []),
+    ]
+    given = "TENSORS" if writer.arrays else "SPECS"
+    module = "safetensors.numpy.save" if writer.arrays else "safetensors.serialize"
+    metadata = program.things.metadata.source
+    call = f"{module}{'_file' if paths else ''}({given}, {'path, ' if paths else ''}{metadata})"
+    end = (
+        [f"path = {paths}", call, "return pathlib.Path(os.fsdecode(path)).read_bytes()"]
+        if paths
+        else [f"return {call}"]
+    )
+    run = scripts.block("def run(end, fill):", "ctypes.CDLL(None).mallopt(-6, fill)", values, *end)
+    calls = [f"run({one.at_end}, {one.fill})" for one in guarded.RUNS]
+    if crash.rule.name == "guard.outside":
+        signal = edge.partition(" ")[0] if edge.startswith("SIG") else "SIGSEGV"
+        number = next(number for number, one in enumerate(guarded.RUNS) if edge.endswith(one.edge))
+        check = f"assert ended(lambda: {calls[number]}) != {signal!r}"
+    else:
+        check = f"assert {' == '.join(calls)}"
+    return "\n\n\n".join([*_GUARD, *helpers, run, check])
+
+
 def reproducer(crash: Crash, program: Program) -> str:
     """The code for a finding about what was written: of the last call that writes, and what is asserted of it."""
     writer = next((call for call in reversed(program.calls) if call.kind in WRITES), None)
-    if writer is None or crash.oracle not in ("roundtrip", "isolation"):
+    if writer is None or crash.oracle not in ("roundtrip", "isolation", "guard"):
         return ""
+    if crash.oracle == "guard":
+        return _guarded(crash, program, writer)
     content, source = program.content(writer), _written(program, writer)
     setup = _given(program, [writer])
     if writer.kind in TO_FILE:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy
 
 from harness.format.dtypes import DTYPE_BITS
+from harness.programs import guarded
 from harness.programs.arrays import NUMPY_NAMES, SHAPES, WRITER_DTYPES
 from harness.programs.saving import CONVENTION
 
@@ -72,6 +73,17 @@ class Spec(NamedTuple):
     def in_memory(self) -> bool:
         """Whether pointer and length name bytes that can be handed over instead, as older releases ask for."""
         return bool(self.arguments["data_ptr"] >= 0 and 0 <= self.arguments["data_len"] <= len(self.data))
+
+    @property
+    def promised(self) -> bytes:
+        """The bytes that lie at the pointer: as many as the length says, where the memory has them."""
+        return self.data[: self.arguments["data_len"] if self.in_memory else len(self.data) - _SPARE]
+
+    def handed_over(self) -> dict[str, Any]:
+        """The arguments; in guarded memory the pointer is to the bytes that the caller promises, and to no more."""
+        if guarded.current() is None or self.arguments["data_ptr"] != self.memory.ctypes.data:
+            return self.arguments
+        return {**self.arguments, "data_ptr": guarded.block(self.promised).ctypes.data}
 
 
 @lru_cache(1 << 13)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from harness.observation import ACCEPT, REJECT, Event, Observation, Run, Trace, attempt, failure, observe
 from harness.parsers import api
-from harness.programs import saving
+from harness.programs import guarded, progress, saving
 from harness.programs.steps import Step
 from harness.targets.base import Language, ProgramTarget
 from harness.targets.writers import oracle, script
@@ -34,6 +34,7 @@ class Writers(ProgramTarget):
     vocabulary = VOCABULARY
     oracles = (oracle.check,)
     language = Language(decode, script.explain, script.script, script.reproducer)
+    guarded_every = 128
 
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to run programs."""
@@ -43,6 +44,14 @@ class Writers(ProgramTarget):
     def features(self, observation: Observation) -> Iterable[Hashable]:
         """Each call with the one before it and its end; odd parts of it; dtypes, ranks and layouts that were written."""
         return features(observation)
+
+    def call_names(self, data: bytes) -> list[str]:
+        """The kinds of the calls of a program, in order."""
+        return [call.kind for call in decode(data).calls]
+
+    def memory_state(self, data: bytes, call: str, files: tuple[bytes, bytes] | None) -> str:
+        """The writer, and the layout of the tensor that it mistakes; the call, where that reads."""
+        return oracle.memory_state(decode(data), call, files)
 
     def seeds(self) -> dict[str, bytes]:
         """A program per way to write, to read, and to hold an array."""
@@ -105,6 +114,7 @@ class _Runner:
         self._spec = getattr(safetensors, "TensorSpec", None)
         self._api = api.of(safetensors)
         self._files = Files()
+        self._mark = progress.cell()
         self._readers: dict[str, Callable[[_State, Call], Any]] = {
             "load": self._load, "deserialize": self._deserialize,
             "load_file": self._load_file, "safe_open": self._safe_open,
@@ -120,9 +130,10 @@ class _Runner:
         program = decode(data)
         state = _State(program)
         events: list[Event] = []
-        files, calls, lacking = self._files, self._calls, bool(self._api.lacks)
+        files, calls, lacking, mark = self._files, self._calls, bool(self._api.lacks), self._mark
         try:
-            for call in program.calls:
+            for number, call in enumerate(program.calls, 1):
+                mark[0] = number
                 if lacking and call.kind in WRITES and not self._has(program, call):
                     state.file = None
                     continue
@@ -150,7 +161,7 @@ class _Runner:
         things = state.program.things
         state.file = state.path = None
         try:
-            file = self._numpy.save(things.named_arrays, things.metadata.value)
+            file = self._numpy.save(_guarded(things.named_arrays), things.metadata.value)
         except BaseException as error:
             return failure("save", error, self._documented + things.array_content.fair, Did(call))
         state.file, state.writer = file, call
@@ -185,20 +196,20 @@ class _Runner:
     def _bytes(self, program: Program, arrays: bool) -> Any:
         metadata = program.things.metadata.value
         if arrays:
-            return self._numpy.save(program.things.named_arrays, metadata)
+            return self._numpy.save(_guarded(program.things.named_arrays), metadata)
         return self._core.serialize(self._specs(program), metadata)
 
     def _to_file(self, program: Program, arrays: bool, path: Any) -> None:
         metadata = program.things.metadata.value
         if arrays:
-            self._numpy.save_file(program.things.named_arrays, path, metadata)
+            self._numpy.save_file(_guarded(program.things.named_arrays), path, metadata)
         else:
             self._core.serialize_file(self._specs(program), path, metadata)
 
     def _specs(self, program: Program) -> dict[Any, Any]:
         make = self._spec
         if make is not None:
-            return {saving.name(name): make(**spec.arguments) for name, spec in program.things.specs}
+            return {saving.name(name): make(**spec.handed_over()) for name, spec in program.things.specs}
         return {
             saving.name(name): {
                 "dtype": spec.arguments["dtype"],
@@ -247,9 +258,14 @@ class _Runner:
             return None
         metadata = program.things.metadata.value
         if call.kind == "equal":
-            return attempt("equal", lambda: self._numpy.save(content.equal_arrays, metadata), (), Did(call, file))
+            return attempt(
+                "equal", lambda: self._numpy.save(_guarded(content.equal_arrays), metadata), (), Did(call, file)
+            )
         return attempt(
-            "resave", lambda: self._numpy.save(self._numpy.load(file), metadata), self._documented, Did(call, file)
+            "resave",
+            lambda: self._numpy.save(self._numpy.load(guarded.text(file)), metadata),
+            self._documented,
+            Did(call, file),
         )
 
     def _second_write(self, program: Program, writer: Any, file: bytes, chance: bool) -> bytes:
@@ -261,10 +277,10 @@ class _Runner:
         return other
 
     def _load(self, state: _State, call: Call) -> Any:
-        return self._numpy.load(state.file)
+        return self._numpy.load(guarded.text(state.file or b""))
 
     def _deserialize(self, state: _State, call: Call) -> Any:
-        return self._core.deserialize(state.file)
+        return self._core.deserialize(guarded.text(state.file or b""))
 
     def _load_file(self, state: _State, call: Call) -> Any:
         return self._numpy.load_file(self._readable(state), **self._backend(call, "numpy.load_file"))
@@ -298,6 +314,13 @@ class _State:
         self.file: bytes | None = None
         self.path: Any = None
         self.writer: Call | None = None
+
+
+def _guarded(arrays: dict[Any, Any]) -> dict[Any, Any]:
+    """The arrays as they are, or in guarded memory."""
+    if guarded.current() is None:
+        return arrays
+    return {name: guarded.array(value) for name, value in arrays.items()}
 
 
 def _in_a_child(call: Callable[[], Any]) -> Died | None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from harness.mutate.conventions import CONVENTIONS
 from harness.mutate.resemblance import resembling
-from harness.programs import scripts, strategies
+from harness.programs import at_guard, scripts, strategies
 from harness.programs.arrays import SHAPES, WRITER_DTYPES
 from harness.programs.saving import METADATA, NAMES, ODD_METADATA, ODD_NAMES
 from harness.targets.writers import array_layouts, array_values, specs
@@ -103,17 +103,26 @@ def test_layouts_keep_the_values_and_only_some_the_order_in_memory():
 
 
 @pytest.mark.parametrize("layout", array_layouts.LAYOUTS[1:])
-def test_what_a_writer_takes_that_ignores_strides_is_memory_of_the_array_s_own(layout: str):
+def test_a_writer_that_ignores_strides_reads_memory_of_ours_in_a_normal_run(layout: str):
     """From the first element on, ``nbytes`` bytes: else a campaign would die of what it is looking for."""
-    for dtype in ("int32", ">f8", "uint8"):
-        for shape in SHAPES:
+    for dtype in ("'int32'", "'>f8'", "'uint8'"):
+        for number, shape in enumerate(SHAPES):
             if shape == () and layout in ("strided", "cropped", "backwards", "broadcast", "part", "transposed"):
                 continue  # there is no such view, and programs make it plain
-            array = getattr(array_layouts, layout)(numpy.ones(shape, dtype))
+            numbers = array_values.DTYPES.index(dtype), number, array_layouts.LAYOUTS.index(layout)
+            array = array_values.make(*numbers, 0, 0).value
             assert array.shape == shape
             first, last = numpy.lib.array_utils.byte_bounds(_owner(array))
             address = array.__array_interface__["data"][0]
             assert array.nbytes == 0 or (first <= address and address + array.nbytes <= last)
+
+
+@pytest.mark.parametrize("layout", ["backwards", "broadcast"])
+def test_a_base_is_no_longer_than_its_array(layout: str):
+    array = getattr(array_layouts, layout)(numpy.ones((4, 3), "int32"))
+    assert numpy.lib.array_utils.byte_bounds(_owner(array)) == numpy.lib.array_utils.byte_bounds(array)
+    room = numpy.empty(numpy.ptp(at_guard.extent(array)), "uint8")
+    assert numpy.array_equal(at_guard.moved(array, room), array)
 
 
 def _owner(array):
