@@ -61,7 +61,7 @@ class Info(NamedTuple):
 class Header(NamedTuple):
     """A ``Metadata``. ``by_name`` says whether ``info`` gives the entries of ``tensors``, and None for another name.
 
-    ``size`` is the number that ``read_metadata`` gives beside it, ``json`` its header as text; both are empty elsewhere. What
+    ``size`` is the number that ``read_metadata`` gives beside it, ``json`` its header as text; both are empty elsewhere. A part that
     the release lacks is None.
     """
 
@@ -364,7 +364,7 @@ class Crate:
         self._ask(request)
 
     def dtypes(self, request: bytes) -> list[Dtype]:
-        """What each dtype says of itself."""
+        """The answers of each dtype about itself."""
         answer = self._ask(request)
         return answer.row(
             lambda: Dtype(answer.text(), answer.text(), answer.number(), answer.number(), answer.number())

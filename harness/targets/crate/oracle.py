@@ -1,4 +1,4 @@
-"""What the Rust API answers, against the judge, against numpy, and against its own documentation.
+"""The answers of the Rust API, against the judge, against numpy, and against its own documentation.
 
 A defect of the core shows through the binding too. The aspects of such findings are those of the targets that target ``crate`` is
 built on, so that they count as known.
