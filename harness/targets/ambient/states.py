@@ -318,6 +318,20 @@ def settings() -> dict[str, Any]:
     return found
 
 
+def _write_warnings(filters: Any) -> None:
+    held: Any = warnings.filters
+    held[:] = filters
+
+
+def _write_gc(given: tuple[bool, tuple[int, int, int]]) -> None:
+    on, threshold = given
+    if on:
+        gc.enable()
+    else:
+        gc.disable()
+    gc.set_threshold(*threshold)
+
+
 def _write_environment(values: dict[bytes, bytes]) -> None:
     for name in {*os.environb, *values}:
         _put(name, values.get(name))
@@ -328,8 +342,8 @@ _WRITERS: dict[str, Callable[[Any], Any]] = {
     "umask": os.umask,
     "locale": lambda name: locale.setlocale(locale.LC_ALL, name),
     "environment": _write_environment,
-    "warnings": lambda filters: warnings.filters.__setitem__(slice(None), filters),  # type: ignore[attr-defined]
-    "gc": lambda given: (gc.enable() if given[0] else gc.disable(), gc.set_threshold(*given[1])),
+    "warnings": _write_warnings,
+    "gc": _write_gc,
     "switch interval": sys.setswitchinterval,
     "byte order": lambda name: setattr(sys, "byteorder", name),
     "numpy errors": lambda given: (numpy.seterr(**given[0]), numpy.seterrcall(given[1]), numpy.setbufsize(given[2])),
