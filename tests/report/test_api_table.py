@@ -15,6 +15,7 @@ import pytest
 
 from harness.errors import HarnessError
 from harness.parsers import public
+from harness.parsers.api import FRAMEWORKS
 from harness.parsers.registry import Parser
 from harness.report import api_table
 from harness.targets.files.deserialize import Deserialize
@@ -43,10 +44,10 @@ def test_the_rows_are_the_parts_that_the_stub_of_the_package_lists(safetensors: 
             methods = (one.name for one in node.body if isinstance(one, ast.FunctionDef))
             listed |= {f"{node.name}.{name}" for name in methods if name != "__init__"}
     assert len(listed) > 15
-    own = {row for row in rows if row.partition(".")[0] not in ("PySafeSlice", "_safe_open_handle", *public.FRAMEWORKS)}
+    own = {row for row in rows if row.partition(".")[0] not in ("PySafeSlice", "_safe_open_handle", *FRAMEWORKS)}
     assert own - {"TensorSpec.__repr__"} == listed
-    methods = {row.partition(".")[2] for row in rows if row.startswith("safe_open.")}
-    assert {row.partition(".")[2] for row in rows if row.startswith("_safe_open_handle.")} == methods
+    of_class = {row.partition(".")[2] for row in rows if row.startswith("safe_open.")}
+    assert {row.partition(".")[2] for row in rows if row.startswith("_safe_open_handle.")} == of_class
     assert [row for row in rows if row.startswith("PySafeSlice.")] == [
         "PySafeSlice.__getitem__", "PySafeSlice.get_dtype", "PySafeSlice.get_shape",
     ]  # fmt: skip
@@ -70,7 +71,7 @@ def test_the_rows_of_a_module_are_the_functions_that_it_defines(
 
 def test_no_row_stands_twice_and_every_module_has_rows(rows: list[str]) -> None:
     assert len(set(rows)) == len(rows)
-    assert {row.partition(".")[0] for row in rows} >= set(public.FRAMEWORKS)
+    assert {row.partition(".")[0] for row in rows} >= set(FRAMEWORKS)
 
 
 def test_every_target_of_the_parser_drives_a_part() -> None:
@@ -91,11 +92,13 @@ def test_every_reason_explains_a_cell(rows: list[str]) -> None:
         ((("values speed", "deserialize"),), "names the column 'speed', which the table of the API lacks"),
     ],
 )
-def test_a_wrong_declaration_is_named(rows: list[str], drives: tuple[tuple[str, str], ...], words: str) -> None:
+def test_a_wrong_declaration_is_named(
+    rows: list[str], drives: tuple[tuple[str, str], ...], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Wrong(Deserialize):
         name = "wrong"
 
-    Wrong.drives = drives
+    monkeypatch.setattr(Wrong, "drives", drives)
     with pytest.raises(HarnessError, match="target wrong") as failure:
         api_table.table(rows, [Wrong()])
     assert words in str(failure.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from harness.findings.finding import normalise
@@ -10,6 +11,9 @@ from harness.targets.ambient import answers
 from harness.targets.ambient.calls import Made
 from harness.targets.ambient.program import PATHS, WITH_PATH, Program
 from harness.targets.ambient.states import STATES
+
+#: The dtype in an error of torch.
+_DTYPE = re.compile(r"\bScalarType \w+")
 
 
 class Expected(NamedTuple):
@@ -60,4 +64,5 @@ def _last_directory(states: tuple[int, ...]) -> str:
 
 def _error(made: Made) -> str:
     """The error by its first line: the lines after it name tensors."""
-    return f"{'refused' if made.outcome == REJECT else 'raises'} {normalise(made.error.partition(chr(10))[0])}"
+    words = normalise(made.error.partition("\n")[0])
+    return f"{'refused' if made.outcome == REJECT else 'raises'} {_DTYPE.sub('ScalarType _', words)}"
