@@ -47,8 +47,14 @@ REASONS: tuple[Reason, ...] = (
         "it has no arrays and no index", ("TensorSpec*", "SafetensorError", "*.__enter__", "*.__exit__"), ("layout",)
     ),
     Reason("an exception without data", ("SafetensorError",), ("size", "state", "thread")),
+    Reason("a value that never changes", ("TensorSpec*",), ("state", "size", "thread")),
     Reason(
-        "the same code as the method of safe_open", ("_safe_open_handle*",), ("values", "layout", "size", "framework")
+        "it looks at the handle alone", ("*.__enter__", "*.__exit__", "*.get_dtype", "*.get_shape"), ("size", "thread")
+    ),
+    Reason(
+        "the same code as the method of safe_open",
+        ("_safe_open_handle*",),
+        ("values", "layout", "size", "thread", "framework"),
     ),
     Reason(
         "it converts arrays and calls safetensors.numpy",

@@ -30,6 +30,7 @@ class Lifetimes(ProgramTarget):
     drives = (
         ("thread state layout", "serialize serialize_file numpy.save numpy.save_file"),
         ("thread state", "safe_open safe_open.get_* PySafeSlice.__getitem__ TensorSpec numpy.load numpy.load_file"),
+        ("thread state", "torch.save torch.save_file torch.load torch.load_file"),
     )
     description = "writers and readers while values, handles and buffers go, change or are collected, by programs"
     vocabulary = VOCABULARY
