@@ -259,32 +259,40 @@ def _remarks(change: Change) -> Iterator[str]:
 @_corpus
 @_options.parser("The build that runs the seeds, such as one with AddressSanitizer.")
 @click.option("--findings", type=_options.PATH, help="Folder that gets the new findings. Default: none.")
-def replay_seeds(targets: tuple[str, ...], corpus: Path | None, parser: str | None, findings: Path | None) -> None:
+@_json
+def replay_seeds(
+    targets: tuple[str, ...], corpus: Path | None, parser: str | None, findings: Path | None, as_json: bool
+) -> None:
     """Run all seeds on any build, and judge them. Status 1: a finding is new.
 
     Each seed runs in a fork of one process per target, so it may die. Targets that the build cannot run are named and left out.
     """
     folder, build = corpus or paths.corpus_dir(), registry.find(parser)
-    new = 0
+    say = _options.sayer(as_json)
+    rows = []
     for name in _able(targets, _chosen(targets, intake.targets_in(folder))):
         target = get_target(name)
         if not target.uses_parser or build.flavour not in target.flavours:
-            click.echo(f"{name}: does not run on {build.name}")
+            say(f"{name}: does not run on {build.name}")
             continue
         seeds = [data for _, data in corpus_store.list_seeds(folder / name).seeds if not target.missing(data)]
         seen: set[str] = set()
+        new: list[dict[str, str]] = []
         for data, found in rerun(build, name, seeds):
             for finding in found:
                 if finding.signature in seen:
                     continue
                 seen.add(finding.signature)
                 if known(finding.signature) is None:
-                    new += 1
-                    click.echo(f"{name}: new: {finding.signature} ({len(data)} bytes: {corpus_store.sha1(data)})")
+                    new.append({"signature": finding.signature, "input": corpus_store.sha1(data)})
+                    say(f"{name}: new: {finding.signature} ({len(data)} bytes: {corpus_store.sha1(data)})")
                     if findings is not None:
                         store.add(findings, finding, data, parser=build.name, seed=0)
-        click.echo(f"{name}: {len(seeds)} seeds on {build.name}, {len(seen)} findings")
-    raise SystemExit(1 if new else 0)
+        say(f"{name}: {len(seeds)} seeds on {build.name}, {len(seen)} findings")
+        rows.append({"target": name, "parser": build.name, "seeds": len(seeds), "findings": len(seen), "new": new})
+    if as_json:
+        _options.print_json(rows)
+    raise SystemExit(int(any(row["new"] for row in rows)))
 
 
 @command.command(name="import", epilog="Example: harness corpus import tiny-model.safetensors fixtures/")

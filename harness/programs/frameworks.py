@@ -57,10 +57,12 @@ FRAMEWORKS: Mapping[str, Framework] = {
         "numpy", "safetensors.numpy", ("numpy",), "numpy.ndarray", "tensor.tobytes()",
         "tensor[...] = octets.view(tensor.dtype).reshape(tensor.shape)",
     ),
-    # Torch says of a tensor with one element, or with one dimension, that it is contiguous with any stride.
+    # Torch says of a tensor with one element, or with one dimension, that it is contiguous with any stride. A copy of a
+    # boolean makes its byte 0 or 1, so numbers are copied.
     "torch": Framework(
         "pt", "safetensors.torch", ("torch",), "torch.Tensor",
-        "tensor.clone(memory_format=torch.contiguous_format).reshape(-1).view(torch.uint8).numpy().tobytes()",
+        "tensor.view((torch.uint8, torch.int16, torch.int32, torch.int64)[tensor.itemsize.bit_length() - 1])"
+        ".clone(memory_format=torch.contiguous_format).reshape(-1).view(torch.uint8).numpy().tobytes()",
         "tensor.copy_(torch.from_numpy(octets).view(tensor.dtype).reshape(tensor.shape))",
     ),
     # The binding imports flax with the first tensor that it makes: here it is imported before, and counts for no run.

@@ -35,7 +35,7 @@ def test_json_names_the_folder_and_how_it_was_made() -> None:
 
 def test_progress_is_told_on_stderr(tmp_path: Path) -> None:
     done = harness("build", "--wheel", "--name", "w", HARNESS_HOME=str(tmp_path))
-    assert done.stderr == "build: fetching the wheel of release 0.8.0\n"
+    assert done.stderr.startswith("build: fetching the wheel of release 0.8.0\n")
     assert done.stdout.startswith(f"w: safetensors 0.8.0, wheel, in {tmp_path}/build/parsers/w: built in ")
 
 

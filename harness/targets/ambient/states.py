@@ -318,20 +318,6 @@ def settings() -> dict[str, Any]:
     return found
 
 
-def _write_warnings(filters: Any) -> None:
-    held: Any = warnings.filters
-    held[:] = filters
-
-
-def _write_gc(given: tuple[bool, tuple[int, int, int]]) -> None:
-    on, threshold = given
-    if on:
-        gc.enable()
-    else:
-        gc.disable()
-    gc.set_threshold(*threshold)
-
-
 def _write_environment(values: dict[bytes, bytes]) -> None:
     for name in {*os.environb, *values}:
         _put(name, values.get(name))

@@ -80,6 +80,8 @@ class RustCrate(ProgramTarget):
             "parts": [*file, step("part"), step("range", 1, 0, 1), step("range", 3)],
             "one": [*file, step("part", 0, 1), step("range", 0, 1)],
             "tuple": [*file, step("part", 1, 2), step("range", 0, 1), step("range", 4, 0, 0), step("range", 5, 0, 1)],
+            "tuple of one": [*file, step("part", 0, 2), step("range", 1, 0, 1)],
+            "tuple of two": [*file, step("part", 0, 2), step("range", 1, 0, 1), step("range", 1, 0, 2)],
             "narrow": [*file, step("part", 1), step("narrow", 5, 0, 1), step("narrow", 0), step("stride", 1)],
             "ranges": [*file, step("byte_ranges"), step("range", 2, 1)],
             "words": [*file, step("display"), step("range", 1, 0, 2), step("stride", 1), step("range", 0, 1)],

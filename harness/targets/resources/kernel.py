@@ -105,6 +105,7 @@ def peer_of(parser: Parser | None) -> Parser | None:
         for one in registry.available()
         if one.flavour == "wheel"
         and one.manifest.get("source_hash") == f"release {one.version}"
+        and not one.manifest.get("fixes")
         and not one.why_not_here()
         and (_number(one.version) < mine or (_number(one.version) == mine and not itself))
     ]
