@@ -189,7 +189,9 @@ def _saved(facts: Facts) -> list[Finding]:
         return [] if whole else _found(WRITTEN, facts, scene.act.name, "the file is not whole")
     kept = (after.kind, after.device, after.to) == (before.kind, before.device, before.to)
     if before.kind not in ("absent", "file") and not kept:
-        return _found(REPLACED, facts, before.kind, f"in the place of a {before.kind} there is a {after.kind}")
+        # One cause for a pipe, a socket and a device. The file behind a link keeps other content.
+        aspect = "link" if before.kind == "link" else "special"
+        return _found(REPLACED, facts, aspect, f"in the place of a {before.kind} there is a {after.kind}")
     if facts.plain is not None and facts.plain.error:
         return _found(
             PROTECTED, facts, facts.plain.error, f"was written, where a plain write raises {facts.plain.error}"
