@@ -142,7 +142,8 @@ def _gave(event: Event, facts: Facts) -> list[Finding]:
     way = f"{scene.framework}.{scene.backend}"
     if not right:
         return _found(READ, facts, f"{way}: given", f"gave {_names(value)}, and no valid file was there")
-    act = f"{scene.act.name}" if facts.acted and scene.act else "nothing"
+    act = scene.act.name if facts.acted and scene.act else "nothing"
+    act = "replaced" if act in _BRINGS else act
     return _found(READ, facts, f"{way}: {act}: mixed", f"gave {_names(value)} with bytes that no file held")
 
 
