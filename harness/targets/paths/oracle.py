@@ -142,7 +142,8 @@ def _gave(event: Event, facts: Facts) -> list[Finding]:
     way = f"{scene.framework}.{scene.backend}"
     if not right:
         return _found(READ, facts, f"{way}: given", f"gave {_names(value)}, and no valid file was there")
-    act = f"{scene.act.name}" if facts.acted and scene.act else "nothing"
+    act = scene.act.name if facts.acted and scene.act else "nothing"
+    act = "replaced" if act in _BRINGS else act
     return _found(READ, facts, f"{way}: {act}: mixed", f"gave {_names(value)} with bytes that no file held")
 
 
@@ -189,7 +190,9 @@ def _saved(facts: Facts) -> list[Finding]:
         return [] if whole else _found(WRITTEN, facts, scene.act.name, "the file is not whole")
     kept = (after.kind, after.device, after.to) == (before.kind, before.device, before.to)
     if before.kind not in ("absent", "file") and not kept:
-        return _found(REPLACED, facts, before.kind, f"in the place of a {before.kind} there is a {after.kind}")
+        # One cause for a pipe, a socket and a device. The file behind a link keeps other content.
+        aspect = "link" if before.kind == "link" else "special"
+        return _found(REPLACED, facts, aspect, f"in the place of a {before.kind} there is a {after.kind}")
     if facts.plain is not None and facts.plain.error:
         return _found(
             PROTECTED, facts, facts.plain.error, f"was written, where a plain write raises {facts.plain.error}"

@@ -71,6 +71,13 @@ class Paths(ProgramTarget):
         """torch, where a call is torch's."""
         return ("torch",) if any(scene.framework == "pt" for scene in decode(data)) else ()
 
+    def missing(self, data: bytes | None = None) -> str:
+        """Why the target, or the program ``data``, cannot run here: root alone makes files of another owner."""
+        reason = super().missing(data)
+        if not reason and data is not None and os.geteuid() and any(scene.owner != 1 for scene in decode(data)):
+            reason = "root's rights are missing"
+        return reason
+
     def hazard(self, data: bytes) -> str:
         """The first call under which a mapped file is cut."""
         return next(filter(None, (scene.hazard for scene in decode(data))), "")

@@ -139,7 +139,7 @@ def test_header_and_data_of_two_files_are_a_mixture(safetensors: ModuleType) -> 
     for point in range(8):
         steps = step("act", ACTS.index("replace"), point, 2), step("open")
         names |= judged(safetensors, steps, read=twice)
-    assert names == {"paths.read|numpy.mmap: replace: mixed"}
+    assert names == {"paths.read|numpy.mmap: replaced: mixed"}
 
 
 @traced
