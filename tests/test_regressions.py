@@ -143,10 +143,15 @@ def test_reproducer_tells_the_truth_on_an_older_release(crash: Crash, tmp_path: 
         pytest.skip("build it: harness build --release 0.7.0 --wheel")
     if reason := get_target(crash.target).missing(crash.data()):
         pytest.skip(reason)
-    runs = (replay.once(older, crash.target, crash.data()) for _ in range(TRIES))
-    shows = any(crash.signature in result.signatures for result in runs)
+    seen: set[str] = set()
+    for _ in range(TRIES):
+        seen |= set(replay.once(older, crash.target, crash.data()).signatures)
+        if crash.signature in seen:
+            break
     status = reproduced(crash, tmp_path, older.site)
-    assert status == 1 if shows else status in (0, 2)
+    # A replay leaves out calls that the release lacks. Then nothing shows, and the script may know more; or the script
+    # has such a call, and cannot tell.
+    assert status in ((1, 2) if crash.signature in seen else (0, 2) if seen else (0, 1, 2))
 
 
 def test_reproducers_are_short() -> None:
