@@ -216,13 +216,13 @@ class ReplayPool:
         return [*(self._found.popleft() for _ in range(len(self._found))), *self.wheel.found()]
 
     def finish_wheel(self, *, hurry: Callable[[], bool], say: Callable[[str], None]) -> None:
-        """Run the rest of the kept programs on the wheel: all where a run must repeat, else for the time of :data:`FINISH_S`.
+        """Run the rest of the kept programs on the wheel: all where a run must repeat, else for a tenth of the time so far.
 
         In a ``hurry`` the rest is left out.
         """
         least, most = FINISH_S
         began = time.monotonic()
-        limit = min(max(0.5 * (began - self._began), least), most)
+        limit = min(max(0.1 * (began - self._began), least), most)
         self.wheel.finish(lambda: hurry() or (self._sample and time.monotonic() - began > limit), say)
 
     def _run(self, settings: WorkerSettings, data: bytes) -> None:
