@@ -209,6 +209,7 @@ def _items() -> tuple[Any, ...]:
 
     return (
         ..., None, 0, 1 << 31, 1.5, 1j, "a", b"\0", object(), (0,), [0], range(1), numpy.bool_(True), numpy.array([0]),
+        numpy.array([True]),
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from harness.errors import HarnessError
 from harness.format.dtypes import DTYPE_BITS
 from harness.observation import ACCEPT, PANIC, REJECT, Event, Observation, Run, Trace, describe, observe
-from harness.parsers import runtime
+from harness.parsers import api, runtime
 from harness.parsers.crate_api import extension, library
 from harness.parsers.crate_api.library import Crate, Item, Lacking, PanicException, Refusal
 from harness.parsers.registry import Parser
@@ -46,7 +46,7 @@ class RustCrate(ProgramTarget):
         parser = runtime.loaded()
         if parser is None:
             raise HarnessError("the Rust API needs a build of the parser", hint="harness build")
-        return _Runner(Crate(extension.find(parser))).run
+        return _Runner(Crate(extension.find(parser)), api.of_parser(parser)).run
 
     def instrumented(self, parser: Parser) -> Path:
         """The module whose counters tell what a run reached: the extension."""
@@ -104,14 +104,16 @@ class RustCrate(ProgramTarget):
 class _Runner:
     """Sends each call of a program to the extension."""
 
-    def __init__(self, crate: Crate) -> None:
+    def __init__(self, crate: Crate, has: api.Api) -> None:
         self._crate = crate
+        self._api = has
         self._folder = ""
 
     def run(self, data: bytes) -> Observation:
         program = decode(data)
         events: list[Event] = []
-        for call in program.calls:
+        dtypes = [one[1] for one in program.tensors] + [own.dtype for _, own in program.own]
+        for call in program.calls if self._api.knows(dtypes) else ():
             kind = call.kind
             try:
                 events.append(Event(kind, ACCEPT, "", self._ask(program, call), call))

@@ -51,7 +51,7 @@ class Session:
 
     def safe_open(self, call: Call) -> Differences:
         """The names, the metadata, and the tensors by one of the readings."""
-        options = {"backend": call.backend} if call.backend else {}
+        options = {"backend": call.backend} if call.backend == "pread" else {}
         framework = "pt" if call.framework == "torch" else call.framework
         with self._safetensors.safe_open(self._path(), framework=framework, **options) as file:
             found = self._names(file.keys(), file.metadata())
@@ -92,7 +92,7 @@ class Session:
 
     def load_file(self, call: Call) -> Differences:
         """All tensors of the file."""
-        options = {"backend": call.backend} if call.backend else {}
+        options = {"backend": call.backend} if call.backend == "pread" else {}
         return self._tensors(self._modules[call.framework].load_file(self._path(), **options))
 
     def load(self, call: Call) -> Differences:
