@@ -25,10 +25,12 @@ def found(coverage_parser: Parser) -> Coverage:
     return collect(coverage_parser, inputs)
 
 
+@pytest.mark.long
 def test_the_committed_corpus_reaches_what_is_written_down(found: Coverage):
     assert baseline.losses(found, baseline.read(paths.corpus_dir() / baseline.NAME)) == []
 
 
+@pytest.mark.long
 def test_which_target_reaches_which_file_is_as_written_down(found: Coverage):
     """Of what was replayed: workflows choose targets by it. harness coverage --write-baseline brings it up to date."""
     now = {name: set(row) for name, row in baseline.figures(found)["reach"].items()}
@@ -44,6 +46,7 @@ def test_every_target_has_a_baseline():
     assert set(wanted["targets"]) >= {n for n, t in all_targets().items() if t.uses_parser and not t.missing()}
 
 
+@pytest.mark.long
 def test_the_core_and_the_python_layer_are_reached(found: Coverage):
     """Of what can be reached; torch.py and the bindings' half need torch. docs/coverage.md says what is left of tensor.rs."""
     files = baseline.figures(found)["files"]
@@ -55,6 +58,7 @@ def test_the_core_and_the_python_layer_are_reached(found: Coverage):
         assert files["safetensors/torch.py"] >= 90
 
 
+@pytest.mark.long
 def test_what_is_written_is_read_back_and_losses_are_told(found: Coverage, tmp_path: Path):
     path = tmp_path / baseline.NAME
     baseline.write(path, found)
@@ -86,6 +90,7 @@ def test_a_missing_baseline_says_how_to_make_it(tmp_path: Path):
     assert "--write-baseline" in failure.value.hint
 
 
+@pytest.mark.long
 def test_another_release_is_not_compared(found: Coverage):
     with pytest.raises(HarnessError, match=r"of release 0\.1"):
         baseline.losses(found, {"release": "0.1", "targets": {}, "files": {}, "reach": {}})

@@ -97,6 +97,7 @@ def test_a_coverage_build_leaves_no_profile_where_the_user_stands(python: Python
     assert [path.name for path in tmp_path.iterdir()] == ["x.profraw"]
 
 
+@pytest.mark.long
 def test_address_sanitizer_wants_its_environment(python: Python) -> None:
     parser = build.build(flavour="address")
     program = LOAD + f"module = load('0.8.0-address'); print(module and module.deserialize({FILE}))"
