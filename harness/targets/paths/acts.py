@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from harness.targets.paths.program import FAILING, FAULTS, FILES, Act, Scene
-from harness.targets.paths.world import OTHER, World
+from harness.targets.paths.world import World
 
 
 def job(scene: Scene, world: World) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def steps(act: Act, world: World) -> list[list[Any]]:
         case "forbid-folder":
             return [["chmod", world.base, 0]]
         case "sweep":
-            return [["sweep", world.base, [os.path.basename(path), OTHER]]]
+            return [["sweep", world.base, [os.path.basename(path), os.path.basename(world.other)]]]
         case "overwrite":
             return [["overwrite", path, raw]]
         case "append":

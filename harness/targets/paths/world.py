@@ -70,7 +70,8 @@ class World:
         self.path = f"{self.base}/{stem}"
         if scene.name == "long-path":
             self.path = f"{self.base}/{'../d/' * ((_PATH_MAX - len(self.base)) // 5)}{stem}"
-        self.other = f"{self.base}/{OTHER}"
+        # Beside the longest path there is room for a name of one letter.
+        self.other = f"{self.base}/{OTHER[:1] if scene.name == 'longest-path' else OTHER}"
         #: The pipe of the scene, or "".
         self.pipe = ""
         with contextlib.suppress(OSError):  # a name that is too long names nothing
@@ -108,18 +109,18 @@ class World:
             case "symlink" | "dangling":
                 if scene.thing == "symlink":
                     put(self.other, raw)
-                os.symlink(OTHER, path)
+                os.symlink(os.path.basename(self.other), path)
             case "loop":
                 os.symlink(os.path.basename(path), path)
             case "directory" | "symlink-directory":
                 os.mkdir(path if scene.thing == "directory" else self.other)
                 if scene.thing == "symlink-directory":
-                    os.symlink(OTHER, path)
+                    os.symlink(os.path.basename(self.other), path)
             case "fifo" | "fed-fifo" | "symlink-fifo":
                 self.pipe = self.other if scene.thing == "symlink-fifo" else path
                 os.mkfifo(self.pipe)
                 if self.pipe == self.other:
-                    os.symlink(OTHER, path)
+                    os.symlink(os.path.basename(self.other), path)
             case "socket":
                 self._sockets.append(socket.socket(socket.AF_UNIX))
                 with _inside(self.base):  # the path of a socket is short
@@ -130,7 +131,7 @@ class World:
                 place = self.other if scene.thing == "symlink-null" else path
                 node(place, scene.thing.removeprefix("symlink-"))
                 if place == self.other:
-                    os.symlink(OTHER, path)
+                    os.symlink(os.path.basename(self.other), path)
         for one in (path, self.other):
             if (look := _lstat(one)) and not stat.S_ISLNK(look.st_mode):
                 os.chmod(one, scene.mode)
