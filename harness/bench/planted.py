@@ -16,6 +16,7 @@ from harness import paths
 from harness.bench import runner
 from harness.bench.runner import Say
 from harness.coverage import baseline, changed
+from harness.errors import EngineError
 from harness.findings import store, toml
 from harness.findings.defects import Edit
 from harness.findings.store import Stored
@@ -111,10 +112,14 @@ def _targets(files: Sequence[str]) -> list[str]:
 def _new(folder: Path, before: Parser, tried: set[str]) -> Stored | None:
     """A finding of the campaign that only the build with the bug shows, or None."""
     fresh = [one for one in store.findings(folder) if one.id not in tried and known(one.signature) is None]
-    tried.update(one.id for one in fresh)
-    for finding, state in compare_builds.compare(fresh, before):
-        if state == compare_builds.ONLY_HERE:
-            return finding
+    try:
+        for finding, state in compare_builds.compare(fresh, before):
+            tried.add(finding.id)
+            if state == compare_builds.ONLY_HERE:
+                return finding
+    except EngineError:
+        # On a loaded machine a process may not start in time. The rest is tried at the next look.
+        return None
     return None
 
 
