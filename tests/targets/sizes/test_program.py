@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import faulthandler
 import os
 from itertools import pairwise
 from math import prod
+from typing import Any
 
 import numpy
 import pytest
@@ -35,7 +37,7 @@ from harness.targets.sizes.program import (
 step, encode = VOCABULARY.step, VOCABULARY.encode
 
 
-def content(*steps: tuple[object, ...]) -> Content:
+def content(*steps: tuple[Any, ...]) -> Content:
     return decode(encode([step(*one) for one in steps])).content
 
 
@@ -150,7 +152,7 @@ def test_a_writer_that_writes_into_the_memory_of_its_caller_dies(bits: int, hole
     child = os.fork()
     if not child:
         faulthandler.disable()
-        target.ctypes.data_as(memory.ctypes.POINTER(memory.ctypes.c_char))[0] = b"x"
+        target.ctypes.data_as(ctypes.POINTER(ctypes.c_char))[0] = b"x"
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -11
 

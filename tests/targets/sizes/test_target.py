@@ -26,7 +26,7 @@ def run(safetensors: ModuleType) -> Run:
     return Sizes().open(safetensors)
 
 
-def found(run: Run, *steps: tuple[object, ...]) -> list[str]:
+def found(run: Run, *steps: tuple[Any, ...]) -> list[str]:
     """The findings of these steps, as rule and aspect."""
     return [f"{one.rule.name} {one.aspect}" for one in findings(run, encode([step(*one) for one in steps]))]
 
