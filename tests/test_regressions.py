@@ -51,9 +51,7 @@ def case(crash: Crash):
 def test_filed_finding(crash: Crash) -> None:
     if reason := get_target(crash.target).missing(crash.data()):
         pytest.skip(reason)
-    # A slow machine must not make a hang of what is none.
-    patience = 1 if crash.kind in ("hang", "time") else 4
-    seconds = patience * get_target(crash.target).timeout_s
+    seconds = replay.patience(get_target(crash.target), crash.kind)
     # Some findings depend on the place of memory: those are tried as often as triage tries them.
     for _ in range(1 if crash.status == FIXED else TRIES):
         result = replay.once(parser_for(crash), crash.target, crash.data(), seconds)

@@ -33,6 +33,7 @@ from harness.programs import guarded
 from harness.replay import wire
 from harness.replay.exit_reason import ExitReason, exit_reason, panic_place
 from harness.targets import scratch
+from harness.targets.base import Target
 from harness.targets.registry import get_target
 
 
@@ -65,6 +66,8 @@ class Replay:
         return tuple(judged.signature for judged in self.findings)
 
 
+# A replay's timeout in timeouts of a run in a worker.
+_PATIENCE = 4
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _counting = threading.Lock()
 _spent: list[float] = []
@@ -288,6 +291,14 @@ class Replayer:
 
     def _dead(self, end: ExitReason) -> Replay:
         return Replay(end.outcome, end.words, (Judged(end.finding),), end.place, end.report)
+
+
+def patience(target: Target, kind: str = "") -> float:
+    """Seconds for a replay on ``target``: a slow machine must not turn a slow input into a hang.
+
+    A finding whose ``kind`` is about time gets the seconds of a run in a worker.
+    """
+    return target.timeout_s * (1 if kind in ("hang", "time") else _PATIENCE)
 
 
 def once(

@@ -9,10 +9,7 @@ from contextlib import AbstractContextManager
 from harness.errors import HarnessError
 from harness.findings.finding import Finding
 from harness.parsers.registry import Parser
-from harness.replay.replay import Replayer
-
-# A timeout in timeouts of a run in a worker: a slow machine must not turn a slow input into a hang.
-_PATIENCE = 4
+from harness.replay.replay import Replayer, patience
 
 
 def rerun(
@@ -33,7 +30,7 @@ def rerun(
             if over():
                 return
             try:
-                result = replayer.run(data, _PATIENCE * replayer.target.timeout_s)
+                result = replayer.run(data, patience(replayer.target))
             except HarnessError:
                 if over():
                     return

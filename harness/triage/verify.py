@@ -20,7 +20,7 @@ from harness.findings.signature import parts
 from harness.parsers import sources, upstream_tests
 from harness.parsers.registry import Parser
 from harness.parsers.upstream_tests import Comparison, Results
-from harness.replay.replay import Replayer
+from harness.replay.replay import Replayer, patience
 from harness.targets import known_findings
 from harness.targets.registry import get_target
 from harness.triage.filing import TRIES, needs_relations
@@ -28,9 +28,6 @@ from harness.triage.filing import TRIES, needs_relations
 #: The verdicts on a finding, and on a defect. A defect has the first of its findings' in this order.
 STILL, DIFFERENT, MENDED, CANNOT = "still there", "shows differently", "mended", "cannot tell"
 VERDICTS = (STILL, DIFFERENT, MENDED, CANNOT)
-
-# A replay's timeout in timeouts of its target.
-_PATIENCE = 4
 
 Say = Callable[[str], None]
 
@@ -217,8 +214,7 @@ class _Side:
 
         At most ``used`` runs in the used process come first, then ``fresh`` runs, each in a process of its own.
         """
-        # A slow machine must not make a hang of what is none.
-        seconds = get_target(crash.target).timeout_s * (1 if crash.kind in ("hang", "time") else _PATIENCE)
+        seconds = patience(get_target(crash.target), crash.kind)
         seen: set[str] = set()
         for number in range(1, used + fresh + 1):
             if self._live.stopped:

@@ -40,8 +40,6 @@ FINISH_S = (3.0, 60.0)
 _SAID_EVERY = 0.5
 # Beside busy workers, a quarter of their CPU time.
 _NICE = 5
-# A replay's timeout in timeouts of a run in a worker.
-_PATIENCE = 4
 
 
 class ReplayPool:
@@ -185,8 +183,7 @@ class ReplayPool:
         target = get_target(stored.target)
         parser = registry.find(stored.parser) if target.uses_parser else None
         runs, held = self._runs.get(name, (0, 0))
-        # A slow machine must not turn a slow input into a hang.
-        slow = target.timeout_s * (1 if stored.kind in ("hang", "time") else _PATIENCE)
+        slow = replay.patience(target, stored.kind)
         try:
             result = replay.once(parser, target.name, stored.data(), slow, live=self._alive)
         except HarnessError:
