@@ -13,7 +13,6 @@ Replays ask about each.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import mmap
 import os
@@ -37,6 +36,7 @@ from harness.findings.rule import Case, Rule
 from harness.findings.severity import DENIAL, MEMORY_SAFETY
 from harness.observation import Event, Observation, Reading, Readings, Run, Trace, Written
 from harness.oracles.oracle import Execution, Reader, oracle
+from harness.processes import end_with_parent
 from harness.programs import guarded, progress
 
 _SENTENCE = "the caller is required to ensure any pointer passed via `TensorSpec.data_ptr` is valid"
@@ -66,7 +66,6 @@ FOREIGN = Rule(
 #: Inputs of one child.
 BATCH = 500
 _DEADLY = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
-_PR_SET_PDEATHSIG = 1
 _LENGTH = struct.Struct("<IB")
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}")
 _WORDS = 200
@@ -273,8 +272,7 @@ _child: _Child | None = None
 
 def _settle(parent: int) -> None:
     """Let a death be one: without handlers, core dumps, reports, or a life after the parent."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
+    if not end_with_parent(parent, signal.SIGKILL):
         os._exit(0)
     for number in (*_DEADLY, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)

@@ -33,6 +33,7 @@ from harness.findings.finding import Finding
 from harness.observation import REJECT, Observation, Run
 from harness.oracles import guard
 from harness.parsers import runtime
+from harness.processes import end_with_parent
 from harness.replay.child import limit_memory
 from harness.replay.exit_reason import exit_reason
 from harness.replay.judge import judge_observation
@@ -52,7 +53,6 @@ _SAMPLE = 32
 _GUARDS = 4
 # Of the refusals of one kind, the first so many are judged in full, then one in so many.
 _FIRST = 64
-_PR_SET_PDEATHSIG = 1
 _DEADLY = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
 
 _HEAD = 4
@@ -227,8 +227,7 @@ class ForkServer:
             os._exit(status)
 
     def _limit(self, worker: int) -> None:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != worker:
+        if not end_with_parent(worker, signal.SIGKILL):
             os._exit(0)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.lseek(self._said, 0, os.SEEK_SET)

@@ -35,13 +35,14 @@ from harness.engine.worker.slot import Slot
 from harness.engine.worker.species import Sampler
 from harness.engine.worker.status import FILE, MOMENTS, Moment, WorkerStatus
 from harness.engine.worker.tally import Found
-from harness.engine.worker.usage import cpu_seconds, end_with_parent, median, process_start, resident_mb
+from harness.engine.worker.usage import cpu_seconds, median, process_start, resident_mb
 from harness.errors import EngineError, HarnessError
 from harness.files import write_atomic
 from harness.findings import store
 from harness.mutate import Mutator
 from harness.observation import describe
 from harness.parsers import registry, runtime
+from harness.processes import end_with_parent
 from harness.targets.registry import get_target
 
 _STATUS_EVERY = 0.5
@@ -370,7 +371,8 @@ def main() -> NoReturn:
     """Entry point of the worker process."""
     os.environ.setdefault("RUST_BACKTRACE", "0")
     settings = WorkerSettings.load(Path(sys.argv[1]))
-    end_with_parent(memory.owner(settings.memory))
+    if not end_with_parent(memory.owner(settings.memory), signal.SIGTERM):
+        sys.exit(0)
     try:
         memory.working(settings.memory)
         Worker(settings).run()

@@ -1,16 +1,11 @@
-"""Resources of this process, start times of processes, and death with the parent."""
+"""Resources of this process, and start times of processes."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import resource
-import signal
-import sys
 import time
 from pathlib import Path
-
-_PR_SET_PDEATHSIG = 1
 
 
 def resident_mb() -> int:
@@ -40,13 +35,6 @@ def process_start() -> float:
     ticks = started(os.getpid())
     uptime = float(Path("/proc/uptime").read_text().split()[0])
     return time.time() - uptime + ticks / os.sysconf("SC_CLK_TCK")
-
-
-def end_with_parent(supervisor: int) -> None:
-    """Ask the kernel to send SIGTERM when the process ``supervisor`` dies in any way (prctl(2))."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != supervisor:  # it died before the request
-        sys.exit(0)
 
 
 def median(sizes: dict[int, int]) -> int:
