@@ -15,7 +15,7 @@ from typing import Any
 from harness import paths
 from harness.bench import runner
 from harness.bench.runner import Say
-from harness.coverage import baseline, changed
+from harness.coverage import changed
 from harness.errors import EngineError
 from harness.findings import store, toml
 from harness.findings.defects import Edit
@@ -23,7 +23,6 @@ from harness.findings.store import Stored
 from harness.parsers import build, fixes, registry
 from harness.parsers.registry import Parser
 from harness.targets.known_findings import known
-from harness.targets.registry import all_targets
 from harness.triage import compare_builds
 
 #: The blind spots that bugs are planted in.
@@ -77,7 +76,8 @@ def _hunt(bug: Bug, before: Parser, seconds: float, seed: int) -> dict[str, Any]
     folder = paths.build_dir() / "bench" / "planted" / bug.name
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    targets = _targets(fixes.touched([bug]))
+    # Those that the pull-request workflow drives for a change of these files.
+    targets = changed.choose(fixes.touched([bug]), changed.measured(), changed.drivable()).targets
     line = runner.command(folder, targets, seconds, seed, "--parser", parser.name, "--workers", "1")
     row: dict[str, Any] = {"bug": bug.name, "kind": bug.kind, "targets": len(targets), "found": "", "summary": ""}
     began = time.monotonic()
@@ -99,14 +99,6 @@ def _hunt(bug: Bug, before: Parser, seconds: float, seed: int) -> dict[str, Any]
             code = campaign.wait()
     row["failed"] = code not in (0, 1, 130)
     return row
-
-
-def _targets(files: Sequence[str]) -> list[str]:
-    """The targets that the pull-request workflow drives for a change of ``files``."""
-    driven = tuple(name for name, target in all_targets().items() if target.uses_parser and not target.missing())
-    figures = paths.corpus_dir() / baseline.NAME
-    reach = baseline.read(figures)["reach"] if figures.is_file() else {}
-    return list(changed.choose(files, reach, driven).targets)
 
 
 def _new(folder: Path, before: Parser, tried: set[str]) -> Stored | None:

@@ -55,8 +55,8 @@ def command(
     choice = None
     if files or ref is not None:
         touched = [*files, *(_since(ref, source) if ref is not None else [])]
-        driven = [name for name in here if get_target(name).uses_parser]
-        choice = changed.choose(touched, baseline.read(paths.corpus_dir() / baseline.NAME)["reach"], driven)
+        reach = baseline.read(paths.corpus_dir() / baseline.NAME)["reach"]
+        choice = changed.choose(touched, reach, changed.drivable())
         here = list(choice.targets)
     if shards is not None:
         click.echo(json.dumps(dealt(here, shards)))

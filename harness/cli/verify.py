@@ -16,7 +16,7 @@ import click
 from harness import paths
 from harness.cli import _options, fuzz
 from harness.cli.build import Teller
-from harness.coverage import baseline, changed
+from harness.coverage import changed
 from harness.engine.campaign.main import CampaignSettings
 from harness.errors import HarnessError
 from harness.files import alone
@@ -26,7 +26,7 @@ from harness.parsers import build, fixes, registry
 from harness.parsers.registry import VERIFIED, Parser
 from harness.report import verification
 from harness.targets.known_findings import known
-from harness.targets.registry import all_targets, get_target
+from harness.targets.registry import get_target
 from harness.triage import compare_builds, verify
 from harness.triage.verify import Pair, Verification
 
@@ -141,13 +141,11 @@ def targets_for(files: Sequence[str]) -> list[str]:
 
     A framework loads slowly. So its targets are driven only for a file in Python that they reach, or that is their module.
     """
-    driven = {name: target for name, target in all_targets().items() if target.uses_parser and not target.missing()}
-    figures = paths.corpus_dir() / baseline.NAME
-    reach = baseline.read(figures)["reach"] if figures.is_file() else {}
+    driven, reach = changed.drivable(), changed.measured()
     python = [file for file in files if file.endswith(".py")]
     modules = {"safetensors." + Path(file).stem for file in python}
     measured = [name for name in driven if name in reach]
     framework = {*changed.choose(python, reach, measured).targets}
-    framework |= {name for name, target in driven.items() if name not in reach and target.module in modules}
-    chosen = changed.choose(files, reach, tuple(driven)).targets if files else tuple(driven)
+    framework |= {name for name in driven if name not in reach and get_target(name).module in modules}
+    chosen = changed.choose(files, reach, driven).targets if files else driven
     return [name for name in chosen if name in framework or not (get_target(name).needs or get_target(name).extra)]

@@ -11,6 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from harness import paths
+from harness.coverage import baseline
+from harness.targets.registry import all_targets
+
 # Files that are neither compiled into the extension nor imported by it.
 _IDLE_FOLDERS = frozenset({".github", "attacks", "bench", "benches", "docs", "examples", "fuzz", "test", "tests"})
 _IDLE_NAMES = re.compile(
@@ -25,6 +29,18 @@ class Choice:
     targets: tuple[str, ...]
     files: Mapping[str, tuple[str, ...]]
     why: Mapping[str, str]
+
+
+def drivable() -> tuple[str, ...]:
+    """The names of the targets that drive the parser, and can run here."""
+    return tuple(name for name, target in all_targets().items() if target.uses_parser and not target.missing())
+
+
+def measured() -> Mapping[str, Mapping[str, int]]:
+    """The files that each target reaches, as the committed baseline has them; empty where there is none."""
+    figures = paths.corpus_dir() / baseline.NAME
+    reach: Mapping[str, Mapping[str, int]] = baseline.read(figures)["reach"] if figures.is_file() else {}
+    return reach
 
 
 def choose(changed: Sequence[str], reach: Mapping[str, Mapping[str, int]], targets: Sequence[str]) -> Choice:
