@@ -5,8 +5,9 @@ Expressions are text, because reproducers need them, too. They know the modules 
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +51,17 @@ class Framework:
                 raise HarnessError(f"{name} is installed and does not import: {describe(error)}",
                                    hint=f"mend it: python -c 'import {name}'") from error  # fmt: skip
         return found
+
+    @contextlib.contextmanager
+    def usable(self, name: str) -> Iterator[None]:
+        """Turn a failure inside into a HarnessError: the module of safetensors does not work with the installed ``name``."""
+        try:
+            yield
+        except HarnessError:
+            raise
+        except Exception as error:
+            raise HarnessError(f"{self.module} cannot be used with this {name}: {describe(error)}",
+                               hint=f"try: python -c 'import {self.module}'") from error  # fmt: skip
 
 
 FRAMEWORKS: Mapping[str, Framework] = {

@@ -13,9 +13,10 @@ import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from harness.findings.crashes import Crash
 from harness.observation import NOT_READ, Observation, Reading, Run
@@ -195,6 +196,11 @@ class Language:
     explain: Callable[[Any], str]
     script: Callable[[Any], Script | None]
     reproducer: Callable[[Crash, Any], str] = lambda crash, program: ""
+
+    @classmethod
+    def about(cls, subject: object, decode: Callable[[bytes], Any], module: ModuleType) -> Self:
+        """The language of several targets: each of the functions in ``module`` gets the ``subject`` of one target first."""
+        return cls(decode, *(partial(getattr(module, name), subject) for name in ("explain", "script", "reproducer")))
 
 
 class ProgramTarget(Target):

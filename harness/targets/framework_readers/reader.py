@@ -11,14 +11,12 @@ import importlib
 import os
 import warnings
 from collections.abc import Callable, Hashable, Iterable
-from functools import partial
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy
 
-from harness.errors import HarnessError
-from harness.observation import ACCEPT, RAISE, REJECT, Event, Observation, Run, Trace, attempt, describe, observe
+from harness.observation import ACCEPT, RAISE, REJECT, Event, Observation, Run, Trace, attempt, observe
 from harness.parsers import api
 from harness.programs import progress
 from harness.programs.arrays import BACKENDS
@@ -60,12 +58,7 @@ class Reader(ProgramTarget):
             own = cls.module.rpartition(".")[2]
             reads = f"safe_open safe_open.get_tensor* safe_open.get_slice PySafeSlice.__getitem__ {own}.load {own}.load_file"
             cls.drives = (("values layout framework", reads), ("state file", reads.replace(f"{own}.load ", "")))
-            cls.language = Language(
-                decode,
-                partial(script.explain, cls.like),
-                partial(script.script, cls.like),
-                partial(script.reproducer, cls.like),
-            )
+            cls.language = Language.about(cls.like, decode, script)
 
     def prepare(self) -> None:
         """Settings of the framework, made once."""
@@ -75,11 +68,8 @@ class Reader(ProgramTarget):
         assert safetensors is not None
         modules = self.like.modules()
         self.prepare()
-        try:
+        with self.like.usable(self.needs[0]):
             return _Runner(self.like, safetensors, modules).run
-        except Exception as error:
-            words = f"{self.module} cannot be used with this {self.needs[0]}: {describe(error)}"
-            raise HarnessError(words, hint=f"try: python -c 'import {self.module}'") from error
 
     def features(self, observation: Observation) -> Iterable[Hashable]:
         """Each call with the one before it and its end; each dtype by call; forms of subscripts."""

@@ -8,14 +8,13 @@ import math
 import re
 import warnings
 from collections.abc import Hashable, Iterable
-from functools import lru_cache, partial
+from functools import lru_cache
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple
 
 import numpy
 
-from harness.errors import HarnessError
-from harness.observation import ACCEPT, RAISE, REJECT, Event, Observation, Run, Trace, attempt, describe, observe
+from harness.observation import ACCEPT, RAISE, REJECT, Event, Observation, Run, Trace, attempt, observe
 from harness.parsers import api
 from harness.programs import progress
 from harness.programs.frameworks import Framework, Tensors
@@ -49,22 +48,14 @@ class Writer(ProgramTarget):
             cls.module = cls.like.module
             own = cls.module.rpartition(".")[2]
             cls.drives = (("values layout framework", f"{own}.save {own}.save_file {own}.load {own}.load_file"),)
-            cls.language = Language(
-                decode,
-                partial(script.explain, cls.like),
-                partial(script.script, cls.like),
-                partial(script.reproducer, cls.like),
-            )
+            cls.language = Language.about(cls.like, decode, script)
 
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to run programs. Raises HarnessError where the framework is there and does not work."""
         assert safetensors is not None
         modules = self.like.modules()
-        try:
+        with self.like.usable(self.needs[0]):
             return _Runner(self.like, safetensors, modules).run
-        except Exception as error:
-            words = f"{self.module} cannot be used with this {self.needs[0]}: {describe(error)}"
-            raise HarnessError(words, hint=f"try: python -c 'import {self.module}'") from error
 
     def features(self, observation: Observation) -> Iterable[Hashable]:
         """Each call with the one before it and its end; each dtype and each layout by the end of the save."""

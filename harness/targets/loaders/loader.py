@@ -15,7 +15,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from harness.errors import HarnessError
 from harness.format.dtypes import DTYPE_BITS
 from harness.observation import (
     ACCEPT,
@@ -111,15 +110,10 @@ class Loader(Target):
         """Prepare to run inputs. Raises HarnessError where the framework is there and does not work."""
         assert safetensors is not None
         modules = self.like.modules()
-        try:
+        with self.like.usable(self.imports[0]):
             self.prepare(modules)
             own = importlib.import_module(self.module)
             return _Runner(self, safetensors, own, modules).run
-        except Exception as error:
-            if isinstance(error, HarnessError):
-                raise
-            raise HarnessError(f"{self.module} cannot be used with this {self.imports[0]}: {describe(error)}",
-                               hint=f"try: python -c 'import {self.module}'") from error  # fmt: skip
 
     def reading(self, value: Any) -> Reading:
         """The neutral form of an accepted run."""
