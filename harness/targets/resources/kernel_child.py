@@ -13,7 +13,6 @@ from __future__ import annotations
 import ctypes
 import gc
 import itertools
-import json
 import mmap
 import sys
 import threading
@@ -106,24 +105,17 @@ def main() -> None:
         sys.path.insert(0, site)
     import safetensors.numpy  # noqa: F401 - calls must not count the import
 
-    from harness.targets.resources.meter_child import make, prepare
+    from harness.targets.resources import meter_child
 
     measure = shares if cost == "standstill" else peaks
     gc.disable()
-    with open(jobs, encoding="utf-8") as file, open(results, "a", encoding="utf-8") as out:
-        for job in json.load(file):
-            try:
-                call = prepare(job)
-            except BaseException as error:
-                note: dict[str, Any] = {"end": f"setup: {type(error).__name__}"}
-            else:
-                make(call)  # the first call imports, interns and maps
-                gc.collect()
-                note = measure(call)
-                del call
-            gc.collect()
-            out.write(json.dumps(note) + "\n")
-            out.flush()
+
+    def count(_: dict[str, str], call: Callable[[], Any]) -> dict[str, Any]:
+        meter_child.make(call)  # the first call imports, interns and maps
+        gc.collect()
+        return measure(call)
+
+    meter_child.run(jobs, results, count)
 
 
 if __name__ == "__main__":

@@ -95,6 +95,21 @@ class Bytes:
         return {"end": end, "result": result, "cost": total, "peak": peak}
 
 
+def run(jobs: str, results: str, measure: Callable[[dict[str, str], Callable[[], Any]], dict[str, Any]]) -> None:
+    """Append a line of JSON for each job; ``measure`` gets the job and its call."""
+    with open(jobs, encoding="utf-8") as file, open(results, "a", encoding="utf-8") as out:
+        for job in json.load(file):
+            try:
+                call = prepare(job)
+            except BaseException as error:
+                note: dict[str, Any] = {"end": f"setup: {type(error).__name__}"}
+            else:
+                note = measure(job, call)
+                del call
+            out.write(json.dumps(note) + "\n")
+            out.flush()
+
+
 def main() -> None:
     """Count all jobs."""
     mode, site, jobs, results, *instrumented = sys.argv[1:]
@@ -112,21 +127,15 @@ def main() -> None:
     gc.freeze()
     gc.disable()
     warm: set[str] = set()
-    with open(jobs, encoding="utf-8") as file, open(results, "a", encoding="utf-8") as out:
-        for job in json.load(file):
-            try:
-                call = prepare(job)
-            except BaseException as error:
-                note: dict[str, Any] = {"end": f"setup: {type(error).__name__}"}
-            else:
-                if job["code"] not in warm:
-                    make(call)  # the first call imports and interns
-                    warm.add(job["code"])
-                gc.collect()
-                note = meter.count(call)
-                del call
-            out.write(json.dumps(note) + "\n")
-            out.flush()
+
+    def count(job: dict[str, str], call: Callable[[], Any]) -> dict[str, Any]:
+        if job["code"] not in warm:
+            make(call)  # the first call imports and interns
+            warm.add(job["code"])
+        gc.collect()
+        return meter.count(call)
+
+    run(jobs, results, count)
 
 
 if __name__ == "__main__":
