@@ -285,7 +285,7 @@ def replay_seeds(
                 seen.add(finding.signature)
                 if known(finding.signature) is None:
                     new.append({"signature": finding.signature, "input": corpus_store.sha1(data)})
-                    say(f"{name}: new: {finding.signature} ({len(data)} bytes: {corpus_store.sha1(data)})")
+                    say(f"{name}: new: {finding.signature} ({len(data)} bytes: {new[-1]['input']})")
                     if findings is not None:
                         store.add(findings, finding, data, parser=build.name, seed=0)
         say(f"{name}: {len(seeds)} seeds on {build.name}, {len(seen)} findings")

@@ -178,7 +178,7 @@ def _lacking(module: ModuleType) -> Iterator[str]:
     safe_open = module.safe_open
     handle = getattr(getattr(module, "_safetensors_rust", None), "_safe_open_handle", None)
     # A file of one tensor, of rank 2.
-    with _file(pack([("t", "U8", (1, 1), b"\1")])) as path:
+    with in_memory(pack([("t", "U8", (1, 1), b"\1")])) as path:
         if not _takes(safe_open, "backend", lambda: safe_open(path, framework="numpy", backend="mmap")):
             yield "safe_open(backend=)"
         if handle is None:
@@ -243,7 +243,7 @@ def _takes(function: Any, argument: str, trial: Callable[[], Any]) -> bool:
 
 
 def _opened(safe_open: Any, dtype: str) -> None:
-    with _file(pack([("t", dtype, (8,), bytes(DTYPE_BITS[dtype]))])) as path:
+    with in_memory(pack([("t", dtype, (8,), bytes(DTYPE_BITS[dtype]))])) as path:
         safe_open(path, framework="numpy")
 
 
@@ -259,7 +259,7 @@ def _error(call: Callable[[], Any]) -> str:
 
 
 @contextlib.contextmanager
-def _file(content: bytes) -> Iterator[str]:
+def in_memory(content: bytes) -> Iterator[str]:
     """The path of a file in memory."""
     descriptor = os.memfd_create("api")
     try:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import ast
 import inspect
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from harness.format.encode import pack
-from harness.parsers.api import FRAMEWORKS
+from harness.parsers.api import FRAMEWORKS, in_memory
 
 #: Special methods that users call by syntax. Constructors stand in the row of their class.
 _SPECIAL = ("__enter__", "__exit__", "__getitem__", "__repr__")
@@ -51,10 +50,8 @@ def _functions(source: Path) -> list[str]:
 
 def _slice_class(package: Any) -> type:
     """The class of the objects that ``get_slice`` gives. The package does not export it."""
-    descriptor = os.memfd_create("slice")
-    try:
-        os.pwrite(descriptor, pack([("t", "U8", (1,), b"\1")]), 0)
-        with package.safe_open(f"/proc/self/fd/{descriptor}", framework="numpy") as file:
-            return type(file.get_slice("t"))
-    finally:
-        os.close(descriptor)
+    with (
+        in_memory(pack([("t", "U8", (1,), b"\1")])) as path,
+        package.safe_open(path, framework="numpy") as file,
+    ):
+        return type(file.get_slice("t"))
