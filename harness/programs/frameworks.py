@@ -102,10 +102,10 @@ FRAMEWORKS: Mapping[str, Framework] = {
 class Tensors:
     """The tensors of one framework in the neutral form."""
 
-    def __init__(self, kind: str, raw: str, modules: Mapping[str, Any]) -> None:
+    def __init__(self, like: Framework, modules: Mapping[str, Any]) -> None:
         names = dict(modules)
-        self._kind: Any = eval(kind, names)  # noqa: S307 - our own text
-        self._raw: Callable[[Any], bytes] = eval(f"lambda tensor: {raw}", names)  # noqa: S307 - our own text
+        self._kind: Any = eval(like.kind, names)  # noqa: S307 - our own text
+        self._raw: Callable[[Any], bytes] = eval(f"lambda tensor: {like.raw}", names)  # noqa: S307 - our own text
         self._words: dict[Any, str] = {}
 
     def held(self, tensor: Any) -> dict[str, Any]:

@@ -126,7 +126,7 @@ class _Runner:
         self.own: Any = importlib.import_module(like.module)
         self.documented: tuple[type[BaseException], ...] = (safetensors.SafetensorError,)
         self.api = api.of(safetensors)
-        self.tensors = Tensors(like.kind, like.raw, modules)
+        self.tensors = Tensors(like, modules)
         names = {"tensor": None, "octets": None, **modules}
         code = compile(like.write or "pass", "<write>", "exec")
         self.write: Callable[[Any, Any], None] = lambda tensor, octets: exec(  # noqa: S102 - our own text

@@ -115,7 +115,7 @@ class _Runner:
         self._own: Any = importlib.import_module(like.module)
         self._documented: tuple[type[BaseException], ...] = (safetensors.SafetensorError,)
         self._api = api.of(safetensors)
-        self._tensors = Tensors(like.kind, like.raw, modules)
+        self._tensors = Tensors(like, modules)
         self._kit: dict[str, Any] = {**modules, "math": math, "re": re, "numpy": numpy}
         with contextlib.suppress(ImportError):
             self._kit["ml_dtypes"] = importlib.import_module("ml_dtypes")

@@ -61,7 +61,7 @@ Call = Callable[[bytes], Observation]
 class Loader(Target):
     """A target whose runs ask several entry points of one framework; the frameworks say what differs between them.
 
-    ``like`` is the framework; its fields are attributes of the target, too.
+    ``like`` is the framework.
     """
 
     oracles: tuple[Oracle, ...] = (agreement.check, resaved.check)
@@ -72,18 +72,11 @@ class Loader(Target):
     guarded_every = 64
 
     like: Framework
-    framework: str
-    imports: tuple[str, ...] = ()
-    kind: str
-    raw: str
     calls: tuple[str, ...] = FRAMEWORK_CALLS
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        like = cls.like
-        cls.framework, cls.module, cls.imports, cls.kind, cls.raw = (
-            like.word, like.module, like.imports, like.kind, like.raw,
-        )  # fmt: skip
+        cls.module = cls.like.module
         if "calls" not in vars(cls):
             own = cls.module.rpartition(".")[2]
             functions = " ".join(f"{own}.{name}" for name in ("load", "load_file", "save", "save_file"))
@@ -96,7 +89,7 @@ class Loader(Target):
 
     def holds(self, modules: Mapping[str, Any]) -> frozenset[str]:
         """The dtypes of the format that the framework has, as it says itself; ``modules`` are its imports."""
-        names = vars(modules[self.imports[0].rpartition(".")[2]])
+        names = vars(modules[self.like.imports[0].rpartition(".")[2]])
         return frozenset(dtype for word, dtype in DTYPE_OF_WORD.items() if word in names)
 
     def holds_here(self) -> frozenset[str]:
@@ -110,7 +103,7 @@ class Loader(Target):
         """Prepare to run inputs. Raises HarnessError where the framework is there and does not work."""
         assert safetensors is not None
         modules = self.like.modules()
-        with self.like.usable(self.imports[0]):
+        with self.like.usable(self.like.imports[0]):
             self.prepare(modules)
             own = importlib.import_module(self.module)
             return _Runner(self, safetensors, own, modules).run
@@ -124,7 +117,7 @@ class Loader(Target):
         """A file, and its reading by each entry point."""
         calls = [self._call_of(name, data) for name in self.calls]
         # The binding imports the framework late: without it the script cannot tell.
-        head = [f"import {name}  # noqa: F401" for name in self.imports[:1]]
+        head = [f"import {name}  # noqa: F401" for name in self.like.imports[:1]]
         setup = "\n".join(
             [
                 *head,
@@ -132,15 +125,15 @@ class Loader(Target):
                 *(["path = stored(FILE)"] if any("path" in one.source for one in calls) else []),
             ]
         )
-        raw = re.sub(r"\btensor\b", "t", self.raw)
+        raw = re.sub(r"\btensor\b", "t", self.like.raw)
         return Script(
-            setup, tuple(calls), {**scripts.ARRAY, "bytes": raw}, f'safe_open(path, framework="{self.framework}")'
+            setup, tuple(calls), {**scripts.ARRAY, "bytes": raw}, f'safe_open(path, framework="{self.like.word}")'
         )
 
     def _call_of(self, name: str, data: bytes) -> scripts.Call:
         """An entry point as Python; savers get ``tensors``."""
         reader, _, how = name.partition(".")
-        opened = f'safe_open(path, framework="{self.framework}"{scripts.backend(reader)})'
+        opened = f'safe_open(path, framework="{self.like.word}"{scripts.backend(reader)})'
         if how in ("get_tensor", "get_slice"):
             return scripts.one_by_one(name, opened, f".{how}({{}})" + ("[...]" if how == "get_slice" else ""), data)
         source = {
@@ -159,9 +152,9 @@ class _Runner:
     def __init__(self, target: Loader, safetensors: ModuleType, own: ModuleType, modules: dict[str, Any]) -> None:
         self._safetensors, self._own = safetensors, own
         self._refusal: type[Exception] = safetensors.SafetensorError
-        self._framework = target.framework
+        self._framework = target.like.word
         self._holds = target.holds(modules)
-        self._held = Tensors(target.kind, target.raw, modules).held
+        self._held = Tensors(target.like, modules).held
         self._input = os.memfd_create(f"{target.name}-input")
         self._path = f"/proc/self/fd/{self._input}"
         self._api = api.of(safetensors)

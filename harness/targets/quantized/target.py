@@ -217,7 +217,7 @@ class _TorchRunner(_Runner):
         modules = like.modules()
         modules["torch"].set_num_threads(1)
         self._kind: Any = modules["torch"].Tensor
-        self._held = Tensors(like.kind, like.raw, modules).held
+        self._held = Tensors(like, modules).held
 
     def _decoded(self, data: bytes) -> Program:
         return decode(data)._replace(lend=False)
