@@ -23,12 +23,17 @@ from harness.findings.crashes import BY_DESIGN, DISPUTED, FIXED, OPEN, Crash
 from harness.findings.rule import SIGNATURE
 from harness.parsers import registry
 from harness.replay import replay
-from harness.replay.replay import Replayer
+from harness.replay.replay import Replay, Replayer
 from harness.targets.known_findings import known
 from harness.targets.registry import all_targets, get_target
 from harness.triage.filing import TRIES
+from tests import preloaded
+from tests.waiting import LONG
 
-FILED = crashes.crashes()
+#: By target, so that one process serves the findings of each.
+FILED = sorted(crashes.crashes(), key=lambda crash: (crash.target, crash.flavour, crash.id))
+#: At night each replay and each script has a process of its own.
+AT_NIGHT = bool(os.environ.get("HARNESS_LONG"))
 
 
 class StillBroken(Exception):
@@ -47,14 +52,42 @@ def case(crash: Crash):
     return pytest.param(crash, id=crash.id, marks=marks)
 
 
+class Replays:
+    """Replays findings; by day, in forks of one process for each target and build."""
+
+    def __init__(self) -> None:
+        self._held: tuple[tuple[str, str], Replayer] | None = None
+
+    def close(self) -> None:
+        if self._held is not None:
+            self._held[1].close()
+            self._held = None
+
+    def run(self, crash: Crash) -> Replay:
+        parser, seconds = parser_for(crash), replay.patience(get_target(crash.target), crash.kind)
+        if AT_NIGHT or crash.rule.oracle == "isolation":
+            return replay.once(parser, crash.target, crash.data(), seconds)
+        wanted = (crash.target, parser.name if parser else "")
+        if self._held is None or self._held[0] != wanted:
+            self.close()
+            self._held = wanted, Replayer(parser, crash.target, forks=True)
+        return self._held[1].run(crash.data(), seconds)
+
+
+@pytest.fixture(scope="module")
+def replays() -> Iterator[Replays]:
+    held = Replays()
+    yield held
+    held.close()
+
+
 @pytest.mark.parametrize("crash", [case(crash) for crash in FILED])
-def test_filed_finding(crash: Crash) -> None:
+def test_filed_finding(crash: Crash, replays: Replays) -> None:
     if reason := get_target(crash.target).missing(crash.data()):
         pytest.skip(reason)
-    seconds = replay.patience(get_target(crash.target), crash.kind)
     # Some findings depend on the place of memory: those are tried as often as triage tries them.
     for _ in range(1 if crash.status == FIXED else TRIES):
-        result = replay.once(parser_for(crash), crash.target, crash.data(), seconds)
+        result = replays.run(crash)
         shows = crash.signature in result.signatures
         if shows:
             break
@@ -73,22 +106,27 @@ def test_filed_finding(crash: Crash) -> None:
 FRAMEWORKS = re.compile(r"^import (torch|jax|paddle|tensorflow|mlx)\b", re.MULTILINE)
 
 
-def reproduced(crash: Crash, folder: Path, *libraries: Path, site: bool = True) -> int:
-    """The exit status of a reproducer with these libraries to import, and without those of this environment if told so."""
+def reproduced(crash: Crash, folder: Path, *libraries: Path, site: bool = True, fresh: bool = True) -> int:
+    """The exit status of a reproducer with these libraries to import, and without those of this environment if told so.
+
+    Unless ``fresh``, it runs in a process that has imported the big libraries.
+    """
     environment = {"PATH": os.environ["PATH"], "RUST_BACKTRACE": "0", "PYTHONDONTWRITEBYTECODE": "1"}
     if crash.rule.check == SIGNATURE or not get_target(crash.target).uses_parser:
         # The rule has no check in plain Python, or the harness is the subject.
         libraries = (*libraries, paths.home())
         environment["HARNESS_HOME"] = str(paths.home())
-    done = subprocess.run(
-        [sys.executable, *([] if site else ["-S"]), str(crash.folder.resolve() / crashes.REPRODUCER)],
-        env=environment | {"PYTHONPATH": os.pathsep.join(map(str, libraries))},
-        cwd=folder, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    said = {0: "does not show", 1: "shows: ", 2: "cannot tell: "}.get(done.returncode, "nothing")
-    assert said in (done.stderr if done.returncode == 2 else done.stdout), done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done.returncode
+    environment |= {"PYTHONPATH": os.pathsep.join(map(str, libraries))}
+    script = crash.folder.resolve() / crashes.REPRODUCER
+    if fresh:
+        line = [sys.executable, *([] if site else ["-S"]), str(script)]
+        done = subprocess.run(line, env=environment, cwd=folder, capture_output=True, text=True, timeout=LONG, check=False)
+        status, output = done.returncode, done.stdout + done.stderr
+    else:
+        status, output = preloaded.run(script, libraries, environment, folder)
+    assert {0: "does not show", 1: "shows: ", 2: "cannot tell: "}.get(status, "nothing") in output, output
+    assert "Traceback" not in output
+    return status
 
 
 @pytest.fixture(scope="session")
@@ -104,7 +142,7 @@ def numpy_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("crash", FILED, ids=lambda crash: crash.id)
 def test_reproducer_tells_the_truth_on_the_release(crash: Crash, tmp_path: Path) -> None:
-    status = reproduced(crash, tmp_path, registry.find(None, flavour="wheel").site)
+    status = reproduced(crash, tmp_path, registry.find(None, flavour="wheel").site, fresh=AT_NIGHT)
     if get_target(crash.target).missing(crash.data()):
         assert status == 2
     elif "wheel" in crash.builds or not crash.builds:
