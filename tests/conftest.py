@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from harness.parsers import build, registry, runtime
 from harness.parsers.crate_api import extension
 from harness.parsers.registry import Parser
+from harness.targets import registry as _targets  # noqa: F401 - they define the rules of stored findings
 from harness.targets import scratch
 
 # A busy machine is slow: no test here says how fast anything is. Examples of earlier runs are not drawn again.

@@ -51,6 +51,7 @@ def build(
     name: str | None = None,
     progress: Progress = print,
     force: bool = False,
+    crate_api: bool = True,
 ) -> Parser:
     """Build one parser, unless it is built, and give it its name.
 
@@ -58,7 +59,8 @@ def build(
     release. ``flavour`` is one of :data:`harness.parsers.registry.FLAVOURS`. ``wheel`` of a release is the file that users
     install, or a plain optimised build if there is none for this interpreter. ``mend`` are records whose edits are applied to
     the source first. ``name`` defaults to the release, or ``checkout``, then ``-mended``, then the flavour unless it is sancov.
-    ``progress`` gets lines. ``force`` builds again.
+    ``progress`` gets lines. ``force`` builds again. Without ``crate_api`` no extension for the Rust API is added: the target
+    ``crate`` alone needs it, and it takes a third of the time.
 
     Raises HarnessError with the compiler's error when the build fails; the name then keeps its earlier build.
     """
@@ -85,7 +87,7 @@ def build(
     parser = registry.read(name)
     if parser is None:
         raise HarnessError(f"the build of {name} is damaged", hint=f"delete {paths.parsers_dir()} and build again")
-    if force or not extension.there(parser):
+    if crate_api and (force or not extension.there(parser)):
         with _lock(progress):
             if force or not extension.there(parser):
                 extension.add(parser, progress)

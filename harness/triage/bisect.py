@@ -220,7 +220,9 @@ def _git(folder: Path, *arguments: str, fails: bool = False) -> str:
 def _step(script: Path) -> int:
     """Build the checkout in the current folder, run ``script`` on it, and answer ``git bisect run``."""
     try:
-        parser = build.build(source=Path.cwd(), flavour="wheel", name="bisect-step", progress=lambda _: None)
+        parser = build.build(
+            source=Path.cwd(), flavour="wheel", name="bisect-step", progress=lambda _: None, crate_api=False
+        )
     except HarnessError as error:
         print(f"skipped: {str(error).splitlines()[0]}")
         return _SKIP

@@ -13,6 +13,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,8 @@ from harness.parsers import build, registry, toolchain
 from harness.parsers.registry import Parser
 from tests.parsers.conftest import Python
 
+#: The extension for the Rust API has tests of its own.
+make = partial(build.build, crate_api=False)
 ANSWERS = "import sys, safetensors; print(safetensors.deserialize(len(b'{}').to_bytes(8, 'little') + b'{}'))"
 
 
@@ -81,28 +84,28 @@ DEFECT = Defect(
 def test_fixes_are_built_into_a_parser_of_their_own(home: Path, sdist: Path) -> None:
     (home / "build/cache/sdists").mkdir(exist_ok=True)
     shutil.copy(sdist, home / "build/cache/sdists")
-    mended = build.build(mend=[DEFECT])
+    mended = make(mend=[DEFECT])
     assert (mended.name, mended.fixes, mended.version) == ("0.8.0-mended", ("harmless",), "0.8.0")
     assert mended.manifest["origin"] == "sdist of release 0.8.0"
     assert b"header is too large" in mended.module.read_bytes()
     assert "MENDED" in (mended.site / "safetensors/numpy.py").read_text()
     said: list[str] = []
-    assert build.build(mend=[DEFECT], progress=said.append) == mended
+    assert make(mend=[DEFECT], progress=said.append) == mended
     assert said == []
     # Other edits of the same record are another build. One that cannot be made leaves the first.
     other = replace(DEFECT, edits=(Edit("py_src/safetensors/numpy.py", "not in it", ""),))
     with pytest.raises(HarnessError, match="the record harmless: its anchor 'not in it' does not occur"):
-        build.build(mend=[other])
+        make(mend=[other])
     assert registry.find("0.8.0-mended") == mended
     assert not (home / "build/cache/work").exists()
 
 
 def test_a_failed_build_leaves_the_last_good_one(home: Path, checkout: Path, python: Python) -> None:
-    good = build.build(source=checkout, name="mine")
+    good = make(source=checkout, name="mine")
     tensor = checkout / "safetensors/src/tensor.rs"
     tensor.write_text(tensor.read_text() + "\nfn broken() -> u8 { nothing }\n")
     with pytest.raises(HarnessError) as caught:
-        build.build(source=checkout, name="mine")
+        make(source=checkout, name="mine")
     assert "error[E0425]: cannot find value `nothing`" in str(caught.value)
     assert "safetensors/src/tensor.rs:" in str(caught.value)
     assert Path(caught.value.hint.rsplit(" ", 1)[1]).is_file()
@@ -115,17 +118,17 @@ def test_a_failed_build_leaves_the_last_good_one(home: Path, checkout: Path, pyt
 def test_a_changed_source_is_a_new_build_and_an_unchanged_one_is_not(
     home: Path, checkout: Path, python: Python
 ) -> None:
-    first = build.build(source=checkout, name="mine")
+    first = make(source=checkout, name="mine")
     lib = checkout / "bindings/python/src/lib.rs"
     assert "Error while deserializing" in lib.read_text()
     lib.write_text(lib.read_text().replace("Error while deserializing", "Planted words"))
-    second = build.build(source=checkout, name="mine")
+    second = make(source=checkout, name="mine")
     assert second.root != first.root
     assert first.module.is_file(), "a campaign may still run on it"
     load = "from harness.parsers import registry, runtime; runtime.load(registry.find('mine')); import safetensors; safetensors.deserialize(b'')"
     assert "Planted words" in python(load).stderr
     said: list[str] = []
-    assert build.build(source=checkout, name="mine", progress=said.append) == second
+    assert make(source=checkout, name="mine", progress=said.append) == second
     assert said == []
     assert (second.manifest["origin"], second.flavour) == (f"checkout {checkout}", "sancov")
 
@@ -139,15 +142,15 @@ def test_the_layout_of_the_repository_builds_from_both_folders(home: Path, check
     (bindings / "pyproject.toml").write_text(project)
     (repository / "pyproject.toml").unlink()
     (repository / "py_src").rename(bindings / "py_src")
-    built = build.build(source=repository, name="root")
+    built = make(source=repository, name="root")
     said: list[str] = []
-    assert build.build(source=bindings, name="bindings", progress=said.append).root == built.root
+    assert make(source=bindings, name="bindings", progress=said.append).root == built.root
     assert said == []
     assert built.version == "0.8.0"
 
 
 def test_a_killed_build_leaves_the_last_good_one_and_the_next_works(home: Path, checkout: Path) -> None:
-    good = build.build(source=checkout, name="mine")
+    good = make(source=checkout, name="mine")
     lib = checkout / "bindings/python/src/lib.rs"
     lib.write_text(lib.read_text() + "\n// changed\n")
     command = [sys.executable, "-m", "harness", "build", "--source", str(checkout), "--name", "mine"]
@@ -160,7 +163,7 @@ def test_a_killed_build_leaves_the_last_good_one_and_the_next_works(home: Path, 
         os.kill(child.pid, signal.SIGKILL)
         child.communicate()
     assert registry.find("mine") == good
-    after = build.build(source=checkout, name="mine")
+    after = make(source=checkout, name="mine")
     assert after.root != good.root
     assert not (home / "build/cache/work").exists()
 
@@ -170,7 +173,7 @@ def test_two_builds_at_once_make_one(empty_home: Path) -> None:
     made: list[Parser] = []
 
     def work() -> None:
-        made.append(build.build(flavour="wheel", progress=said.append))
+        made.append(make(flavour="wheel", progress=said.append))
 
     threads = [threading.Thread(target=work) for _ in range(2)]
     for thread in threads:
@@ -201,12 +204,12 @@ def test_threads_of_one_process_name_their_builds_at_once(empty_home: Path) -> N
 
 
 def test_old_builds_without_a_name_go_in_the_end(empty_home: Path) -> None:
-    named = build.build(flavour="wheel")
+    named = make(flavour="wheel")
     builds = empty_home / "build/parsers/.builds"
     for number in range(7):
         (builds / f"old{number}").mkdir()
         os.utime(builds / f"old{number}", (number, number))
-    build.build(flavour="wheel", name="other")
+    make(flavour="wheel", name="other")
     left = {folder.name for folder in builds.iterdir()}
     assert left == {named.root.name, "old3", "old4", "old5", "old6"}
 
@@ -216,7 +219,7 @@ def test_what_someone_put_in_the_way_is_not_removed(empty_home: Path) -> None:
     precious.mkdir(parents=True)
     (precious / "file").touch()
     with pytest.raises(HarnessError, match="is in the way and was not made by harness build"):
-        build.build(flavour="wheel", name="mine")
+        make(flavour="wheel", name="mine")
     assert (precious / "file").exists()
 
 
@@ -233,21 +236,21 @@ def test_what_someone_put_in_the_way_is_not_removed(empty_home: Path) -> None:
 )
 def test_usage(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(HarnessError, match=message) as caught:
-        build.build(**arguments)  # type: ignore[arg-type]
+        make(**arguments)  # type: ignore[arg-type]
     assert caught.value.hint
 
 
 def test_no_compiler_is_needed_for_what_users_install(empty_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     monkeypatch.setattr("shutil.which", lambda name: None)
-    assert build.build(flavour="wheel").version == "0.8.0"
+    assert make(flavour="wheel").version == "0.8.0"
     with pytest.raises(HarnessError, match="there is no cargo on this machine"):
-        build.build()
+        make()
 
 
 @pytest.mark.long
 def test_a_checkout_without_instrumentation(home: Path, checkout: Path, python: Python) -> None:
-    plain = build.build(source=checkout, flavour="wheel")
+    plain = make(source=checkout, flavour="wheel")
     assert plain.name == "checkout-wheel"
     assert b"__sancov_cntrs" not in plain.module.read_bytes()
     load = "from harness.parsers import registry, runtime; runtime.load(registry.find('checkout-wheel')); "
@@ -257,7 +260,7 @@ def test_a_checkout_without_instrumentation(home: Path, checkout: Path, python: 
 @pytest.mark.long
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="its pyo3 knows CPython up to 3.11")
 def test_a_release_of_the_days_of_setuptools(python: Python) -> None:
-    old = build.build("0.3.3")
+    old = make("0.3.3")
     assert old.manifest["abi"] == registry.abi_of_this_python()
     assert b"__sancov_cntrs" in old.module.read_bytes()
     load = "from harness.parsers import registry, runtime; runtime.load(registry.find('0.3.3')); "
