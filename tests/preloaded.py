@@ -7,7 +7,6 @@ import multiprocessing
 import os
 import runpy
 import sys
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -57,7 +56,6 @@ def _main(script: str, libraries: list[str], environment: dict[str, str], folder
             status = 1
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else 1
-    threading._shutdown()  # type: ignore[attr-defined] - as the interpreter does, before the calls at its exit
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -120,7 +120,9 @@ def reproduced(crash: Crash, folder: Path, *libraries: Path, site: bool = True, 
     script = crash.folder.resolve() / crashes.REPRODUCER
     if fresh:
         line = [sys.executable, *([] if site else ["-S"]), str(script)]
-        done = subprocess.run(line, env=environment, cwd=folder, capture_output=True, text=True, timeout=LONG, check=False)
+        done = subprocess.run(
+            line, env=environment, cwd=folder, capture_output=True, text=True, timeout=LONG, check=False
+        )
         status, output = done.returncode, done.stdout + done.stderr
     else:
         status, output = preloaded.run(script, libraries, environment, folder)

@@ -106,10 +106,11 @@ def test_a_night(stage: Stage, sancov_parser: Parser) -> None:
 
 
 def test_open_findings_are_replayed(stage: Stage) -> None:
-    played = stage.play(
-        "nightly.yml", "recheck", {}, {"ARGS": "-n 0 -p no:cacheprovider -k tensor.fields-7c350600"}, ["Set up"]
-    )
-    assert (played.ran, played.failed) == (["Build the parser", "Replay"], ""), played.said
+    # The night above plays the step that builds.
+    skip = ["Set up", "Build the parser"]
+    arguments = {"ARGS": "-n 0 -p no:cacheprovider -k tensor.fields-7c350600"}
+    played = stage.play("nightly.yml", "recheck", {}, arguments, skip)
+    assert (played.ran, played.failed) == (["Replay"], ""), played.said
     assert " xfailed" in played.said
 
 
