@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import HarnessError
+from harness.format.encode import pack
 from harness.observation import describe
 
 #: Names of the format's dtypes in frameworks. All frameworks use the same names, and each has some of them.
@@ -97,6 +100,30 @@ FRAMEWORKS: Mapping[str, Framework] = {
         "tensor[...] = core.array(octets).view(tensor.dtype).reshape(tensor.shape)",
     ),
 }  # fmt: skip
+
+
+def for_paddle() -> tuple[Any, Any] | None:
+    """paddle, and the module of safetensors for it; None where paddle is not installed. Raises HarnessError where one does not work.
+
+    A file is opened for numpy first. 0.8.0 reads nothing by pread for paddle before that (crashes/defects/paddle-pread.toml), so
+    calls would end by what ran before them.
+    """
+    if importlib.util.find_spec("paddle") is None:
+        return None
+    like = FRAMEWORKS["paddle"]
+    (paddle,) = like.modules().values()
+    with like.usable("paddle"):
+        own = importlib.import_module(like.module)
+    # Else a signal that is to end the process ends it as another one.
+    paddle.disable_signal_handler()
+    descriptor = os.memfd_create("empty")
+    try:
+        os.pwrite(descriptor, pack([]), 0)
+        with importlib.import_module("safetensors").safe_open(f"/proc/self/fd/{descriptor}", "numpy"):
+            pass
+    finally:
+        os.close(descriptor)
+    return paddle, own
 
 
 class Tensors:

@@ -144,8 +144,8 @@ class Noted:
         return self.inner[index]
 
 names = sys.argv[1:]
-torch = importlib.util.find_spec("torch") is not None
-for module in ["numpy"] + ["torch"] * torch:
+absent = [name for name in ("torch", "paddle") if importlib.util.find_spec(name) is None]
+for module in [name for name in ("numpy", "torch", "paddle") if name not in absent]:
     module = importlib.import_module(f"safetensors.{module}")
     for row in rows:
         holder, _, name = row.partition(".")
@@ -163,7 +163,7 @@ for name in names:
     globs = [glob for _, parts in target.drives for glob in parts.split()]
     # The binding raises errors by itself, and no call reads the fields of a specification.
     wanted = {row for row in rows for glob in globs if fnmatch.fnmatchcase(row, glob)} - {"SafetensorError"}
-    wanted = {row for row in wanted if not row.startswith("TensorSpec.") and (torch or not row.startswith("torch."))}
+    wanted = {row for row in wanted if row.partition(".")[0] not in absent and not row.startswith("TensorSpec.")}
     run = target.open(package)
     made.clear()
     seeds = [*target.seeds().values(), *(data for _, data in corpus_store.list_seeds(paths.corpus_dir() / name).seeds)]

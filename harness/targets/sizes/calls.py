@@ -126,6 +126,23 @@ class Session:
         """The bytes of the specs."""
         return self._written(self._safetensors.serialize(self._specs(), self._metadata))
 
+    def load_model(self, call: Call) -> Differences:
+        """The tensors of a module of zeros, after the file was loaded into it."""
+        torch = self._modules["torch.torch"]
+        zeros = {one.name: torch.zeros(one.shape, dtype=getattr(torch, _numpy(one))) for one in self._content.tensors}
+        module = _module(torch, zeros)
+        options = {"backend": call.backend} if call.backend == "pread" else {}
+        missing, unexpected = self._modules["torch"].load_model(module, self._path(), **options)
+        if missing or unexpected:
+            return [("names", f"{len(missing)} names are missing, {len(unexpected)} are not expected")]
+        return self._tensors(dict(module.state_dict()))
+
+    def save_model(self, call: Call) -> Differences:
+        """A file of a module of the tensors."""
+        path = self._folder / "model.safetensors"
+        module = _module(self._modules["torch.torch"], self._arrays("torch"))
+        return self._saved(path, lambda: self._modules["torch"].save_model(module, str(path), self._metadata))
+
     def save_file(self, call: Call) -> Differences:
         """A file of the arrays."""
         path = self._folder / "saved.safetensors"
@@ -187,6 +204,9 @@ class Session:
         shapes = {tensor.name: tensor.shape for tensor in self._content.tensors}
         if framework == "numpy":
             return {name: array.reshape(shapes[name]) for name, array in arrays.items()}
+        if framework == "paddle":
+            paddle = self._modules["paddle.paddle"]
+            return {name: paddle.to_tensor(array.reshape(shapes[name])) for name, array in arrays.items()}
         torch = self._modules["torch.torch"]
         with warnings.catch_warnings():
             # Torch warns of memory that cannot be written: the parser has only to read it.
@@ -231,7 +251,7 @@ class Session:
         return found
 
     def _tensor(self, tensor: Tensor, value: Any) -> Differences:
-        dtype = str(value.dtype).removeprefix("torch.")
+        dtype = str(value.dtype).rpartition(".")[2]
         if dtype != NUMPY_NAMES[tensor.dtype]:
             return [("dtype", f"{_about(tensor)} is read as {dtype}")]
         if tuple(value.shape) != tensor.shape:
@@ -273,8 +293,25 @@ class Session:
 _CALLS: dict[str, Callable[[Session, Call], Differences]] = {
     "safe_open": Session.safe_open, "load_file": Session.load_file, "load": Session.load, "deserialize": Session.deserialize,
     "save": Session.save, "save_file": Session.save_file, "serialize": Session.serialize,
-    "serialize_file": Session.serialize_file,
+    "serialize_file": Session.serialize_file, "save_model": Session.save_model, "load_model": Session.load_model,
 }  # fmt: skip
+
+
+def _module(torch: Any, tensors: Mapping[str, Any]) -> Any:
+    """A module with these tensors: those of numbers with a point as parameters. A dot in a name stands before a part of a module."""
+    module = torch.nn.Module()
+    for name, tensor in tensors.items():
+        *parents, last = name.split(".")
+        place = module
+        for parent in parents:
+            if parent not in place._modules:  # noqa: SLF001 - get_submodule raises for what is not there
+                place.add_module(parent, torch.nn.Module())
+            place = place.get_submodule(parent)
+        if tensor.is_floating_point():
+            place.register_parameter(last, torch.nn.Parameter(tensor))
+        else:
+            place.register_buffer(last, tensor)
+    return module
 
 
 def _halves(count: int) -> list[tuple[int, int]]:
@@ -307,9 +344,10 @@ def _bytes(value: Any, wanted: Any, what: str) -> Differences:
 
 
 def _flat(value: Any) -> Any:
-    """The bytes of an array of numpy or a tensor of torch, without a copy where it is contiguous."""
+    """The bytes of an array of numpy or a tensor, without a copy where it is contiguous and not paddle's."""
     if not isinstance(value, numpy.ndarray):
-        value = value.contiguous().reshape(-1).numpy()
+        # Flat before it is numpy's, which holds fewer dimensions than torch.
+        value = value.contiguous().reshape([-1]).numpy()
     return numpy.ascontiguousarray(value).reshape(-1).view("u1")
 
 

@@ -32,13 +32,15 @@ DATA_CAP, HEADER_CAP = (1 << 32) + (1 << 24), 96_000_000
 RESIDENT_CAP = (1 << 32) + (1 << 27)
 #: numpy: "The maximum number of dimensions" is 64 (numpy.ndarray, NPY_MAXDIMS).
 NUMPY_RANK = 64
+#: paddle: "Now only supports access to dimension 0 to 9" (paddle/common/ddim.h).
+PADDLE_RANK = 9
 #: Most bytes of a part of a tensor, and of a file whose small parts are read by pread.
 LARGEST_PART = 1 << 26
 #: Most bytes of a tensor that is read in columns: 0.8.0 takes 16 bytes for each one (crashes/defects/slice-range-list.toml).
 COLUMNS_CAP = 1 << 20
 
 DTYPES = (("U8", 1), ("F32", 4), ("I16", 2), ("I64", 8))
-FRAMEWORKS = ("numpy", "torch")
+FRAMEWORKS = ("numpy", "torch", "paddle")
 #: Ways to read from an open file.
 READINGS = ("get_tensor", "get_tensors", "whole", "halves", "chunks", "edges", "columns")
 #: Characters of long strings.
@@ -59,6 +61,8 @@ _CHARS = (*[*range(13)] * 6, *range(17), *range(len(TEXT_BITS)))
 _PLACED = (*[0, 1, 2] * 10, *range(len(PLACES)))
 _FORMS = range(len(DTYPES) * len(_SHAPES))
 _TWO = (0, 1)
+# paddle is at fewer places than the others.
+_FRAMEWORK = (0, 1, 0, 1, 2)
 VOCABULARY = Vocabulary(
     [
         Kind("tensor", 24, (_USUAL, _PLACED, _FORMS)),
@@ -69,14 +73,16 @@ VOCABULARY = Vocabulary(
         Kind("entries", 4, (_FEW, _PLACED)),
         Kind("value", 4, (_CHARS, _PLACED, range(2 * len(CHARACTERS)))),
         Kind("pad", 4, (_CHARS, _PLACED)),
-        Kind("safe_open", 16, (_TWO, _TWO, range(len(READINGS)))),
-        Kind("load_file", 5, (_TWO, _TWO)),
-        Kind("load", 5, (_TWO,)),
+        Kind("safe_open", 16, (_FRAMEWORK, _TWO, range(len(READINGS)))),
+        Kind("load_file", 5, (_FRAMEWORK, _TWO)),
+        Kind("load", 5, (_FRAMEWORK,)),
         Kind("deserialize", 5),
-        Kind("save", 7, (_TWO,)),
-        Kind("save_file", 4, (_TWO,)),
+        Kind("save", 7, (_FRAMEWORK,)),
+        Kind("save_file", 4, (_FRAMEWORK,)),
         Kind("serialize", 5),
         Kind("serialize_file", 3),
+        Kind("save_model", 3),
+        Kind("load_model", 3, ((0,), _TWO)),
     ],
     max_steps=8,
 )
@@ -239,17 +245,25 @@ _STEPS: dict[str, Callable[[Content, int, Step], None]] = {
 }  # fmt: skip
 
 
+_OF_FRAMEWORKS = frozenset(("safe_open", "load_file", "load", "save", "save_file"))
+
+
 def _call(step: Step) -> Call:
     kind = VOCABULARY.kinds[step.kind].name
-    framework = FRAMEWORKS[step.a % 2] if kind in ("safe_open", "load_file", "load", "save", "save_file") else ""
-    backend = BACKENDS[step.b % 2] if kind in ("safe_open", "load_file") else ""
+    framework = FRAMEWORKS[step.a % len(FRAMEWORKS)] if kind in _OF_FRAMEWORKS else ""
+    if kind in ("save_model", "load_model"):
+        framework = "torch"
+    backend = BACKENDS[step.b % 2] if kind in ("safe_open", "load_file", "load_model") else ""
     reading = READINGS[step.c % len(READINGS)] if kind == "safe_open" else ""
     return Call(kind, framework, backend, reading)
 
 
 def _possible(call: Call, content: Content) -> bool:
-    """Whether the call fits into memory, and numpy can hold the ranks."""
-    if call.framework == "numpy" and content.rank > NUMPY_RANK:
+    """Whether the call fits into memory, and the framework can hold the ranks."""
+    if content.rank > {"numpy": NUMPY_RANK, "paddle": PADDLE_RANK}.get(call.framework, content.rank):
+        return False
+    if call.framework == "paddle" and call.backend == "mmap" and not all(tensor.size for tensor in content.tensors):
+        # It views no empty tensor of a file (crashes/defects/paddle-empty-view.toml), or ends the process over its place.
         return False
     if call.backend == "pread" and call.reading in ("chunks", "edges", "columns") and content.size > LARGEST_PART:
         return False
@@ -259,11 +273,17 @@ def _possible(call: Call, content: Content) -> bool:
 def resident(call: Call, content: Content) -> int:
     """An upper estimate of the bytes that a call holds at once, beside the memory of the writer, which is sparse."""
     largest = max((tensor.size for tensor in content.tensors), default=0)
+    if call.framework == "paddle" and call.kind in ("load", "save", "save_file"):
+        # A tensor of paddle's is a copy of the memory; what it gives to numpy is another.
+        return 2 * content.size + (content.size if call.kind == "save" else largest)
     if call.kind in ("deserialize", "load", "save", "serialize"):
         # The file as bytes, and the tensors; or the file twice.
         return 2 * content.size
-    if call.kind in ("save_file", "serialize_file"):
+    if call.kind in ("save_file", "serialize_file", "save_model"):
         return content.size
+    if call.kind == "load_model":
+        # The module, and the file or the tensors read from it.
+        return 2 * content.size
     mapped = content.size if call.backend == "mmap" else 0
     # Torch maps the file, and its tensors lie in the mapping.
     copied = not (call.backend == "mmap" and call.framework == "torch")
@@ -294,5 +314,17 @@ def seeds() -> dict[str, bytes]:
         "name": [step("name", 12, 1), step("name", 8, 2, 3), *read[:2], step("save"), step("save", 1)],
         "metadata": [step("entries", 10, 1), step("value", 12, 1), step("value", 8, 2, 7), *read[:2], step("save")],
         "pad": [step("pad", 12, 1), *two, *read[:2], step("deserialize")],
+        "model": [*two, step("save_model"), step("load_model"), step("load_model", 0, 1)],
+        "models": [step("many", 6, 1, 5), step("name", 8, 2, 3), step("save_model"), step("load_model")],
+        "paddle-load": [*two, step("load", 2), step("load_file", 2), step("load_file", 2, 1)],
+        "paddle-save": [*two, step("value", 8, 2, 7), step("save", 2), step("save_file", 2)],
+        "paddle-open": [step("tensor", 16, 1), step("rank", 3, 1), step("safe_open", 2, 0), step("safe_open", 2, 1, 3)],
+        "paddle-mebibyte": [
+            step("tensor", 16, 1),
+            step("tensor", 17, 2, 5),
+            step("load", 2),
+            step("load_file", 2),
+            step("save", 2),
+        ],
     }
     return {name: encode(steps) for name, steps in plans.items()}

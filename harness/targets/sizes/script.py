@@ -25,7 +25,7 @@ def explain(program: Program) -> str:
 
 
 def call(content: Content, one: Call) -> str:
-    """The source of one call; ``arrays``, ``specs``, ``metadata``, ``data`` and ``path`` stand for the content."""
+    """The source of one call; ``arrays``, ``specs``, ``metadata``, ``data``, ``model`` and ``path`` stand for the content."""
     module = f"safetensors.{one.framework}" if one.framework else "safetensors"
     metadata = ", metadata" if content.metadata else ""
     backend = f', backend="{one.backend}"' if one.backend == "pread" else ""
@@ -37,6 +37,8 @@ def call(content: Content, one: Call) -> str:
         "deserialize": "safetensors.deserialize(data)",
         "save": f"{module}.save(arrays{metadata})",
         "save_file": f"{module}.save_file(arrays, path{metadata})",
+        "save_model": f"{module}.save_model(model, path{metadata})",
+        "load_model": f"{module}.load_model(model, path{backend})",
         "serialize": f"safetensors.serialize(specs{metadata})",
         "serialize_file": f"safetensors.serialize_file(specs, path{metadata})",
     }[one.kind]

@@ -13,6 +13,7 @@ from harness.errors import HarnessError
 from harness.observation import ACCEPT, Event, Observation, Run, Trace, attempt, observe
 from harness.parsers import api
 from harness.programs import progress
+from harness.programs.frameworks import for_paddle
 from harness.targets import scratch
 from harness.targets.base import Language, ProgramTarget
 from harness.targets.sizes import oracle, script
@@ -29,19 +30,22 @@ class Sizes(ProgramTarget):
             "size layout",
             "deserialize safe_open safe_open.get_tensor safe_open.get_tensors safe_open.get_slice PySafeSlice.__getitem__",
         ),
-        ("size", "serialize serialize_file TensorSpec numpy.* torch.load torch.load_file torch.save torch.save_file"),
+        ("size", "serialize serialize_file TensorSpec numpy.* torch.load* torch.save* paddle.*"),
     )
-    description = "all readers and writers for numpy and torch, at lengths, counts and ranks around powers of two"
+    description = (
+        "all readers and writers for numpy, torch and paddle, at lengths, counts and ranks around powers of two"
+    )
     vocabulary = VOCABULARY
     oracles = (oracle.check,)
     language = Language(decode, script.explain, script.script)
     memory_mb = 6144
     timeout_s = 120.0
+    start_s = 300.0
     built_on = ("safe_open",)
     calls = ("numpy.get_tensor.mmap", "numpy.get_tensor.pread")
 
     def open(self, safetensors: ModuleType | None) -> Run:
-        """Prepare to run programs. Raises HarnessError where torch is there and does not work."""
+        """Prepare to run programs. Raises HarnessError where torch or paddle is there and does not work."""
         assert safetensors is not None
         return _Runner(safetensors).run
 
@@ -62,14 +66,14 @@ class Sizes(ProgramTarget):
         return [call.word for call in decode(data).calls]
 
     def needs_for(self, data: bytes) -> tuple[str, ...]:
-        """Torch, for a program that calls it."""
-        return ("torch",) if any(call.framework == "torch" for call in decode(data).calls) else ()
+        """Torch and paddle, for a program that calls them."""
+        used = {call.framework for call in decode(data).calls}
+        return tuple(name for name in ("torch", "paddle") if name in used)
 
     def note(self) -> str:
-        """Whether the calls for torch are left out."""
-        return (
-            "" if importlib.util.find_spec("torch") else "torch is not installed: only numpy's readers and writers run."
-        )
+        """The frameworks whose calls are left out."""
+        absent = [name for name in ("torch", "paddle") if importlib.util.find_spec(name) is None]
+        return "; ".join(f"{name} is not installed: its readers and writers do not run" for name in absent)
 
 
 def _bits(content: Content) -> list[tuple[str, int]]:
@@ -96,6 +100,8 @@ class _Runner:
                 self._modules |= {"torch": importlib.import_module("safetensors.torch"), "torch.torch": torch}
             except Exception as error:
                 raise HarnessError(f"torch is installed and cannot be imported: {error}") from error
+        if found := for_paddle():
+            self._modules |= {"paddle": found[1], "paddle.paddle": found[0]}
         self._folder: Path | None = None
         self._mark = progress.cell()
 
@@ -126,6 +132,8 @@ class _Runner:
         parts = {
             "safe_open": call.backend == "pread" and "safe_open(backend=)",
             "load_file": call.backend == "pread" and f"{call.framework}.load_file(backend=)",
+            "load_model": "torch.load_model(backend=)" if call.backend == "pread" else "torch.load_model",
+            "save_model": "torch.save_model",
             "serialize": "TensorSpec",
             "serialize_file": "TensorSpec",
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable
 from types import ModuleType
@@ -14,7 +15,7 @@ from harness.findings.finding import Finding
 from harness.observation import ACCEPT, Run
 from harness.oracles.oracle import Execution
 from harness.targets.sizes import oracle
-from harness.targets.sizes.program import VOCABULARY, decode, seeds
+from harness.targets.sizes.program import VOCABULARY, Call, decode, seeds
 from harness.targets.sizes.target import Sizes
 
 step, encode = VOCABULARY.step, VOCABULARY.encode
@@ -37,6 +38,8 @@ def findings(run: Run, program: bytes) -> list[Finding]:
 
 @pytest.mark.parametrize("name", seeds())
 def test_the_parser_holds_at_every_length_of_the_seeds(run: Run, name: str):
+    if reason := Sizes().missing(seeds()[name]):
+        pytest.skip(reason)
     outcome, error, trace = run(seeds()[name])
     assert (outcome, error) == (ACCEPT, "")
     assert len(trace.events) == len(decode(seeds()[name]).calls)
@@ -46,6 +49,13 @@ def test_the_parser_holds_at_every_length_of_the_seeds(run: Run, name: str):
 @pytest.mark.parametrize(("number", "place"), [("safe_open", 1), ("save_file", 0)])
 def test_a_tensor_with_holes_is_read_and_written(run: Run, number: str, place: int):
     assert found(run, ("large", 0, 1), (number, 0, place)) == []
+
+
+@pytest.mark.parametrize("call", [("safe_open", 1), ("load_file", 1, 1), ("load", 1), ("save_model",), ("load_model",)])
+def test_torch_is_judged_past_the_dimensions_of_numpy(run: Run, call: tuple[Any, ...]):
+    pytest.importorskip("torch")
+    assert found(run, ("rank", 6, 1, 2), call) == []
+    assert [event.outcome for event in run(encode([step("rank", 6, 1, 2), step(*call)]))[2].events] == [ACCEPT]
 
 
 @pytest.mark.long
@@ -189,6 +199,42 @@ def test_a_file_that_ends_early_and_a_refusal_are_found(safetensors: ModuleType,
     assert found(Sizes().open(liar), ("tensor", 12, 1), ("serialize_file",)) == ["sizes.serialize_file size"]
 
 
+def test_a_module_that_is_written_or_read_otherwise_is_found(run: Run, monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("torch")
+    module = importlib.import_module("safetensors.torch")
+    real = module.save_file, module.load_file
+    program = ("tensor", 12, 1), ("name", 3, 0), ("value", 3, 0), ("save_model",), ("load_model", 0, 1)
+    assert found(run, *program) == []
+
+    def narrowed(tensors: Any, path: str, metadata: Any) -> None:
+        real[0]({name: tensor[:65536].clone() for name, tensor in tensors.items()}, path, metadata)
+
+    monkeypatch.setattr(module, "save_file", narrowed)
+    assert found(run, ("tensor", 12, 0), ("save_model",)) == []
+    assert found(run, *program) == ["sizes.torch.save_model size"]
+
+    def changed(*given: Any, **options: Any) -> Any:
+        return {name: tensor.add(len(tensor) > 65536) for name, tensor in real[1](*given, **options).items()}
+
+    monkeypatch.setattr(module, "save_file", real[0])
+    monkeypatch.setattr(module, "load_file", changed)
+    assert found(run, ("tensor", 12, 0), ("load_model",)) == []
+    assert found(run, *program) == ["sizes.torch.load_model.pread bytes"]
+
+
+def test_readers_and_writers_of_paddle_are_judged_at_every_length(run: Run, monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("paddle")
+    module = importlib.import_module("safetensors.paddle")
+    load, save = module.load, module.save
+    long = ("tensor", 12, 1, 2), ("rank", 3, 0)
+    calls = ("load", 2), ("load_file", 2), ("load_file", 2, 1), ("save", 2), ("save_file", 2), ("safe_open", 2, 0, 2)
+    assert found(run, *long, *calls) == []
+    monkeypatch.setattr(module, "load", lambda data: {name: tensor[:32768] for name, tensor in load(data).items()})
+    monkeypatch.setattr(module, "save", lambda *given: save(*given)[:-1] + b"x")
+    assert found(run, ("tensor", 12, 0, 2), calls[0]) == []
+    assert found(run, long[0], *calls) == ["sizes.paddle.load shape", "sizes.paddle.save bytes"]
+
+
 def test_runs_leave_neither_files_nor_descriptors(run: Run):
     run(seeds()["save_file"])
     before = len(os.listdir("/proc/self/fd"))
@@ -206,3 +252,12 @@ def test_features_tell_lengths_and_explain_names_them(run: Run):
     assert 'safe_open(path, framework="numpy")  # columns' in text
     assert target.explain(seeds()["many"]).count("\n") < 20
     assert numpy.array_equal(target.call_names(seeds()["save"]), ["numpy.save", "torch.save", "serialize"])
+    assert 'safetensors.torch.load_model(model, path, backend="pread")' in target.explain(seeds()["model"])
+
+
+def test_a_program_needs_the_frameworks_of_its_calls():
+    target = Sizes()
+    assert target.needs_for(seeds()["save"]) == target.needs_for(seeds()["model"]) == ("torch",)
+    assert target.needs_for(seeds()["paddle-save"]) == ("paddle",)
+    assert target.needs_for(seeds()["parts"]) == ()
+    assert decode(encode([step("rank", 3, 3), step("load", 2), step("save", 1)])).calls == (Call("save", "torch"),)
