@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.targets.paths.program import ANNOTATED, FILES, SPELLINGS, Scene
+from harness.targets.paths.program import FILES, Scene
 from harness.targets.paths.world import World
 
 
@@ -92,5 +92,4 @@ def fair(scene: Scene) -> tuple[type[BaseException], ...]:
         return (ValueError,)
     if scene.spelling == "raises" and scene.call != "handle":
         return (OwnError,)
-    outside = SPELLINGS.index(scene.spelling) >= ANNOTATED or scene.form == "descriptor"
-    return (TypeError,) if outside else ()
+    return () if scene.annotated and scene.form != "descriptor" else (TypeError,)

@@ -17,12 +17,10 @@ from harness.oracles.oracle import Execution, oracle
 from harness.programs.arrays import NUMPY_NAMES
 from harness.targets.paths.facts import Facts
 from harness.targets.paths.program import (
-    ANNOTATED,
     FILES,
     PIPES,
     READINGS,
     SAME_PATH,
-    SPELLINGS,
     Tensors,
     tensors,
     told,
@@ -116,8 +114,8 @@ def _any(causes: set[str]) -> str:
 
 
 def _undecodable(facts: Facts) -> bool:
-    """Whether torch is asked for a path that is no UTF-8: it takes none, and the parser says so."""
-    return facts.scene.framework == "pt" and facts.scene.name == "undecodable"
+    """Whether torch or paddle is asked for a path that is no UTF-8: they take none, and the parser says so."""
+    return facts.scene.framework != "numpy" and facts.scene.name == "undecodable"
 
 
 def _refused(event: Event, facts: Facts) -> list[Finding]:
@@ -232,7 +230,7 @@ def _failed(event: Event, facts: Facts) -> list[Finding]:
         same = (before.kind, before.inode, before.to) == (after.kind, after.inode, after.to)
         if not same or before.content != after.content:
             return _found(LOST, facts, scene.thing, f"{event.error[:200]}; the {before.kind} is now a {after.kind}")
-    allowed = SPELLINGS.index(scene.spelling) < ANNOTATED and not facts.acted
+    allowed = scene.annotated and not facts.acted
     if facts.plain is None or facts.plain.error or not allowed or event.outcome != REJECT:
         return []
     if scene.spelling not in SAME_PATH:

@@ -55,7 +55,7 @@ FAILING = {
 }  # fmt: skip
 ACTS = (*MOVES, *IN_PLACE, *FAULTS)
 HANDLES = ("open", "descriptor", "moved", "replaced")
-FRAMEWORKS = ("numpy", "pt")
+FRAMEWORKS = ("numpy", "pt", "paddle")
 
 #: The contents by number. The first two differ in values alone, and so do the next two, which are longer than a page.
 CONTENTS: tuple[arrays.Tensors, ...] = (
@@ -82,15 +82,22 @@ VOCABULARY = Vocabulary(
         Kind("rights", 2, (range(len(FILE_MODES)), range(3)), default_values=((0,), (0,))),
         Kind("folder", 2, (range(len(FOLDER_MODES)), range(3)), default_values=((0,), (0,))),
         Kind("act", 5, (range(len(ACTS)), _POINTS, _CONTENT)),
-        Kind("open", 4, (range(4),)),
-        Kind("load_file", 2, (range(4),)),
+        # paddle is at fewer places than the others.
+        Kind("open", 4, ((*range(4), *range(6)),)),
+        Kind("load_file", 2, ((*range(4), *range(6)),)),
         Kind("handle", 2, (range(len(HANDLES)), range(2))),
-        Kind("save_file", 4, ((0, 0, 1), _CONTENT)),
+        Kind("save_file", 4, ((0, 0, 0, 1, 1, 2), _CONTENT)),
         Kind("serialize_file", 2, (range(1), _CONTENT)),
+        Kind("load_model", 2, (range(2),)),
+        Kind("save_model", 2, (range(1), _CONTENT)),
     ],
     max_steps=10,
 )
-READERS = frozenset(("open", "load_file", "handle"))
+READERS = frozenset(("open", "load_file", "handle", "load_model"))
+#: Calls of torch alone.
+MODULES = frozenset(("load_model", "save_model"))
+#: Forms of a path that are no str: the annotation of ``save_model`` does not cover them.
+_NO_STR = frozenset(("Path", "PathLike", "raises"))
 
 
 class Act(NamedTuple):
@@ -128,6 +135,12 @@ class Scene(NamedTuple):
     def reads(self) -> bool:
         """Whether the call reads."""
         return self.call in READERS
+
+    @property
+    def annotated(self) -> bool:
+        """Whether the annotation of the call covers the form of its argument."""
+        covered = SPELLINGS.index(self.spelling) < ANNOTATED
+        return covered and not (self.call == "save_model" and self.spelling in _NO_STR)
 
     @property
     def in_place(self) -> bool:
@@ -184,8 +197,12 @@ def _arguments(kind: str, a: int, b: int) -> dict[str, Any]:
         # Its argument is an open file.
         return {"form": HANDLES[a % len(HANDLES)], "backend": backend, "spelling": "str"}
     if kind in READERS:
-        return {"framework": FRAMEWORKS[a // 2 % 2], "backend": BACKENDS[a % 2]}
-    return {"framework": FRAMEWORKS[a % 2] if kind == "save_file" else "numpy", "given": b % len(CONTENTS)}
+        return {
+            "framework": "pt" if kind in MODULES else FRAMEWORKS[a // 2 % len(FRAMEWORKS)],
+            "backend": BACKENDS[a % 2],
+        }
+    of_kind = {"save_file": FRAMEWORKS[a % len(FRAMEWORKS)], "save_model": "pt"}
+    return {"framework": of_kind.get(kind, "numpy"), "given": b % len(CONTENTS)}
 
 
 Tensors = dict[str, tuple[str, tuple[int, ...], bytes]]

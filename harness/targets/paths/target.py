@@ -30,12 +30,14 @@ class Paths(ProgramTarget):
 
     name = "paths"
     drives = (
-        ("file", "safe_open safe_open.get_tensor* _safe_open_handle serialize_file numpy.*_file torch.*_file"),
+        ("file", "safe_open safe_open.get_tensor* _safe_open_handle serialize_file numpy.*_file"),
+        ("file", "torch.*_file torch.*_model paddle.*_file"),
         ("state", "numpy.save_file serialize_file"),
     )
     description = "readers and writers on every kind of file, path and mode, while another process acts, by programs"
     memory_mb = 2048
     timeout_s = 20.0
+    start_s = 300.0
     vocabulary = VOCABULARY
     oracles = (oracle.check,)
     extra = "torch"
@@ -63,13 +65,13 @@ class Paths(ProgramTarget):
         if reason := why_no_nodes(folder):
             lacks.append(f"device nodes of our own do not work ({reason})")
         shutil.rmtree(folder)
-        if importlib.util.find_spec("torch") is None:
-            lacks.append("torch is not installed")
+        lacks += [f"{name} is not installed" for name in ("torch", "paddle") if importlib.util.find_spec(name) is None]
         return "; ".join(lacks)
 
     def needs_for(self, data: bytes) -> tuple[str, ...]:
-        """torch, where a call is torch's."""
-        return ("torch",) if any(scene.framework == "pt" for scene in decode(data)) else ()
+        """Torch and paddle, where a call is theirs."""
+        used = {scene.framework for scene in decode(data)}
+        return tuple(name for name, word in (("torch", "pt"), ("paddle", "paddle")) if word in used)
 
     def missing(self, data: bytes | None = None) -> str:
         """Why the target, or the program ``data``, cannot run here: root alone makes files of another owner."""
@@ -126,6 +128,12 @@ class Paths(ProgramTarget):
             "named": [step("name", 2), step("spelling", 1), *read, step("serialize_file", 0, 1)],
             "rights": [step("rights", 0, 1), step("user"), step("open"), step("folder"), step("save_file", 0, 1)],
             "replaced": [step("act", 0, 1, 1), step("open"), step("act", 1, 2), step("load_file"), step("act", 2), step("handle")],
+            "model": [step("load_model"), step("load_model", 1), step("save_model", 0, 2), step("thing", 0, 4), step("load_model")],
+            "model-links": [step("thing", 5, 2), step("load_model"), step("save_model", 0, 1), step("thing", 6), step("load_model", 1)],
+            "model-replaced": [step("act", 0, 1, 4), step("load_model", 1), step("act", 12, 3), step("save_model", 0, 2)],
+            "paddle": [step("open", 4), step("load_file", 4), step("load_file", 5), step("save_file", 2, 2)],
+            "paddle-links": [step("thing", 5, 2), step("load_file", 4), step("save_file", 2, 1), step("thing", 6), step("open", 5)],
+            "paddle-failed": [step("act", 0, 1, 1), step("load_file", 5), step("act", 12, 3), step("save_file", 2, 3)],
             "saved": [step("save_file", 0, 2), step("act", 0, 1, 1), step("save_file", 0, 3), step("act", 12, 3), step("save_file")],
         }  # fmt: skip
         return {name: encode(steps) for name, steps in plans.items()}

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
 from types import ModuleType
 
@@ -14,6 +16,7 @@ from harness.targets.paths.target import Paths
 
 step = VOCABULARY.step
 TARGET = Paths()
+TORCH = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
 traced = pytest.mark.skipif(bool(other_process.refusal()), reason="no ptrace")
 
 
@@ -108,6 +111,87 @@ def test_a_writer_leaves_a_whole_file_or_the_old_one_whatever_fails(run: Run) ->
             assert found(run, *steps) <= {"roundtrip.mode|existing"}
             outcomes.add((name, events(run, *steps)[0].outcome))
     assert {("ENOSPC", "reject"), ("short", "accept"), ("sweep", "reject"), ("to-directory", "reject")} <= outcomes
+
+
+@TORCH
+@pytest.mark.parametrize("backend", [0, 1])
+def test_a_module_is_loaded_from_regular_files_as_what_they_are(run: Run, backend: int) -> None:
+    for name in ("file", "hard-link", "symlink", "sparse"):
+        for content in (2, 4, 5):
+            steps = thing(name, content), step("load_model", backend)
+            assert not found(run, *steps)
+            assert [event.outcome for event in events(run, *steps)] == [ACCEPT]
+
+
+@TORCH
+@traced
+def test_a_module_gets_the_file_of_before_or_of_after_and_is_written_whole(run: Run) -> None:
+    seen = set()
+    for point in range(10):
+        for name in ("replace", "unlink", "short"):
+            steps = thing("file", 2), act(name, point, 4), step("load_model", 1)
+            assert found(run, *steps) <= {"lifecycle.open|unreadable:FileNotFoundError"}
+            [event] = events(run, *steps)
+            seen.add((name, event.outcome, len(event.value) if event.outcome == ACCEPT else 0))
+        for name in ("ENOSPC", "short", "replace", "sweep"):
+            writes = act(name, point, 4), step("save_model", 0, 2)
+            assert found(run, *writes) <= {"roundtrip.mode|existing"}
+            seen.add((name, events(run, *writes)[0].outcome, 0))
+    assert {
+        ("replace", "accept", 2),
+        ("replace", "accept", 3),
+        ("unlink", "reject", 0),
+        ("ENOSPC", "reject", 0),
+    } <= seen
+
+
+@TORCH
+def test_a_module_that_is_read_or_written_otherwise_is_found(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = importlib.import_module("safetensors.torch")
+    load, save = module.load_file, module.save_file
+    monkeypatch.setattr(module, "load_file", lambda *given, **more: {k: -v for k, v in load(*given, **more).items()})
+    assert found(run, step("load_model")) == {"paths.read|pt.mmap: nothing: mixed"}
+    monkeypatch.setattr(module, "save_file", lambda tensors, path, metadata: save({}, path, metadata))
+    assert found(run, thing("symlink"), step("save_model", 0, 1)) == {"paths.replaced|link"}
+    assert found(run, thing("absent"), step("save_model", 0, 1)) == {"paths.written|file"}
+
+
+@TORCH
+def test_a_path_that_is_no_str_may_be_refused_by_save_model_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = importlib.import_module("safetensors.torch")
+    path = step("spelling", SPELLINGS.index("Path"))
+    assert found(run, path, step("save_model", 0, 1)) == {"roundtrip.mode|existing"}
+
+    def refuses(*_: object) -> None:
+        raise TypeError("no str")
+
+    for name in ("save_model", "save_file"):
+        monkeypatch.setattr(module, name, refuses)
+    assert found(run, path, step("save_model", 0, 1)) == set()
+    assert found(run, step("save_model", 0, 1)) == {"raise|save_model: TypeError: no str"}
+    assert found(run, path, step("save_file", 1, 1)) == {"raise|save_file: TypeError: no str"}
+
+
+def test_files_of_paddle_are_judged_like_all_others(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("paddle")
+    module = importlib.import_module("safetensors.paddle")
+    reads = step("open", 4), step("load_file", 4), step("load_file", 5)
+    for name in ("file", "hard-link", "symlink"):
+        assert found(run, thing(name, 4), *reads) == set()
+        assert [event.outcome for event in events(run, thing(name, 4), *reads)] == [ACCEPT] * 3
+    assert found(run, step("save_file", 2, 4)) == {"roundtrip.mode|existing"}
+    load, save = module.load_file, module.save_file
+    monkeypatch.setattr(module, "load_file", lambda *given, **more: {k: -v for k, v in load(*given, **more).items()})
+    monkeypatch.setattr(module, "save_file", lambda tensors, path: save({}, path))
+    assert found(run, reads[1]) == {"paths.read|paddle.mmap: nothing: mixed"}
+    assert found(run, thing("absent"), step("save_file", 2, 4)) == {"paths.written|file"}
+
+
+def test_a_program_needs_the_frameworks_of_its_calls() -> None:
+    needs = {
+        name: TARGET.needs_for(data) for name, data in TARGET.seeds().items() if name in ("read", "model", "paddle")
+    }
+    assert needs == {"read": (), "model": ("torch",), "paddle": ("paddle",)}
 
 
 def test_runs_leave_nothing_behind_and_keep_the_folder_and_the_user(run: Run) -> None:
