@@ -25,15 +25,24 @@ MAPPINGS = ("dict", "proxy", "chain", "popping", "archive", "lazy", "lazy-dict",
 _HELD = ("dict", "proxy", "chain")
 _LAZY = ("lazy", "lazy-dict", "changing")
 _DICTS = ("dict", "popping", "lazy-dict", "changing")
-WAYS = ("numpy.save", "numpy.save_file", "torch.save", "torch.save_file", "serialize", "serialize_file")
+WAYS = (
+    "numpy.save", "numpy.save_file", "torch.save", "torch.save_file", "serialize", "serialize_file", "torch.save_model",
+    "paddle.save", "paddle.save_file",
+)  # fmt: skip
+#: Writers that take specs, and the one that takes a module.
+SPECS, MODEL = ("serialize", "serialize_file"), "torch.save_model"
 PLACES = ("item", "pointer", "path", "fault", "collection", "dtype", "shape", "size")
 _ATTRIBUTES = ("pointer", "dtype", "shape", "size")
 WRITER_ACTS = ("clear", "replace", "pop", "overwrite", "collect", "churn", "again")
 READER_ACTS = ("close", "drop", "unlink", "put", "read", "collect", "churn")
 PATHS = 2
-#: Framework and backend of a handle.
+#: Framework and backend of a handle. paddle ends the process over two tensors of one place: ``paddle_readers`` has its handles.
 OPENS = (("numpy", "mmap"), ("numpy", "pread"), ("pt", "mmap"), ("pt", "pread"))
-LOADS = ("numpy.load", "deserialize", "numpy.load_file mmap", "numpy.load_file pread", "torch.load", "torch.load_file mmap", "torch.load_file pread")  # fmt: skip
+LOADS = (
+    "numpy.load", "deserialize", "numpy.load_file mmap", "numpy.load_file pread", "torch.load", "torch.load_file mmap",
+    "torch.load_file pread", "torch.load_model mmap", "torch.load_model pread", "paddle.load", "paddle.load_file mmap",
+    "paddle.load_file pread",
+)  # fmt: skip
 #: Indices; "{}" is a number with ``__index__``, where an act can happen.
 INDICES = (("...", "..."), ("{}", "1"), ("{}:2", "1"), ("::{}", "2"), ("{}, ...", "0"), ("..., :{}", "2"))
 _MOST = 4
@@ -43,7 +52,7 @@ VOCABULARY = Vocabulary(
         Kind("tensor", 5, (range(len(DTYPES)), range(len(SHAPES)), range(5))),
         Kind("mapping", 4, (range(len(MAPPINGS)),)),
         Kind("plan", 6, (range(len(PLACES)), range(7), range(64))),
-        Kind("write", 5, ((0, 0, 1, 1, 2, 3, 4, 5),)),
+        Kind("write", 5, ((0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8),)),
         Kind("put", 1, (range(PATHS), range(2))),
         Kind("unlink", 1, (range(PATHS),)),
         Kind("open", 4, (range(2), range(len(OPENS)), range(PATHS))),
@@ -83,9 +92,11 @@ class Call(NamedTuple):
     form: str = ""
 
     @property
-    def torch(self) -> bool:
-        """Whether it needs torch."""
-        return "torch" in self.source or "'pt'" in self.source
+    def needs(self) -> str:
+        """The framework that it needs beside numpy, "" for none."""
+        if "torch" in self.source or "'pt'" in self.source:
+            return "torch"
+        return "paddle" if "paddle" in self.source else ""
 
 
 #: The calls of a program.
@@ -134,7 +145,8 @@ def _write(model: _Model, step: Step) -> None:
     way = WAYS[step.a % len(WAYS)]
     kind, plan = model.mapping, model.taken()
     tensors = model.tensors or [tensor(Step(0), 0)]
-    if way.startswith("serialize"):
+    if way in SPECS or way == MODEL:
+        # The mapping of a module is the one that its state_dict makes.
         kind = "dict"
     place, act, number, on = "", "", 0, 0
     apart = False
@@ -170,14 +182,15 @@ def _write(model: _Model, step: Step) -> None:
 
 def _possible(way: str, kind: str, place: str, act: str, number: int, later: int) -> tuple[str, str, int]:
     """A place that this writer and this mapping have, an act that is possible there, and its number."""
-    specs = way.startswith("serialize")
+    # No attribute of these is watched: specs are made before, state_dict gives other tensors, paddle's has no subclass.
+    plain = way in SPECS or way == MODEL or way.startswith("paddle.")
     if place == "item" and kind not in _LAZY:
         place = "pointer"
-    if place in _ATTRIBUTES and (specs or kind == "archive"):
+    if place in _ATTRIBUTES and (plain or kind == "archive"):
         place = "fault"
     if place == "fault" and kind not in ("dict", "proxy", "chain"):
         place = "collection"
-    if place == "path" and not way.endswith("_file"):
+    if place == "path" and not way.endswith(("_file", "_model")):
         place = "collection"
     if kind == "archive" and act not in ("collect", "churn", "again"):
         act = "collect"
@@ -308,6 +321,8 @@ def _load(model: _Model, step: Step) -> None:
         if act:
             where = f"armed({where}, {does})"
         source = f"safetensors.{function}({where}, backend={backend!r})"
+        if function == "torch.load_model":
+            source = f"loaded({model.files[path]}, lambda module: {source.replace('(', '(module, ', 1)})"
     model.add("load", source, bind=bind, allowed=allowed, act=act)
     model.kept[bind] = allowed
 

@@ -7,17 +7,18 @@ import gc
 import importlib
 import importlib.util
 from collections.abc import Hashable, Iterable
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from harness.observation import ACCEPT, Event, Observation, Run, Trace, attempt, failure, observe
 from harness.parsers import api
 from harness.programs import progress
+from harness.programs.frameworks import for_paddle
 from harness.programs.steps import Step
 from harness.targets import scratch
-from harness.targets.base import Language, ProgramTarget
+from harness.targets.base import UNCAUGHT, Language, ProgramTarget
 from harness.targets.lifetimes import faults, kit, oracle, script, writing
-from harness.targets.lifetimes.program import PATHS, VOCABULARY, WAYS, Call, decode
+from harness.targets.lifetimes.program import MODEL, PATHS, SPECS, VOCABULARY, WAYS, Call, decode
 
 _M_PERTURB = -6
 _ERRORS = {one.__name__: one for one in (RuntimeError, KeyError, TypeError, ValueError, AttributeError)}
@@ -31,6 +32,7 @@ class Lifetimes(ProgramTarget):
         ("thread state layout", "serialize serialize_file numpy.save numpy.save_file"),
         ("thread state", "safe_open safe_open.get_* PySafeSlice.__getitem__ TensorSpec numpy.load numpy.load_file"),
         ("thread state", "torch.save torch.save_file torch.load torch.load_file"),
+        ("thread", "torch.save_model torch.load_model paddle.*"),
     )
     description = "writers and readers while values, handles and buffers go, change or are collected, by programs"
     vocabulary = VOCABULARY
@@ -40,6 +42,9 @@ class Lifetimes(ProgramTarget):
     # A use after free may kill the process.
     runs_in_fork_server = True
     extra = "torch"
+    start_s = 300.0
+    # A tensor of paddle may end the process where it is let go, long after the call that made it.
+    foreign = MappingProxyType({"paddle": (UNCAUGHT,)})
 
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to run programs, in a folder in memory of this process."""
@@ -48,16 +53,16 @@ class Lifetimes(ProgramTarget):
 
     def note(self) -> str:
         """The calls that cannot be made here."""
-        notes = (
-            [] if importlib.util.find_spec("torch") else ["torch is not installed: its writers and readers do not run"]
-        )
+        absent = [name for name in ("torch", "paddle") if importlib.util.find_spec(name) is None]
+        notes = [f"{name} is not installed: its writers and readers do not run" for name in absent]
         if not faults.available():
             notes.append("the kernel gives no userfaultfd: no act while a writer reads memory")
         return "; ".join(notes)
 
     def needs_for(self, data: bytes) -> tuple[str, ...]:
-        """Torch, where the program calls it."""
-        return ("torch",) if any(call.torch for call in decode(data)) else ()
+        """Torch and paddle, where the program calls them."""
+        used = {call.needs for call in decode(data)}
+        return tuple(name for name in ("torch", "paddle") if name in used)
 
     def call_names(self, data: bytes) -> list[str]:
         """The calls in order; of writers with the state of their values."""
@@ -97,6 +102,30 @@ class Lifetimes(ProgramTarget):
         if importlib.util.find_spec("torch"):
             plans["torch"] = [*two, step("plan", 2, 0, 1), step("write", 3)]
             plans["torch-kept"] = [step("open", 0, 2), step("get_tensors"), step("close"), step("churn")]
+            plans["model"] = [
+                *two,
+                step("write", 6),
+                step("load", 7),
+                step("load", 8, 1, 1),
+                step("unlink"),
+                step("churn"),
+            ]
+            plans["model-held"] = [
+                step("tensor", 0, 1, 4), step("tensor", 3, 5, 4), step("plan", 6, 0, 1), step("write", 6),
+                step("plan", 0, 6, 1), step("load", 7),
+            ]  # fmt: skip
+        if importlib.util.find_spec("paddle"):
+            plans["paddle"] = [*two, step("write", 7), *two, step("write", 8)]
+            plans["paddle-kept"] = [
+                step("load", 9), step("load", 10, 1, 1), step("load", 11, 0, 2), step("unlink"), step("churn")
+            ]  # fmt: skip
+            plans["paddle-thread"] = [
+                step("plan", 0, 6, 1),
+                step("load", 10),
+                *two,
+                step("plan", 6, 0, 1),
+                step("write", 8),
+            ]
         return {name: encode(steps) for name, steps in plans.items()}
 
 
@@ -105,15 +134,19 @@ class _Runner:
 
     def __init__(self, safetensors: ModuleType) -> None:
         importlib.import_module("safetensors.numpy")
-        self._torch = importlib.util.find_spec("torch") is not None
-        if self._torch:
+        self._frameworks = {""}
+        if importlib.util.find_spec("torch") is not None:
             importlib.import_module("safetensors.torch")
+            self._frameworks.add("torch")
+        if for_paddle():
+            self._frameworks.add("paddle")
         self._api = api.of(safetensors)
         self._refusal: type[BaseException] = safetensors.SafetensorError
         kit.FOLDER[:] = [str(scratch.folder("lifetimes"))]
         self._globals: dict[str, Any] = {
             **{name: getattr(kit, name) for name in dir(kit) if not name.startswith("_")},
             "written": writing.written,
+            "loaded": writing.loaded,
             "safetensors": safetensors,
             "gc": gc,
             "drop": self._drop,
@@ -150,10 +183,12 @@ class _Runner:
     def _known(self, call: Call) -> bool:
         """Whether the call can be made here, and what it needs is there."""
         has = self._api.has
-        if call.torch and not self._torch:
+        if call.needs not in self._frameworks:
             return False
         if call.kind in WAYS or not call.source:
-            return call.kind not in WAYS[4:] or has("TensorSpec")
+            return has({MODEL: MODEL}.get(call.kind, "TensorSpec")) if call.kind in (*SPECS, MODEL) else True
+        if "torch.load_model" in call.source and not has("torch.load_model"):
+            return False
         if "backend=" in call.source and not has("safe_open(backend=)"):
             return False
         if "get_tensors" in call.source and not has("safe_open.get_tensors"):

@@ -40,6 +40,23 @@ def overwrite(value: Any, code: str, shape: tuple[int, ...], salt: int, holder: 
     whole.reshape(-1).view("uint8")[:] = data
 
 
+def module(tensors: dict[str, Any]) -> Any:
+    """A module of torch with these tensors as buffers."""
+    made = importlib.import_module("torch").nn.Module()
+    for name, tensor in tensors.items():
+        made.register_buffer(name, tensor)
+    return made
+
+
+def loaded(number: int, load: Callable[[Any], Any]) -> dict[str, Any]:
+    """The tensors of a module of zeros in the form of file ``number``, after ``load`` of the module."""
+    torch = importlib.import_module("torch")
+    zeros = {name: torch.zeros(shape, dtype=getattr(torch, CODES[code])) for name, code, shape, _ in FILES[number]}
+    made = module(zeros)
+    load(made)
+    return dict(made.state_dict())
+
+
 class Writing:
     """One call of a writer: the mapping that it gets, and the act at a point of the call.
 
@@ -62,6 +79,10 @@ class Writing:
         self.kept: list[Any] = []
         self.touched: Any = None
         self.given, self.store = mapping(kind, self.sources, self.make)
+        if way == "torch.save_model":
+            self.given = module(self.given)
+            # Acts change the module.
+            self.store = vars(self.given)["_buffers"]
 
     def make(self, source: Any, more: int = 0) -> Any:
         """The value of a source."""
@@ -72,11 +93,16 @@ class Writing:
         array = held(holder if swaps or holder != "swapped" else "watched", code, shape, salt + more)
         if self.framework == "torch":
             array = importlib.import_module("torch").from_numpy(array)
+            if holder == "swapped" and self.way == "torch.save_model":
+                # The state that is saved gets a copy in the usual order, which the state alone holds.
+                array = array.mT.contiguous().mT if array.dim() > 1 else array
         if self.plan.place in ("dtype", "shape", "pointer", "size") and self.plan.number == number and self.framework:
             array = _watched_tensor(array) if self.framework == "torch" else array.view(Watched)
             array.plan, array.number = self.plan, number
         if self.plan.place == "fault" and self.plan.number == number:
             self.touched = array
+        if self.framework == "paddle":
+            return importlib.import_module("paddle").from_dlpack(array)
         if self.framework:
             return array
         self.kept.append(array)
@@ -109,9 +135,9 @@ class Writing:
 
     def call(self, where: Any) -> bytes:
         """Call the writer; the file that it makes."""
-        module = importlib.import_module(f"safetensors.{self.framework}" if self.framework else "safetensors")
-        function = getattr(module, self.way.rpartition(".")[2])
-        if not self.way.endswith("_file"):
+        package = importlib.import_module(f"safetensors.{self.framework}" if self.framework else "safetensors")
+        function = getattr(package, self.way.rpartition(".")[2])
+        if not self.way.endswith(("_file", "_model")):
             return bytes(function(self.given))
         function(self.given, where)
         with open(where, "rb") as made:

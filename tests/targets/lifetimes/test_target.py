@@ -69,7 +69,7 @@ def test_another_thread_lets_values_go_while_the_writer_reads(run: Run, way: int
     found = aspects(run, *TWO, plan("fault", "clear"), step("write", way))
     assert found == [f"lifetimes.written numpy.save{'_file' * way}:released:bytes"]
     # Specs whose memory the caller keeps are written whole, and so is what torch's writers hold.
-    for other in (4, 5, 2, 3) if TARGET.note() == "" else (4, 5):
+    for other in (4, 5, 2, 3) if "torch" not in TARGET.note() else (4, 5):
         assert aspects(run, *TWO, plan("fault", "clear"), step("write", other)) == []
 
 
@@ -165,6 +165,83 @@ def test_tensors_of_torch_are_held_in_all_these_cases(run: Run) -> None:
         assert aspects(run, *program, step("close"), step("put", 0, 1), step("collect")) == []
 
 
+MODEL = 6
+SWAPPED = step("tensor", 0, 1, HOLDERS.index("swapped")), step("tensor", 3, 5, HOLDERS.index("swapped"))
+
+
+@TORCH
+@pytest.mark.parametrize("tensors", [TWO, SWAPPED])
+def test_a_module_is_saved_whole_whatever_its_buffers_do(run: Run, tensors: tuple[Step, ...]) -> None:
+    for place in ("path", "fault", "collection"):
+        for act in WRITER_ACTS:
+            for apart in (False, True):
+                assert aspects(run, *tensors, plan(place, act, apart=apart), step("write", MODEL)) == []
+
+
+@TORCH
+def test_copies_that_nothing_holds_are_found_in_a_saved_module(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch_module = importlib.import_module("safetensors.torch")
+
+    def forgetting(model, filename):
+        specs = {
+            name: torch_module.TensorSpec(
+                dtype=str(one.dtype)[6:],
+                shape=list(one.shape),
+                data_ptr=one.contiguous().data_ptr(),
+                data_len=one.nbytes,
+            )
+            for name, one in model.state_dict().items()
+        }
+        torch_module.serialize_file(specs, filename)
+
+    monkeypatch.setattr(torch_module, "save_model", forgetting)
+    assert aspects(run, *TWO, step("write", MODEL)) == []
+    assert aspects(run, *SWAPPED, step("write", MODEL)) == ["lifetimes.written torch.save_model:held:bytes"]
+
+
+@TORCH
+def test_a_module_keeps_what_was_loaded_and_another_content_is_found(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch_module = importlib.import_module("safetensors.torch")
+    real = torch_module.load_file
+    for way in (7, 8):
+        for act in READER_ACTS:
+            program = plan("path", act, acts=READER_ACTS), step("load", way), step("put", 0, 1), step("collect")
+            assert aspects(run, *program) == []
+    monkeypatch.setattr(
+        torch_module, "load_file", lambda *given, **more: {k: v * 0 for k, v in real(*given, **more).items()}
+    )
+    assert aspects(run, step("load", 8)) == ["lifetimes.read load:bytes", "lifetimes.read kept:bytes"]
+
+
+def test_paddle_holds_what_it_writes_and_keeps_what_it_read(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("paddle")
+    for kind in ("dict", "lazy-dict", "popping", "changing"):
+        for way in (7, 8):
+            assert aspects(run, *TWO, mapping(kind), step("write", way)) == []
+    for place in ("path", "fault", "collection"):
+        for act in WRITER_ACTS:
+            assert aspects(run, *TWO, plan(place, act, apart=True), step("write", 8)) == []
+    for way in (9, 10, 11):
+        assert (
+            aspects(run, plan("path", "churn", acts=READER_ACTS), step("load", way), step("unlink"), step("churn"))
+            == []
+        )
+    module = importlib.import_module("safetensors.paddle")
+    flatten, array_of = module._flatten, module._to_ndarray
+    monkeypatch.setattr(module, "_to_ndarray", lambda *given: (array_of(*given)[0].copy(), given[0]))
+    assert aspects(run, *TWO, step("write", 7)) == []
+    monkeypatch.setattr(module, "_flatten", lambda tensors, keep: flatten(tensors, []))
+    assert aspects(run, *TWO, step("write", 7)) == ["lifetimes.written paddle.save:held:bytes"]
+
+
+def test_a_program_needs_the_frameworks_of_its_calls() -> None:
+    for call, needs in (
+        (step("write", MODEL), ("torch",)), (step("load", 8), ("torch",)), (step("load", 10), ("paddle",)),
+        (step("write", 7), ("paddle",)), (step("write"), ()),
+    ):  # fmt: skip
+        assert TARGET.needs_for(encode((call,))) == needs
+
+
 def test_any_bytes_are_a_program_whose_words_are_python() -> None:
     for kind in range(len(VOCABULARY.kinds)):
         for a in range(0, 256, 51):
@@ -185,6 +262,6 @@ def test_a_run_repeats(run: Run) -> None:
 
 
 def test_a_name_never_stands_for_an_older_value(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run.__self__, "_torch", False)  # type: ignore[attr-defined]
+    monkeypatch.setattr(run.__self__, "_frameworks", {""})  # type: ignore[attr-defined]
     assert aspects(run, step("load"), step("load", 4, 1)) == []
     assert aspects(run, step("load"), step("open"), step("open", 0, 2), step("get_tensor", 0, 1)) == []
