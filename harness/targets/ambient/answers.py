@@ -44,9 +44,11 @@ Answer = Tensors | File | Raw
 
 
 def held(tensor: Any) -> Held:
-    """A tensor of numpy or torch, read outside all states."""
+    """A tensor of numpy, torch or paddle, read outside all states."""
     dtype = str(tensor.dtype).rpartition(".")[2]
     shape = tuple(map(int, tensor.shape))
+    if hasattr(tensor, "place"):
+        return Held(dtype, shape, str(tensor.place), b"" if 0 in shape else tensor.numpy().tobytes())
     if not hasattr(tensor, "device") or isinstance(tensor.device, str):
         return Held(dtype, shape, "cpu", tensor.tobytes())
     tensor = tensor.detach()

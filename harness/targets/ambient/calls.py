@@ -21,6 +21,7 @@ from harness.observation import ACCEPT, Event, attempt
 from harness.parsers import api
 from harness.programs import arrays
 from harness.programs.arrays import WRITER_DTYPES
+from harness.programs.frameworks import for_paddle
 from harness.targets import scratch
 from harness.targets.ambient import answers, states
 from harness.targets.ambient.answers import File, Raw
@@ -38,6 +39,8 @@ from harness.targets.ambient.program import (
 )
 from harness.targets.ambient.states import STATES, State
 
+#: Dtypes that paddle has by name alone, and the one whose name means another there.
+_ODD_IN_PADDLE = ("U16", "U32", "U64")
 _INPUT, _OUTPUT = "model.safetensors", "written.safetensors"
 
 
@@ -56,13 +59,17 @@ class Runner:
 
     def __init__(self, safetensors: ModuleType) -> None:
         self.package = safetensors
-        self.numpy: Any = importlib.import_module(f"{safetensors.__name__}.numpy")
         self._documented: tuple[type[BaseException], ...] = (safetensors.SafetensorError,)
         self.torch: Any = None
+        self.loaders: dict[str, Any] = {"numpy": importlib.import_module(f"{safetensors.__name__}.numpy")}
         if importlib.util.find_spec("torch") is not None:
             self.torch = importlib.import_module("torch")
             self.torch.set_num_threads(1)
-            self.loader: Any = importlib.import_module(f"{safetensors.__name__}.torch")
+            self.loaders["pt"] = importlib.import_module(f"{safetensors.__name__}.torch")
+        if found := for_paddle():
+            self.paddle, self.loaders["paddle"] = found
+        words = {"numpy": "", "pt": "torch", "paddle": "paddle"}
+        self._present = {words[name] for name in self.loaders}
         self.handle: Any = getattr(safetensors, "_safe_open_handle", None)
         self.api = api.of(safetensors)
         base = scratch.folder("ambient")
@@ -75,13 +82,16 @@ class Runner:
         """The program without calls and states that cannot be had here."""
         if not self.api.knows(dtype for _, dtype, _, _ in program.tensors):
             return program._replace(calls=())
-        calls = (call for call in program.calls if self._has(call))
-        if self.torch is None:
-            calls = (call._replace(states=tuple(n for n in call.states if not STATES[n].torch)) for call in calls)
+        # By mmap paddle views no empty tensor (crashes/defects/paddle-empty-view.toml), or ends the process over its place.
+        empty = any(0 in shape for _, _, shape, _ in program.tensors)
+        calls = (call for call in program.calls if self._has(call) and not (empty and call.route == "paddle mmap"))
+        calls = (
+            call._replace(states=tuple(n for n in call.states if STATES[n].needs in self._present)) for call in calls
+        )
         return program._replace(calls=tuple(calls))
 
     def _has(self, call: Call) -> bool:
-        if call.framework == "pt" and self.torch is None:
+        if call.framework not in self.loaders:
             return False
         if call.backend == "pread" and not self.api.has("safe_open(backend=)"):
             return False
@@ -181,12 +191,23 @@ class Runner:
         if framework == "numpy":
             made = arrays.array(dtype, shape, salt)
             return numpy.frombuffer(content, "uint8") if made is None else made
+        if framework == "paddle":
+            return self._of_paddle(dtype, shape, content)
         torch = self.torch
         kind = getattr(torch, WRITER_DTYPES[dtype], torch.uint8)
         if not content:
             return torch.empty(shape, dtype=kind)
         flat = torch.frombuffer(bytearray(content), dtype=torch.uint8).view(kind)
         return flat.reshape(shape) if flat.numel() == numpy.prod(shape, dtype=int) else flat
+
+    def _of_paddle(self, dtype: str, shape: tuple[int, ...], content: bytes) -> Any:
+        """A tensor of paddle; bytes for a dtype that it lacks, or cannot reshape."""
+        kind = getattr(self.paddle, WRITER_DTYPES[dtype], None)
+        if kind is None or dtype in _ODD_IN_PADDLE:
+            return self.paddle.to_tensor(numpy.frombuffer(content, "uint8"))
+        if not content:
+            return self.paddle.empty(shape, kind)
+        return self.paddle.to_tensor(numpy.frombuffer(content, "uint8")).view(kind).reshape(shape)
 
 
 def _limited(run: Callable[[], Any], more: int) -> Callable[[], Any]:
@@ -223,7 +244,7 @@ class _Session:
     def call(self, call: Call) -> Callable[[], Any]:
         """The call as a function without arguments. Arguments are made here, outside the states."""
         runner = self._runner
-        package, module = runner.package, runner.numpy if call.framework == "numpy" else runner.loader
+        package, module = runner.package, runner.loaders[call.framework]
         reads = _INPUT if call.kind not in WRITES else _OUTPUT
         path = runner.path(call, reads) if call.kind in WITH_PATH else None
         metadata = None if self._program.metadata is None else dict(self._program.metadata)

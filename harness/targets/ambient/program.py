@@ -15,7 +15,7 @@ from harness.programs.steps import Kind, Step, Vocabulary
 from harness.targets.ambient.states import STATES
 
 #: Names of ``safe_open`` for the frameworks that calls use.
-FRAMEWORKS = ("numpy", "pt")
+FRAMEWORKS = ("numpy", "pt", "paddle")
 #: Dtypes by number: all but F6, which neither numpy nor torch has.
 DTYPES = tuple(name for name in arrays.DTYPES if not name.startswith("F6"))
 NAMES = ("a", "b", "c", "weight")
@@ -33,7 +33,8 @@ PATHS = (
 #: Expected results of ``load_model``: strict or not.
 STRICT = (True, False)
 
-_FRAMEWORK = (0, 1)
+# paddle is at fewer places than the others.
+_FRAMEWORK = (0, 1, 0, 1, 2)
 _BACKEND = (0, 1)
 _PATHS = (*[0] * 4, *range(len(PATHS)))
 # Environment variables are many, and all alike.

@@ -6,7 +6,7 @@ from harness.programs import scripts
 from harness.targets.ambient.program import INDICES, MODULES, NAMES, ON_FILE, PATHS, STRICT, WITH_PATH, Call, Program
 from harness.targets.ambient.states import STATES
 
-_MODULE = {"numpy": "safetensors.numpy", "pt": "safetensors.torch"}
+_MODULE = {"numpy": "safetensors.numpy", "pt": "safetensors.torch", "paddle": "safetensors.paddle"}
 
 
 def explain(program: Program) -> str:

@@ -30,12 +30,14 @@ VARIABLES = (
 )  # fmt: skip
 _VALUES = (b"", b"/nonexistent/\xff", b"1")
 _LOCALES = ("C", "POSIX", "C.UTF-8")
+#: The flag of paddle under which each operation looks for infinite numbers and others that are none.
+_CHECK = "FLAGS_check_nan_inf"
 
 
 class State(NamedTuple):
     """One ambient state.
 
-    ``kind`` and ``value`` name it in signatures. ``enter`` gives its context manager; torch is imported where ``torch`` is true.
+    ``kind`` and ``value`` name it in signatures. ``enter`` gives its context manager; the module ``needs`` is imported by then.
     ``process`` states belong to the main thread and the whole process; the others may belong to a thread. ``limit`` is the
     number of frames that a call may add to the stack, 0 for no limit.
     """
@@ -43,7 +45,7 @@ class State(NamedTuple):
     kind: str
     value: str
     enter: Callable[[], AbstractContextManager[Any]] = nullcontext
-    torch: bool = False
+    needs: str = ""
     process: bool = False
     limit: int = 0
 
@@ -55,6 +57,10 @@ class State(NamedTuple):
 
 def _torch() -> Any:
     return sys.modules["torch"]
+
+
+def _paddle() -> Any:
+    return sys.modules["paddle"]
 
 
 def _call(name: str) -> Any:
@@ -200,7 +206,7 @@ def _trace(read: Callable[[], Any], write: Callable[[Any], Any]) -> Callable[[],
 
 def _of_torch() -> Iterator[State]:
     def one(kind: str, value: str, enter: Callable[[], AbstractContextManager[Any]]) -> State:
-        return State(kind, value, enter, torch=True)
+        return State(kind, value, enter, needs="torch")
 
     yield one("default device", "meta", lambda: _device("meta"))
     yield one("default device", "cpu", lambda: _device("cpu"))
@@ -274,8 +280,23 @@ def _of_environment() -> Iterator[State]:
             )  # fmt: skip
 
 
+def _of_paddle() -> Iterator[State]:
+    def one(kind: str, value: str, enter: Callable[[], AbstractContextManager[Any]]) -> State:
+        return State(f"paddle {kind}", value, enter, needs="paddle")
+
+    for dtype in ("float64", "float16"):
+        yield one(
+            "default dtype", dtype,
+            lambda dtype=dtype: _set(_paddle().get_default_dtype, _paddle().set_default_dtype, dtype),  # type: ignore[misc]
+        )  # fmt: skip
+    yield one("no_grad", "", lambda: _paddle().no_grad())
+    yield one("enable_grad", "", lambda: _paddle().enable_grad())
+    read, write = lambda: _paddle().get_flags(_CHECK), lambda flags: _paddle().set_flags(flags)
+    yield one("check of numbers", "", lambda: _set(read, write, {_CHECK: True}))
+
+
 #: The states by number. New states go to the end.
-STATES: tuple[State, ...] = (*_of_torch(), *_of_numpy(), *_of_python(), *_of_environment())
+STATES: tuple[State, ...] = (*_of_torch(), *_of_numpy(), *_of_python(), *_of_environment(), *_of_paddle())
 assert len(STATES) <= 256
 
 
@@ -315,6 +336,15 @@ def settings() -> dict[str, Any]:
             ),
             "torch random": torch.default_generator.get_state().numpy().tobytes(),
         }  # fmt: skip
+    if (paddle := sys.modules.get("paddle")) is not None:
+        found |= {
+            "paddle default dtype": paddle.get_default_dtype(),
+            "paddle grad mode": paddle.is_grad_enabled(),
+            # No state of ours: in static mode paddle makes no tensors, and says so.
+            "paddle mode": paddle.in_dynamic_mode(),
+            "paddle device": paddle.get_device(),
+            "paddle check of numbers": paddle.get_flags(_CHECK),
+        }
     return found
 
 

@@ -6,6 +6,7 @@ several states are around it, the program runs again with each state alone, so t
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable
@@ -30,11 +31,14 @@ class Ambient(ProgramTarget):
     name = "ambient"
     drives = (
         ("state", "deserialize serialize* TensorSpec TensorSpec.d* TensorSpec.shape numpy.*"),
-        ("state", "safe_open safe_open.* _safe_open_handle PySafeSlice.* torch.load* torch.save*"),
+        ("state", "safe_open safe_open.* _safe_open_handle PySafeSlice.* torch.load* torch.save* paddle.*"),
     )
-    description = "calls for numpy and torch within ambient states: modes of torch, locale, directory, byte order, ..."
+    description = (
+        "calls for numpy, torch and paddle within ambient states: modes of torch, locale, directory, byte order, ..."
+    )
     memory_mb = 4096
     timeout_s = 30.0
+    start_s = 300.0
     vocabulary = VOCABULARY
     oracles = (oracle.check,)
     language = Language(decode, script.explain, lambda program: None)
@@ -42,17 +46,19 @@ class Ambient(ProgramTarget):
     built_on = ("safe_open", "numpy", "torch", "torch_writers", "writers")
 
     def note(self) -> str:
-        """The part that cannot be driven without torch."""
-        return "torch is not installed: no states and calls of torch" if self.missing(_TORCH) else ""
+        """The parts that cannot be driven without torch and paddle."""
+        absent = [name for name in ("torch", "paddle") if importlib.util.find_spec(name) is None]
+        return "; ".join(f"{name} is not installed: no states and calls of {name}" for name in absent)
 
     def needs_for(self, data: bytes) -> tuple[str, ...]:
-        """torch, where a call or a state is about torch."""
+        """Torch and paddle, where a call or a state is about them."""
         calls = decode(data).calls
-        needed = any(call.framework == "pt" or any(STATES[one].torch for one in call.states) for call in calls)
-        return ("torch",) if needed else ()
+        needed = {"torch" if call.framework == "pt" else call.framework for call in calls}
+        needed |= {STATES[one].needs for call in calls for one in call.states}
+        return tuple(name for name in ("torch", "paddle") if name in needed)
 
     def open(self, safetensors: ModuleType | None) -> Run:
-        """Prepare to run programs. Raises HarnessError where torch is there and does not work."""
+        """Prepare to run programs. Raises HarnessError where torch or paddle is there and does not work."""
         assert safetensors is not None
         try:
             return _Compared(Runner(safetensors)).run
@@ -94,14 +100,19 @@ class Ambient(ProgramTarget):
             "writes": [step("save"), step("save_file"), step("save", 1), step("save_file", 1), step("save_model")],
             "raw": [step("deserialize"), step("serialize"), step("serialize_file"), step("open_handle"), step("close")],
         }
-        first = {state.kind: number for number, state in reversed([*enumerate(STATES)])}
-        return {
-            f"{kind.replace(' ', '-')}-{name}": encode([step("tensor", 1), step("enter", number), *calls])
+        first = {state.kind: number for number, state in reversed([*enumerate(STATES)]) if state.needs != "paddle"}
+        plans = {
+            f"{kind.replace(' ', '-')}-{name}": [step("tensor", 1), step("enter", number), *calls]
             for (kind, number), (name, calls) in zip(first.items(), itertools.cycle(groups.items()), strict=False)
         }
-
-
-_TORCH = VOCABULARY.encode([VOCABULARY.step("load", 1)])
+        reads = [step("load", 2), step("load_file", 2), step("load_file", 2, 1), step("open", 2), step("get_tensor")]
+        writes = [step("save", 2), step("save_file", 2), step("save_file", 2, 0, 2)]
+        numbers = {state.kind: number for number, state in enumerate(STATES) if state.needs == "paddle"}
+        numbers |= {kind: first[kind] for kind in ("byte order", "directory", "thread", "gc", "warnings", "umask")}
+        for (kind, number), calls in zip(numbers.items(), itertools.cycle((reads, writes)), strict=False):
+            words = kind.removeprefix("paddle ").replace(" ", "-")
+            plans[f"paddle-{words}"] = [step("tensor"), step("enter", number), *calls]
+        return {name: encode(steps) for name, steps in plans.items()}
 
 
 class _Compared:

@@ -24,10 +24,19 @@ from harness.targets.ambient.states import STATES
 from harness.targets.ambient.target import Ambient
 
 TORCH = importlib.util.find_spec("torch") is not None
-HERE = [state for state in STATES if TORCH or not state.torch]
+HERE = [state for state in STATES if not state.needs or importlib.util.find_spec(state.needs) is not None]
 step = VOCABULARY.step
 #: Kinds of states that the runner enters itself, and those that no setting shows.
-SILENT = {"thread", "directory", "recursion limit", "flush denormals", "function mode", "bytecode", "enable_grad"}
+SILENT = {
+    "thread",
+    "directory",
+    "recursion limit",
+    "flush denormals",
+    "function mode",
+    "bytecode",
+    "enable_grad",
+    "paddle enable_grad",
+}
 
 
 def number(words: str) -> int:
@@ -40,8 +49,8 @@ def enter(words: str) -> Any:
 
 @pytest.fixture(scope="module")
 def run(safetensors: ModuleType) -> Any:
-    if TORCH:
-        importlib.import_module("torch")
+    for name in {state.needs for state in HERE if state.needs}:
+        importlib.import_module(name)
     return Ambient().open(safetensors)
 
 
@@ -102,7 +111,7 @@ def test_any_bytes_are_a_program_that_leaves_the_process_as_it_was(run: Any, dat
 def test_a_seed_makes_calls_and_gives_the_same_each_time(run: Any, name: str) -> None:
     program = Ambient().seeds()[name]
     found = run(program)
-    assert found[2].events
+    assert found[2].events or Ambient().missing(program)
     ends = [(event.call, event.outcome, event.value.answer) for event in found[2].events if event.outcome == ACCEPT]
     again = [
         (event.call, event.outcome, event.value.answer) for event in run(program)[2].events if event.outcome == ACCEPT
@@ -110,7 +119,7 @@ def test_a_seed_makes_calls_and_gives_the_same_each_time(run: Any, name: str) ->
     assert ends == again
     if "byte-order" not in name:
         assert oracle.check(Execution(program, found, target=Ambient())) == []
-    assert list(Ambient().features(found))
+    assert list(Ambient().features(found)) or Ambient().missing(program)
 
 
 @pytest.mark.parametrize("words", ["directory other", "directory removed"])
@@ -178,10 +187,39 @@ def test_what_is_missing_without_torch_is_left_out(safetensors: ModuleType, monk
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     bare = Ambient().open(safetensors)
     program = VOCABULARY.encode(
-        [enter("no_grad"), enter("gc disabled"), step("load", 1), step("load_model"), step("load")]
+        [enter("no_grad"), enter("gc disabled"), step("load", 1), step("load", 2), step("load_model"), step("load")]
     )
     (event,) = bare(program)[2].events
     assert event.value.call.states == (number("gc disabled"),)
     assert Ambient().note().startswith("torch is not installed")
-    assert Ambient().missing(program) == "torch is not installed"
+    assert Ambient().missing(program) == "torch and paddle are not installed"
     assert Ambient().missing(VOCABULARY.encode([enter("gc disabled"), step("load")])) == ""
+
+
+# -- paddle ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_program_needs_paddle_where_a_call_or_a_state_is_about_it() -> None:
+    target = Ambient()
+    assert target.needs_for(VOCABULARY.encode([step("save", 2)])) == ("paddle",)
+    assert target.needs_for(VOCABULARY.encode([enter("paddle no_grad"), step("load")])) == ("paddle",)
+    assert "safetensors.paddle.save_file" in target.explain(target.seeds()["paddle-gc"])
+
+
+def test_states_of_all_kinds_change_no_answer_for_paddle(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("paddle")
+    module = importlib.import_module("safetensors.paddle")
+    tensors = [step("tensor", 0, 1), step("tensor", 6, 0, 1), step("tensor", 2, 2, 2)]
+    calls = [step("load", 2), step("load_file", 2), step("load_file", 2, 1), step("save", 2), step("save_file", 2)]
+    for words in ("paddle default dtype float16", "paddle no_grad", "paddle check of numbers", "gc eager"):
+        assert aspects(run, *tensors, enter(words), *calls) == set()
+    load = module.load
+
+    def of_default_dtype(data: bytes) -> Any:
+        dtype = importlib.import_module("paddle").get_default_dtype()
+        return {name: tensor.astype(dtype) for name, tensor in load(data).items()}
+
+    monkeypatch.setattr(module, "load", of_default_dtype)
+    assert aspects(run, step("tensor"), enter("paddle default dtype float64"), step("load", 2)) == {
+        "paddle bytes: paddle default dtype float64: dtype"
+    }
