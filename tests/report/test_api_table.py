@@ -85,6 +85,13 @@ def test_every_reason_explains_a_cell(rows: list[str]) -> None:
     assert used == set(range(1, len(api_table.REASONS) + 1)), "remove the reasons that explain no cell"
 
 
+def test_a_cell_without_target_and_reason_is_named(rows: list[str]) -> None:
+    fewer = [target for target in OURS if target.name != "sizes"]
+    with pytest.raises(HarnessError, match=r"no target drives torch\.save_model in the column 'size'") as failure:
+        api_table.table(rows, fewer)
+    assert failure.value.hint
+
+
 @pytest.mark.parametrize(
     ("drives", "words"),
     [
