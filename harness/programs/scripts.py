@@ -11,6 +11,7 @@ import functools
 import itertools
 import pprint
 import re
+import symtable
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -186,15 +187,17 @@ def definitions(source: str) -> dict[str, str]:
             found[node.name] = text
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-            if isinstance(target, ast.Name):
-                found[target.id] = text
+            names = target.elts if isinstance(target, ast.Tuple) else [target]
+            found |= {name.id: text for name in names if isinstance(name, ast.Name)}
     return found
 
 
 def needed(source: str, text: str, always: Iterable[str] = ()) -> str:
     """The definitions of a module that a text uses, and those that they use, in their order; without annotations."""
     known = definitions(source)
-    return "\n\n\n".join(plain(known[name]) for name in reached(known, words(text) | {*always}))
+    used = (known[name] for name in reached(known, words(text) | {*always}))
+    # One statement may define several names.
+    return "\n\n\n".join(map(plain, dict.fromkeys(used)))
 
 
 def plain(source: str) -> str:
@@ -238,7 +241,7 @@ def imports(text: str) -> list[str]:
     }
     own |= {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     used = words(text) - own
-    lines = sorted(f"import {_MODULES[name]}" for name in used & _MODULES.keys())
+    lines = sorted({f"import {_MODULES[name]}" for name in used & _MODULES.keys()} | _standard(text))
     dotted = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     frameworks = [f"safetensors.{name}" for name in ("numpy", "torch", "flax", "tensorflow", "paddle", "mlx")]
     lines += [f"import {name}" for name in frameworks if name in dotted]
@@ -254,6 +257,21 @@ def imports(text: str) -> list[str]:
     public = {name for name in definitions(kit()) if not name.startswith("_")}
     helpers = sorted(used & public)
     return [*lines, *([f"from _kit import {', '.join(helpers)}"] if helpers else [])]
+
+
+def _standard(text: str) -> set[str]:
+    """The import statements for modules of the standard library that a script names, and nothing in it defines."""
+    module = symtable.symtable(text, "script", "exec")
+    tables, wanted = [module], set()
+    defined = {symbol.get_name() for symbol in module.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
+    for table in tables:
+        tables += table.get_children()
+        wanted |= {
+            symbol.get_name()
+            for symbol in table.get_symbols()
+            if symbol.is_referenced() and (table is module or symbol.is_global())
+        }
+    return {f"import {name}" for name in (wanted - defined) & sys.stdlib_module_names}
 
 
 def whole(title: str, code: str) -> str:
