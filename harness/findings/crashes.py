@@ -20,8 +20,8 @@ from harness.findings.signature import finding_id
 INPUT = "input.safetensors"
 ABOUT = "finding.toml"
 REPRODUCER = "reproduce.py"
-#: The helpers of all reproducers, beside the folders.
-KIT = "_kit.py"
+#: The helpers of all reproducers, beside the folders: how a script ends, and what runs other programs.
+KIT = ("_kit.py", "_tools.py")
 #: The sanitizer's report, where the finding showed on a build with one.
 REPORT = "report.txt"
 
@@ -83,13 +83,24 @@ def roots() -> list[Path]:
 
 
 @functools.cache
-def kit() -> str:
-    """The source of the helpers. Raises HarnessError where this installation lacks them."""
+def kit() -> Mapping[str, str]:
+    """The source of the helpers by the name of their file. Raises HarnessError where this installation lacks one."""
     package = Path(harness.__file__).parent
-    for path in (package.parent / "crashes" / KIT, package / "_data" / "crashes" / KIT):
-        if path.is_file():
-            return path.read_text(encoding="utf-8")
-    raise HarnessError(f"crashes/{KIT} is missing from this installation", hint="install the harness again")
+    found = {}
+    for name in KIT:
+        places = (package.parent / "crashes" / name, package / "_data" / "crashes" / name)
+        path = next((path for path in places if path.is_file()), None)
+        if path is None:
+            raise HarnessError(f"crashes/{name} is missing from this installation", hint="install the harness again")
+        found[name] = path.read_text(encoding="utf-8")
+    return found
+
+
+def put_kit(root: Path) -> None:
+    """Write the helpers into a folder of findings that lacks them."""
+    for name, source in kit().items():
+        if not (path := root / name).is_file():
+            write_atomic(path, source)
 
 
 def load(folder: Path) -> Crash:
@@ -166,8 +177,7 @@ def file(crash: Crash, data: bytes, reproducer: str, *, root: Path | None = None
     """
     folder = (root or paths.home() / "crashes") / crash.id
     folder.mkdir(parents=True, exist_ok=True)
-    if not (helpers := folder.parent / KIT).is_file():
-        write_atomic(helpers, kit())
+    put_kit(folder.parent)
     write_atomic(folder / INPUT, data)
     write_atomic(folder / REPRODUCER, reproducer)
     if report:

@@ -1,4 +1,4 @@
-"""Reproducers: inputs as straight Python, with the helpers of ``crashes/_kit.py``.
+"""Reproducers: inputs as straight Python, with the helpers in ``crashes/``.
 
 A target writes its input as a :class:`Script`: the values, and the calls in order. The check of a rule makes an assertion of
 it (:mod:`harness.triage.reproducer`).
@@ -254,9 +254,10 @@ def imports(text: str) -> list[str]:
             lines.remove("import safetensors")
     if "safe_open" in used:
         lines.append("from safetensors import safe_open")
-    public = {name for name in definitions(kit()) if not name.startswith("_")}
-    helpers = sorted(used & public)
-    return [*lines, *([f"from _kit import {', '.join(helpers)}"] if helpers else [])]
+    for file, source in kit().items():
+        helpers = sorted(used & {name for name in definitions(source) if not name.startswith("_")})
+        lines += [f"from {file.removesuffix('.py')} import {', '.join(helpers)}"] if helpers else []
+    return lines
 
 
 def _standard(text: str) -> set[str]:
@@ -284,9 +285,9 @@ def whole(title: str, code: str) -> str:
     found = imports(code)
     standard = [line for line in found if line.startswith("import ") and line.split()[1] in sys.stdlib_module_names]
     # The kit comes first: it turns the lack of a module into exit status 2.
-    helpers = next((line for line in found if line.startswith("from _kit")), "import _kit  # noqa: F401")
-    others = [line for line in found if line not in (*standard, helpers)]
-    head = [*sorted([*standard, "import sys"]), "", 'sys.path[0] += "/.."', helpers, *own, *others, "", *body]
+    helpers = [line for line in found if about_kit(line)] or ["import _kit  # noqa: F401"]
+    others = [line for line in found if line not in (*standard, *helpers)]
+    head = [*sorted([*standard, "import sys"]), "", 'sys.path[0] += "/.."', *helpers, *own, *others, "", *body]
     return f'"""{title}\n\n{_RUN}\n"""\n\n' + "\n".join(head) + "\n"
 
 
@@ -299,11 +300,10 @@ def single(text: str, raw: bytes) -> str:
     if not found:
         return text
     core = ("_ENDED", "Shows", "CannotTell", "_end", "_farewell")
-    parts = needed(kit(), text, core)
-    hook = kit()[kit().index("sys.excepthook = _end") :].partition("\n\n\n")[0]
-    rest = "".join(
-        line for line in after.splitlines(keepends=True) if not line.startswith(("from _kit", "import _kit"))
-    )
+    source = "\n".join(kit().values())
+    parts = needed(source, text, core)
+    hook = source[source.index("sys.excepthook = _end") :].partition("\n\n\n")[0]
+    rest = "".join(line for line in after.splitlines(keepends=True) if not about_kit(line))
     used = (words(parts) | {"atexit", "sys"}) & _kit_imports()
     standard = [f"import {name}\n" for name in sorted(used) if f"import {name}\n" not in before]
     body = f"{before.rstrip()}\n{''.join(standard)}\n{parts}\n\n\n{hook}\n\n{rest}"
@@ -314,9 +314,16 @@ def single(text: str, raw: bytes) -> str:
 INPUT_LINE = 'FILE = pathlib.Path(__file__).with_name("input.safetensors").read_bytes()'
 
 
+def about_kit(line: str) -> bool:
+    """Whether a line imports helpers."""
+    words = line.split()
+    return words[:1] in (["from"], ["import"]) and f"{words[1]}.py" in kit()
+
+
 @functools.cache
 def _kit_imports() -> frozenset[str]:
-    return frozenset(name.name for node in ast.parse(kit()).body if isinstance(node, ast.Import) for name in node.names)
+    nodes = [node for source in kit().values() for node in ast.parse(source).body if isinstance(node, ast.Import)]
+    return frozenset(name.name for node in nodes for name in node.names)
 
 
 class Index:

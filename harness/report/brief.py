@@ -9,8 +9,8 @@ import textwrap
 from harness.findings.crashes import KIT
 from harness.programs import scripts
 
-# The module of helpers beside the reproducers.
-_KIT = KIT.removesuffix(".py")
+# The modules of helpers beside the reproducers.
+_KIT = {name.removesuffix(".py") for name in KIT}
 # Helpers that a text needs no more of: a traceback is as good as their messages.
 _SHORT = """\
 import json, pathlib, tempfile
@@ -58,7 +58,7 @@ def _about_kit(node: ast.stmt) -> bool:
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant)
     names = [one.name for one in node.names] if isinstance(node, ast.Import) else [getattr(node, "module", "")]
-    return _KIT in names or ast.unparse(node).startswith("sys.path[0] +=")
+    return bool(_KIT & {*names}) or ast.unparse(node).startswith("sys.path[0] +=")
 
 
 def _modules(source: str) -> set[str]:

@@ -66,10 +66,9 @@ def _fitting(blocks: Iterable[str], room: int, instead: str) -> str:
 
 def _script(crash: Crash) -> str:
     """The reproducer in few lines, fenced; "" where it runs the harness, reads the input beside it, or is none."""
-    kit = crash.folder.parent / crashes.KIT
     try:
         script = (crash.folder / crashes.REPRODUCER).read_text(encoding="utf-8")
-        text = brief(script, kit.read_text(encoding="utf-8") if kit.is_file() else "")
+        text = brief(script, "\n".join(crashes.kit().values()))
     except (OSError, SyntaxError, ValueError):
         return ""
     if reproducer.needs_harness(script) or not text or crashes.INPUT in text:

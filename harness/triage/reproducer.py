@@ -1,6 +1,6 @@
 """The reproducer of a filed finding: the values, the call, and one assertion of its signature.
 
-It ends with 1 when the defect shows, with 0 when it does not, and with 2 when it cannot tell (``crashes/_kit.py``).
+It ends with 1 when the defect shows, with 0 when it does not, and with 2 when it cannot tell (the helpers in ``crashes/``).
 """
 
 from __future__ import annotations

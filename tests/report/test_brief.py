@@ -10,6 +10,7 @@ import pytest
 
 from harness.findings import crashes
 from harness.parsers.registry import Parser
+from harness.programs import scripts
 from harness.report.brief import brief
 
 HEAD = '"""A title."""\n\nimport sys\n\nsys.path[0] += "/.."\n'
@@ -80,9 +81,8 @@ def test_contexts_become_remarks_and_the_script_runs_alone(
 
 @pytest.mark.parametrize("crash", crashes.crashes()[::10], ids=lambda one: str(one.id))
 def test_filed_reproducers_stay_python(crash: crashes.Crash):
-    kit = crash.folder.parent / "_kit.py"
     script = (crash.folder / crashes.REPRODUCER).read_text()
-    text = brief(script, kit.read_text() if kit.is_file() else "")
+    text = brief(script, "\n".join(crashes.kit().values()))
     compile(text, crash.id, "exec")
-    assert "_kit" not in text
+    assert not any(scripts.about_kit(line) for line in text.splitlines())
     assert text.count("\n") < script.count("\n") + 60

@@ -135,7 +135,7 @@ def copy(tmp_path: Path, sancov_parser: Parser, wheel_parser: Parser) -> Path:
         (parsers / parser.name).symlink_to(parser.root)
     (home / "crashes").mkdir()
     (tmp_path / "crashes").mkdir()
-    (tmp_path / "crashes" / crashes.KIT).write_text(crashes.kit())
+    crashes.put_kit(tmp_path / "crashes")
     return tmp_path
 
 

@@ -28,7 +28,7 @@ def run(folder: Path, parser: Parser, tmp_path: Path) -> tuple[int, str]:
 @functools.cache
 def kit() -> ModuleType:
     """The helpers of reproducers, in this process, which they do not end."""
-    path = Path(__file__).parents[2] / "crashes" / crashes.KIT
+    path = Path(__file__).parents[2] / "crashes" / "_kit.py"
     spec = importlib.util.spec_from_file_location("_kit", path)
     assert spec is not None
     assert spec.loader is not None

@@ -14,11 +14,11 @@ from harness.format.encode import pack
 from harness.parsers.registry import Parser
 from tests.triage.reproducing import kit
 
-HEAD = "from _kit import *\nclass SafetensorError(Exception): pass\n"
+HEAD = "from _kit import *\nfrom _tools import *\nclass SafetensorError(Exception): pass\n"
 
 
 def ends(tmp_path: Path, code: str, site: Path | None = None, *flags: str) -> tuple[int, str, str]:
-    (tmp_path / crashes.KIT).write_text(crashes.kit())
+    crashes.put_kit(tmp_path)
     (tmp_path / "script.py").write_text(HEAD + code)
     done = subprocess.run(
         [sys.executable, *flags, str(tmp_path / "script.py")],
@@ -73,6 +73,7 @@ def ends(tmp_path: Path, code: str, site: Path | None = None, *flags: str) -> tu
         ("assert not grows('mappings', lambda: None)", 0, "does not show"),
         ("assert took_mb(lambda: bytearray(b'x') * (200 << 20)) < 100", 1, "shows: "),
         ("assert slower(lambda: sum(range(4000000)), lambda: sum(range(1000000))) < 2", 1, "shows: "),
+        ("os.environ['PATH'] = ''\ncargo('fn main() {}', '0.8.0')", 2, "cannot tell: cargo is not installed"),
     ],
 )  # fmt: skip
 def test_a_script_ends_with_what_it_saw(tmp_path: Path, code: str, status: int, words: str):

@@ -148,43 +148,6 @@ def explain(program: Program) -> str:
 
 # -- reproducers ----------------------------------------------------------------------------------------------
 
-_CARGO = '''\
-import os
-import shutil
-import subprocess
-import tempfile
-
-
-def cargo(source, *options):
-    """Compile and run a Rust program against the crate; how it ended, its output and its errors.
-
-    SAFETENSORS_CRATE names the folder of another version of the crate.
-    """
-    if shutil.which("cargo") is None:
-        raise CannotTell("cargo is not installed")
-    crate = os.environ.get("SAFETENSORS_CRATE")
-    named = f'{{ path = "{crate}" }}' if crate else '"=VERSION"'
-    with tempfile.TemporaryDirectory() as folder:
-        os.mkdir(folder + "/src")
-        with open(folder + "/src/main.rs", "w") as out:
-            out.write(source)
-        with open(folder + "/Cargo.toml", "w") as out:
-            out.write('[package]\\nname = "reproduce"\\nversion = "0.0.0"\\nedition = "2021"\\n[workspace]\\n[dependencies]\\n')
-            out.write(f'serde_json = "1"\\nsafetensors = {named}\\n')
-        # The dependencies stay compiled from one reproducer to the next.
-        shared = os.path.join(tempfile.gettempdir(), f"safetensors-reproducers-{os.getuid()}")
-        command = ["cargo", "build", "--quiet", "--target-dir", shared, *options]
-        built = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-        if built.returncode:
-            raise CannotTell("cargo: " + built.stderr[-200:])
-        kind = "release" if "--release" in options else "debug"
-        done = subprocess.run([f"{shared}/{kind}/reproduce"], cwd=folder, capture_output=True, text=True)
-    print(done.stdout + done.stderr, end="")
-    return done.returncode, done.stdout, done.stderr
-
-
-'''
-
 
 def reproducer(crash: Crash, program: Program) -> str:
     """A Rust program of the call that panics, and the assertion that it does not; "" for other findings."""
@@ -194,9 +157,9 @@ def reproducer(crash: Crash, program: Program) -> str:
         return ""
     options = ', "--release"' if crash.builds == ("wheel",) else ""
     return f"""\
-{_CARGO.replace("VERSION", default_release())}MAIN = r'''
+MAIN = r'''
 {_main([lines(program, call)])}'''
-status, _, said = cargo(MAIN{options})
+status, _, said = cargo(MAIN, {default_release()!r}{options})
 # It panics: {words.removeprefix("PanicException: ")}
 assert status == 0
 """

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from harness.findings import crashes
 from harness.observation import ACCEPT, RAISE, REJECT, Event, Run, Trace
 from harness.parsers.registry import Parser
 from harness.programs import strategies
@@ -209,8 +210,7 @@ def test_a_reproducer_in_plain_python_shows_it(
     )  # fmt: skip
     text = reproducer.write(crash, data)  # type: ignore[arg-type]
     assert "from harness" not in text
-    kit = Path(__file__).parents[3] / "crashes" / "_kit.py"
-    (tmp_path / "_kit.py").write_text(kit.read_text())
+    crashes.put_kit(tmp_path)
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "reproduce.py").write_text(text)
     ended = subprocess.run(

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 
 from harness.errors import HarnessError
+from harness.findings import crashes
 from harness.format.encode import pack
 from harness.observation import ACCEPT, REJECT, Event, Run, Trace
 from harness.parsers.registry import Parser
@@ -208,7 +209,7 @@ def test_a_reproducer_in_plain_python_cannot_tell_without_its_framework(wheel_pa
     )  # fmt: skip
     text = reproducer.write(crash, data)  # type: ignore[arg-type]
     assert "from harness" not in text
-    (tmp_path / "_kit.py").write_text((Path(__file__).parents[3] / "crashes" / "_kit.py").read_text())
+    crashes.put_kit(tmp_path)
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "reproduce.py").write_text(text)
     ended = subprocess.run(
