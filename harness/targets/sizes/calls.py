@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -75,9 +76,12 @@ class Session:
             return self._tensor(tensor, part[:] if tensor.shape[0] else file.get_tensor(tensor.name))
         found: Differences = []
         if call.reading == "columns" and len(tensor.shape) > 1 and tensor.size <= COLUMNS_CAP:
-            whole = self._wanted(tensor).view(_numpy(tensor)).reshape(tensor.shape)
-            for first, last in _halves(tensor.shape[1]):
-                found += found or _part(part[:, first:last], whole[:, first:last], tensor)
+            rows, columns, *rest = tensor.shape
+            # Three dimensions: numpy's arrays have at most 64, and a file and torch may have more.
+            whole = self._wanted(tensor).view(_numpy(tensor)).reshape(rows, columns, math.prod(rest))
+            for first, last in _halves(columns):
+                shape = (rows, last - first, *rest)
+                found += found or _part(part[:, first:last], whole[:, first:last], shape, tensor)
             return found
         rows, row = tensor.shape[0], tensor.size // max(1, tensor.shape[0])
         wanted = self._wanted(tensor)
@@ -331,8 +335,8 @@ def _cuts(count: int, call: Call, size: int) -> list[tuple[int, int]]:
     return [(at, min(count, at + step)) for at in range(0, count, step)]
 
 
-def _part(value: Any, wanted: Any, tensor: Tensor) -> Differences:
-    if tuple(value.shape) != wanted.shape:
+def _part(value: Any, wanted: Any, shape: tuple[int, ...], tensor: Tensor) -> Differences:
+    if tuple(value.shape) != shape:
         return [("shape", f"columns of {_about(tensor)} have shape {list(value.shape)!r:.80}")]
     flat = numpy.ascontiguousarray(wanted).reshape(-1).view("u1")
     return _bytes(_flat(value), flat, f"columns of {_about(tensor)}")

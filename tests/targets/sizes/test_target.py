@@ -159,6 +159,26 @@ def test_a_part_at_the_wrong_row_is_found(safetensors: ModuleType):
     assert found(run, ("tensor", 18, 0), ("safe_open", 0, 0, 4)) == ["sizes.numpy.chunks.mmap shape"]
 
 
+def test_columns_of_another_shape_are_found(safetensors: ModuleType):
+    class Squeezed:
+        def __init__(self, part: Any) -> None:
+            self._part = part
+            self.get_shape, self.get_dtype = part.get_shape, part.get_dtype
+
+        def __getitem__(self, index: Any) -> Any:
+            return self._part[index].squeeze()
+
+    run = reader(safetensors, get_slice=Squeezed)
+    assert found(run, ("tensor", 4, 0, 4), ("safe_open", 0, 0, 6)) == ["sizes.numpy.columns.mmap shape"]
+
+
+def test_columns_of_more_dimensions_than_numpy_has_are_compared(run: Run):
+    pytest.importorskip("torch")
+    program = encode([step("rank", 8, 1, 0), step("safe_open", 1, 0, 6)])
+    assert (run(program)[0], decode(program).content.rank) == (ACCEPT, 257)
+    assert findings(run, program) == []
+
+
 @pytest.mark.parametrize(
     ("change", "aspect"),
     [
