@@ -123,6 +123,17 @@ def test_errors_are_findings_but_for_the_documented_ones(found: Any, safetensors
     assert found(full, low, step("load_file")) == []
 
 
+def test_without_a_directory_an_error_of_every_state_is_right(found: Any) -> None:
+    """A call may fail before it looks for the path."""
+    relative = step("load_file", 0, 0, 2)
+    always = when(lambda: True, raising(RuntimeError("tensors share memory")))
+    assert found(always, enter("directory removed"), relative) == []
+    gone = when(lambda: os.readlink("/proc/self/cwd").endswith(" (deleted)"), raising(RuntimeError("no directory")))
+    assert found(gone, enter("directory removed"), relative) == [
+        ("ambient.answer", "numpy mmap: directory removed: raises RuntimeError: no directory", WRONG_EXCEPTION)
+    ]
+
+
 def test_an_answer_without_a_directory_is_a_finding(found: Any) -> None:
     def anyway(real: Load) -> Load:
         return lambda path, **more: {}
