@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pathlib
 import re
@@ -13,38 +14,41 @@ import tempfile
 from _kit import CannotTell, stored
 
 _CARGO = """\
+[workspace]
 [package]
-name = "reproduce"
+name = "{program}"
 version = "0.0.0"
 edition = "2021"
-[workspace]
 [dependencies]
 serde_json = "1"
+safetensors = {wanted}
 """
 
 
 def cargo(source: str, version: str, *options: str) -> tuple[int, str, str]:
     """Compile and run a Rust program against a version of the crate; how it ended, its output and its errors.
 
-    SAFETENSORS_CRATE names the folder of another version of the crate.
+    SAFETENSORS_CRATE names another version of the crate, or its folder.
     """
     if shutil.which("cargo") is None:
         raise CannotTell("cargo is not installed")
-    crate = os.environ.get("SAFETENSORS_CRATE")
-    wanted = f'{{ path = "{crate}" }}' if crate else f'"={version}"'
+    crate = os.environ.get("SAFETENSORS_CRATE") or version
+    wanted = f'{{ path = "{crate}" }}' if os.path.isdir(crate) else f'"={crate}"'
+    # One script does not run the program that another compiles at the same time.
+    program = f"reproduce-{hashlib.sha1(f'{source}{wanted}{options}'.encode(), usedforsecurity=False).hexdigest()[:8]}"
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         (folder / "src").mkdir()
         (folder / "src/main.rs").write_text(source)
-        (folder / "Cargo.toml").write_text(f"{_CARGO}safetensors = {wanted}\n")
+        (folder / "Cargo.toml").write_text(_CARGO.format(program=program, wanted=wanted))
         # The dependencies stay compiled from one reproducer to the next.
         shared = pathlib.Path(tempfile.gettempdir(), f"safetensors-reproducers-{os.getuid()}")
         command = ["cargo", "build", "--quiet", "--target-dir", str(shared), *options]
         built = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         if built.returncode:
             raise CannotTell("cargo: " + built.stderr[-200:])
-        program = shared / ("release" if "--release" in options else "debug") / "reproduce"
-        done = subprocess.run([program], cwd=folder, capture_output=True, text=True, check=False)
+        path = shared / ("release" if "--release" in options else "debug") / program
+        done = subprocess.run([path], cwd=folder, capture_output=True, text=True, check=False)
     print(done.stdout + done.stderr, end="")
     return done.returncode, done.stdout, done.stderr
 

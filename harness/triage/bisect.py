@@ -109,12 +109,15 @@ def site(release: str, say: Say) -> Path:
     return folder
 
 
-def ask(script: Path, library: Path) -> Answer:
-    """Run ``script`` with the safetensors in ``library``, in a process of its own. Frameworks may stand on ``PYTHONPATH``."""
+def ask(script: Path, library: Path, crate: str) -> Answer:
+    """Run ``script`` with the safetensors in ``library``, in a process of its own. Frameworks may stand on ``PYTHONPATH``.
+
+    ``crate`` is the version or the folder of the Rust crate, for a script in Rust.
+    """
     path = os.pathsep.join(filter(None, (str(library), os.environ.get("PYTHONPATH"))))
     environment = {
         "PATH": os.environ["PATH"], "PYTHONPATH": path, "PYTHONNOUSERSITE": "1", "RUST_BACKTRACE": "0",
-        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONDONTWRITEBYTECODE": "1", "SAFETENSORS_CRATE": crate,
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -135,16 +138,19 @@ def history(crash: Crash, releases: Sequence[str], say: Say) -> History:
     ]
     answers: dict[str, Answer] = {}
 
+    def answer(release: str) -> Answer:
+        return ask(script, site(release, say), release)
+
     def narrow(low: int, high: int) -> None:
         if high - low > 1 and answers[releases[low]].answer != answers[releases[high]].answer:
             middle = (low + high) // 2
-            answers.setdefault(releases[middle], ask(script, site(releases[middle], say)))
+            answers.setdefault(releases[middle], answer(releases[middle]))
             narrow(low, middle)
             narrow(middle, high)
 
     points = sorted({0, *(releases.index(name) for name in ends)}) if releases else []
     for point in points:
-        answers[releases[point]] = ask(script, site(releases[point], say))
+        answers[releases[point]] = answer(releases[point])
     for low, high in itertools.pairwise(points):
         narrow(low, high)
     return History(crash.id, {name: answers[name] for name in releases if name in answers})
@@ -226,7 +232,10 @@ def _step(script: Path) -> int:
     except HarnessError as error:
         print(f"skipped: {str(error).splitlines()[0]}")
         return _SKIP
-    found = ask(script, parser.site)
+    # The checkout is the repository, or its folder with the binding.
+    folders = (Path.cwd() / "safetensors", Path.cwd().parent.parent / "safetensors")
+    crate = next((str(path) for path in folders if (path / "Cargo.toml").is_file()), "")
+    found = ask(script, parser.site, crate)
     print(found.answer, found.reason)
     return {SHOWS: 1, RIGHT: 0}.get(found.answer, _SKIP)
 

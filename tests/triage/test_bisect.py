@@ -50,12 +50,14 @@ def test_a_script_answers_by_its_exit_status(tmp_path: Path) -> None:
     def run(text: str) -> Answer:
         script = tmp_path / "script.py"
         script.write_text(text)
-        return bisect.ask(script, tmp_path / "nothing")
+        return bisect.ask(script, tmp_path / "nothing", "0.7.0")
 
     assert run("raise SystemExit(1)").answer == SHOWS
     assert run("raise SystemExit(0)").answer == RIGHT
     assert run("import sys; print('no such call'); sys.exit(2)") == Answer(UNKNOWN, "no such call")
     assert run("import os; os.abort()").answer == UNKNOWN
+    # A script in Rust asks for the crate by itself.
+    assert run("import os, sys; print(os.environ['SAFETENSORS_CRATE']); sys.exit(2)") == Answer(UNKNOWN, "0.7.0")
 
 
 def test_a_filed_finding_on_two_releases() -> None:

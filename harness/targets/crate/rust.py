@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from harness.findings.crashes import Crash
@@ -9,14 +10,13 @@ from harness.parsers.crate_api.library import BOUNDS, BY_TUPLE, BY_VALUE, KINDS,
 from harness.parsers.registry import default_release
 from harness.targets.crate.program import HANDED, Call, Program
 
-_HEAD = """\
-#![allow(unused)]
-use std::collections::HashMap;
-use std::num::NonZeroUsize;
-use std::ops::Bound;
-use safetensors::slice::{slice_byte_ranges, IndexOp, TensorIndexer};
-use safetensors::tensor::{serialize, serialize_to_file, Dtype, Metadata, SafeTensorError, SafeTensors, TensorInfo, TensorView, View};
-"""
+_NAMES = {
+    "safetensors::slice": ("slice_byte_ranges", "IndexOp", "TensorIndexer"),
+    "safetensors::tensor": (
+        "serialize", "serialize_to_file", "Dtype", "Metadata", "SafeTensors", "TensorInfo", "TensorView",
+    ),
+    "std": ("collections::HashMap", "num::NonZeroUsize", "ops::Bound"),
+}  # fmt: skip
 
 
 def item(one: Item) -> str:
@@ -138,7 +138,17 @@ def _written(program: Program, call: Call) -> list[str]:
 
 def _main(blocks: Iterable[list[str]]) -> str:
     body = "\n".join("    {\n" + "\n".join("    " + line for line in block) + "\n    }" for block in blocks)
-    return f"{_HEAD}\nfn main() {{\n{body}\n}}\n"
+    return f"{_uses(body)}\nfn main() {{\n{body}\n}}\n"
+
+
+def _uses(body: str) -> str:
+    """The imports of a program: only names that it has, since older versions of the crate lack others."""
+    words = {*re.findall(r"\w+", body), *(["IndexOp"] if ".slice(" in body else [])}
+    lines = ""
+    for module, names in _NAMES.items():
+        if used := [name for name in names if name.rpartition(":")[2] in words]:
+            lines += f"use {module}::{used[0] if len(used) == 1 else '{' + ', '.join(used) + '}'};\n"
+    return lines
 
 
 def explain(program: Program) -> str:
@@ -159,7 +169,7 @@ def reproducer(crash: Crash, program: Program) -> str:
     return f"""\
 MAIN = r'''
 {_main([lines(program, call)])}'''
-status, _, said = cargo(MAIN, {default_release()!r}{options})
+status, _, said = cargo(MAIN, "{default_release()}"{options})
 # It panics: {words.removeprefix("PanicException: ")}
 assert status == 0
 """
