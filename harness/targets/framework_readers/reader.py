@@ -179,10 +179,14 @@ class _Run:
         """Make one call, and note its events."""
         if call.kind in READS:
             event = self._read(call)
+            twin = call._replace(backend=BACKENDS[call.backend == "mmap"], twin=False)
             if call.twin and event.outcome in (ACCEPT, REJECT):
-                other = self._read(call._replace(backend=BACKENDS[call.backend == "mmap"], twin=False))
+                other = self._read(twin)
                 if other.outcome in (ACCEPT, REJECT):
                     self._events.append(Event("backends", ACCEPT, "", (event, other), call))
+            elif call.twin:
+                # Later calls ask this handle for the content of this time.
+                attempt("safe_open", lambda: self._handle(twin), self._runner.documented)
         elif call.kind == "replace":
             self._runner.put(self._program.file(call.version))
             self.look(call)
@@ -251,10 +255,7 @@ class _Run:
             return runner.own.load_file(
                 str(runner.path), **self._backend(call, f"{runner.own.__name__.rpartition('.')[2]}.load_file")
             )
-        handle = self._handles.get(call.backend)
-        if handle is None:
-            options = self._backend(call, "safe_open")
-            handle = self._handles[call.backend] = runner.safe_open(str(runner.path), runner.like.word, **options)
+        handle = self._handle(call)
         if call.kind == "get_tensors":
             return handle.get_tensors()
         name = self._program.tensors[call.tensor][0]
@@ -262,6 +263,14 @@ class _Run:
             return [handle.get_tensor(name)]
         part = handle.get_slice(name)
         return [part[index] for index in call.indices]
+
+    def _handle(self, call: Call) -> Any:
+        """The open file of that backend, opened at its first call."""
+        runner = self._runner
+        if call.backend not in self._handles:
+            options = self._backend(call, "safe_open")
+            self._handles[call.backend] = runner.safe_open(str(runner.path), runner.like.word, **options)
+        return self._handles[call.backend]
 
     def _backend(self, call: Call, function: str) -> dict[str, str]:
         return {"backend": call.backend} if self._runner.api.has(f"{function}(backend=)") else {}

@@ -114,6 +114,14 @@ def test_values_outlive_their_handle_and_their_file(target: Reader, runs: dict[s
     assert signatures(target, runs[target.name], *steps) == set()
 
 
+def test_a_call_that_raises_opens_the_handles_of_both_backends(runs: dict[str, Run]) -> None:
+    """Else the second one is opened after the file is replaced, and gives the new content."""
+    target, run = get_target("numpy_readers"), runs["numpy_readers"]
+    reversed_range = [S("index", 0, 0, 1), S("range", 2, 1)]
+    found = signatures(target, run, *reversed_range, S("replace"), S("index", 0, 0, 1))
+    assert found == signatures(target, run, *reversed_range) != set()
+
+
 class _Lying:
     """An open file for numpy, with one lie."""
 
