@@ -17,6 +17,8 @@ _OVERFLOWED = b"has overflowed its stack"
 # on the signal tells nothing: the framework prints it after every abort.
 _UNCAUGHT = re.compile(rb"^terminate called (?:after throwing|without an active|recursively)", re.MULTILINE)
 _RUST_ABORTS = re.compile(rb"fatal runtime error: |panic\. aborting\.|aborting due to panic")
+# A check of the standard library, in builds with debug assertions: a copy between places that overlap.
+_OVERLAPS = re.compile(rb"^unsafe precondition\(s\) violated: .* do not overlap$", re.MULTILINE)
 _REPORT = re.compile(rb"(?:==\d+==)?\s*ERROR: AddressSanitizer: ([\w-]+)[^\n]*\n")
 # The sanitizer's words for signals, so that a defect has one name in every build; and for memory that was not given.
 _SIGNALS = {"SEGV": "SIGSEGV", "BUS": "SIGBUS", "ABRT": "SIGABRT", "FPE": "SIGFPE", "ILL": "SIGILL"}
@@ -129,5 +131,7 @@ def exit_reason(target: Target, data: bytes, status: int | None, said: bytes, ca
         sign = "stack-overflow" if _OVERFLOWED in said else died_of(status)
         if status == -signal.SIGABRT and _UNCAUGHT.search(said) and not _RUST_ABORTS.search(said):
             sign = UNCAUGHT
+        elif status == -signal.SIGABRT and _OVERLAPS.search(said):
+            sign = "SIGABRT at an overlap"
     sign = sign_at(target, data, call, sign)
     return ExitReason("crash", sign, death(target, data, "crash", sign, at), place, report)

@@ -123,6 +123,18 @@ def test_an_abort_is_a_framework_s_only_where_the_process_said_so(name: str, sai
     assert (rule is not None) == (aspect == UNCAUGHT)
 
 
+def test_a_copy_between_places_that_overlap_has_a_name_of_its_own():
+    target = get_target("lifetimes")
+    data = target.seeds()["written"]
+    words = b"unsafe precondition(s) violated: ptr::copy_nonoverlapping requires that both pointer arguments are aligned and non-null"
+    ends = b"\n\nThis indicates a bug.\nthread caused non-unwinding panic. aborting.\n"
+    overlap = words + b" and the specified memory ranges do not overlap" + ends
+    call = len(target.call_names(data))
+    for said, sign in ((overlap, "SIGABRT at an overlap"), (words + ends, "SIGABRT")):
+        end = exit_reason.exit_reason(target, data, -signal.SIGABRT, said, call)
+        assert end.finding.aspect == f"{sign}/{target.call_names(data)[-1]}"
+
+
 def test_how_a_process_ended_in_words():
     assert exit_reason.died_of(-11) == "SIGSEGV"
     assert exit_reason.died_of(3) == "exit status 3"
