@@ -26,6 +26,8 @@ from harness.programs import arrays
 from harness.targets.crate import expectation, rust
 from harness.targets.crate.program import Call, Program, bounds
 
+#: The largest index of Rust: an error or a text cannot tell the one after it.
+LARGEST = (1 << 64) - 1
 _PART = "Gives back the amount of bytes still being in the iterator"
 API = Rule(
     "crate.*",
@@ -222,7 +224,7 @@ def _refused_part(wanted: expectation.Wanted, shape: tuple[int, ...], words: str
     if wanted.fault == expectation.MISALIGNED or axis not in places:
         return []
     start, stop = places[axis]
-    if size != shape[axis] or asked not in (start, max(stop - 1, 0)):
+    if size != shape[axis] or asked not in (min(start, LARGEST), max(stop - 1, 0)):
         return _found(event.call, "error/fields", f"{words}: {error}")
     return []
 
@@ -236,7 +238,7 @@ def _display(program: Program, call: Call, event: Event) -> list[Finding]:
             wanted = str(item.a)
         else:
             # Unbounded ends stay empty, whatever the dimension.
-            start, stop, step = bounds(item, -1)
+            start, stop, step = (min(one, LARGEST) for one in bounds(item, -1))
             parts = [str(start) if start else "", "" if stop == -1 else str(stop)]
             wanted = ":".join([*parts, str(step)] if step != 1 else parts)
             if words.split(":")[0] == "0" and not start:
