@@ -155,7 +155,7 @@ def test_a_finding_is_filed_by_its_own_rule_and_its_reproducer_tells_healthy_inp
     campaign = ("--campaign", str(installed.root / "campaign"))
     done = installed.harness("fuzz", "--target", "threads", "--runs", "200", "--seed", "1", "--no-ui", *campaign)
     assert done.returncode == 1, done.stderr
-    done = installed.harness("triage", *campaign)
+    done = installed.harness("triage", "--no-minimize", *campaign)
     (folder,) = (installed.root / "home" / "crashes").glob("threads.torn-*")
     about = (folder / "finding.toml").read_text()
     assert 'why = "Two threads that read one file at once see other tensors."' in about
