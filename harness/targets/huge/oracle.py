@@ -19,7 +19,9 @@ from harness.oracles.leaks import DOS
 from harness.oracles.oracle import Execution, oracle
 from harness.targets.huge.layout import Layout
 
-OPEN, KEYS, READ, DESERIALIZE = "open", "keys", "read", "deserialize"
+OPEN, KEYS, READ, PREAD, DESERIALIZE = "open", "keys", "read", "pread", "deserialize"
+#: The phases that accept or refuse a file. The one by pread comes after an accepted opening.
+_OPENING = (OPEN, PREAD, DESERIALIZE)
 
 
 @dataclass(slots=True)
@@ -89,7 +91,7 @@ def _verdicts(measured: Measured) -> list[Finding]:
     """Files accepted or refused wrongly: once where both entry points agree, with the phase's name where not."""
     layout = measured.layout
     wrong: dict[tuple[str, str], dict[str, str]] = {}
-    for phase in (OPEN, DESERIALIZE):
+    for phase in _OPENING:
         outcome, error = measured.ends.get(phase, ("", ""))
         if outcome == ACCEPT and layout.rule:
             wrong.setdefault((layout.rule, f"accepted/{layout.cause}"), {})[phase] = f"accepted, breaks {layout.rule}"
@@ -98,7 +100,7 @@ def _verdicts(measured: Measured) -> list[Finding]:
             reason = normalise(error.partition(": ")[2] or error)
             text = f"refused with {error[:200]!r}, but the format allows it"
             wrong.setdefault(("refused", f"{layout.repeated}/{reason}"), {})[phase] = text
-    asked = [phase for phase in (OPEN, DESERIALIZE) if phase in measured.ends]
+    asked = [phase for phase in _OPENING if phase in measured.ends]
     found = []
     for (rule, aspect), phases in wrong.items():
         where = "" if len(phases) == len(asked) else f"/{next(iter(phases))} alone"

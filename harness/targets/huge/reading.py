@@ -32,6 +32,21 @@ def read(file: Any, layout: Layout) -> Wrong:
     return list(wrong.items())
 
 
+def pieces(file: Any, layout: Layout) -> Wrong:
+    """The same of the tensors up to :data:`WHOLE_BYTES`, each whole and as a slice: a slice by pread reads its whole tensor."""
+    wrong: dict[str, str] = {}
+    for row in layout.rows:
+        if len(row.shape) > _RANK or row.size > WHOLE_BYTES:
+            continue
+        for name, begin in _members(row):
+            found = _whole(file, name, begin, row)
+            if row.size and row.shape:
+                found += _array(name, row, begin, file.get_slice(name)[:])
+            for aspect, words in found:
+                wrong.setdefault(aspect, words)
+    return list(wrong.items())
+
+
 def deserialized(read: dict[str, dict[str, Any]], layout: Layout) -> Wrong:
     """Compare what ``deserialize`` gave of all tensors, by name."""
     wrong: dict[str, str] = {}
@@ -58,7 +73,10 @@ def _members(row: Row) -> Iterator[tuple[str, int]]:
 
 
 def _whole(file: Any, name: str, begin: int, row: Row) -> Wrong:
-    array = file.get_tensor(name)
+    return _array(name, row, begin, file.get_tensor(name))
+
+
+def _array(name: str, row: Row, begin: int, array: Any) -> Wrong:
     return _compare(name, row, begin, array.dtype.str == NUMPY[row.dtype], array.shape, array.tobytes())
 
 

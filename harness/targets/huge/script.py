@@ -14,6 +14,7 @@ from harness.targets.huge.program import decode, halved
 
 _CALLS = {
     "open": 'safe_open(path, framework="numpy")',
+    "pread": 'safe_open(path, framework="numpy", backend="pread")',
     "deserialize": "safetensors.deserialize(open(path, 'rb').read())",
 }
 
@@ -35,8 +36,8 @@ def reproducer(crash: Crash, program: bytes) -> str:
     """The code for an answer of one phase, or for a cost."""
     made, check = script(program), crash.rule.check
     phase = crash.rule.name.partition(".")[2] if check in ("time", "memory") else ""
-    if check in ("accepted", "refused") and crash.aspect.endswith("/deserialize alone"):
-        phase = "deserialize"
+    if check in ("accepted", "refused") and crash.aspect.endswith(" alone"):
+        phase = crash.aspect.rpartition("/")[2].removesuffix(" alone")
     call = (made.named(phase) or made.calls[-1]).source
     if check == "accepted":
         return f"{made.setup}\n{scripts.block('with refused():', call)}"

@@ -19,12 +19,13 @@ from typing import Any
 
 from harness.findings.crashes import Crash
 from harness.observation import ACCEPT, PANIC, RAISE, REJECT, Observation, Run, classify
+from harness.parsers import api
 from harness.programs.scripts import Script
 from harness.targets.base import PROGRAM, Mutate, Target
 from harness.targets.huge import reading, script
 from harness.targets.huge.layout import Layout, build, write
 from harness.targets.huge.mutator import mutate
-from harness.targets.huge.oracle import DESERIALIZE, KEYS, OPEN, READ, TIME_RATIO, Measured, check
+from harness.targets.huge.oracle import DESERIALIZE, KEYS, OPEN, PREAD, READ, TIME_RATIO, Measured, check
 from harness.targets.huge.program import KINDS, MAX_STEPS, STEP, decode, halved, seeds
 
 #: Files up to this many bytes are also read whole and given to ``deserialize``.
@@ -38,7 +39,7 @@ _REPEATS = 3
 
 
 class Huge(Target):
-    """``safe_open`` and, where the file is small enough, ``deserialize``, on files that no disk would hold."""
+    """``safe_open`` by both backends and, where the file is small enough, ``deserialize``, on files that no disk would hold."""
 
     name = "huge"
     drives = (("size", "deserialize safe_open safe_open.get_tensor safe_open.*keys safe_open.metadata"),)
@@ -78,11 +79,12 @@ class Huge(Target):
 
 
 class _Driver:
-    """The parser's two entry points, run phase by phase."""
+    """The parser's entry points, run phase by phase."""
 
     def __init__(self, safetensors: ModuleType) -> None:
         self._safe_open = safetensors.safe_open
         self._deserialize = safetensors.deserialize
+        self._preads = api.of(safetensors).has("safe_open(backend=)")
         self._refusal: type[Exception] = safetensors.SafetensorError
         self._meter = _Meter()
         # The first file that is opened imports numpy; that is no cost of that file.
@@ -115,6 +117,8 @@ class _Driver:
             with held.pop() as file:
                 error = self._phase(KEYS, measured, lambda: _keys(file, measured))
                 error = self._phase(READ, measured, lambda: _tensors(file, measured)) or error
+            if self._preads:
+                error = self._phase(PREAD, measured, lambda: self._by_pread(path, measured)) or error
         if layout.size <= DESERIALIZE_BYTES:
             data = Path(path).read_bytes()
             late = self._phase(DESERIALIZE, measured, lambda: held.append(self._deserialize(data)))
@@ -123,6 +127,10 @@ class _Driver:
                 measured.wrong += reading.deserialized(measured.deserialized, layout)
             error = late or error
         return error
+
+    def _by_pread(self, path: str, measured: Measured) -> None:
+        with self._safe_open(path, framework="numpy", backend="pread") as file:
+            measured.wrong += [(f"{PREAD}/{aspect}", words) for aspect, words in reading.pieces(file, measured.layout)]
 
     def _phase(self, phase: str, measured: Measured, action: Callable[[], object]) -> BaseException | None:
         layout = measured.layout
@@ -136,7 +144,13 @@ class _Driver:
         measured.seconds[phase] = time.process_time() - started
         if before is not None:
             # Opening maps the file and touches its header; reading touches the data; deserialising copies its buffer.
-            own = {OPEN: layout.header_size, READ: reading.touched(layout), DESERIALIZE: layout.data_size}.get(phase, 0)
+            read = reading.touched(layout)
+            own = {
+                OPEN: layout.header_size,
+                READ: read,
+                PREAD: layout.header_size + read,
+                DESERIALIZE: layout.data_size,
+            }.get(phase, 0)
             measured.growth[phase] = self._meter.peak() - before - own
         if error is None:
             measured.ends[phase] = ACCEPT, ""

@@ -145,12 +145,16 @@ class Resources(Target):
         return mutate
 
     def seeds(self) -> dict[str, bytes]:
-        """A program per cost."""
+        """Each call for the copies of data and for the standstill of threads, and a program for each other cost."""
+        each = {
+            f"{cost} of {call}": program(cost, call, "data")
+            for cost in (kernel.COPIES, kernel.STANDSTILL)
+            for call in calls(cost)
+        }
         return {
             "bytes": program(BYTES, "deserialize", "tensors"),
-            "copies": program(kernel.COPIES, "numpy.save", "data"),
             "space": program(kernel.SPACE, "safe_open", "header"),
-            "standstill": program(kernel.STANDSTILL, "serialize_file", "data"),
+            **each,
         }
 
     def features(self, observation: Observation) -> Iterable[Hashable]:

@@ -116,6 +116,21 @@ def test_a_lie_in_the_middle_of_many_or_of_a_large_tensor_is_seen(safetensors: M
     assert findings(safetensors, steps, **lies) == [("differential", "misread", "bytes")]
 
 
+@pytest.mark.parametrize("lies", [{"get_tensor": lambda array: array + 1}, {"get_slice": lambda part: part[:] + 1}])
+def test_a_lie_by_pread_alone_is_seen(safetensors: ModuleType, lies: dict[str, Any]):
+    module = ModuleType("lying")
+    vars(module).update(vars(safetensors))
+
+    def opened(path: str, framework: str, backend: str = "mmap") -> Any:
+        file = safetensors.safe_open(path, framework=framework, backend=backend)
+        return Lie(file, lies) if backend == "pread" else file
+
+    module.safe_open = opened  # type: ignore[attr-defined]
+    steps = Step("tensors", 2), Step("big", 1 << 33), Step("tensors", 2, 5)
+    found = judged(Huge().open(module)(encode(steps)))
+    assert [(one.rule.name, one.aspect) for one in found] == [("misread", "pread/bytes")]
+
+
 def test_empty_tensors_may_stand_in_any_order(safetensors: ModuleType):
     def shuffled(names: list[str]) -> list[str]:
         empty = [name for name in names if name.startswith("e")]
