@@ -115,6 +115,14 @@ class Wrapped(NamedTuple):
     source: str
 
 
+class Fitted(NamedTuple):
+    """A text that went into a buffer: the whole of it, whether the crate says that it fitted, and what lies in the buffer."""
+
+    text: str
+    whole: bool
+    written: bytes
+
+
 class Item(NamedTuple):
     """One item of an index; ``kind`` is the place of its form in :data:`KINDS`, ``left`` and ``right`` those of bounds in BOUNDS."""
 
@@ -150,11 +158,13 @@ def _items(items: Sequence[Item]) -> bytes:
     return _NUMBER.pack(len(items)) + b"".join(_ITEM.pack(*item) for item in items)
 
 
-def _entries(metadata: Mapping[str, str] | None) -> bytes:
-    if metadata is None:
+def _entries(metadata: Mapping[str, str] | None, long: int = 0) -> bytes:
+    """Metadata; with ``long``, one more entry whose value has that many bytes, which the extension makes."""
+    if metadata is None and not long:
         return b"\0"
-    row = b"".join(_text(key) + _text(value) for key, value in metadata.items())
-    return b"\1" + _NUMBER.pack(len(metadata)) + row
+    rows = metadata or {}
+    row = b"".join(_text(key) + _text(value) for key, value in rows.items())
+    return bytes((1 + (long > 0),)) + _NUMBER.pack(len(rows)) + row + (_NUMBER.pack(long) if long else b"")
 
 
 def read_metadata(file: bytes) -> bytes:
@@ -195,11 +205,30 @@ def metadata_new(
     metadata: Mapping[str, str] | None, tensors: Iterable[tuple[str, Info]], *, as_json: bool = False
 ) -> bytes:
     """``Metadata::new``; ``as_json``: written as a header and read again."""
+    return bytes((6 + as_json,)) + _metadata(metadata, tensors)
+
+
+def _metadata(metadata: Mapping[str, str] | None, tensors: Iterable[tuple[str, Info]]) -> bytes:
     rows = [
         _text(name) + _text(info.dtype) + _numbers(info.shape) + _NUMBER.pack(info.begin) + _NUMBER.pack(info.end)
         for name, info in tensors
     ]
-    return bytes((6 + as_json,)) + _entries(metadata) + _NUMBER.pack(len(rows)) + b"".join(rows)
+    return _entries(metadata) + _NUMBER.pack(len(rows)) + b"".join(rows)
+
+
+def metadata_from_json(header: bytes) -> bytes:
+    """``Metadata`` from the text of a header alone."""
+    return b"\x0c" + _raw(header)
+
+
+def metadata_into(metadata: Mapping[str, str] | None, tensors: Iterable[tuple[str, Info]], room: int) -> bytes:
+    """The header of ``Metadata::new``, written into a buffer of ``room`` bytes."""
+    return b"\x0d" + _NUMBER.pack(room) + _metadata(metadata, tensors)
+
+
+def refusal_into(dtype: str, shape: Sequence[int], data: bytes, room: int) -> bytes:
+    """The words with which ``TensorView::new`` refuses, written into a buffer of ``room`` bytes."""
+    return b"\x0e" + _NUMBER.pack(room) + view_new(dtype, shape, data)[1:]
 
 
 #: Values that ``serialize`` takes: views, references to views, and a type of ours that borrows or owns its data.
@@ -207,11 +236,11 @@ VIEWS, REFERENCES, BORROWED, OWNED = range(4)
 
 
 def serialize(
-    kind: int, tensors: Iterable[tuple[str, View]], metadata: Mapping[str, str] | None, path: str = ""
+    kind: int, tensors: Iterable[tuple[str, View]], metadata: Mapping[str, str] | None, path: str = "", *, long: int = 0
 ) -> bytes:
-    """``serialize``; with a ``path``, ``serialize_to_file``."""
+    """``serialize``; with a ``path``, ``serialize_to_file``. ``long`` adds an entry of metadata of that many bytes."""
     rows = [_text(name) + _text(view.dtype) + _numbers(view.shape) + _raw(view.data) for name, view in tensors]
-    return bytes((8, kind)) + _text(path) + _entries(metadata) + _NUMBER.pack(len(rows)) + b"".join(rows)
+    return bytes((8, kind)) + _text(path) + _entries(metadata, long) + _NUMBER.pack(len(rows)) + b"".join(rows)
 
 
 def dtypes(names: Sequence[str]) -> bytes:
@@ -354,6 +383,15 @@ class Crate:
         """The same, written as JSON and read again."""
         answer = self._ask(request)
         return answer.header(json=answer.text())
+
+    def metadata_from_json(self, request: bytes) -> Header:
+        """Metadata of a header alone."""
+        return self._ask(request).header()
+
+    def fitted(self, request: bytes) -> Fitted:
+        """A text in a buffer of the caller's."""
+        answer = self._ask(request)
+        return Fitted(answer.text(), answer.byte() == 1, answer.bytes())
 
     def serialize(self, request: bytes) -> bytes:
         """A file."""

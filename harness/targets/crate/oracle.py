@@ -15,13 +15,13 @@ from harness.findings.rule import SIGNATURE, Case, Rule
 from harness.findings.severity import LENIENCY, SIDE_EFFECT, WRONG_DATA
 from harness.format.dtypes import DTYPE_BITS
 from harness.format.header import Tensor
-from harness.format.judge import Judgement
+from harness.format.judge import Judgement, judge
 from harness.observation import ACCEPT, NOT_READ, REJECT, Event, Reading
 from harness.oracles import differential
 from harness.oracles.differential import format_rules
 from harness.oracles.oracle import Execution, oracle
 from harness.oracles.written import TEXTS, judged
-from harness.parsers.crate_api.library import INTEGER, NARROW, SELECT, Header, Info, Listing, Part, View
+from harness.parsers.crate_api.library import INTEGER, NARROW, SELECT, Fitted, Header, Info, Listing, Part, View
 from harness.programs import arrays
 from harness.targets.crate import expectation, rust
 from harness.targets.crate.program import Call, Program, bounds
@@ -45,6 +45,8 @@ API = Rule(
         Case("accepted/misaligned", sentence="the slice does not end up at a byte boundary, this is invalid"),
         Case("accepted/*", sentence="When the client asked for a slice that exceeds the allowed bounds"),
         Case("length*", sentence=_PART),
+        Case("room", SIDE_EFFECT, sentence="The stuct representing the header of safetensor files"),
+        Case("text", SIDE_EFFECT, sentence="The stuct representing the header of safetensor files"),
         Case("display*", SIDE_EFFECT, sentence="Intended for Python users mostly or at least for its conventions"),
         Case("error*", SIDE_EFFECT, sentence="Error representing invalid slicing attempt"),
         Case("source*", SIDE_EFFECT, sentence="Returns the lower-level source of this error, if any."),
@@ -174,6 +176,23 @@ def _tensor(program: Program, call: Call, event: Event) -> list[Finding]:
     return []
 
 
+def _header_text(program: Program, call: Call, event: Event) -> list[Finding]:
+    """A header alone, against the same header before as much data as it claims."""
+    if event.outcome == REJECT:
+        return [] if program.damaged else _refused(event, "header")
+    header: Header = event.value
+    framed = len(program.header).to_bytes(8, "little") + program.header
+    judgement = judge(framed, len(framed) + max((info.end for info in header.tensors.values()), default=0))
+    if judgement.verdict == "reject":
+        # JSON allows white space around a value, and the rules of the file do not.
+        alone = judgement.rule in ("header.first-byte", "header.padding")
+        return [] if alone else _mine(differential.accepted(framed, judgement, Reading([], None)))
+    if judgement.header is None or judgement.verdict != "accept":
+        return []
+    wanted = {t.name: Info(t.dtype, list(t.shape), t.begin, t.end) for t in judgement.header.tensors}
+    return _described(event.call, header, wanted, judgement.header.metadata)
+
+
 # -- parts ----------------------------------------------------------------------------------------------------
 
 
@@ -295,6 +314,30 @@ def _metadata(program: Program, call: Call, event: Event) -> list[Finding]:
     return _described(event.call, header, dict(program.infos), program.metadata)
 
 
+def _fitted(program: Program, call: Call, event: Event) -> list[Finding]:
+    """A text in a buffer: all of it, or as much as fits and an error."""
+    if event.outcome == REJECT:
+        # The call `metadata` tells whether these values are to be refused.
+        return []
+    given: Fitted = event.value
+    text = given.text.encode()
+    if given.whole != (len(text) <= call.room):
+        end = "succeeds" if given.whole else "fails"
+        return _found(event.call, "room", f"{end} with {len(text)} bytes in a buffer of {call.room}")
+    if given.written != text[: call.room]:
+        return _found(event.call, "text", f"leaves {given.written!r:.100} of {given.text!r:.100}")
+    return []
+
+
+def _past_limit(program: Program, call: Call, event: Event) -> list[Finding]:
+    if event.outcome == ACCEPT:
+        words = "writes a header of more than 100,000,000 bytes"
+        return [Finding(WRITTEN, "serialize: framing.header-limit", words)]
+    if event.value.variant != "HeaderTooLarge":
+        return _found(event.call, "error/limit", f"is refused with {event.value.variant}: {event.error[:100]}")
+    return []
+
+
 def _serialize(program: Program, call: Call, event: Event) -> list[Finding]:
     fault = expectation.fault_of_values(program.own)
     # No such folder, or a folder of that name.
@@ -352,5 +395,6 @@ def _errors(program: Program, call: Call, event: Event) -> list[Finding]:
 _CHECKS: dict[str, Callable[[Program, Call, Event], list[Finding]]] = {
     "deserialize": _deserialize, "read_metadata": _read_metadata, "tensor": _tensor, "slice": _slice, "slice_byte_ranges": _slice,
     "display": _display, "view": _view, "metadata": _metadata, "header": _metadata, "serialize": _serialize,
-    "serialize_to_file": _serialize, "dtypes": _dtypes, "errors": _errors,
+    "serialize_to_file": _serialize, "header_text": _header_text, "header_into": _fitted, "refusal_into": _fitted, "past_limit": _past_limit,
+    "dtypes": _dtypes, "errors": _errors,
 }  # fmt: skip

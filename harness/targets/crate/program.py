@@ -15,6 +15,7 @@ from typing import NamedTuple
 from harness.format.dtypes import DTYPE_BITS
 from harness.format.encode import encode
 from harness.format.header import Tensor
+from harness.format.rules import HEADER_LIMIT
 from harness.parsers.crate_api import library
 from harness.parsers.crate_api.library import Info, Item, View
 from harness.programs import arrays
@@ -43,7 +44,12 @@ _PAD = b" \n\t\r\0x"
 _CHANGES = ("longer", "shorter", "same-name", "reserved-name", "begin", "end", "hole", "shape", "dtype", "swap", "drop")
 #: How tensors are handed to ``serialize``: see :func:`harness.parsers.crate_api.library.serialize`.
 HANDED = ("TensorView", "&TensorView", "View (borrowed)", "View (owned)")
+#: A value of metadata as long as the limit of a header: the header with it is past the limit.
+LONG = HEADER_LIMIT
 PLACES = ("new.safetensors", "no-such-folder/file.safetensors", "folder")
+
+#: Bytes of the caller's buffer: none, a part of a text, and all of most.
+_ROOM = (0, 1, 20, 30, 40, 60, 80, 255)
 
 VOCABULARY = Vocabulary(
     [
@@ -69,6 +75,10 @@ VOCABULARY = Vocabulary(
         Kind("damage", 1, (range(len(_DAMAGES)), range(64), range(8)), always_invalid=True),
         Kind("claim", 1, (range(len(DTYPES)), range(len(HUGE)), range(9)), always_invalid=True),
         Kind("no_entries", 1, rare=True),
+        Kind("header_text", 2),
+        Kind("header_into", 1, (_ROOM,)),
+        Kind("refusal_into", 1, (_ROOM, range(MOST_TENSORS))),
+        Kind("past_limit", 1, (range(2),), always_invalid=True, expensive=True),
     ],
     max_steps=16,
 )
@@ -80,7 +90,7 @@ _ITEMS = frozenset((_RANGE, _NARROW, _STRIDE))
 class Call(NamedTuple):
     """One call. ``tensor`` is the place of its tensor, or -1; ``form`` how an index or tensors are handed over.
 
-    ``items`` is the index. ``place`` is the name of the file that ``serialize_to_file`` writes.
+    ``items`` is the index. ``place`` is the name of the file that ``serialize_to_file`` writes. ``room`` is the size of a buffer.
     """
 
     kind: str
@@ -88,6 +98,7 @@ class Call(NamedTuple):
     form: int = 0
     items: tuple[Item, ...] = ()
     place: str = ""
+    room: int = 0
 
 
 class Program(NamedTuple):
@@ -103,6 +114,11 @@ class Program(NamedTuple):
     own: tuple[tuple[str, View], ...]
     infos: tuple[tuple[str, Info], ...]
     calls: tuple[Call, ...]
+
+    @property
+    def header(self) -> bytes:
+        """The header of the file: the bytes that its length claims, as far as they are there."""
+        return self.raw[8 : 8 + int.from_bytes(self.raw[:8], "little")]
 
 
 _DEFAULT: Tensors = (("a", "F32", (2, 3), 0),)
@@ -120,7 +136,7 @@ def decode(program: bytes) -> Program:
     raw = _file(tensors, tuple((metadata or {}).items()), metadata is not None, tuple(of["claim"]), tuple(of["damage"]))
     own, infos = _own(tensors, tuple(of["change"]), tuple(of["claim"][:1]))
     damaged = bool(of["damage"] or of["claim"])
-    calls = tuple(call for call in _calls(steps, tensors) if own or call.kind != "view")
+    calls = tuple(call for call in _calls(steps, tensors) if own or call.kind not in ("view", "refusal_into"))
     return Program(tensors, metadata, raw, damaged, own, infos, calls)
 
 
@@ -256,6 +272,10 @@ def _calls(steps: list[Step], tensors: Tensors) -> Iterable[Call]:
             yield Call("tensor", place if place < len(tensors) else -1)
         elif name == "view":
             yield Call(name, step.a)
+        elif name == "past_limit":
+            yield Call(name, place=PLACES[0] if step.a % 2 else "")
+        elif name in ("header_into", "refusal_into"):
+            yield Call(name, step.b, room=step.a)
         elif name in ("serialize", "serialize_to_file"):
             where = PLACES[step.b % len(PLACES)] if name == "serialize_to_file" else ""
             yield Call(name, -1, step.a % len(HANDED), (), where)
@@ -265,7 +285,7 @@ def _calls(steps: list[Step], tensors: Tensors) -> Iterable[Call]:
 
 #: The names of parts in calls.
 _EVENTS = {"part": "slice", "byte_ranges": "slice_byte_ranges"}
-_PLAIN = frozenset(("deserialize", "read_metadata", "metadata", "header", "dtypes", "errors"))
+_PLAIN = frozenset(("deserialize", "read_metadata", "metadata", "header", "header_text", "dtypes", "errors"))
 
 
 def _form(form: int, count: int) -> int:

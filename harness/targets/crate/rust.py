@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from harness.findings.crashes import Crash
 from harness.parsers.crate_api.library import BOUNDS, BY_TUPLE, BY_VALUE, KINDS, NARROW, Item
 from harness.parsers.registry import default_release
-from harness.targets.crate.program import HANDED, Call, Program
+from harness.targets.crate.program import HANDED, LONG, Call, Program
 
 _NAMES = {
     "safetensors::slice": ("slice_byte_ranges", "IndexOp", "TensorIndexer"),
@@ -119,20 +119,48 @@ def lines(program: Program, call: Call) -> list[str]:
         return [f'    println!("{{:?}}", {_infos(program)});']
     if call.kind == "header":
         return [f'    println!("{{:?}}", serde_json::to_string(&{_infos(program)}.unwrap()));']
+    if call.kind == "header_text":
+        return [f'    println!("{{:?}}", serde_json::from_slice::<Metadata>({_bytes(program.header)}));']
+    if call.kind == "header_into":
+        return _into(call, f"serde_json::to_writer(&mut rest, &{_infos(program)}.unwrap())")
+    if call.kind == "refusal_into" and program.own:
+        refusal = f"{_view(program, call.tensor)}.unwrap_err()"
+        return _into(call, f'std::io::Write::write_fmt(&mut rest, format_args!("{{}}", {refusal}))')
+    if call.kind == "past_limit":
+        return [
+            f'    let long = HashMap::from([("long".to_string(), "x".repeat({LONG}))]);',
+            f'    println!("{{:?}}", {_writer(call.place)}(Vec::<(&str, TensorView)>::new(), Some(long){_where(call.place)}));',
+        ]
     if call.kind in ("serialize", "serialize_to_file"):
         return _written(program, call)
     return [f"    // {call.kind}: about all dtypes and errors"]
+
+
+def _writer(place: str) -> str:
+    return "serialize_to_file" if place else "serialize"
+
+
+def _where(place: str) -> str:
+    return f", std::path::Path::new({_text(place)})" if place else ""
+
+
+def _into(call: Call, written: str) -> list[str]:
+    return [
+        f"    let mut buffer = [0u8; {call.room}];",
+        "    let mut rest = &mut buffer[..];",
+        f'    println!("{{:?}}", {written});',
+        '    println!("{:?}", buffer);',
+    ]
 
 
 def _written(program: Program, call: Call) -> list[str]:
     rows = ", ".join(
         f"({_text(name)}, {_view(program, place)}.unwrap())" for place, (name, _) in enumerate(program.own)
     )
-    where = "" if call.kind == "serialize" else f", std::path::Path::new({_text(call.place)})"
     return [
         f"    // handed over as {HANDED[call.form]}",
         f"    let tensors: Vec<(&str, TensorView)> = vec![{rows}];",
-        f'    println!("{{:?}}", {call.kind}(tensors, {_entries(program)}{where}));',
+        f'    println!("{{:?}}", {call.kind}(tensors, {_entries(program)}{_where(call.place)}));',
     ]
 
 

@@ -22,7 +22,7 @@ from harness.targets import scratch
 from harness.targets.base import Language, ProgramTarget
 from harness.targets.crate import oracle, rust
 from harness.targets.crate.expectation import overflows
-from harness.targets.crate.program import ABSENT, PLACES, VOCABULARY, Call, Program, decode
+from harness.targets.crate.program import ABSENT, LONG, PLACES, VOCABULARY, Call, Program, decode
 
 
 class RustCrate(ProgramTarget):
@@ -63,7 +63,10 @@ class RustCrate(ProgramTarget):
             call: Call = event.about
             error = event.value.variant if event.outcome == REJECT else event.error[:48]
             kinds = tuple((item.kind, item.left, item.right, item.step > 1) for item in call.items[:3])
-            found += [(before, event.call, event.outcome), (event.call, call.form, kinds, event.outcome, error)]
+            found += [
+                (before, event.call, event.outcome),
+                (event.call, call.form, call.place, kinds, event.outcome, error),
+            ]
             if 0 <= call.tensor < len(trace.program.tensors):
                 _, dtype, shape, _ = trace.program.tensors[call.tensor]
                 found.append((event.call, DTYPE_BITS[dtype], len(shape), 0 in shape, event.outcome))
@@ -92,6 +95,11 @@ class RustCrate(ProgramTarget):
             "long": [*file, step("damage", 2, 0, 0), step("deserialize")],
             "sub-byte": [step("tensor", DTYPES.index("F4")), step("part"), step("range"), step("range", 1, 0, 1)],
             "none": [*file, step("change", 0, 10), step("change", 0, 10), step("metadata"), step("serialize")],
+            "header": [*file, step("entry"), step("header_text"), step("header_into"), step("header_into", 255)],
+            "wrong header": [*file, step("damage", 4, 40, 9), step("header_text")],
+            "refusal": [*file, step("change", 0, 0), *(step("refusal_into", room) for room in (0, 30, 255))],
+            "past the limit": [*file, step("past_limit")],
+            "file past the limit": [*file, step("past_limit", 1)],
             "damaged": [*file, step("damage", 0), step("deserialize"), step("read_metadata")],
         }
         return {name: encode(steps) for name, steps in plans.items()}
@@ -108,6 +116,7 @@ class _Runner:
         self._crate = crate
         self._api = has
         self._folder = ""
+        self._refusals: dict[str, Refusal] = {}
 
     def run(self, data: bytes) -> Observation:
         program = decode(data)
@@ -115,6 +124,8 @@ class _Runner:
         dtypes = [one[1] for one in program.tensors] + [own.dtype for _, own in program.own]
         for call in program.calls if self._api.knows(dtypes) else ():
             kind = call.kind
+            if not _lives(program, kind):
+                continue
             try:
                 events.append(Event(kind, ACCEPT, "", self._ask(program, call), call))
             except Lacking:
@@ -129,17 +140,36 @@ class _Runner:
         crate, kind = self._crate, call.kind
         if kind == "serialize_to_file":
             return self._written(program, call)
+        if kind == "past_limit":
+            return self._past_limit(call.place)
         if kind == "slice":
             name = program.tensors[call.tensor][0]
             return crate.part(_part(call.form, program.raw, name, call.items))
         return _CALLS[kind](crate, program, call)
 
-    def _written(self, program: Program, call: Call) -> bytes:
-        """The file at a place in a folder of our own, which is removed again."""
+    def _past_limit(self, place: str) -> bytes:
+        """A file with metadata past the limit. Writing it takes a second, so each place is asked once."""
+        if place not in self._refusals:
+            path = self._path(place) if place else ""
+            try:
+                return self._crate.serialize(library.serialize(library.OWNED, (), None, path, long=LONG))
+            except Refusal as error:
+                self._refusals[place] = error
+            finally:
+                if os.path.isfile(path):
+                    os.unlink(path)
+        raise self._refusals[place].with_traceback(None)
+
+    def _path(self, place: str) -> str:
+        """A place in a folder of our own."""
         if not self._folder:
             self._folder = str(scratch.folder("crate"))
             os.mkdir(os.path.join(self._folder, PLACES[-1]))
-        path = os.path.join(self._folder, call.place)
+        return os.path.join(self._folder, place)
+
+    def _written(self, program: Program, call: Call) -> bytes:
+        """The file at a place in a folder of our own, which is removed again."""
+        path = self._path(call.place)
         try:
             self._crate.serialize_to_file(
                 library.serialize(_handed(program, call), program.own, program.metadata, path)
@@ -155,10 +185,20 @@ def _part(form: int, raw: bytes, name: str, items: tuple[Item, ...]) -> bytes:
     return library.part(form, raw, name, items)
 
 
+def _lives(program: Program, kind: str) -> bool:
+    """Whether the values get as far as a buffer: the calls ``view`` and ``header`` tell which of them panic before."""
+    if kind == "header_into":
+        return len(dict(program.infos)) == len(program.infos)
+    return kind != "refusal_into" or not _huge(program)
+
+
+def _huge(program: Program) -> bool:
+    return any(overflows(view.dtype, view.shape) for _, view in program.own)
+
+
 def _handed(program: Program, call: Call) -> int:
     """How tensors are handed over. Where their size overflows, no view can be made, which the call ``view`` tells."""
-    huge = any(overflows(view.dtype, view.shape) for _, view in program.own)
-    return max(call.form, library.BORROWED) if huge else call.form
+    return max(call.form, library.BORROWED) if _huge(program) else call.form
 
 
 _CALLS: dict[str, Callable[[Crate, Program, Call], Any]] = {
@@ -180,6 +220,13 @@ _CALLS: dict[str, Callable[[Crate, Program, Call], Any]] = {
     ),
     "serialize": lambda crate, program, call: crate.serialize(
         library.serialize(_handed(program, call), program.own, program.metadata)
+    ),
+    "header_text": lambda crate, program, call: crate.metadata_from_json(library.metadata_from_json(program.header)),
+    "header_into": lambda crate, program, call: crate.fitted(
+        library.metadata_into(program.metadata, program.infos, call.room)
+    ),
+    "refusal_into": lambda crate, program, call: crate.fitted(
+        library.refusal_into(*program.own[call.tensor % len(program.own)][1], call.room)
     ),
     "dtypes": lambda crate, program, call: crate.dtypes(library.dtypes(tuple(DTYPE_BITS))),
     "errors": lambda crate, program, call: crate.wrapped_errors(library.WRAPPED_ERRORS),

@@ -9,7 +9,7 @@ import pytest
 
 from harness.observation import ACCEPT, REJECT, Event, Trace, observe
 from harness.oracles.oracle import Execution
-from harness.parsers.crate_api.library import Dtype, Header, Info, Listing, Part, Refusal, View, Wrapped
+from harness.parsers.crate_api.library import Dtype, Fitted, Header, Info, Listing, Part, Refusal, View, Wrapped
 from harness.targets.crate import oracle
 from harness.targets.crate.program import VOCABULARY, decode
 from harness.targets.registry import get_target
@@ -29,6 +29,12 @@ CALLS = {
     "view": [S("view")],
     "metadata": [S("metadata")],
     "header": [S("header")],
+    "header_text": [S("header_text")],
+    "spaced": [S("damage", 6, 1, 3), S("header_text")],
+    "overlong": [S("damage", 4, 40, 9), S("header_text")],
+    "header_into": [S("header_into", 20)],
+    "refusal_into": [S("change", 0, 0), S("refusal_into", 255)],
+    "past_limit": [S("past_limit")],
     "serialize": [S("serialize")],
     "longer": [S("serialize", 2), S("change", 0, 0)],
     "no-place": [S("serialize_to_file", 0, 1)],
@@ -102,6 +108,13 @@ LIES: list[tuple[str, Any, tuple[str, str]]] = [
     ("metadata", HEADER._replace(metadata={}), ("crate.metadata", "metadata")),
     ("metadata", HEADER._replace(tensors={}), ("crate.metadata", "tensors")),
     ("header", HEADER._replace(json="{}{}"), ("roundtrip.written", "serialize: header.json/trailing-data")),
+    ("header_text", HEADER._replace(data_len=0), ("crate.header_text", "data-len")),
+    ("header_text", HEADER._replace(tensors={"b": Info("F32", [2, 3], 0, 24)}), ("crate.header_text", "tensors")),
+    ("overlong", HEADER, ("tensor.size", "accepted/mismatch")),
+    ("header_into", Fitted("x" * 30, True, b"x" * 20), ("crate.header_into", "room")),
+    ("header_into", Fitted("x" * 30, False, b"x" * 19), ("crate.header_into", "text")),
+    ("refusal_into", Fitted("x", False, b""), ("crate.refusal_into", "room")),
+    ("past_limit", b"", ("roundtrip.written", "serialize: framing.header-limit")),
     ("serialize", b"", ("roundtrip.written", "serialize: framing.length/empty")),
     ("longer", b"", ("roundtrip.written", "serialize: accepted/size")),
     ("no-place", b"", ("crate.serialize_to_file", "accepted/place")),
@@ -129,6 +142,8 @@ def test_a_liar_is_found_in_its_lie(answers: dict[str, Event], name: str, value:
         ("too-many", Refusal("SliceOutOfRange", "", "", (0, 2, 3)), ("crate.slice", "error/variant")),
         ("tensor", Refusal("TensorNotFound", "", "", ()), ("refused", "tensor")),
         ("view", Refusal("InvalidTensorView", "", "", ()), ("refused", "value")),
+        ("header_text", Refusal("JsonError", "", "", ()), ("refused", "header")),
+        ("past_limit", Refusal("IoError", "", "", ()), ("crate.past_limit", "error/limit")),
         ("deserialize", Refusal("HeaderTooSmall", "small", "", ()), ("refused", "Error while deserializing: small")),
     ],
 )

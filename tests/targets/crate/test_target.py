@@ -20,7 +20,7 @@ from harness.parsers.registry import Parser
 from harness.programs import strategies
 from harness.replay.judge import judge_observation
 from harness.targets import known_findings
-from harness.targets.crate.program import VOCABULARY
+from harness.targets.crate.program import LONG, VOCABULARY
 from harness.targets.registry import get_target
 
 S = VOCABULARY.step
@@ -51,6 +51,9 @@ def test_every_seed_ends_as_it_says(run: Run):
         "short",
         "long",
         "sub-byte",
+        "wrong header",
+        "past the limit",
+        "file past the limit",
     }
     assert RAISE not in outcomes.values()
 
@@ -60,7 +63,7 @@ def test_every_call_of_the_language_is_made(run: Run):
     made = {event.call for program in target.seeds().values() for event in run(program)[2].events}
     assert made == {
         "deserialize", "read_metadata", "tensor", "slice", "slice_byte_ranges", "display", "view", "metadata", "header",
-        "serialize", "serialize_to_file", "dtypes", "errors",
+        "serialize", "serialize_to_file", "dtypes", "errors", "header_text", "header_into", "refusal_into", "past_limit",
     }  # fmt: skip
 
 
@@ -108,6 +111,28 @@ def test_a_panic_is_caught_and_tells_its_place(crate: Crate):
     assert caught.value.place.partition(":")[0] == "safetensors/src/tensor.rs"
     # The next call is none the worse.
     assert crate.serialize(library.serialize(library.VIEWS, twice[:1], None))[8:].startswith(b'{"a":')
+
+
+def test_a_buffer_holds_as_much_of_a_text_as_fits(crate: Crate):
+    rows = [("a", Info("F32", [2], 0, 8))]
+    full = crate.fitted(library.metadata_into({"k": "v"}, rows, 200))
+    assert full.text == '{"__metadata__":{"k":"v"},"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+    assert (full.whole, full.written) == (True, full.text.encode())
+    for room in (0, 20, 30, len(full.text) - 1):
+        cut = crate.fitted(library.metadata_into({"k": "v"}, rows, room))
+        assert cut == (full.text, False, full.text.encode()[:room])
+    words = crate.fitted(library.refusal_into("F32", [2, 3], b"", 30))
+    assert words == (
+        "tensor of type F32 and shape (2, 3) can't be created from 0 bytes",
+        False,
+        words.text.encode()[:30],
+    )
+
+
+def test_a_header_past_the_limit_is_refused_by_its_own_error(crate: Crate):
+    with pytest.raises(Refusal) as caught:
+        crate.serialize(library.serialize(library.OWNED, [], None, long=LONG))
+    assert caught.value.variant == "HeaderTooLarge"
 
 
 def test_errors_tell_variant_fields_and_source(crate: Crate):

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, Metadata, SafeTensorError, SafeTensors, TensorInfo, TensorView, View};
@@ -24,6 +25,9 @@ pub fn call(request: &mut Reader, out: &mut Writer) -> Outcome<()> {
         9 => dtypes(request, out),
         10 => indexer_words(request, out),
         11 => wrapped_errors(out),
+        12 => metadata_from_json(request, out),
+        13 => metadata_into(request, out),
+        14 => refusal_into(request, out),
         number => Err(Failure::Lacking(format!("call {number}"))),
     }
 }
@@ -184,7 +188,14 @@ fn by_trait<V: View>(tensor: V, out: &mut Writer) {
 fn entries(request: &mut Reader) -> Option<HashMap<String, String>> {
     match request.byte() {
         0 => None,
-        _ => Some((0..request.number()).map(|_| (request.text().to_string(), request.text().to_string())).collect()),
+        kind => {
+            let rows = (0..request.number()).map(|_| (request.text().to_string(), request.text().to_string()));
+            let mut rows: HashMap<String, String> = rows.collect();
+            if kind == 2 {
+                rows.insert("long".into(), "x".repeat(request.number()));
+            }
+            Some(rows)
+        }
     }
 }
 
@@ -217,6 +228,43 @@ fn metadata_json(request: &mut Reader, out: &mut Writer) -> Outcome<()> {
     out.text(&json);
     let again: Metadata = serde_json::from_str(&json).map_err(SafeTensorError::from)?;
     described(&again, out);
+    Ok(())
+}
+
+/// A header without a file around it.
+fn metadata_from_json(request: &mut Reader, out: &mut Writer) -> Outcome<()> {
+    let metadata: Metadata = serde_json::from_slice(request.bytes()).map_err(SafeTensorError::from)?;
+    described(&metadata, out);
+    Ok(())
+}
+
+/// The whole text, whether all of it went into a buffer of `room` bytes, and what lies there.
+fn fitted(text: &str, room: usize, write: impl FnOnce(&mut &mut [u8]) -> bool, out: &mut Writer) {
+    let mut buffer = vec![0; room];
+    let mut rest = &mut buffer[..];
+    let whole = write(&mut rest);
+    let used = room - rest.len();
+    out.text(text);
+    out.byte(u8::from(whole));
+    out.raw(&buffer[..used]);
+}
+
+/// A header that is written into a buffer of the caller's.
+fn metadata_into(request: &mut Reader, out: &mut Writer) -> Outcome<()> {
+    let room = request.number();
+    let metadata = made_metadata(request)?;
+    let text = serde_json::to_string(&metadata).map_err(SafeTensorError::from)?;
+    fitted(&text, room, |rest| serde_json::to_writer(rest, &metadata).is_ok(), out);
+    Ok(())
+}
+
+/// The words of the error of a view, written into a buffer of the caller's; none for a view without an error.
+fn refusal_into(request: &mut Reader, out: &mut Writer) -> Outcome<()> {
+    let (room, dtype, shape, data) = (request.number(), request.dtype()?, request.numbers(), request.bytes());
+    match TensorView::new(dtype, shape, data) {
+        Ok(_) => fitted("", room, |_| true, out),
+        Err(error) => fitted(&error.to_string(), room, |rest| write!(rest, "{error}").is_ok(), out),
+    }
     Ok(())
 }
 
