@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.targets.paths.program import FILES, Scene
+from harness.targets.paths.program import CONTENTS, FILES, Scene
 from harness.targets.paths.world import World
 
 
@@ -82,7 +82,7 @@ def _opened(scene: Scene, world: World, number: int) -> Argument:
     if scene.form in ("moved", "replaced"):
         os.rename(world.path, world.root + "/moved")
         if scene.form == "replaced":
-            Path(world.path).write_bytes(FILES[(scene.content + 1) % len(FILES)])
+            Path(world.path).write_bytes(FILES[(scene.content + 1) % len(CONTENTS)])
     return Argument(file, number, file)
 
 

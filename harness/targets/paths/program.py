@@ -66,13 +66,18 @@ CONTENTS: tuple[arrays.Tensors, ...] = (
     (("b", "I64", (2, 2), 6), ("c", "F16", (3,), 7), ("d", "BOOL", (2,), 8)),
     (),
 )
-FILES = tuple(arrays.file(tensors) for tensors in CONTENTS)
 #: The size of the tensor of the sparse file, in bytes: all of its pages are holes.
 HOLE = 1 << 20
+#: Contents to save whose data, or whose header, is longer than the buffer of the writers: name, dtype, shape and bytes of a tensor.
+_LENGTH = HOLE + 5
+LARGE = (("a", "U8", (_LENGTH,), bytes(_LENGTH)), ("n" * _LENGTH, "U8", (1,), b"\1"))
+#: The file of each content; the large ones come last.
+FILES = (*map(arrays.file, CONTENTS), *(pack([tensor]) for tensor in LARGE))
 SPARSE = pack([("a", "U8", (HOLE,), bytes(HOLE))])
 
 _CONTENT = range(len(CONTENTS))
 _POINTS = range(10)
+_LARGE = (*[0] * 6, 1, 2)
 VOCABULARY = Vocabulary(
     [
         Kind("thing", 5, (range(len(THINGS)), (0, 0, 2, 4)), default_values=((0, 0, 5, 6), (0, 2))),
@@ -86,8 +91,8 @@ VOCABULARY = Vocabulary(
         Kind("open", 4, ((*range(4), *range(6)),)),
         Kind("load_file", 2, ((*range(4), *range(6)),)),
         Kind("handle", 2, (range(len(HANDLES)), range(2))),
-        Kind("save_file", 4, ((0, 0, 0, 1, 1, 2), _CONTENT)),
-        Kind("serialize_file", 2, (range(1), _CONTENT)),
+        Kind("save_file", 4, ((0, 0, 0, 1, 1, 2), _CONTENT, _LARGE)),
+        Kind("serialize_file", 2, (range(1), _CONTENT, _LARGE)),
         Kind("load_model", 2, (range(2),)),
         Kind("save_model", 2, (range(1), _CONTENT)),
     ],
@@ -186,7 +191,10 @@ def decode(program: bytes) -> Program:
             case "act":
                 scene = scene._replace(act=Act(ACTS[a % len(ACTS)], b % len(_POINTS), c % len(CONTENTS)))
             case _:
-                calls.append(scene._replace(call=kind, **_arguments(kind, a, b)))
+                made = scene._replace(call=kind, **_arguments(kind, a, b))
+                if kind in ("save_file", "serialize_file") and c % 4 in (1, 2) and scene.thing not in PIPES:
+                    made = made._replace(given=len(CONTENTS) - 1 + c % 4)
+                calls.append(made)
                 scene = scene._replace(act=None)
     return tuple(calls)
 
@@ -208,9 +216,12 @@ def _arguments(kind: str, a: int, b: int) -> dict[str, Any]:
 Tensors = dict[str, tuple[str, tuple[int, ...], bytes]]
 
 
-@lru_cache(len(CONTENTS))
+@lru_cache(len(FILES))
 def tensors(number: int) -> Tensors:
     """A content: dtype of numpy, shape and bytes of each tensor, by name."""
+    if number >= len(CONTENTS):
+        name, dtype, shape, raw = LARGE[number - len(CONTENTS)]
+        return {name: (NUMPY_NAMES[dtype], shape, raw)}
     return {
         name: (NUMPY_NAMES[dtype], shape, arrays.content(dtype, shape, salt))
         for name, dtype, shape, salt in CONTENTS[number]

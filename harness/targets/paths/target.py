@@ -21,7 +21,7 @@ from harness.targets.paths.acts import job
 from harness.targets.paths.arguments import Argument, argument, fair
 from harness.targets.paths.calls import Calls
 from harness.targets.paths.facts import Facts
-from harness.targets.paths.program import FILES, SAME_PATH, VOCABULARY, Scene, decode, explain
+from harness.targets.paths.program import ACTS, FILES, SAME_PATH, VOCABULARY, Scene, decode, explain
 from harness.targets.paths.world import Plain, World, as_user, enterable, plain_read, plain_write, remove, why_no_nodes
 
 
@@ -136,6 +136,11 @@ class Paths(ProgramTarget):
             "paddle-failed": [step("act", 0, 1, 1), step("load_file", 5), step("act", 12, 3), step("save_file", 2, 3)],
             "saved": [step("save_file", 0, 2), step("act", 0, 1, 1), step("save_file", 0, 3), step("act", 12, 3), step("save_file")],
         }  # fmt: skip
+        # A disk that fails at each call of a writer: of small data, of large data, and of a large header.
+        for fault in ("ENOSPC", "EIO"):
+            for large, words in enumerate(("", " large data", " large header")):
+                faults = [step("act", ACTS.index(fault), point) for point in range(1, 6)]
+                plans[fault + words] = [one for act in faults for one in (act, step("save_file", 0, 0, large))]
         return {name: encode(steps) for name, steps in plans.items()}
 
 

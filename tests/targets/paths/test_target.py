@@ -11,7 +11,7 @@ from harness.observation import ACCEPT, Event, Run, Trace
 from harness.programs.steps import Step
 from harness.replay.judge import judge_run
 from harness.targets.paths import other_process
-from harness.targets.paths.program import ACTS, HANDLES, SPELLINGS, THINGS, VOCABULARY
+from harness.targets.paths.program import ACTS, HANDLES, SPELLINGS, THINGS, VOCABULARY, decode
 from harness.targets.paths.target import Paths
 
 step = VOCABULARY.step
@@ -192,6 +192,28 @@ def test_a_program_needs_the_frameworks_of_its_calls() -> None:
         name: TARGET.needs_for(data) for name, data in TARGET.seeds().items() if name in ("read", "model", "paddle")
     }
     assert needs == {"read": (), "model": ("torch",), "paddle": ("paddle",)}
+
+
+@traced
+@pytest.mark.parametrize(("large", "writes"), [(0, 1), (1, 2), (2, 3)])
+def test_a_full_disk_is_met_at_each_write_of_large_data_and_of_a_large_header(
+    run: Run, large: int, writes: int
+) -> None:
+    [whole] = events(run, step("save_file", 0, 0, large))
+    assert whole.outcome == ACCEPT
+    failed = [
+        (event.about.calls[2:4], event.outcome)
+        for point in range(2, 2 + writes)
+        for event in events(run, act("ENOSPC", point), step("save_file", 0, 0, large))
+    ]
+    assert len(failed) == writes
+    assert {outcome for _, outcome in failed} == {"reject"}
+    assert all(calls[0] == "write" for calls, _ in failed)
+
+
+def test_a_pipe_gets_no_large_content() -> None:
+    (scene,) = decode(VOCABULARY.encode([thing("fifo"), step("save_file", 0, 3, 1)]))
+    assert scene.given == 3
 
 
 def test_runs_leave_nothing_behind_and_keep_the_folder_and_the_user(run: Run) -> None:
