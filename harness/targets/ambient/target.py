@@ -17,7 +17,7 @@ from harness.observation import PANIC, RAISE, REJECT, Event, Observation, Run, T
 from harness.targets.ambient import oracle, script
 from harness.targets.ambient.calls import Made, Runner
 from harness.targets.ambient.expectation import Expected, wrong
-from harness.targets.ambient.program import VOCABULARY, Program, decode
+from harness.targets.ambient.program import DTYPES, VOCABULARY, Program, decode
 from harness.targets.ambient.states import STATES
 from harness.targets.base import Language, ProgramTarget
 
@@ -112,6 +112,10 @@ class Ambient(ProgramTarget):
         for (kind, number), calls in zip(numbers.items(), itertools.cycle((reads, writes)), strict=False):
             words = kind.removeprefix("paddle ").replace(" ", "-")
             plans[f"paddle-{words}"] = [step("tensor"), step("enter", number), *calls]
+        # The branches for the other byte order depend on the dtype.
+        whole = [step("open", 1), step("get_tensor"), step("get_slice", 0, 2), step("save", 1)]
+        for number, dtype in enumerate(DTYPES):
+            plans[f"byte-order-{dtype}"] = [step("tensor", number), step("enter", first["byte order"]), *whole]
         return {name: encode(steps) for name, steps in plans.items()}
 
 
