@@ -1,6 +1,7 @@
-"""The language of target ``device``: valid and invalid values of ``device``, and the calls that take them.
+"""The language of target ``device``: valid and invalid values of ``device`` and ``framework``, and the calls that take them.
 
-Steps ``name``, ``number`` and ``odd`` set the value for the calls after them. It is "cpu" at first.
+Steps ``name``, ``number`` and ``odd`` set the value for the calls after them. It is "cpu" at first. ``tensor`` sets the file that they
+read, and ``redirect`` whether accelerators are redirected to the CPU.
 """
 
 from __future__ import annotations
@@ -8,15 +9,18 @@ from __future__ import annotations
 import operator
 import re
 from functools import lru_cache
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy
 
-from harness.programs.arrays import BACKENDS, Tensors
+from harness.format.dtypes import DTYPE_BITS
+from harness.programs import arrays
+from harness.programs.arrays import BACKENDS, SHAPES, Tensors
 from harness.programs.scripts import Index
 from harness.programs.steps import Kind, Step, Vocabulary
 
-#: The file that every call reads.
+#: The file that calls read before a step ``tensor``.
 FILE: Tensors = (("a", "F32", (2, 3), 0), ("b", "U8", (4,), 1))
 
 #: Types of devices in torch and in the documentation of the binding; then, from :data:`REAL` on, other words.
@@ -40,6 +44,19 @@ ODD = (
     "None", "...", "1.5", "b'cpu'", "{}", "{'cpu': 0}", "object()", "int", "'cuda', 0", "float('nan')", "1j", "lambda: 'cpu'",
 )  # fmt: skip
 
+#: Dtypes by number: those that torch has.
+DTYPES = tuple(name for name in arrays.DTYPES if not name.startswith("F6"))
+#: Indices of parts by number.
+PARTS = ("...", "0", "1:", ":1", "::2", "()", "-1", ":0")
+#: Words for frameworks, each with the framework as :data:`FRAMEWORKS` and modules name it; "" for none.
+WORDS: tuple[tuple[str, str], ...] = (
+    ("pt", "pt"), ("torch", "pt"), ("pytorch", "pt"), ("np", "numpy"), ("numpy", "numpy"), ("tf", "tensorflow"),
+    ("tensorflow", "tensorflow"), ("jax", "jax"), ("flax", "jax"), ("mlx", "mlx"), ("paddle", "paddle"), ("", ""), ("PT", ""),
+    ("Torch", ""), ("pt ", ""), ("keras", ""), ("onnx", ""), ("cpu", ""),
+)  # fmt: skip
+#: The words of the documentation.
+DOCUMENTED = ("pt", "tf", "flax", "numpy")
+
 # Default values: plain names, "cpu" half of the time, and torch, because numpy has no devices.
 _WORDS = (*[1] * 3, *range(REAL)), (0, 0, 0, 1), (0, 0, 0, 2)
 VOCABULARY = Vocabulary(
@@ -49,10 +66,14 @@ VOCABULARY = Vocabulary(
         Kind("odd", 1, (range(len(ODD)),), always_invalid=True),
         Kind("open", 4, ((0, 1), (0, 1)), default_values=((1,), (0, 1))),
         Kind("load_file", 3, ((0, 1),)),
+        Kind("tensor", 2, (range(len(DTYPES)), range(20))),
+        Kind("redirect", 2, ((0, 0, 0, 1),)),
+        Kind("part", 3, ((0, 1), range(len(PARTS)))),
+        Kind("framework", 1, (range(len(WORDS)), (0, 1))),
     ],
     max_steps=12,
 )
-_NAME, _NUMBER, _ODD_VALUE, _OPEN, _LOAD = range(len(VOCABULARY.kinds))
+_NAME, _NUMBER, _ODD_VALUE, _OPEN, _LOAD, _TENSOR, _REDIRECT, _PART, _FRAMEWORK = range(len(VOCABULARY.kinds))
 #: Frameworks of ``open``, by their names in ``safe_open``.
 FRAMEWORKS = ("numpy", "pt")
 
@@ -81,15 +102,34 @@ class Given(NamedTuple):
 
 
 class Call(NamedTuple):
-    """One call: ``open`` or ``load_file``, for a framework, with a backend."""
+    """One call: ``open``, ``load_file``, ``part`` or ``framework``, for a framework, with a backend.
+
+    ``file`` is the file that it reads, and ``redirected`` says whether accelerators are redirected. ``subscript`` is that of a part,
+    and ``word`` the word for the framework. ``plain`` is the answer of the same call for the CPU, where it is needed and there is one.
+    """
 
     kind: str
     framework: str
     backend: str
     given: Given
+    file: Tensors = FILE
+    redirected: bool = False
+    subscript: str = ""
+    word: str = ""
+    plain: Any = None
+
+    @property
+    def function(self) -> str:
+        """The function for signatures: all calls but ``load_file`` are about ``safe_open``."""
+        return "load_file" if self.kind == "load_file" else "open"
+
+    @property
+    def compared(self) -> bool:
+        """Whether the answer is to be that of the CPU. Else the file tells it."""
+        return self.framework == "pt" and (self.kind == "part" or self.file != FILE)
 
 
-_CPU = Given("'cpu'", "cpu", "plain", "cpu", known=True)
+CPU = Given("'cpu'", "cpu", "plain", "cpu", known=True)
 
 
 @lru_cache(1 << 14)
@@ -132,20 +172,37 @@ def _value(source: str) -> Any:
         return None
 
 
+def _file(dtype: str, shape: tuple[int, ...]) -> Tensors:
+    """A file of one tensor. Elements of less than a byte must fill whole bytes."""
+    shape = (*shape, 2) if DTYPE_BITS[dtype] * prod(shape) % 8 else shape
+    return (("a", dtype, shape, 0),)
+
+
 #: The calls of a program.
 Program = tuple[Call, ...]
 
 
 def decode(program: bytes) -> Program:
     """The calls of a program. Never raises."""
-    given = _CPU
+    given, file, redirected = CPU, FILE, False
     calls: list[Call] = []
     for step in VOCABULARY.decode(program):
         if step.kind == _OPEN:
             framework, backend = FRAMEWORKS[step.a % 2], BACKENDS[step.b % 2]
-            calls.append(Call("open", framework, backend, given))
+            read = file if framework == "pt" else FILE
+            calls.append(Call("open", framework, backend, given, read, redirected))
         elif step.kind == _LOAD:
-            calls.append(Call("load_file", "pt", BACKENDS[step.a % 2], given))
+            calls.append(Call("load_file", "pt", BACKENDS[step.a % 2], given, file, redirected))
+        elif step.kind == _PART:
+            index = PARTS[step.b % len(PARTS)]
+            calls.append(Call("part", "pt", BACKENDS[step.a % 2], given, file, redirected, index))
+        elif step.kind == _FRAMEWORK:
+            word, framework = WORDS[step.a % len(WORDS)]
+            calls.append(Call("framework", framework, BACKENDS[step.b % 2], given, FILE, redirected, word=word))
+        elif step.kind == _TENSOR:
+            file = _file(DTYPES[step.a % len(DTYPES)], SHAPES[step.b % len(SHAPES)])
+        elif step.kind == _REDIRECT:
+            redirected = not step.a % 2
         else:
             given = _given(step) or given
     return tuple(calls)

@@ -11,7 +11,7 @@ from harness.observation import ACCEPT, REJECT, Event, Trace
 from harness.oracles.oracle import Execution
 from harness.programs import arrays
 from harness.targets.device import oracle
-from harness.targets.device.program import FILE, INDICES, TYPES, VOCABULARY, Call, decode
+from harness.targets.device.program import FILE, INDICES, TYPES, VOCABULARY, WORDS, Call, decode
 from harness.targets.device.target import Device
 
 CONTENT = {name: arrays.content(dtype, shape, salt) for name, dtype, shape, salt in FILE}
@@ -75,6 +75,43 @@ def test_data_must_be_the_file_s_and_where_it_was_asked_for() -> None:
     assert findings(made, ACCEPT, ("cpu", CONTENT)) == [("device.place", "load_file pt")]
     assert findings(made, ACCEPT, ("cuda", {**CONTENT, "b": b"odd!"})) == [("device.bytes", "load_file pt")]
     assert findings(made, ACCEPT, ("cuda", {"a": CONTENT["a"]})) == [("device.bytes", "load_file pt")]
+
+
+def redirected(kind: str, **more: Any) -> Call:
+    return name("cuda", framework=1)._replace(redirected=True, kind=kind, **more)
+
+
+def test_a_redirected_device_is_the_cpu() -> None:
+    made = redirected("open")
+    assert findings(made, ACCEPT, ("cpu", CONTENT)) == []
+    assert findings(made, ACCEPT, ("cuda", CONTENT)) == [("device.place", "open pt")]
+    part = redirected("part", plain=("cpu", {"a": b"1234"}))
+    assert findings(part, ACCEPT, ("cpu", {"a": b"1234"})) == []
+    assert findings(part, ACCEPT, ("cpu", {"a": b"4321"})) == [("device.bytes", "open pt")]
+    assert findings(part, REJECT) == [("device.refused", "open pt: plain: F32")]
+    # The CPU refuses the part, too.
+    assert findings(redirected("part"), REJECT) == findings(redirected("part"), ACCEPT) == []
+
+
+def test_words_for_frameworks() -> None:
+    def word(which: str) -> Call:
+        at = [text for text, _ in WORDS].index(which)
+        (made,) = decode(VOCABULARY.encode([VOCABULARY.step("framework", at)]))
+        return made
+
+    def refused(made: Call) -> list[tuple[str, str]]:
+        event = Event("open", REJECT, f"SafetensorError: framework {made.word} is invalid", None, made)
+        found = oracle.check(Execution(b"", (REJECT, "", Trace(b"", [event]))))
+        return [(finding.rule.name, finding.aspect) for finding in found]
+
+    for text in ("PT", "", "keras"):
+        assert findings(word(text), ACCEPT) == [("device.framework", "accepted")]
+        assert refused(word(text)) == []
+    for text in ("pt", "tf", "flax", "numpy"):
+        assert refused(word(text)) == [("device.framework", "refused")]
+        assert findings(word(text), ACCEPT) == []
+    # No text names these.
+    assert refused(word("jax")) == findings(word("jax"), ACCEPT) == []
 
 
 def test_the_real_reader_is_not_accused_of_what_it_does_right(safetensors: ModuleType) -> None:

@@ -11,7 +11,8 @@ from harness.observation import ACCEPT, REJECT, Trace
 from harness.oracles.oracle import Execution
 from harness.programs import arrays
 from harness.targets.device import oracle
-from harness.targets.device.program import FILE, VOCABULARY, decode
+from harness.targets.device.program import FILE, REAL, VOCABULARY, WORDS, decode
+from harness.targets.device.redirect import redirected
 from harness.targets.device.target import Device
 
 step = VOCABULARY.step
@@ -71,8 +72,39 @@ def test_torch_reads_onto_a_cuda_device(safetensors: ModuleType) -> None:
         assert oracle.check(Execution(program, observation)) == []
 
 
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
+@pytest.mark.parametrize("number", range(REAL))
+def test_a_redirected_accelerator_gives_what_the_cpu_gives(safetensors: ModuleType, number: int) -> None:
+    steps = [step("redirect"), step("name", number), step("open", 1), step("open", 1, 1), step("load_file")]
+    assert [value for _, _, value in outcomes(safetensors, *steps)] == [("cpu", CONTENT)] * 3
+    program = VOCABULARY.encode([step("redirect"), step("name", number), *(step("part", n % 2, n) for n in range(16))])
+    observation = Device().open(safetensors)(program)
+    compared = [e.value == e.about.plain for e in observation[2].events if e.about.plain is not None]
+    assert compared.count(True) == len(compared) > 8
+    assert oracle.check(Execution(program, observation)) == []
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
+def test_only_accelerators_are_redirected() -> None:
+    import torch
+
+    assert redirected(lambda: torch.empty(2, device="cuda:1", pin_memory=True).to("npu").to(0)).device.type == "cpu"
+    assert redirected(lambda: torch.empty(2, device="meta")).device.type == "meta"
+    with pytest.raises(RuntimeError):
+        redirected(lambda: torch.empty(2, device="cuda:x"))
+
+
+def test_without_its_framework_no_tensor_is_had(safetensors: ModuleType, monkeypatch) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: found(name) if name == "torch" else None)
+    for word in ("tf", "jax", "mlx", "paddle"):
+        if found({"tf": "tensorflow"}.get(word, word)) is None:
+            ((_, outcome, error),) = outcomes(safetensors, step("framework", [w for w, _ in WORDS].index(word)))
+            assert (outcome, type(error)) == (REJECT, ModuleNotFoundError)
+
+
 def test_any_bytes_are_a_program_and_its_words_are_python() -> None:
-    for number in (*range(6), 255):
+    for number in (*range(len(VOCABULARY.kinds)), 255):
         for a in range(0, 256, 17):
             program = bytes((number, a, a + number & 255, number)) + VOCABULARY.encode([step("open")])
             calls = decode(program)
