@@ -119,6 +119,8 @@ def _print(found: Coverage, console: Console) -> None:
     totals = found.totals()
     for rust in found.rust:
         table.add_row(rust.path, _cell(rust.region_tally), _cell(rust.line_tally), _cell(rust.function_tally))
+        if rust.source.arms:
+            table.add_row("  of numpy and torch", _cell(rust.framework_tallies.get("", Tally())), "", "")
     table.add_row("all Rust", *map(_cell, totals["rust"].values()), style="bold", end_section=True)
     for python in found.python:
         table.add_row(python.path, _cell(python.branch_tally), _cell(python.line_tally), "")

@@ -93,6 +93,15 @@ class RustFile:
         return Tally.of((count, bool(self.reason(r[:2]))) for r, count in self.regions.items())
 
     @property
+    def framework_tallies(self) -> dict[str, Tally]:
+        """Regions in match arms of frameworks, by framework; those of no such arm, which numpy and torch may reach, have ""."""
+        counts: dict[str, list[tuple[int, bool]]] = {}
+        for region, count in self.regions.items():
+            framework = self.source.framework_at(region[:2])
+            counts.setdefault(framework, []).append((count, bool(self.reason(region[:2]))))
+        return {framework: Tally.of(pairs) for framework, pairs in sorted(counts.items())}
+
+    @property
     def line_tally(self) -> Tally:
         """Lines that hold code."""
         return Tally.of((count, bool(self.line_reason(line))) for line, count in self.lines.items())

@@ -61,6 +61,8 @@ def _rust_entry(file: RustFile) -> dict[str, Any]:
         "regions": _tally(file.region_tally),
         "lines": _tally(file.line_tally),
         "functions": _tally(file.function_tally),
+        "frameworks": {name: _tally(t) for name, t in file.framework_tallies.items() if name},
+        "numpy_and_torch": _tally(file.framework_tallies.get("", Tally())),
         "missing_regions": [list(r) for r, n in sorted(file.regions.items()) if not n and not file.reason(r[:2])],
         "functions_missing": [f.name for f in file.functions if not f.excluded and not f.regions.covered],
         "functions_excluded": {f.name: f.excluded for f in file.functions if f.excluded},

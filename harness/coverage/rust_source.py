@@ -23,6 +23,8 @@ _COMMENT_OR_LITERAL = re.compile(
 _ITEM = re.compile(r"\b(?:fn\s+(?P<fn>\w+)|impl\b|trait\s+(?P<trait>\w+))")
 _LIFETIME = re.compile(r"'\w+\s*,?\s*")
 _LEFT_EMPTY = re.compile(r"<\s*>|,\s*(?=>)")
+#: The head of a match arm of a framework that is neither numpy nor torch.
+_ARM = re.compile(r"\b(?:Framework|Storage)::(Paddle|Flax|Tensorflow|Mlx)\b(?:\s*\([^()]*\))?\s*=>\s*")
 _PATH = re.compile(r"\b(?:\w+::)+(?=\w)")
 
 
@@ -47,8 +49,17 @@ class _Item:
     end: int
 
 
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """The place of a match arm for ``framework``, as that of a :class:`Function`."""
+
+    framework: str
+    start: tuple[int, int]
+    end: tuple[int, int]
+
+
 class Source:
-    """One Rust file: its lines and its functions."""
+    """One Rust file: its lines, its functions, and its match arms for frameworks other than numpy and torch."""
 
     def __init__(self, raw: bytes) -> None:
         # Places are counted in bytes; Latin-1 makes a character of each.
@@ -57,12 +68,21 @@ class Source:
         self._starts = [0]
         for line in self.lines:
             self._starts.append(self._starts[-1] + len(line) + 1)
-        self.functions = self._named(_items(_blanked(text)))
+        code = _blanked(text)
+        self.functions = self._named(_items(code))
+        self.arms = [
+            Arm(match[1].lower(), self._place(match.start()), self._place(_end_of_arm(code, match.end())))
+            for match in _ARM.finditer(code)
+        ]
 
     def function_at(self, place: tuple[int, int]) -> Function | None:
         """The innermost function around ``(line, column)``."""
         # Nested functions come after those around them.
         return next((f for f in reversed(self.functions) if f.contains(place)), None)
+
+    def framework_at(self, place: tuple[int, int]) -> str:
+        """The framework of the match arm around ``(line, column)``; "" for code that numpy or torch may reach."""
+        return next((arm.framework for arm in self.arms if arm.start <= place < arm.end), "")
 
     def _place(self, offset: int) -> tuple[int, int]:
         line = bisect_right(self._starts, offset)
@@ -105,6 +125,21 @@ def _end_of_comment(text: str, start: int) -> int:
         if not depth:
             return mark.end()
     return len(text)
+
+
+def _end_of_arm(code: str, start: int) -> int:
+    """The end of the body of a match arm: that of its block, or of its expression."""
+    depth = 0
+    for mark in re.compile(r"[{}()\[\],]").finditer(code, start):
+        if mark[0] in "{([":
+            depth += 1
+        elif mark[0] != ",":
+            depth -= 1
+        if depth < 0 or (not depth and mark[0] == ","):
+            return mark.start()
+        if not depth and mark[0] == "}" and code[start] == "{":
+            return mark.end()
+    return len(code)
 
 
 def _items(code: str) -> list[_Item]:

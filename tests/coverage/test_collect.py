@@ -89,7 +89,16 @@ def test_outputs_agree_with_each_other(coverage_parser, tmp_path):
     regions = tensor_rs["regions"]
     assert regions["reachable"] - regions["covered"] == len(tensor_rs["missing_regions"])
     assert not tensor_rs["functions_excluded"]
-    assert by_path["bindings/python/src/lib.rs"]["functions_excluded"]
+    binding = by_path["bindings/python/src/lib.rs"]
+    assert binding["functions_excluded"]
+    # Each region is of one framework, or may be reached by numpy and torch.
+    assert set(binding["frameworks"]) == {"paddle", "flax", "tensorflow", "mlx"}
+    parts = [binding["numpy_and_torch"], *binding["frameworks"].values()]
+    assert [sum(part[name] for part in parts) for name in ("covered", "total")] == [
+        binding["regions"]["covered"],
+        binding["regions"]["total"],
+    ]
+    assert not tensor_rs["frameworks"]
     assert f"{regions['covered']}<span" in page
     # The page is one file: nothing is fetched, nothing runs.
     assert not re.search(r"<script|<link|<img|src=|https?:", page.split("</style>")[0])

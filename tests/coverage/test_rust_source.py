@@ -69,3 +69,31 @@ def test_every_function_of_the_parser_has_a_name(broad_files):
         attributes = {line for line, text in enumerate(file.source.lines, 1) if text.strip().startswith(b"#[")}
         assert {region.start_line for region in orphans} <= attributes
         assert "SafeTensors::read_metadata" in {f.name for f in file.functions} or not file.path.endswith("tensor.rs")
+
+
+ARMS = """\
+fn f(framework: Framework) {
+    match framework {
+        Framework::Paddle => { a(&[1, 2], |x| { x }) }
+        Framework::Pytorch => b(),
+        Framework::Flax => "}, flax",
+        Storage::Paddle(storage) => Python::attach(|py| { c(storage, py) })?,
+        Storage::Torch(storage) => d(),
+        Framework::Mlx => e()
+    }
+    "paddle" => Ok(Framework::Paddle),
+}
+"""
+
+
+def test_arms_of_other_frameworks_are_found() -> None:
+    source = Source(ARMS.encode())
+    found = [(arm.framework, arm.start[0], source.lines[arm.end[0] - 1][: arm.end[1] - 1]) for arm in source.arms]
+    assert found == [
+        ("paddle", 3, b"        Framework::Paddle => { a(&[1, 2], |x| { x }) }"),
+        ("flax", 5, b'        Framework::Flax => "}, flax"'),
+        ("paddle", 6, b"        Storage::Paddle(storage) => Python::attach(|py| { c(storage, py) })?"),
+        ("mlx", 8, b"    "),
+    ]
+    assert source.framework_at((3, 40)) == "paddle"
+    assert source.framework_at((4, 35)) == source.framework_at((10, 20)) == ""
