@@ -11,10 +11,9 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from harness.errors import HarnessError
+from harness.parsers.crate_api import wire
 from harness.parsers.crate_api.extension import Extension
 
-_NUMBER = struct.Struct("<Q")
-_ITEM = struct.Struct("<BQQBBQ")
 _GIVEN, _REFUSED, _PANICKED, _LACKING = range(4)
 
 
@@ -142,44 +141,19 @@ INTEGER, RANGE, FROM, FULL, INCLUSIVE, TO, TO_INCLUSIVE, SELECT, NARROW = range(
 # -- requests -------------------------------------------------------------------------------------------------
 
 
-def _raw(data: bytes) -> bytes:
-    return _NUMBER.pack(len(data)) + data
-
-
-def _text(words: str) -> bytes:
-    return _raw(words.encode())
-
-
-def _numbers(values: Sequence[int]) -> bytes:
-    return struct.pack(f"<{len(values) + 1}Q", len(values), *values)
-
-
-def _items(items: Sequence[Item]) -> bytes:
-    return _NUMBER.pack(len(items)) + b"".join(_ITEM.pack(*item) for item in items)
-
-
-def _entries(metadata: Mapping[str, str] | None, long: int = 0) -> bytes:
-    """Metadata; with ``long``, one more entry whose value has that many bytes, which the extension makes."""
-    if metadata is None and not long:
-        return b"\0"
-    rows = metadata or {}
-    row = b"".join(_text(key) + _text(value) for key, value in rows.items())
-    return bytes((1 + (long > 0),)) + _NUMBER.pack(len(rows)) + row + (_NUMBER.pack(long) if long else b"")
-
-
 def read_metadata(file: bytes) -> bytes:
     """``SafeTensors::read_metadata``."""
-    return b"\0" + _raw(file)
+    return b"\0" + wire.raw(file)
 
 
 def deserialize(file: bytes) -> bytes:
     """``SafeTensors::deserialize``, and all that it lists."""
-    return b"\1" + _raw(file)
+    return b"\1" + wire.raw(file)
 
 
 def tensor(file: bytes, name: str) -> bytes:
     """``SafeTensors::tensor``."""
-    return b"\2" + _raw(file) + _text(name)
+    return b"\2" + wire.raw(file) + wire.text(name)
 
 
 #: Ways to ask for a part: ``sliced_data``, ``IndexOp::slice`` of one item, and of a tuple.
@@ -188,17 +162,17 @@ SLICED_DATA, BY_VALUE, BY_TUPLE = range(3)
 
 def part(form: int, file: bytes, name: str, items: Sequence[Item]) -> bytes:
     """``TensorView::sliced_data``, or ``IndexOp::slice``, of a tensor of a file."""
-    return bytes((3, form)) + _raw(file) + _text(name) + _items(items)
+    return bytes((3, form)) + wire.raw(file) + wire.text(name) + wire.items(items)
 
 
 def byte_ranges(dtype: str, shape: Sequence[int], items: Sequence[Item]) -> bytes:
     """``slice_byte_ranges``."""
-    return b"\4" + _text(dtype) + _numbers(shape) + _items(items)
+    return b"\4" + wire.text(dtype) + wire.numbers(shape) + wire.items(items)
 
 
 def view_new(dtype: str, shape: Sequence[int], data: bytes) -> bytes:
     """``TensorView::new``."""
-    return b"\5" + _text(dtype) + _numbers(shape) + _raw(data)
+    return b"\5" + wire.text(dtype) + wire.numbers(shape) + wire.raw(data)
 
 
 def metadata_new(
@@ -210,25 +184,29 @@ def metadata_new(
 
 def _metadata(metadata: Mapping[str, str] | None, tensors: Iterable[tuple[str, Info]]) -> bytes:
     rows = [
-        _text(name) + _text(info.dtype) + _numbers(info.shape) + _NUMBER.pack(info.begin) + _NUMBER.pack(info.end)
+        wire.text(name)
+        + wire.text(info.dtype)
+        + wire.numbers(info.shape)
+        + wire.number(info.begin)
+        + wire.number(info.end)
         for name, info in tensors
     ]
-    return _entries(metadata) + _NUMBER.pack(len(rows)) + b"".join(rows)
+    return wire.entries(metadata) + wire.rows(rows)
 
 
 def metadata_from_json(header: bytes) -> bytes:
     """``Metadata`` from the text of a header alone."""
-    return b"\x0c" + _raw(header)
+    return b"\x0c" + wire.raw(header)
 
 
 def metadata_into(metadata: Mapping[str, str] | None, tensors: Iterable[tuple[str, Info]], room: int) -> bytes:
     """The header of ``Metadata::new``, written into a buffer of ``room`` bytes."""
-    return b"\x0d" + _NUMBER.pack(room) + _metadata(metadata, tensors)
+    return b"\x0d" + wire.number(room) + _metadata(metadata, tensors)
 
 
 def refusal_into(dtype: str, shape: Sequence[int], data: bytes, room: int) -> bytes:
     """The words with which ``TensorView::new`` refuses, written into a buffer of ``room`` bytes."""
-    return b"\x0e" + _NUMBER.pack(room) + view_new(dtype, shape, data)[1:]
+    return b"\x0e" + wire.number(room) + view_new(dtype, shape, data)[1:]
 
 
 #: Values that ``serialize`` takes: views, references to views, and a type of ours that borrows or owns its data.
@@ -239,18 +217,21 @@ def serialize(
     kind: int, tensors: Iterable[tuple[str, View]], metadata: Mapping[str, str] | None, path: str = "", *, long: int = 0
 ) -> bytes:
     """``serialize``; with a ``path``, ``serialize_to_file``. ``long`` adds an entry of metadata of that many bytes."""
-    rows = [_text(name) + _text(view.dtype) + _numbers(view.shape) + _raw(view.data) for name, view in tensors]
-    return bytes((8, kind)) + _text(path) + _entries(metadata, long) + _NUMBER.pack(len(rows)) + b"".join(rows)
+    rows = [
+        wire.text(name) + wire.text(view.dtype) + wire.numbers(view.shape) + wire.raw(view.data)
+        for name, view in tensors
+    ]
+    return bytes((8, kind)) + wire.text(path) + wire.entries(metadata, long) + wire.rows(rows)
 
 
 def dtypes(names: Sequence[str]) -> bytes:
     """The methods of ``Dtype``."""
-    return b"\x09" + _NUMBER.pack(len(names)) + b"".join(map(_text, names))
+    return b"\x09" + wire.rows([*map(wire.text, names)])
 
 
 def indexer_words(items: Sequence[Item]) -> bytes:
     """``Display`` of ``TensorIndexer``."""
-    return b"\x0a" + _items(items)
+    return b"\x0a" + wire.items(items)
 
 
 WRAPPED_ERRORS = b"\x0b"
