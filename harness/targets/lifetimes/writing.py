@@ -89,8 +89,7 @@ class Writing:
         name, code, shape, salt, holder = source
         number = self.names.index(name)
         self.plan.reach("item", number)
-        swaps = holder == "swapped" and self.framework == "numpy"
-        array = held(holder if swaps or holder != "swapped" else "watched", code, shape, salt + more)
+        array = held(self.holder(holder), code, shape, salt + more)
         if self.framework == "torch":
             array = importlib.import_module("torch").from_numpy(array)
             if holder == "swapped" and self.way == "torch.save_model":
@@ -108,6 +107,10 @@ class Writing:
         self.kept.append(array)
         spec = importlib.import_module("safetensors").TensorSpec
         return spec(dtype=CODES[code], shape=list(shape), data_ptr=array.ctypes.data, data_len=array.nbytes)
+
+    def holder(self, wanted: str) -> str:
+        """What holds a value: numpy alone has arrays of the other byte order."""
+        return "watched" if wanted == "swapped" and self.framework != "numpy" else wanted
 
     def go(self) -> None:
         """The act."""
@@ -131,7 +134,8 @@ class Writing:
         elif self.act == "overwrite":
             value = dict.get(store, name)
             if not isinstance(value, tuple) and self.framework:
-                overwrite(value, *self.sources[name][1:])
+                code, shape, salt, holder = self.sources[name][1:]
+                overwrite(value, code, shape, salt, self.holder(holder))
 
     def call(self, where: Any) -> bytes:
         """Call the writer; the file that it makes."""

@@ -78,6 +78,14 @@ def test_a_value_that_is_overwritten_may_be_written_in_either_version(run: Run) 
         assert aspects(run, *TWO, plan(place, "overwrite", 1), step("write", 1)) == []
 
 
+@pytest.mark.parametrize("way", [0, 1, pytest.param(2, marks=TORCH), pytest.param(3, marks=TORCH)])
+def test_an_array_of_the_other_byte_order_is_overwritten_in_its_order(run: Run, way: int) -> None:
+    """Torch has no such tensors, and gets one of the usual order."""
+    swapped = step("tensor", 0, 0, HOLDERS.index("swapped"))
+    for place in ("pointer", "collection"):
+        assert aspects(run, swapped, swapped, plan(place, "overwrite", 1, on=1), step("write", way)) == []
+
+
 def test_memory_that_is_unmapped_kills_the_process(run: Run) -> None:
     program = encode((step("tensor", 0, 0, HOLDERS.index("unmapped")), *TWO, mapping("lazy"), step("write")))
     child = os.fork()
