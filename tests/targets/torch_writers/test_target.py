@@ -14,7 +14,7 @@ from harness.programs import strategies
 from harness.programs.saving import NAMES
 from harness.replay.judge import judge_observation
 from harness.targets.registry import get_target
-from harness.targets.torch_writers.program import VOCABULARY, decode
+from harness.targets.torch_writers.program import MODELS, VOCABULARY, decode
 from harness.targets.torch_writers.tensors import DTYPES, FORMS, LAYOUTS, ODD_DTYPES, VIEWS
 
 S = VOCABULARY.step
@@ -62,6 +62,14 @@ def test_tied_weights_are_saved_once_and_load_onto_tied_weights(run: Run):
         ("load_model", ACCEPT),
     ]
     assert signatures(run, *steps) == {ANSWER}
+
+
+@pytest.mark.parametrize("model", range(len(MODELS)))
+def test_of_two_equal_names_the_last_counts_in_every_module(run: Run, model: int):
+    """Torch turns a file's one element into a scalar, and its dtype into that of the module."""
+    same = S("name", NAMES.index("'a'"))
+    steps = [S("tensor", 2, 1), same, S("tensor", 0, 2), same, S("save_model"), S("load_model", model, 1)]
+    assert signatures(run, *steps) <= {ANSWER}
 
 
 def test_a_pair_without_a_dimension_is_left_out_where_another_name_is_kept(run: Run):
