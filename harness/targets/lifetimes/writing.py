@@ -109,7 +109,7 @@ class Writing:
         return spec(dtype=CODES[code], shape=list(shape), data_ptr=array.ctypes.data, data_len=array.nbytes)
 
     def holder(self, wanted: str) -> str:
-        """What holds a value: numpy alone has arrays of the other byte order."""
+        """The holder of a value: numpy alone has arrays of the other byte order."""
         return "watched" if wanted == "swapped" and self.framework != "numpy" else wanted
 
     def go(self) -> None:
