@@ -321,10 +321,13 @@ def _loaded(program: Program, event: Event) -> list[Finding]:
         if key not in there and not (made.data and any(tensors[name].holds(made) for name in there))
     }
     fits = all(file[name][1] == tensors[name].shape for name in there)
+    # Without its last tensor a module holds the first of two equal names, and the file has the second. Torch converts it.
+    other = call.model == "fewer" and len({*things.names}) < len(things.names)
     if event.outcome == REJECT:
         # A model with memories of which no name has all is refused, and says so.
         if (
             odd
+            or other
             or not fits
             or not whole(list(tensors.values()), contiguous=True)
             or (call.strict and (missing or unexpected))
@@ -339,6 +342,8 @@ def _loaded(program: Program, event: Event) -> list[Finding]:
     if types != (list, list):
         kinds = tuple(one.__name__ for one in types)
         found.append(Finding(ANSWER, f"types: {kinds}", f"load_model says that it gives two lists, and gives {kinds}"))
+    if other:
+        return found
     if not fits:
         return [*found, Finding(LOADED, "shape accepted", "load_model takes a tensor of another shape")]
     if call.strict and (missing or unexpected):

@@ -180,12 +180,11 @@ class Things:
 
     def model(self, which: str) -> tuple[tuple[str, Item], ...]:
         """The names and items of a module for ``load_model``, by its word in :data:`MODELS`."""
-        # Of two equal names the last counts, as in the file.
-        row = list(dict(zip(self.names, self.items, strict=True)).items())
+        row = list(zip(self.names, self.items, strict=True))
         if which == "fewer":
             return tuple(row[:-1])
         if which == "more":
-            return (*row, ("one.more", Item("", values.make(0, (2,), 0, len(self.items)), FORMS[1])))
+            return (*row, ("one.more", Item("", values.make(0, (2,), 0, len(row)), FORMS[1])))
         if which in ("untied", "longer"):
             separate = [
                 (

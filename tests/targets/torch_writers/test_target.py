@@ -65,7 +65,7 @@ def test_tied_weights_are_saved_once_and_load_onto_tied_weights(run: Run):
 
 
 @pytest.mark.parametrize("model", range(len(MODELS)))
-def test_of_two_equal_names_the_last_counts_in_every_module(run: Run, model: int):
+def test_a_module_with_one_of_two_equal_names_is_not_held_against_the_file(run: Run, model: int):
     """Torch turns a file's one element into a scalar, and its dtype into that of the module."""
     same = S("name", NAMES.index("'a'"))
     steps = [S("tensor", 2, 1), same, S("tensor", 0, 2), same, S("save_model"), S("load_model", model, 1)]
