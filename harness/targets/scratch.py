@@ -57,7 +57,8 @@ def supervised() -> str:
 class OpenFiles:
     """Readers of files in memory, which stay open by the files' content. Past :data:`MOST` the least recently used one goes.
 
-    Guarded memory (:mod:`harness.programs.guarded`) has readers of its own.
+    In guarded memory (:mod:`harness.programs.guarded`) none is kept. A reader orders empty tensors by chance, and two runs with
+    two readers of their own would seem to differ by their memory.
     """
 
     MOST = 256
@@ -68,7 +69,7 @@ class OpenFiles:
     def get(self, key: Hashable) -> Any:
         """The open reader of ``key``, or None."""
         if guarded.current() is not None:
-            key = key, guarded.current()
+            return None
         if key in self._readers:
             self._readers.move_to_end(key)
         return self._readers.get(key)
@@ -84,7 +85,7 @@ class OpenFiles:
             # A reader has a mapping, or a descriptor of its own.
             os.close(descriptor)
         if guarded.current() is not None:
-            key = key, guarded.current()
+            return reader
         if len(self._readers) >= self.MOST:
             self._readers.popitem(last=False)
         self._readers[key] = reader

@@ -104,6 +104,12 @@ def test_answers_that_differ_by_chance_are_no_foreign_bytes():
     assert found(lambda data: [b'{"a":1,"b":2}', b'{"b":2,"a":1}'][next(seen) % 2]) == []
 
 
+@pytest.mark.parametrize("period", [2, 3, 4, 6, 8])
+def test_an_answer_that_changes_in_turns_does_not_follow_the_memory(period: int):
+    seen = iter(range(1, 1 << 20))
+    assert found(lambda data: next(seen) % period < period // 2) == []
+
+
 def test_an_error_of_the_harness_in_the_child_is_one():
     def fails(data: bytes) -> bytes:
         assert guarded.current() is None, "only here"
