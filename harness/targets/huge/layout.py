@@ -59,7 +59,8 @@ class Layout:
     repeated: str = "nothing"
 
 
-_PERIOD = bytes(0x80 | (at * 37 & 0x7F) for at in range(128))
+# A prime number of bytes: an offset that loses its high bits meets other bytes.
+_PERIOD = bytes(0x80 | (at * 37 & 0x7F) for at in range(127))
 
 
 def pattern(begin: int, end: int) -> bytes:

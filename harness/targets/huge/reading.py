@@ -40,8 +40,8 @@ def pieces(file: Any, layout: Layout) -> Wrong:
             continue
         for name, begin in _members(row):
             found = _whole(file, name, begin, row)
-            if row.size and row.shape:
-                found += _array(name, row, begin, file.get_slice(name)[:])
+            if row.size:
+                found += _array(name, row, begin, file.get_slice(name)[...])
             for aspect, words in found:
                 wrong.setdefault(aspect, words)
     return list(wrong.items())

@@ -140,6 +140,8 @@ def test_the_pattern_depends_on_the_place():
     assert all(pattern(first, first + 300) == whole[first : first + 300] for first in range(700))
     assert not any(one == other for one, other in itertools.pairwise(whole))
     assert b" " not in whole
+    # No power of two away it is the same.
+    assert not [power for power in range(6, 63) if pattern(1 << power, (1 << power) + 8) == pattern(0, 8)]
 
 
 def test_terabytes_take_no_room():

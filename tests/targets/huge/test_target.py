@@ -104,8 +104,9 @@ class _Part:
         self._part, self._name, self._asked = part, name, asked
         self.get_shape = part.get_shape
 
-    def __getitem__(self, index: slice) -> Any:
-        self._asked.append((self._name, index.start, index.stop))
+    def __getitem__(self, index: Any) -> Any:
+        if index is not ...:
+            self._asked.append((self._name, index.start, index.stop))
         return self._part[index]
 
 
