@@ -240,6 +240,9 @@ def imports(text: str) -> list[str]:
         for node in one.names
     }
     own |= {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    own |= {
+        symbol.get_name() for symbol in symtable.symtable(text, "script", "exec").get_symbols() if symbol.is_assigned()
+    }
     used = words(text) - own
     lines = sorted({f"import {_MODULES[name]}" for name in used & _MODULES.keys()} | _standard(text))
     dotted = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
