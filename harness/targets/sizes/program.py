@@ -6,6 +6,7 @@ one content. Each call reads a file of that content, or writes the content. All 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -211,10 +212,15 @@ def _rank(content: Content, index: int, step: Step) -> None:
         content.add(f"r{index}", "U8", shape, prod(shape))
 
 
+def _escaped(character: str) -> int:
+    """The bytes of a character in JSON of ASCII alone."""
+    return len(json.dumps(character)) - len('""')
+
+
 def _name(content: Content, index: int, step: Step) -> None:
     character = CHARACTERS[step.c % len(CHARACTERS)]
     count = length(TEXT_BITS[step.a % len(TEXT_BITS)], step.b)
-    if content.room(120 + 4 * count, 4):
+    if content.room(120 + _escaped(character) * count, 4):
         content.add(f"n{index}." + character * count, "F32", (1,), 4)
 
 
@@ -226,8 +232,9 @@ def _entries(content: Content, index: int, step: Step) -> None:
 
 def _value(content: Content, index: int, step: Step) -> None:
     """An entry with a long value, or with a long key."""
-    text = CHARACTERS[step.c % len(CHARACTERS)] * length(TEXT_BITS[step.a % len(TEXT_BITS)], step.b)
-    if content.room(40 + 4 * len(text)):
+    character = CHARACTERS[step.c % len(CHARACTERS)]
+    text = character * length(TEXT_BITS[step.a % len(TEXT_BITS)], step.b)
+    if content.room(40 + _escaped(character) * len(text)):
         long_key = step.c // len(CHARACTERS) % 2
         content.metadata |= {f"v{index}.{text}": "v"} if long_key else {f"v{index}": text}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import faulthandler
+import json
 import os
 from itertools import pairwise
 from math import prod
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from harness.programs.strategies import programs
 from harness.targets.sizes import memory
 from harness.targets.sizes.program import (
+    CHARACTERS,
     DATA_CAP,
     DTYPES,
     HEADER_CAP,
@@ -85,8 +87,16 @@ def test_counts_ranks_texts_and_metadata_reach_65_536_and_more():
 
 
 def test_a_header_past_its_limit_is_left_out():
-    names = content(("name", 24, 0), ("name", 24, 1), ("name", 4, 0)).tensors
+    names = content(("name", 24, 0), ("name", 24, 1, CHARACTERS.index("é")), ("name", 4, 0)).tensors
     assert [len(tensor.name) - 3 for tensor in names] == [1 << 24, 16]
+
+
+@pytest.mark.parametrize("kind", ["name", "value"])
+@pytest.mark.parametrize("character", range(len(CHARACTERS)))
+def test_no_header_is_longer_than_its_limit_says(kind: str, character: int):
+    made = content((kind, 24, 0, character))
+    text = json.dumps({"__metadata__": made.metadata} | {tensor.name: {} for tensor in made.tensors})
+    assert len(text) <= made.header <= HEADER_CAP
 
 
 def test_the_largest_tensor_is_read_and_written_where_one_copy_fits():
