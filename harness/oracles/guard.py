@@ -37,7 +37,7 @@ from harness.findings.rule import Case, Rule
 from harness.findings.severity import DENIAL, MEMORY_SAFETY
 from harness.observation import Event, Observation, Reading, Readings, Run, Trace, Written
 from harness.oracles.oracle import Execution, Reader, oracle
-from harness.processes import end_with_parent
+from harness.processes import end_with_parent, signal_name
 from harness.programs import guarded, progress
 
 _SENTENCE = "the caller is required to ensure any pointer passed via `TensorSpec.data_ptr` is valid"
@@ -173,7 +173,7 @@ class _Child:
             if ended is None:
                 return None
             if ended in _DEADLY:
-                return Death(signal.Signals(ended).name, self._stage[0], progress.cell()[0])
+                return Death(signal_name(ended), self._stage[0], progress.cell()[0])
         return None
 
     def _exchange(self, data: bytes, control: bool) -> bytes | None:

@@ -7,6 +7,7 @@ import signal
 from dataclasses import dataclass
 
 from harness.findings.finding import Finding
+from harness.processes import signal_name
 from harness.replay.judge import death
 from harness.targets.base import UNCAUGHT, Target
 
@@ -52,10 +53,7 @@ def died_of(status: int) -> str:
     """How a process ended, in words: the name of its signal, or its exit status."""
     if status >= 0:
         return f"exit status {status}"
-    try:
-        return signal.Signals(-status).name
-    except ValueError:
-        return f"signal {-status}"
+    return signal_name(-status)
 
 
 def frames(report: str) -> list[str]:

@@ -20,6 +20,7 @@ from harness.engine.worker.settings import WorkerSettings
 from harness.engine.worker.status import WorkerStatus
 from harness.errors import EngineError, HarnessError
 from harness.parsers import registry, runtime
+from harness.processes import signal_name
 from harness.programs import guarded
 from harness.targets import scratch
 from harness.targets.registry import get_target
@@ -150,7 +151,7 @@ class WorkerProcess:
     def death(self, code: int) -> tuple[str, str]:
         """Kind (crash, hang, memory) and words of a death with exit status ``code``."""
         if code < 0:
-            name = signal.Signals(-code).name
+            name = signal_name(-code)
             return ("memory" if name == "SIGKILL" else "crash"), name
         return _LIBFUZZER.get(code, "crash"), f"exit status {code}"
 

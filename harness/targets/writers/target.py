@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from harness.observation import ACCEPT, REJECT, Event, Observation, Run, Trace, attempt, failure, observe
 from harness.parsers import api
+from harness.processes import signal_name
 from harness.programs import guarded, progress, saving
 from harness.programs.steps import Step
 from harness.targets.base import Language, ProgramTarget
@@ -334,4 +335,4 @@ def _in_a_child(call: Callable[[], Any]) -> Died | None:
         finally:
             os._exit(0)
     _, status = os.waitpid(child, 0)
-    return Died(signal.Signals(os.WTERMSIG(status)).name) if os.WIFSIGNALED(status) else None
+    return Died(signal_name(os.WTERMSIG(status))) if os.WIFSIGNALED(status) else None
