@@ -143,6 +143,9 @@ def _pending() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if SIGNAL in signal.sigpending():
+            # Another state blocks it, too. Without this handler it would end the process later.
+            signal.sigwait({SIGNAL})
         signal.signal(SIGNAL, before)
 
 

@@ -95,6 +95,15 @@ def test_states_are_left_in_any_order() -> None:
     assert [call.states for call in decode(VOCABULARY.encode(around)).calls] == [(first, second), (second,), ()]
 
 
+def test_a_signal_that_waits_while_another_state_blocks_it_ends_no_process() -> None:
+    child = os.fork()
+    if not child:
+        with states._blocked(), states._pending():
+            pass
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+
+
 @settings(max_examples=40)
 @given(data=st.one_of(programs(VOCABULARY), st.binary(max_size=VOCABULARY.max_len)))
 def test_any_bytes_are_a_program_that_leaves_the_process_as_it_was(run: Any, data: bytes) -> None:
