@@ -5,8 +5,8 @@ a call read or wrote beyond a buffer. Where an answer or a file follows the fill
 confirmed before they are reported:
 
 - after a death, a fresh child survives the input in plain memory, and dies again in the guarded one;
-- of an answer, runs with one fill are equal, and runs with different fills differ, in ten runs of irregular order: the order of
-  a hash map changes with each map, and an answer that follows it may seem to follow two fills in turn.
+- of an answer, runs with one fill are equal, and runs with different fills differ, in ten runs of irregular order. Hash maps
+  change their order with each map, and could seem to follow two fills in turn.
 
 Campaigns ask about a share of the inputs (:attr:`harness.targets.base.Target.guarded_every`), chosen by the input alone.
 Replays ask about each.
