@@ -145,11 +145,13 @@ class Resources(Target):
         return mutate
 
     def seeds(self) -> dict[str, bytes]:
-        """Each call for the copies of data and for the standstill of threads, and a program for each other cost."""
+        """Each call whose copies or standstill a text limits, and a program for each other cost."""
+        limited = {kernel.COPIES: tuple(kernel.HELD), kernel.STANDSTILL: tuple(kernel.STILL)}
         each = {
             f"{cost} of {call}": program(cost, call, "data")
-            for cost in (kernel.COPIES, kernel.STANDSTILL)
+            for cost, limits in limited.items()
             for call in calls(cost)
+            if call in limits
         }
         return {
             "bytes": program(BYTES, "deserialize", "tensors"),
