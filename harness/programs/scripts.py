@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from harness.findings.crashes import kit
+from harness.findings.crashes import KIT, kit
 from harness.programs import arrays
 from harness.programs.arrays import Tensors
 
@@ -219,15 +219,11 @@ def plain(source: str) -> str:
 _MODULE = re.compile(
     r"\b(safetensors\.(?:numpy|torch|flax|tensorflow|paddle|mlx))\.(?!core)|(?<![\w.\"'])([a-z_]\w*)\.(?=\w)"
 )
-#: Modules that scripts name by their first word.
+#: Modules beside the standard library that scripts name by their first word.
 _MODULES = {
-    **{name: name for name in (
-        "safetensors", "numpy", "torch", "os", "pathlib", "tempfile", "json", "struct", "stat", "collections", "types", "math", "copy",
-        "pickle", "gc", "weakref", "threading", "contextlib", "ctypes", "mmap", "resource", "signal", "lzma", "base64", "jax", "tensorflow",
-        "paddle", "ml_dtypes", "ast", "importlib", "inspect", "itertools",
-    )},
+    **{name: name for name in ("safetensors", "numpy", "torch", "jax", "tensorflow", "paddle", "ml_dtypes")},
     "core": "mlx.core as core",
-}  # fmt: skip
+}
 
 
 def imports(text: str) -> list[str]:
@@ -239,12 +235,10 @@ def imports(text: str) -> list[str]:
         if isinstance(one, ast.Import | ast.ImportFrom)
         for node in one.names
     }
-    own |= {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    own |= {
-        symbol.get_name() for symbol in symtable.symtable(text, "script", "exec").get_symbols() if symbol.is_assigned()
-    }
-    used = words(text) - own
-    lines = sorted({f"import {_MODULES[name]}" for name in used & _MODULES.keys()} | _standard(text))
+    defined, wanted = _names(text)
+    used = words(text) - own - defined
+    lines = [f"import {_MODULES[name]}" for name in used & _MODULES.keys()]
+    lines = sorted([*lines, *(f"import {name}" for name in wanted & sys.stdlib_module_names)])
     dotted = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     frameworks = [f"safetensors.{name}" for name in ("numpy", "torch", "flax", "tensorflow", "paddle", "mlx")]
     lines += [f"import {name}" for name in frameworks if name in dotted]
@@ -263,8 +257,8 @@ def imports(text: str) -> list[str]:
     return lines
 
 
-def _standard(text: str) -> set[str]:
-    """The import statements for modules of the standard library that a script names, and nothing in it defines."""
+def _names(text: str) -> tuple[set[str], set[str]]:
+    """The names that a script defines at its top level, and those that it names and nothing in it defines."""
     module = symtable.symtable(text, "script", "exec")
     tables, wanted = [module], set()
     defined = {symbol.get_name() for symbol in module.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
@@ -275,7 +269,7 @@ def _standard(text: str) -> set[str]:
             for symbol in table.get_symbols()
             if symbol.is_referenced() and (table is module or symbol.is_global())
         }
-    return {f"import {name}" for name in (wanted - defined) & sys.stdlib_module_names}
+    return defined, wanted - defined
 
 
 def whole(title: str, code: str) -> str:
@@ -320,7 +314,7 @@ INPUT_LINE = 'FILE = pathlib.Path(__file__).with_name("input.safetensors").read_
 def about_kit(line: str) -> bool:
     """Whether a line imports helpers."""
     words = line.split()
-    return words[:1] in (["from"], ["import"]) and f"{words[1]}.py" in kit()
+    return words[:1] in (["from"], ["import"]) and f"{words[1]}.py" in KIT
 
 
 @functools.cache

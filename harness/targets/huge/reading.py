@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -22,42 +22,45 @@ Wrong = list[tuple[str, str]]
 
 def read(file: Any, layout: Layout) -> Wrong:
     """Read all tensors of an open file; the first of each kind of difference, as (aspect, words)."""
-    wrong: dict[str, str] = {}
-    for row in layout.rows:
+
+    def compare(name: str, begin: int, row: Row) -> Wrong:
         if len(row.shape) > _RANK:
-            continue
-        for name, begin in _members(row):
-            for aspect, words in _large(file, name, row) if row.size > WHOLE_BYTES else _whole(file, name, begin, row):
-                wrong.setdefault(aspect, words)
-    return list(wrong.items())
+            return []
+        return _large(file, name, row) if row.size > WHOLE_BYTES else _whole(file, name, begin, row)
+
+    return _compared(layout, compare)
 
 
 def pieces(file: Any, layout: Layout) -> Wrong:
     """The same of the tensors up to :data:`WHOLE_BYTES`, each whole and as a slice: a slice by pread reads its whole tensor."""
-    wrong: dict[str, str] = {}
-    for row in layout.rows:
+
+    def compare(name: str, begin: int, row: Row) -> Wrong:
         if len(row.shape) > _RANK or row.size > WHOLE_BYTES:
-            continue
-        for name, begin in _members(row):
-            found = _whole(file, name, begin, row)
-            if row.size:
-                found += _array(name, row, begin, file.get_slice(name)[...])
-            for aspect, words in found:
-                wrong.setdefault(aspect, words)
-    return list(wrong.items())
+            return []
+        found = _whole(file, name, begin, row)
+        return found + _array(name, row, begin, file.get_slice(name)[...]) if row.size else found
+
+    return _compared(layout, compare)
 
 
 def deserialized(read: dict[str, dict[str, Any]], layout: Layout) -> Wrong:
     """Compare what ``deserialize`` gave of all tensors, by name."""
+
+    def compare(name: str, begin: int, row: Row) -> Wrong:
+        entry = read.get(name)
+        if entry is None:
+            return [("names", f"deserialize does not list {name[:80]!r}")]
+        return _compare(name, row, begin, entry["dtype"] == row.dtype, tuple(entry["shape"]), bytes(entry["data"]))
+
+    return _compared(layout, compare)
+
+
+def _compared(layout: Layout, compare: Callable[[str, int, Row], Wrong]) -> Wrong:
+    """The first of each kind of difference that ``compare`` tells of the tensors, by name, place and row."""
     wrong: dict[str, str] = {}
     for row in layout.rows:
         for name, begin in _members(row):
-            entry = read.get(name)
-            if entry is None:
-                wrong.setdefault("names", f"deserialize does not list {name[:80]!r}")
-                continue
-            given = entry["dtype"] == row.dtype, tuple(entry["shape"]), bytes(entry["data"])
-            for aspect, words in _compare(name, row, begin, *given):
+            for aspect, words in compare(name, begin, row):
                 wrong.setdefault(aspect, words)
     return list(wrong.items())
 
