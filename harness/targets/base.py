@@ -38,6 +38,11 @@ INPUT_KINDS = (FILE, PROGRAM, PATH)
 Mutate = Callable[[bytes, int, int], bytes]
 
 
+def absent(*modules: str) -> list[str]:
+    """Those of the modules that are not installed."""
+    return [name for name in modules if importlib.util.find_spec(name) is None]
+
+
 class Target(ABC):
     """One entry point under test. A subclass sets ``name`` and ``description``, and overrides what differs for it."""
 
@@ -172,8 +177,8 @@ class Target(ABC):
         A module that is installed and does not work shows when the target opens.
         """
         needs = self.needs if data is None else (*self.needs, *self.needs_for(data))
-        absent = [name for name in needs if importlib.util.find_spec(name) is None]
-        return f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} not installed" if absent else ""
+        lacking = absent(*needs)
+        return f"{' and '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not installed" if lacking else ""
 
     def install(self) -> str:
         """The command that installs its needs."""

@@ -6,7 +6,6 @@ several states are around it, the program runs again with each state alone, so t
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable
@@ -19,7 +18,7 @@ from harness.targets.ambient.calls import Made, Runner
 from harness.targets.ambient.expectation import Expected, wrong
 from harness.targets.ambient.program import DTYPES, VOCABULARY, Program, decode
 from harness.targets.ambient.states import STATES
-from harness.targets.base import Language, ProgramTarget
+from harness.targets.base import Language, ProgramTarget, absent
 
 #: Programs without states whose answers are kept.
 _KEPT = 512
@@ -47,8 +46,9 @@ class Ambient(ProgramTarget):
 
     def note(self) -> str:
         """The parts that cannot be driven without torch and paddle."""
-        absent = [name for name in ("torch", "paddle") if importlib.util.find_spec(name) is None]
-        return "; ".join(f"{name} is not installed: no states and calls of {name}" for name in absent)
+        return "; ".join(
+            f"{name} is not installed: no states and calls of {name}" for name in absent("torch", "paddle")
+        )
 
     def needs_for(self, data: bytes) -> tuple[str, ...]:
         """Torch and paddle, where a call or a state is about them."""

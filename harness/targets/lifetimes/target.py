@@ -16,7 +16,7 @@ from harness.programs import progress
 from harness.programs.frameworks import for_paddle
 from harness.programs.steps import Step
 from harness.targets import scratch
-from harness.targets.base import UNCAUGHT, Language, ProgramTarget
+from harness.targets.base import UNCAUGHT, Language, ProgramTarget, absent
 from harness.targets.lifetimes import faults, kit, oracle, script, writing
 from harness.targets.lifetimes.program import MODEL, PATHS, SPECS, VOCABULARY, WAYS, Call, decode
 
@@ -53,8 +53,7 @@ class Lifetimes(ProgramTarget):
 
     def note(self) -> str:
         """The calls that cannot be made here."""
-        absent = [name for name in ("torch", "paddle") if importlib.util.find_spec(name) is None]
-        notes = [f"{name} is not installed: its writers and readers do not run" for name in absent]
+        notes = [f"{name} is not installed: its writers and readers do not run" for name in absent("torch", "paddle")]
         if not faults.available():
             notes.append("the kernel gives no userfaultfd: no act while a writer reads memory")
         return "; ".join(notes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import shutil
@@ -15,7 +14,7 @@ from types import ModuleType
 from harness.observation import Event, Observation, Run, Trace, attempt, observe
 from harness.programs import progress
 from harness.targets import scratch
-from harness.targets.base import ProgramTarget
+from harness.targets.base import ProgramTarget, absent
 from harness.targets.paths import oracle, other_process, tracer
 from harness.targets.paths.acts import job
 from harness.targets.paths.arguments import Argument, argument, fair
@@ -65,7 +64,7 @@ class Paths(ProgramTarget):
         if reason := why_no_nodes(folder):
             lacks.append(f"device nodes of our own do not work ({reason})")
         shutil.rmtree(folder)
-        lacks += [f"{name} is not installed" for name in ("torch", "paddle") if importlib.util.find_spec(name) is None]
+        lacks += [f"{name} is not installed" for name in absent("torch", "paddle")]
         return "; ".join(lacks)
 
     def needs_for(self, data: bytes) -> tuple[str, ...]:

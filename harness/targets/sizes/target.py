@@ -15,7 +15,7 @@ from harness.parsers import api
 from harness.programs import progress
 from harness.programs.frameworks import for_paddle
 from harness.targets import scratch
-from harness.targets.base import Language, ProgramTarget
+from harness.targets.base import Language, ProgramTarget, absent
 from harness.targets.sizes import oracle, script
 from harness.targets.sizes.calls import Session
 from harness.targets.sizes.program import VOCABULARY, Call, Content, decode, seeds
@@ -72,8 +72,9 @@ class Sizes(ProgramTarget):
 
     def note(self) -> str:
         """The frameworks whose calls are left out."""
-        absent = [name for name in ("torch", "paddle") if importlib.util.find_spec(name) is None]
-        return "; ".join(f"{name} is not installed: its readers and writers do not run" for name in absent)
+        return "; ".join(
+            f"{name} is not installed: its readers and writers do not run" for name in absent("torch", "paddle")
+        )
 
 
 def _bits(content: Content) -> list[tuple[str, int]]:
