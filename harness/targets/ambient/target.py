@@ -1,7 +1,7 @@
 """The public API within ambient states: settings of the process that no argument names.
 
 Each program runs twice, with its states and without them. The oracle compares the calls one by one. Where a call differs and
-several states are around it, the program runs again with each state alone, so that a finding names the state.
+several states are around it, the program runs again with fewer states, so that a finding names the smallest set.
 """
 
 from __future__ import annotations
@@ -156,12 +156,24 @@ class _Compared:
         return made
 
     def _culprit(self, program: Program, number: int, words: str) -> str:
-        """The state that makes a call differ in these words, by running the program with each of its states alone."""
-        every = dict.fromkeys(one for call in program.calls[: number + 1] for one in call.states)
+        """The state that makes a call differ in these words alone, or the kinds of a smallest set of states that does.
+
+        No state of the set can be left out. Without any of the states that were left out, the call differs in the same words.
+        """
+        every = list(dict.fromkeys(one for call in program.calls[: number + 1] for one in call.states))
         plain = self._without_states(program)[number]
+
+        def differs(states: list[int]) -> bool:
+            calls = tuple(call._replace(states=tuple(n for n in call.states if n in states)) for call in program.calls)
+            some = program._replace(calls=calls)
+            return wrong(some, plain, self._runner.run(some)[number]) == words
+
         for state in every:
-            calls = tuple(call._replace(states=tuple(n for n in call.states if n == state)) for call in program.calls)
-            alone = program._replace(calls=calls)
-            if len(every) == 1 or wrong(alone, plain, self._runner.run(alone)[number]) == words:
+            if len(every) == 1 or differs([state]):
                 return STATES[state].words
-        return " and ".join(sorted({STATES[state].kind for state in every}))
+        needed = every
+        for state in every:
+            fewer = [one for one in needed if one != state]
+            if len(fewer) > 1 and differs(fewer):
+                needed = fewer
+        return " and ".join(sorted({STATES[state].kind for state in needed}))

@@ -69,7 +69,7 @@ class World:
         stem = _STEMS[scene.name]
         self.path = f"{self.base}/{stem}"
         if scene.name == "long-path":
-            self.path = f"{self.base}/{'../d/' * ((_PATH_MAX - len(self.base)) // 5)}{stem}"
+            self.path = f"{self.base}/{'../d/' * ((_PATH_MAX - len(self.base)) // 5 + 1)}{stem}"
         # Beside the longest path there is room for a name of one letter.
         self.other = f"{self.base}/{OTHER[:1] if scene.name == 'longest-path' else OTHER}"
         #: The pipe of the scene, or "".
@@ -117,9 +117,10 @@ class World:
                 if scene.thing == "symlink-directory":
                     os.symlink(os.path.basename(self.other), path)
             case "fifo" | "fed-fifo" | "symlink-fifo":
-                self.pipe = self.other if scene.thing == "symlink-fifo" else path
-                os.mkfifo(self.pipe)
-                if self.pipe == self.other:
+                pipe = self.other if scene.thing == "symlink-fifo" else path
+                os.mkfifo(pipe)
+                self.pipe = pipe
+                if pipe == self.other:
                     os.symlink(os.path.basename(self.other), path)
             case "socket":
                 self._sockets.append(socket.socket(socket.AF_UNIX))

@@ -19,7 +19,7 @@ from harness.oracles.oracle import Execution
 from harness.programs.strategies import programs
 from harness.targets.ambient import answers, oracle, states
 from harness.targets.ambient.answers import File
-from harness.targets.ambient.program import PATHS, VOCABULARY, decode
+from harness.targets.ambient.program import DTYPES, PATHS, VOCABULARY, decode
 from harness.targets.ambient.states import STATES
 from harness.targets.ambient.target import Ambient
 
@@ -203,6 +203,26 @@ def test_what_is_missing_without_torch_is_left_out(safetensors: ModuleType, monk
     assert Ambient().note().startswith("torch is not installed")
     assert Ambient().missing(program) == "torch and paddle are not installed"
     assert Ambient().missing(VOCABULARY.encode([enter("gc disabled"), step("load")])) == ""
+
+
+# -- the state that makes the difference ------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not TORCH, reason="needs torch")
+def test_a_finding_names_the_smallest_set_of_states(run: Any) -> None:
+    calls = [step("open", 1), step("get_slice", 0, 2)]
+    pair = aspects(
+        run, step("tensor", DTYPES.index("F32")), enter("byte order big"), enter("default device meta"), *calls
+    )
+    assert {aspect.split(": ")[1] for aspect in pair} == {"byte order and default device"}
+    more = [
+        enter("profile"),
+        enter("byte order big"),
+        enter("gc disabled"),
+        enter("default device meta"),
+        enter("no_grad"),
+    ]
+    assert aspects(run, step("tensor", DTYPES.index("F32")), *more, *calls) == pair
 
 
 # -- paddle ---------------------------------------------------------------------------------------------------------------

@@ -7,11 +7,11 @@ from types import ModuleType
 
 import pytest
 
-from harness.observation import ACCEPT, Event, Run, Trace
+from harness.observation import ACCEPT, REJECT, Event, Run, Trace
 from harness.programs.steps import Step
 from harness.replay.judge import judge_run
 from harness.targets.paths import other_process
-from harness.targets.paths.program import ACTS, HANDLES, SPELLINGS, THINGS, VOCABULARY, decode
+from harness.targets.paths.program import ACTS, HANDLES, NAMES, SPELLINGS, THINGS, VOCABULARY, decode
 from harness.targets.paths.target import Paths
 
 step = VOCABULARY.step
@@ -209,6 +209,12 @@ def test_a_full_disk_is_met_at_each_write_of_large_data_and_of_a_large_header(
     assert len(failed) == writes
     assert {outcome for _, outcome in failed} == {"reject"}
     assert all(calls[0] == "write" for calls, _ in failed)
+
+
+def test_a_path_that_is_too_long_is_no_pipe(run: Run) -> None:
+    for name in ("fifo", "fed-fifo"):
+        pipe = [step("name", NAMES.index("long-path")), thing(name), step("serialize_file", 0, 1), step("open")]
+        assert [event.outcome for event in events(run, *pipe)] == [REJECT, REJECT]
 
 
 def test_a_pipe_gets_no_large_content() -> None:
