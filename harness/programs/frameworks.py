@@ -55,6 +55,11 @@ class Framework:
                                    hint=f"mend it: python -c 'import {name}'") from error  # fmt: skip
         return found
 
+    def reader(self, modules: Mapping[str, Any]) -> Callable[[Any], bytes]:
+        """A function that gives the bytes of a tensor with at least one element, in C order."""
+        read: Callable[[Any], bytes] = eval(f"lambda tensor: {self.raw}", dict(modules))  # noqa: S307 - our own text
+        return read
+
     @contextlib.contextmanager
     def usable(self, name: str) -> Iterator[None]:
         """Turn a failure inside into a HarnessError: the module of safetensors does not work with the installed ``name``."""
@@ -130,9 +135,8 @@ class Tensors:
     """The tensors of one framework in the neutral form."""
 
     def __init__(self, like: Framework, modules: Mapping[str, Any]) -> None:
-        names = dict(modules)
-        self._kind: Any = eval(like.kind, names)  # noqa: S307 - our own text
-        self._raw: Callable[[Any], bytes] = eval(f"lambda tensor: {like.raw}", names)  # noqa: S307 - our own text
+        self._kind: Any = eval(like.kind, dict(modules))  # noqa: S307 - our own text
+        self._raw = like.reader(modules)
         self._words: dict[Any, str] = {}
 
     def held(self, tensor: Any) -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 from harness.format.dtypes import DTYPE_BITS
 from harness.format.judge import judge
 from harness.programs.arrays import WRITER_DTYPES
+from harness.programs.frameworks import FRAMEWORKS
 
 #: The dtypes of the format by the words of numpy and torch.
 _CODES = {word: code for code, word in WRITER_DTYPES.items()}
@@ -55,10 +58,13 @@ def held(tensor: Any) -> Held:
     device = str(tensor.device)
     if device == "meta":
         return Held(dtype, shape, device, None)
-    import torch
+    return Held(dtype, shape, device, b"" if 0 in shape else _bytes_of_torch()(tensor))
 
-    data = b"" if 0 in shape else tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-    return Held(dtype, shape, device, data)
+
+@cache
+def _bytes_of_torch() -> Callable[[Any], bytes]:
+    like = FRAMEWORKS["torch"]
+    return like.reader(like.modules())
 
 
 def tensors(given: dict[str, Any], rest: Any = None) -> Tensors:

@@ -19,6 +19,7 @@ from harness.observation import ACCEPT, PANIC, Event, Observation, Run, Trace, a
 from harness.parsers import api
 from harness.programs import arrays, guarded
 from harness.programs.arrays import Tensors
+from harness.programs.frameworks import FRAMEWORKS
 from harness.targets.base import Language, ProgramTarget
 from harness.targets.device import oracle, script
 from harness.targets.device.program import CPU, DTYPES, REAL, TYPES, VOCABULARY, WORDS, Call, decode
@@ -108,7 +109,8 @@ class _Runner:
         self._loader: Any = None
         self._cuda = 0
         if importlib.util.find_spec("torch") is not None:
-            self._torch = importlib.import_module("torch")
+            modules = FRAMEWORKS["torch"].modules()
+            self._torch, self._read = modules["torch"], FRAMEWORKS["torch"].reader(modules)
             self._loader = importlib.import_module("safetensors.torch")
             self._cuda = self._torch.cuda.device_count() if self._torch.cuda.is_available() else 0
         self._api = api.of(safetensors)
@@ -203,10 +205,7 @@ class _Runner:
         return places[0], contents
 
     def _bytes(self, tensor: Any) -> bytes:
-        if 0 in tensor.shape:
-            return b""
-        held: bytes = tensor.contiguous().reshape(-1).view(self._torch.uint8).numpy().tobytes()
-        return held
+        return b"" if 0 in tensor.shape else self._read(tensor)
 
 
 class _File:

@@ -19,7 +19,7 @@ from harness.oracles.oracle import Execution
 from harness.programs.strategies import programs
 from harness.targets.ambient import answers, oracle, states
 from harness.targets.ambient.answers import File
-from harness.targets.ambient.program import DTYPES, PATHS, VOCABULARY, decode
+from harness.targets.ambient.program import DTYPES, INDICES, PATHS, SHAPES, VOCABULARY, decode
 from harness.targets.ambient.states import STATES
 from harness.targets.ambient.target import Ambient
 
@@ -159,6 +159,16 @@ def test_a_handle_lives_through_changes_of_the_state(run: Any) -> None:
         step("get_tensors"),
     ]
     assert aspects(run, *opened, step("get_slice"), step("leave"), step("names"), step("close")) == set()
+
+
+@pytest.mark.skipif(not TORCH, reason="needs torch")
+@pytest.mark.parametrize("index", range(len(INDICES)))
+def test_a_part_of_one_element_is_read_whatever_its_stride(run: Any, index: int) -> None:
+    one = step("tensor", DTYPES.index("I64"), SHAPES.index((1,)))
+    trace = run(VOCABULARY.encode([one, step("open", 1), step("get_slice", 0, index)]))[2]
+    answer = trace.events[-1].value.answer
+    assert trace.events[-1].outcome == ACCEPT
+    assert [len(tensor.data) for _, tensor in answer.tensors] == [0 if INDICES[index] in ("1:", ":0") else 8]
 
 
 # -- the byte order -------------------------------------------------------------------------------------------------------
