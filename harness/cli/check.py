@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
+from harness import foreign_files
 from harness.cli import _options
 from harness.errors import HarnessError
 from harness.format.judge import Judgement, judge
@@ -64,6 +66,7 @@ def _check(path: Path, parsers: list[Parser], replayers: dict[tuple[str, str], R
         else:
             target, data = OpenFile.name, os.fsencode(path.resolve())
             judgement, _ = judge_file(os.fspath(path))
+        foreign = foreign_files.of_file(path)
     except OSError as error:
         raise HarnessError(f"{path}: {error.strerror}", hint="name a file that can be read") from error
     results: dict[str, Replay] = {}
@@ -72,7 +75,7 @@ def _check(path: Path, parsers: list[Parser], replayers: dict[tuple[str, str], R
         if key not in replayers:
             replayers[key] = Replayer(parser, target, memory_mb=4096, relations=False)
         results[parser.name] = replayers[key].run(data, TIMEOUT_S)
-    return _row(path, judgement, results)
+    return {**_row(path, judgement, results), "foreign": asdict(foreign) if foreign else None}
 
 
 def _row(path: Path, judgement: Judgement, results: dict[str, Replay]) -> dict[str, Any]:
@@ -97,6 +100,8 @@ def _print(row: dict[str, Any]) -> None:
     detail = f" {spec['rule']}: {spec['detail']}" if spec["rule"] else ""
     good = row["agreed"] and spec["verdict"] == "accept"
     click.echo(f"{row['file']}: {click.style('ok', fg='green') if good else click.style('NOT OK', fg='red')}")
+    if row["foreign"]:
+        click.echo(f"  {row['foreign']['what']}; {row['foreign']['advice']}")
     click.echo(f"  {'the format':<22} {spec['verdict']}{detail}")
     for name, result in row["parsers"].items():
         error = f": {result['error'][:200]}" if result["error"] else ""

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from typing import Any
 
 import click
 
+from harness import foreign_files
 from harness.cli import _options
 from harness.errors import HarnessError
+from harness.foreign_files import ForeignFile
 from harness.format.judge import RULES, UNSPECIFIED, Judgement, judge
 from harness.targets.files.on_disk import judge_file
 from harness.targets.registry import get_target
 from harness.triage import inputs, show
 from harness.triage.inputs import Named, resolve
+
+# Bytes that are shown of a file of another format.
+_FOREIGN_SHOWN = 64
 
 
 @click.command(epilog="Example: harness explain model.safetensors   (or the id of a finding)")
@@ -23,7 +29,8 @@ from harness.triage.inputs import Named, resolve
 def command(what: str, width: int, as_json: bool) -> int:
     """Print the header of a file piece by piece, mark its fault, and quote the sentence of the format that it breaks.
 
-    Exit status 0: the format allows the file. Exit status 1: it does not, or leaves the case open.
+    A file of another format is named: a Git LFS pointer, an archive, a web page, a download that is cut off. Exit status 0:
+    the format allows the file. Exit status 1: it does not, or leaves the case open.
     """
     named = resolve(what)
     target = get_target(named.target) if named.target else None
@@ -44,20 +51,22 @@ def command(what: str, width: int, as_json: bool) -> int:
             judgement, data = judge_file(str(named.path))
         except OSError as error:
             raise HarnessError(f"{named.path}: {error.strerror}", hint="name a file that can be read") from error
+    foreign = foreign_files.identify(data, size)
     if as_json:
-        _options.print_json(_as_json(named, size, judgement))
+        _options.print_json(_as_json(named, size, judgement, foreign))
     else:
-        _print(named, data, size, judgement, width)
+        _print(named, data, size, judgement, foreign, width)
     return int(judgement.verdict != "accept")
 
 
-def _as_json(named: Named, size: int, judgement: Judgement) -> dict[str, Any]:
+def _as_json(named: Named, size: int, judgement: Judgement, foreign: ForeignFile | None) -> dict[str, Any]:
     header = judgement.header
     return {
         "file": str(named.path),
         "target": named.target,
         "signature": named.signature,
         "size": size,
+        "foreign": asdict(foreign) if foreign else None,
         "verdict": judgement.verdict,
         "rule": judgement.rule,
         "aspect": judgement.aspect,
@@ -72,9 +81,11 @@ def _as_json(named: Named, size: int, judgement: Judgement) -> dict[str, Any]:
     }
 
 
-def _print(named: Named, data: bytes, size: int, judgement: Judgement, width: int) -> None:
+def _print(named: Named, data: bytes, size: int, judgement: Judgement, foreign: ForeignFile | None, width: int) -> None:
     colour = sys.stdout.isatty()
     click.echo(f"{named.path}: {size:,} bytes" + (f"  ({named.signature})" if named.signature else ""))
+    if foreign is not None:
+        click.echo(click.style(str(foreign), bold=True))
     tint = {"accept": "green", "reject": "red"}.get(judgement.verdict, "yellow")
     rule = f" {judgement.rule} ({judgement.aspect}): {judgement.detail}" if judgement.rule else ""
     click.echo(f"the format: {click.style(judgement.verdict, fg=tint)}{rule}")
@@ -82,6 +93,11 @@ def _print(named: Named, data: bytes, size: int, judgement: Judgement, width: in
     if sentence:
         click.echo(f'  the text says: "{sentence}"')
     click.echo("")
+    if foreign is not None and judgement.rule == "framing.header-limit":
+        # The first bytes of another format are no length of a header.
+        for line in show.hexdump(data, (0, min(size, _FOREIGN_SHOWN)), None, colour):
+            click.echo(line)
+        return
     for line in show.lines(data, size, judgement.span, width=width, colour=colour):
         click.echo(line)
     if judgement.header is not None:

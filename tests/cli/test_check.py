@@ -106,3 +106,11 @@ def test_exit_statuses_reach_the_shell(project: Path):
         return subprocess.run(command, env=environment, capture_output=True, check=False).returncode
 
     assert [shell("good"), shell("twice"), shell("missing"), shell()] == [0, 1, 2, 2]
+
+
+def test_a_file_of_another_format_is_named(project: Path):
+    (project / "model.safetensors").write_bytes(b"<!DOCTYPE html><html><body>Access denied</body></html>")
+    status, text = run("model.safetensors")
+    assert status == 1
+    assert "This is a web page" in text
+    assert json.loads(run("model.safetensors", "--json")[1])[0]["foreign"]["kind"] == "html"

@@ -14,6 +14,7 @@ from harness.format.encode import pack
 from harness.format.judge import RULES
 from harness.targets.huge.program import Step, encode
 from tests.cli import running
+from tests.test_foreign_files import FILES, GOOD
 
 run = functools.partial(running.run, "explain")
 
@@ -77,3 +78,23 @@ def test_a_giant_is_explained_by_its_header(project: Path):
 def test_what_is_no_file(project: Path):
     with pytest.raises(HarnessError, match="no file and no finding"):
         run("missing")
+
+
+def test_a_file_of_another_format_is_named(project: Path):
+    (project / "model.safetensors").write_bytes(FILES["git-lfs-pointer"])
+    status, text = run("model.safetensors")
+    assert status == 1
+    assert text.splitlines()[1] == "This is a Git LFS pointer; run git lfs pull"
+    assert "length prefix" not in text
+    status, told = run("model.safetensors", "--json")
+    assert (status, json.loads(told)["foreign"]["kind"]) == (1, "git-lfs-pointer")
+    (project / "good").write_bytes(GOOD)
+    assert json.loads(run("good", "--json")[1])["foreign"] is None
+
+
+def test_a_cut_file_shows_its_header(project: Path):
+    (project / "model.safetensors").write_bytes(GOOD[:-1])
+    status, text = run("model.safetensors")
+    assert status == 1
+    assert f"cut off: {len(GOOD) - 1} bytes of {len(GOOD)} are there" in text
+    assert "length prefix" in text
