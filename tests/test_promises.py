@@ -98,7 +98,7 @@ doctor --json
 """
 
 #: Objects whose keys are data: names of targets, parsers, rules, operators or files.
-MAPS = {"changed", "findings", "left_out", "metadata", "new", "operators", "parsers", "per_target", "rules", "seeds", "sources", "stages", "targets"}  # fmt: skip
+MAPS = {"changed", "findings", "left_out", "metadata", "new", "not_installed", "not_run", "operators", "parsers", "per_target", "rules", "seeds", "sources", "stages", "targets"}  # fmt: skip
 TYPES = {str: "text", bool: "boolean", int: "number", float: "number", type(None): "null", dict: "object", list: "list"}
 
 Shape = dict[str, dict[str, str]]

@@ -27,6 +27,7 @@ def record(
         place = folder / f"{number:02}-{target}"
         settings = CampaignSettings(place, (target,), seconds=seconds, seed=seed + number, fresh=True, empty=empty)
         outcome = Campaign(settings, lambda progress: None).run()
+        outcome.complain()
         say(f"  {place.name}: {outcome.session['executions']} executions")
         folders.append(place)
     return folders

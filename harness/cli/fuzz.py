@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,17 @@ from rich.console import Console
 from harness import paths
 from harness.cli._options import Size
 from harness.cli.findings import replays, seen
+from harness.engine.campaign import states
 from harness.engine.campaign.campaign_corpus import Quota
 from harness.engine.campaign.main import Campaign, CampaignSettings, Outcome
+from harness.engine.campaign.states import State
 from harness.engine.ui.view import View
-from harness.errors import HarnessError
+from harness.errors import EngineError, HarnessError
 from harness.ledger import records
 from harness.parsers import registry
 from harness.report.drives import drives, not_driven
 from harness.targets import known_findings
-from harness.targets.registry import all_targets, broken_targets, get_target
+from harness.targets.registry import all_targets, broken_targets, get_target, not_installed
 from harness.text import percent
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -102,11 +104,15 @@ def command(
     strict: bool,
     as_json: bool,
 ) -> int:
-    """Fuzz the parser. Exit status: 0 (nothing new), 1 (a new finding), 2 (usage) or 3 (the engine failed)."""
+    """Fuzz the parser. Exit status: 0 (nothing new), 1 (a new finding), 2 (usage) or 3 (the engine failed).
+
+    A target that was named and never ran gives 3. Without --target, the end names the targets that did not run.
+    """
     _known_operators(disabled)
     settings = CampaignSettings(
         folder=(folder or paths.campaigns_dir() / "main").resolve(),
         targets=choose(names),
+        others=others(names),
         parser=registry.find(parser).name,
         seconds=seconds,
         runs=runs or 0,
@@ -119,10 +125,12 @@ def command(
     )
     outcome = drive(settings, ledger, no_ui=no_ui)
     if as_json:
-        click.echo(json.dumps(outcome.session | {"campaign": str(settings.folder)}, indent=1))
+        more = {"campaign": str(settings.folder), "not_run": states.as_json([outcome.session])}
+        click.echo(json.dumps(outcome.session | more, indent=1))
     else:
         report([outcome.session], settings.folder)
-    complain(outcome, names)
+    outcome.complain(names)
+    never_ran([outcome.session], names)
     found = outcome.session["findings"]
     still_open = strict and any(known_findings.is_open(found[name]["signature"]) for name in outcome.known)
     return 1 if outcome.new or still_open else 0
@@ -152,11 +160,15 @@ def drive(settings: CampaignSettings, ledger: Path | None, *, no_ui: bool) -> Ou
             _keep(settings.folder, ledger)
 
 
-def complain(outcome: Outcome, names: tuple[str, ...]) -> None:
-    """Raise the error of a target in ``names`` that could not be driven."""
-    for name, error in outcome.left_out.items():
-        if name in names:
-            raise error
+def never_ran(sessions: Sequence[dict[str, Any]], names: Collection[str]) -> None:
+    """Raise EngineError for the targets in ``names`` that ran no input in any of the sessions."""
+    idle = {
+        name: state for name, state in states.not_run(sessions).items() if name in names and state.name == states.IDLE
+    }
+    if idle:
+        raise EngineError(
+            f"never ran: {'; '.join(states.lines(idle))}", hint="give more --time, or name fewer targets at a time"
+        )
 
 
 def _keep(campaign: Path, ledger: Path | None) -> None:
@@ -169,10 +181,18 @@ def _keep(campaign: Path, ledger: Path | None) -> None:
 
 def _runnable() -> tuple[str, ...]:
     """All targets that can run here. Prints the others with the reason."""
-    reasons = {name: target.missing() for name, target in all_targets().items()}
-    for name, reason in {**{name: reason for name, reason in reasons.items() if reason}, **broken_targets()}.items():
-        click.echo(f"target {name} is left out: {reason}", err=True)
-    return tuple(name for name, reason in reasons.items() if not reason)
+    unable = others(())
+    for name, state in unable.items():
+        click.echo(f"target {name} is left out: {state.reason}", err=True)
+    return tuple(name for name in all_targets() if name not in unable)
+
+
+def others(names: Collection[str]) -> dict[str, State]:
+    """The targets that a campaign on all passes over, with the reasons; none for a campaign on ``names``."""
+    if names:
+        return {}
+    absent = {name: State(states.NOT_INSTALLED, reason) for name, reason in not_installed().items()}
+    return absent | {name: State(states.LEFT_OUT, reason) for name, reason in broken_targets().items()}
 
 
 def _known_operators(disabled: tuple[str, ...]) -> None:
@@ -201,7 +221,7 @@ def report(sessions: Sequence[dict[str, Any]], folder: Path) -> None:
     cpu = sum(one["cpu_seconds"] for one in sessions) + replay_cpu
     spent = f"{cpu:.0f} CPU-seconds" + (f", {replay_cpu:.0f} of them replays of findings" if replay_cpu >= 1 else "")
     click.echo(f"{executions} executions in {seconds:.0f} s ({spent}) on {sessions[-1]['parser']}, campaign {folder}")
-    driven = {name: one for name, one in drives(sessions).items() if one.sums["executions"] or not one.left_out}
+    driven = {name: one for name, one in drives(sessions).items() if one.sums["executions"]}
     for name, target in driven.items():
         done = target.sums["executions"] or 1
         depth = f"{percent(target.sums['deep'], done)} deep, " if target.stages else ""
@@ -211,10 +231,9 @@ def report(sessions: Sequence[dict[str, Any]], folder: Path) -> None:
         )
     for line in not_driven(sessions):
         click.echo(line)
-    for reason in dict.fromkeys(reason for one in sessions for reason in one["left_out"].values()):
-        click.echo(f"left out: {reason}", err=True)
-    if idle := _not_fuzzed(sessions):
-        click.echo(f"had no turn, or did not get past their seeds: {', '.join(idle)}", err=True)
+    found = states.states(sessions)
+    if said := states.told(found):
+        click.echo("\n  ".join([f"{said}:", *states.lines(found)]), err=True)
     defects = int(sum(target.sums["defects"] for target in driven.values()))
     if defects:
         click.echo(f"the harness itself failed on {defects} inputs: {folder}/log/*-defect.txt", err=True)
@@ -231,14 +250,6 @@ def report(sessions: Sequence[dict[str, Any]], folder: Path) -> None:
     for rule, share in {rule["rule"]: rule["share"] for one in sessions for rule in one["too_wide"]}.items():
         click.echo(f"verdict rule {rule} covers {100 * share:.1f} % of executions: too wide", err=True)
     _findings(findings(sessions))
-
-
-def _not_fuzzed(sessions: Sequence[dict[str, Any]]) -> list[str]:
-    """Targets that could be driven but had no time in any session."""
-    idle = dict.fromkeys(name for one in sessions for name in one["not_fuzzed"] if name not in one["left_out"])
-    return [
-        name for name in idle if all(name in one["not_fuzzed"] or name not in one["per_target"] for one in sessions)
-    ]
 
 
 def _findings(found: dict[str, dict[str, Any]]) -> None:

@@ -15,6 +15,7 @@ import click
 from harness import paths
 from harness.cli import fuzz
 from harness.cli.fuzz import Duration
+from harness.engine.campaign import states
 from harness.engine.campaign.main import CampaignSettings
 from harness.errors import HarnessError
 from harness.ledger import joined, records
@@ -82,12 +83,14 @@ def command(
     """Fuzz in slices until the next hour is expected to reach too few new edges, or the time is up.
 
     The forecast comes from the ledger of all slices. It is for an hour of the clock with the same number of processes and the same
-    shares of the targets. Exit status: 0 (nothing new) or 1 (a new finding). The reason to stop is printed.
+    shares of the targets. Exit status: 0 (nothing new), 1 (a new finding) or 3 (a named target never ran). The reason to stop is
+    printed.
     """
     campaign = (folder or paths.campaigns_dir() / "harden").resolve()
     settings = CampaignSettings(
         folder=campaign,
         targets=fuzz.choose(names),
+        others=fuzz.others(names),
         parser=registry.find(parser).name,
         workers=workers or len(os.sched_getaffinity(0)),
     )
@@ -97,7 +100,7 @@ def command(
     while not reason:
         seconds = min(span, max(ends - time.monotonic(), _LEAST))
         outcome = fuzz.drive(replace(settings, seconds=seconds, seed=seed + len(sessions)), ledger, no_ui=no_ui)
-        fuzz.complain(outcome, names)
+        outcome.complain(names)
         sessions.append(outcome.session)
         own = _records(sessions, campaign, ledger or records.folder())
         outlook = _outlook(own, settings.workers, outcome.session["left_out"])
@@ -116,10 +119,12 @@ def command(
     found = fuzz.findings(sessions)
     if as_json:
         left_out = {name: outcome.session[name] for name in ("left_out", "lacks")}
+        left_out["not_run"] = states.as_json(sessions)
         click.echo(json.dumps(_as_json(reason, threshold, own, outlook, campaign) | left_out | _found(found), indent=1))
     else:
         fuzz.report(sessions, campaign)
         click.echo(f"harden: stopped after {_slices(own)}: {said}")
+    fuzz.never_ran(sessions, names)
     return int(bool(_new(found)))
 
 

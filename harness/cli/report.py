@@ -59,6 +59,9 @@ def _file(option: str, text: str) -> Callable[[FC], FC]:
     help="Print the text of an issue for upstream about this defect, at most 40 lines. No other form goes with it.",
 )
 @click.option("--patch", is_flag=True, help="With --upstream: print the fix as a patch of the newest release instead.")
+@click.option(
+    "--every-target", is_flag=True, help="Say of each target that no --campaign asked for that it did not run, too."
+)
 @click.option("--price", type=click.FloatRange(min=0), help="For --html: price of a CPU-hour, in any currency.")
 @_options.as_json("Print all findings, and the written files, as JSON.")
 def command(
@@ -67,6 +70,7 @@ def command(
     against: str | None,
     named: str | None,
     patch: bool,
+    every_target: bool,
     price: float | None,
     as_json: bool,
     **forms: Path | None,
@@ -97,6 +101,8 @@ def command(
     if base is not None and not campaigns:
         raise HarnessError("--against needs findings of a campaign", hint="add --campaign")
     rows = gather.rows(campaigns, base)
+    if every_target:
+        campaigns += gather.unasked(campaigns)
     if page is not None:
         place = Path(page) if page else paths.build_dir() / "report"
         chosen["html"] = html.write(place, campaigns, rows, price=price)

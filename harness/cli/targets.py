@@ -16,7 +16,7 @@ from harness.coverage.changed import Choice
 from harness.errors import HarnessError
 from harness.parsers import public, registry, runtime
 from harness.report import api_table
-from harness.targets.registry import all_targets, broken_targets, get_target
+from harness.targets.registry import all_targets, broken_targets, get_target, not_installed
 
 
 @click.command(epilog="Example: harness targets --changed safetensors/src/slice.rs --json")
@@ -49,9 +49,8 @@ def command(
         rows = public.parts(runtime.load(registry.find(None, flavour="wheel")))
         click.echo(api_table.table(rows, all_targets().values()), nl=False)
         return 0
-    every = all_targets().items()
-    missing = broken_targets() | {name: reason for name, target in every if (reason := target.missing())}
-    here = [name for name, target in every if not target.missing()]
+    missing = broken_targets() | not_installed()
+    here = [name for name in all_targets() if name not in missing]
     choice = None
     if files or ref is not None:
         touched = [*files, *(_since(ref, source) if ref is not None else [])]

@@ -17,6 +17,7 @@ from harness import paths
 from harness.cli import _options, fuzz
 from harness.cli.build import Teller
 from harness.coverage import changed
+from harness.engine.campaign import states
 from harness.engine.campaign.main import CampaignSettings
 from harness.errors import HarnessError
 from harness.files import alone
@@ -124,13 +125,15 @@ def _fuzzed(done: Verification, files: Sequence[str], seconds: float) -> Verific
         folder, tuple(names), done.pair.after.name, seconds, workers=len(os.sched_getaffinity(0))
     )
     outcome = fuzz.drive(settings, None, no_ui=True)
+    outcome.complain()
     if outcome.session["interrupted"]:
         raise KeyboardInterrupt
     found = store.findings(folder)
     unknown = [one for one in found if known(one.signature) is None]
-    states = compare_builds.compare(unknown, done.pair.before)
-    new = [(one.id, one.signature, one.summary) for one, state in states if state == compare_builds.ONLY_HERE]
+    compared = compare_builds.compare(unknown, done.pair.before)
+    new = [(one.id, one.signature, one.summary) for one, state in compared if state == compare_builds.ONLY_HERE]
     campaign = {name: outcome.session[name] for name in ("targets", "executions", "seconds", "left_out")}
+    campaign["not_run"] = states.as_json([outcome.session])
     campaign |= {"folder": str(folder), "known": len(found) - len(unknown), "elsewhere": len(unknown) - len(new)}
     judged = verify.seen_again(done.defects, [one.signature for one in found], folder)
     return replace(done, defects=judged, new=tuple(new), campaign=campaign)

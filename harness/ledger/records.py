@@ -187,7 +187,7 @@ def of_sessions(
     A campaign has only the ends of the curves of older sessions; the project's ledger has them whole.
     """
     every = list(campaigns)
-    folders = [place for place, sessions in every if sessions]
+    folders = [place for place, sessions in every if any("started" in session for session in sessions)]
     if folders and any(folder().glob("*.json")):
         folders.append(folder())
     found = read(*folders) if folders else Ledger([], [])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.engine.campaign.figures import TargetFigures
+from harness.engine.campaign.states import State, states
 from harness.engine.worker.tally import STAGES
 from harness.foreign_json import table
 from harness.parsers import api
@@ -19,12 +20,11 @@ MOST_TOLD = 1200
 class Drive(TargetFigures):
     """One target's figures over any number of sessions.
 
-    ``left_out``: why the last session that asked for the target could not drive it, or "". ``signatures`` is set by callers that
-    know the findings.
+    ``state``: whether it ran. ``signatures`` is set by callers that know the findings.
     """
 
     signatures: int = 0
-    left_out: str = ""
+    state: State = field(default_factory=State)
 
     @property
     def ends(self) -> list[tuple[str, float]]:
@@ -44,18 +44,10 @@ def not_driven(sessions: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def drives(sessions: Iterable[Mapping[str, Any]]) -> dict[str, Drive]:
-    """The drive of each target in ``sessions`` of campaign.json, in the order in which the targets were first asked for."""
-    found: dict[str, Drive] = {}
-
-    def of(name: str) -> Drive:
-        return found.setdefault(name, Drive())
-
-    for session in sessions:
-        asked = session.get("targets")
-        for name in asked if isinstance(asked, list) else ():
-            of(str(name)).left_out = ""
+    """The drive of each target in ``sessions`` of campaign.json, in the order of :func:`harness.engine.campaign.states.states`."""
+    every = list(sessions)
+    found = {name: Drive(state=state) for name, state in states(every).items()}
+    for session in every:
         for name, spent in table(session.get("per_target")).items():
-            of(name).add(table(spent))
-        for name, reason in table(session.get("left_out")).items():
-            of(name).left_out = str(reason)
+            found[name].add(table(spent))
     return found

@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from harness import paths
+from harness.engine.campaign import states
+from harness.engine.campaign.states import State
 from harness.findings import crashes, defects, store
 from harness.findings.crashes import Crash
 from harness.findings.defects import Defect
@@ -18,6 +21,7 @@ from harness.foreign_json import number, table
 from harness.parsers.registry import Parser
 from harness.report.drives import Drive, drives
 from harness.targets import known_findings
+from harness.targets.registry import all_targets, broken_targets, not_installed
 from harness.triage import compare_builds
 
 NEW = "new"
@@ -90,16 +94,29 @@ class Row(Record):
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """A campaign's folder, what campaign.json says of its sessions, and its findings."""
+    """A campaign's folder, what campaign.json says of its sessions, and its findings.
+
+    Without ``began`` it stands for the targets that no campaign asked for (:func:`unasked`).
+    """
 
     name: str
     folder: Path
     sessions: tuple[dict[str, Any], ...]
     findings: tuple[Stored, ...]
+    began: bool = True
+
+    @property
+    def title(self) -> str:
+        """Its name in a sentence."""
+        return f"campaign {self.name}" if self.began else self.name
 
     def drives(self) -> dict[str, Drive]:
         """The work on each target."""
         return drives(self.sessions)
+
+    def states(self) -> dict[str, State]:
+        """The state of each target."""
+        return states.states(self.sessions)
 
     def total(self, name: str) -> float:
         """A figure of the sessions, summed: seconds, cpu_seconds (of the workers), replay_cpu_seconds, executions."""
@@ -126,6 +143,20 @@ def campaigns(folders: Iterable[Path]) -> list[Campaign]:
         else Campaign(f"{one.folder.resolve().parent.name}/{one.name}", one.folder, one.sessions, one.findings)
         for one in found
     ]
+
+
+def unasked(found: Iterable[Campaign]) -> list[Campaign]:
+    """The targets that none of the campaigns asked for, as a campaign that never began; empty where there is none."""
+    asked = {name for one in found for name in one.states()}
+    absent = {name: reason for name, reason in not_installed().items() if name not in asked}
+    broken = {name: reason for name, reason in broken_targets().items() if name not in asked}
+    able = [name for name in all_targets() if name not in asked and name not in absent]
+    session = {"targets": able, "not_installed": absent, "left_out": broken, "ended": "never"}
+    return (
+        [Campaign("no campaign", paths.campaigns_dir(), (session,), (), began=False)]
+        if able or absent or broken
+        else []
+    )
 
 
 def rows(found: Iterable[Campaign], base: Parser | None = None) -> list[Row]:

@@ -16,12 +16,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 from markupsafe import Markup, escape
 
 from harness import paths
+from harness.engine.campaign import states
+from harness.engine.campaign.states import State
 from harness.engine.worker.tally import STAGES
 from harness.errors import HarnessError
 from harness.files import write_named
@@ -68,6 +70,8 @@ def page(
     campaign.
     """
     told = rows.rows(campaigns, near, found)
+    not_run = _not_run(campaigns)
+    campaigns = [one for one in campaigns if one.began]
     driven = drives(session for one in campaigns for session in one.sessions)
     targets = {name: drive for name, drive in driven.items() if drive.sums["executions"]}
     for name, figure in targets.items():
@@ -109,7 +113,8 @@ def page(
         told=outlook.TOLD,
         budgets=TIMES,
         session_rows=[_session(one, session) for one in campaigns for session in one.sessions],
-        headline=_headline(campaigns, told, _release(campaigns)),
+        not_run=not_run,
+        headline=_headline(campaigns, told, _release(campaigns), not_run.told),
         notes=_notes(campaigns) + [f"the ledger passes over {line}" for line in damaged],
         bands=len(campaigns) > 1,
         judged=rules.total(),
@@ -199,8 +204,24 @@ def _totals(targets: Mapping[str, Drive], campaigns: Iterable[Campaign]) -> dict
     }
 
 
-def _headline(campaigns: Sequence[Campaign], found: Sequence[rows.PageRow], release: str) -> dict[str, str]:
-    """A title about the new findings, and sentences about the rest."""
+class _NotRun(NamedTuple):
+    """The targets that did not run: ``told`` in a clause, their number, and (campaign, target, state) of each."""
+
+    told: str
+    targets: int
+    rows: list[tuple[str, str, State]]
+
+
+def _not_run(campaigns: Sequence[Campaign]) -> _NotRun:
+    together = states.together(one.states() for one in campaigns)
+    every = [(one.name, name, state) for one in campaigns for name, state in one.states().items() if not state.ran]
+    return _NotRun(states.told(together), sum(not state.ran for state in together.values()), every)
+
+
+def _headline(
+    campaigns: Sequence[Campaign], found: Sequence[rows.PageRow], release: str, not_run: str
+) -> dict[str, str]:
+    """A title about the new findings and the targets that did not run, and sentences about the rest."""
     fresh = [row for row in found if row.state == rows.NEW]
     title, lead = f"Nothing new in safetensors {release}", ""
     if fresh:
@@ -209,6 +230,7 @@ def _headline(campaigns: Sequence[Campaign], found: Sequence[rows.PageRow], rele
         lead = f"The worst is {worst.severity}, {worst.rule.name} in {worst.target}. "
     elif not campaigns:
         title = f"Findings filed against safetensors {release}"
+    title += f"; {not_run}" if not_run else ""
     still = sum(row.state == rows.OPEN for row in found)
     known = sum(row.count > 0 and row.state not in (rows.NEW, rows.ELSEWHERE) for row in found)
     if campaigns:
@@ -234,7 +256,6 @@ def _notes(campaigns: Iterable[Campaign]) -> list[str]:
     for one in campaigns:
         name = one.name
         found += [f"{name}: {line}" for line in not_driven(one.sessions)]
-        found += [f"{name}: {reason}, left out" for reason in table(_last(one).get("left_out")).values()]
         found += [f"{name}: {text}" for text in _last(one).get("skipped") or ()]
         for entry in _last(one).get("too_wide") or ():
             share = 100 * number(table(entry).get("share"))

@@ -1,6 +1,7 @@
 """Campaigns, or the filed findings, as JUnit XML: a suite for each.
 
-Each target is a case: an error if it was left out, or if the harness itself failed. Each finding is a case: a failure if it
+Each target is a case: skipped if it is not installed, an error if it did not run for another reason, or if the harness itself
+failed. Each finding is a case: a failure if it
 is new, skipped if it is open or not new against another build, passed if it is decided. Properties name its defect.
 """
 
@@ -50,8 +51,9 @@ def junit(rows: Iterable[Row], campaigns: Iterable[Campaign] = ()) -> str:
 def _target(suite: ET.Element, name: str, drive: Drive) -> None:
     seconds = drive.sums["seconds"]
     case = ET.SubElement(suite, "testcase", classname="target", name=plain(name), time=f"{seconds:.3f}")
-    if drive.left_out:
-        _told(case, "error", "left out", drive.left_out, drive.left_out)
+    state = drive.state
+    if not state.ran:
+        _told(case, "error" if state.able else "skipped", state.name, state.words, state.reason)
     elif defects := int(drive.sums["defects"]):
         words = f"the harness itself failed on {defects} inputs"
         _told(case, "error", "defect of the harness", words, f"{words}; see log/*-defect.txt in the campaign's folder")

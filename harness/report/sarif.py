@@ -89,17 +89,15 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 
 def _invocation(campaigns: list[Campaign]) -> dict[str, Any]:
-    """The campaigns as one invocation, with a note for each target or part that was left out: none is silently missing."""
-    left_out = [
-        _notification("error", f"campaign {one.name}: target {name} was left out: {drive.left_out}")
+    """The campaigns as one invocation, with a notification for each target that did not run, and each part left out."""
+    idle = [
+        _notification("error" if state.able else "warning", f"{one.title}: target {name}: {state.words}")
         for one in campaigns
-        for name, drive in one.drives().items()
-        if drive.left_out
+        for name, state in one.states().items()
+        if not state.ran
     ]
-    lacking = [
-        _notification("note", f"campaign {one.name}: {line}") for one in campaigns for line in not_driven(one.sessions)
-    ]
-    return {"executionSuccessful": not left_out, "toolExecutionNotifications": left_out + lacking}
+    lacking = [_notification("note", f"{one.title}: {line}") for one in campaigns for line in not_driven(one.sessions)]
+    return {"executionSuccessful": not idle, "toolExecutionNotifications": idle + lacking}
 
 
 def _notification(level: str, words: str) -> dict[str, Any]:

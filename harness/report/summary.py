@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from harness.engine.campaign import states
+from harness.engine.campaign.states import State
 from harness.findings import crashes
 from harness.findings.defects import by_harm
 from harness.findings.severity import SEVERITIES
@@ -44,7 +46,8 @@ def _head(rows: list[Row], campaigns: Sequence[Campaign]) -> str:
     spent = sum(one.spent for one in campaigns)
     done = sum(one.total("executions") for one in campaigns)
     verdict = f"{len(new)} new finding{'s' * (len(new) != 1)}" if new else "Nothing new"
-    text = f"# {verdict}\n\n{done:,.0f} executions in {spent:,.0f} CPU-seconds"
+    told = states.told(states.together(one.states() for one in campaigns))
+    text = f"# {verdict}{f'; {told}' if told else ''}\n\n{done:,.0f} executions in {spent:,.0f} CPU-seconds"
     parsers = sorted({str(session.get("parser", "")) for one in campaigns for session in one.sessions} - {""})
     text += f" on {', '.join(inert(name) for name in parsers)}" if parsers else ""
     other = sum(bool(row.elsewhere) for row in rows)
@@ -57,11 +60,11 @@ def _head(rows: list[Row], campaigns: Sequence[Campaign]) -> str:
 def _campaign(campaign: Campaign, run: Sequence[Record], rows: list[Row]) -> str:
     drives = campaign.drives()
     curves = {name: joined.curve(run, name) for name in drives}
-    text = f"\n## Campaign {inert(campaign.name)}\n"
+    text = f"\n## {'Campaign ' if campaign.began else ''}{inert(campaign.name)}\n" + _not_run(campaign.states())
     if campaign.sessions and campaign.sessions[-1].get("interrupted"):
         text += "\nIt was interrupted: the figures are up to then.\n"
     text += _growth(campaign, curves)
-    if drives:
+    if drives := {name: drive for name, drive in drives.items() if drive.sums["executions"]}:
         numbers = ("executions", "per second", "deep", "edges", "kept", "new", "known")
         heads = ("target", *numbers[:5], "edges over time", *numbers[5:])
         cells = [_target(campaign, name, drive, curves[name], rows) for name, drive in drives.items()]
@@ -69,11 +72,15 @@ def _campaign(campaign: Campaign, run: Sequence[Record], rows: list[Row]) -> str
     for line in not_driven(campaign.sessions):
         text += f"\n{inert(line, MOST_TOLD)}\n"
     for name, drive in drives.items():
-        if drive.left_out:
-            text += f"\n**{inert(name)} was left out**: {code(drive.left_out)}\n"
         if defects := int(drive.sums["defects"]):
             text += f"\n**The harness itself failed** on {defects} inputs of {inert(name)}.\n"
     return text + _expected(run, drives)
+
+
+def _not_run(found: dict[str, State]) -> str:
+    """The targets that did not run, with the reasons."""
+    cells = [(inert(names, MOST_TOLD), state.name, code(state.reason)) for names, state in states.alike(found)]
+    return "\n" + table(("did not run", "state", "why"), cells) if cells else ""
 
 
 def _expected(run: Sequence[Record], names: Iterable[str]) -> str:
@@ -218,7 +225,8 @@ def figures(campaigns: Iterable[Campaign]) -> list[dict[str, Any]]:
             "executions": one.total("executions"),
             "cpu_seconds": one.spent,
             "replay_cpu_seconds": one.total("replay_cpu_seconds"),
-            "left_out": {name: drive.left_out for name, drive in one.drives().items() if drive.left_out},
+            "left_out": {name: s.reason for name, s in one.states().items() if s.name == states.LEFT_OUT},
+            "not_run": states.as_json(one.sessions),
             "not_driven": not_driven(one.sessions),
         }
         for one in campaigns

@@ -65,9 +65,11 @@ def _campaign(done: Verification) -> str:
     if not done.campaign:
         return "No campaign ran."
     told = done.campaign
+    idle = ", ".join(f"{name} ({state['state']})" for name, state in told["not_run"].items())
     return (
         f"{told['executions']:,} executions in {told['seconds']:.0f} s on {', '.join(told['targets'])}: {len(done.new)} new "
         f"findings, {told['elsewhere']} that show before the change as well, {told['known']} known"
+        + (f"; did not run: {idle}" if idle else "")
     )
 
 

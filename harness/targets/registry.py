@@ -34,6 +34,11 @@ def all_targets() -> dict[str, Target]:
     return found
 
 
+def not_installed() -> dict[str, str]:
+    """The targets that lack a module here, with the reason."""
+    return {name: reason for name, target in all_targets().items() if (reason := target.missing())}
+
+
 def broken_targets() -> dict[str, str]:
     """Folders and entry points that hold no usable target, with the reason."""
     return _own()[1] | _of_packages()[1]

@@ -93,6 +93,7 @@ class Verification:
             f"{one.defect.name} shows differently" for one in self.defects if not one.named and one.count(DIFFERENT)
         ]
         found += [f"{name or each.suite}: {why}" for each in self.tests for name, why in each.broken.items()]
+        found += [f"target {name} was left out: {why}" for name, why in self.campaign.get("left_out", {}).items()]
         return found + [f"new finding {name}" for name, _, _ in self.new]
 
 

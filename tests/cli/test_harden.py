@@ -83,7 +83,7 @@ def test_what_slices_found_again_is_said_once(capsys: pytest.CaptureFixture[str]
         spent = {"executions": 100, "seconds": seconds, "accepted": 50, "edges": 100 + seconds}
         totals = {"executions": 100, "seconds": seconds, "cpu_seconds": seconds, "parser": "0.8.0"}
         return totals | {
-            "targets": ["a"], "per_target": {"a": spent}, "findings": found, "left_out": {"b": "b: no such package"},
+            "targets": ["a", "slow"], "per_target": {"a": spent}, "findings": found, "left_out": {"b": "b: no such package"},
             "replaced": {"hang": 1}, "skipped": ["b.bin is no seed"], "too_wide": [{"rule": "r", "share": 0.02}],
             # In the first one alone there was no time for a.
             "not_fuzzed": ["a", "b", "slow"] if seconds == 4 else ["b", "slow"], "passed_over": {"a": 2},
@@ -110,8 +110,9 @@ def test_what_slices_found_again_is_said_once(capsys: pytest.CaptureFixture[str]
         "file them all: harness triage",
     ]
     assert said.err.splitlines() == [
-        "left out: b: no such package",
-        "had no turn, or did not get past their seeds: slow",
+        "2 of 3 targets did not run:",
+        "  slow: no execution: the campaign was killed, or still runs, and it has run no input",
+        "  b: left out: b: no such package",
         (
             "the corpus of a is full: 6 inputs without a new edge were not saved; make room with: "
             f"harness corpus minimize --target a --corpus {tmp_path / 'corpus'}"

@@ -80,6 +80,7 @@ def hostile(project: Path) -> Campaign:
             }
         },
         "left_out": {HOSTILE: HOSTILE},
+        "not_installed": {f"not {HOSTILE}": HOSTILE},
         "lacks": [HOSTILE],
     }
     (folder / "campaign.json").write_text(json.dumps({"format": 1, "sessions": [session]}))

@@ -164,7 +164,7 @@ def test_what_shows_on_neither_build_is_absent_and_new_in_no_form(
     (result,) = log["runs"][0]["results"]
     assert result["baselineState"] == "absent"
     assert result["properties"]["against"] == {"parser": sancov_parser.name, "shows": "not-again"}
-    assert summary(rows, [hostile]).startswith("# Nothing new\n")
+    assert summary(rows, [hostile]).startswith("# Nothing new; 1 of 3 targets did not run, 1 is not installed\n")
     assert "it shows neither on 0.8.0 nor, again, where it was found" in junit(rows, [hostile])
     assert issues.write(rows, [hostile], tmp_path / "issues") == []
     assert ">elsewhere</span><small><bdi>shows neither on" in html.page([hostile], tmp_path, rows)
@@ -176,7 +176,10 @@ def test_hostile_texts_and_targets_that_were_left_out(hostile: Campaign):
     json.dumps(log, ensure_ascii=False).encode()  # no half of a surrogate pair is left
     (invocation,) = log["runs"][0]["invocations"]
     assert invocation["executionSuccessful"] is False
-    assert "was left out" in invocation["toolExecutionNotifications"][0]["message"]["text"]
+    told = [(one["level"], one["message"]["text"]) for one in invocation["toolExecutionNotifications"][:2]]
+    assert [level for level, _ in told] == ["error", "warning"]
+    assert told[0][1].startswith("campaign hostile: target a|b `c`")
+    assert ": left out: a|b `c`" in told[0][1]
 
 
 def test_the_log_says_the_same_each_time(campaign: Campaign):

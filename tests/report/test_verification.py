@@ -35,6 +35,8 @@ def done(sancov_parser: Parser, wheel_parser: Parser) -> Verification:
         Comparison("pytest", 7, {"a::b": "fails", "": "ended <early>"}, [], [], {"t": "no torch", "u": "no torch"}),
     )
     campaign = {"targets": ["numpy"], "executions": 1234, "seconds": 30.2, "known": 5, "elsewhere": 1}
+    idle = {"state": "left out", "reason": "it does not open"}
+    campaign |= {"left_out": {"slices": "it does not open"}, "not_run": {"slices": idle}}
     pair = Pair(sancov_parser, wheel_parser, sancov_parser, wheel_parser)
     return Verification(pair, judged, tests, (("new-1", "t|k|r|a", "it *shows*"),), campaign, 99.0)
 
@@ -48,6 +50,8 @@ def test_text_names_what_the_change_touches_and_counts_the_rest(done: Verificati
     assert "cargo test: 40 passed, 0 broken\n  mended: good\n  failed before as well: old\n" in text
     assert "  broken: a::b: fails\n  broken: the suite: ended <early>\n  could not run (no torch): t, u\n" in text
     assert "1,234 executions in 30 s on numpy: 1 new findings, 1 that show before the change as well, 5 known" in text
+    assert "5 known; did not run: slices (left out)\n" in text
+    assert "; target slices was left out: it does not open; new finding new-1\n" in text
     assert f"fails: {record}: still there; {record} shows differently; a::b: fails" in text
 
 
@@ -63,7 +67,7 @@ def test_markdown_is_safe_and_has_the_same(done: Verification) -> None:
 def test_json_has_every_defect(done: Verification) -> None:
     table = json.loads(json.dumps(verification.as_json(done)))
     assert [one["verdict"] for one in table["defects"]] == [STILL, DIFFERENT, CANNOT, STILL]
-    assert (table["passes"], len(table["faults"]), table["seconds"]) == (False, 5, 99.0)
+    assert (table["passes"], len(table["faults"]), table["seconds"]) == (False, 6, 99.0)
     assert table["tests"][1]["could_not_run"] == [{"test": "t", "why": "no torch"}, {"test": "u", "why": "no torch"}]
     assert table["new"] == [{"id": "new-1", "signature": "t|k|r|a", "summary": "it *shows*"}]
 

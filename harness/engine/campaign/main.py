@@ -7,7 +7,7 @@ atomically every second, so that it also holds the spending of a campaign that i
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from harness.engine.campaign.campaign_corpus import QUOTA, Quota
 from harness.engine.campaign.plans import Listed, Plan, Shared
 from harness.engine.campaign.progress import Progress
 from harness.engine.campaign.replay_pool import ReplayPool
+from harness.engine.campaign.states import State
 from harness.engine.campaign.supervisor import Stop, Supervisor
 from harness.engine.campaign.units import Result, Unit
 from harness.engine.worker import memory, usage
@@ -34,7 +35,7 @@ class CampaignSettings:
     """Settings of a campaign of ``seconds``, or of ``runs`` executions per target.
 
     ``patience``: seconds without a status after which a worker is replaced; 0 leaves it to the target. ``quota`` limits the corpus
-    of each target.
+    of each target. ``others`` are further targets, which cannot run here.
     """
 
     folder: Path
@@ -50,6 +51,7 @@ class CampaignSettings:
     worker_options: dict[str, Any] = field(default_factory=dict)
     patience: float = 0.0
     quota: Quota = QUOTA
+    others: Mapping[str, State] = field(default_factory=dict)
 
 
 @dataclass
@@ -60,6 +62,14 @@ class Outcome:
     known: list[str]
     session: dict[str, Any]
     left_out: dict[str, HarnessError]
+
+    def complain(self, names: Collection[str] = ()) -> None:
+        """Raise the error of a target in ``names`` that could not be driven, or of the first target where none could."""
+        errors = [error for name, error in self.left_out.items() if name in names]
+        if len(self.left_out) == len(set(self.session["targets"])):
+            errors += self.left_out.values()
+        if errors:
+            raise errors[0]
 
 
 class Campaign:
@@ -74,7 +84,7 @@ class Campaign:
     def run(self) -> Outcome:
         """Run to the end of the time, or to Ctrl-C. Raises HarnessError (set-up, a full disk) and EngineError.
 
-        The outcome names targets that could not be driven. Where no target could, the first error is raised.
+        The outcome names targets that could not be driven.
         """
         try:
             return self._run()
@@ -125,10 +135,7 @@ class Campaign:
                     unsaved = self._save()
         if unsaved:
             raise unsaved
-        left_out = supervisor.left_out
-        if len(left_out) == len(set(settings.targets)):
-            raise next(iter(left_out.values()))
-        return Outcome(self.progress.new(), self.progress.known(), self._ledger.session, left_out)
+        return Outcome(self.progress.new(), self.progress.known(), self._ledger.session, supervisor.left_out)
 
     def _describe(self, parser: Parser, **found: Any) -> None:
         """Fill in the parts of the ledger's entry that do not change."""
@@ -140,6 +147,7 @@ class Campaign:
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "seed": settings.seed,
             "targets": list(settings.targets),
+            "not_installed": {name: one.reason for name, one in settings.others.items() if not one.able},
             "parser": parser.name,
             "versions": folder.versions(parser),
             "lacks": folder.lacks(parser),
@@ -183,7 +191,8 @@ class Campaign:
             replay_cpu_seconds=round(replay.cpu_seconds() - self._replay_cpu, 3),
             wheel={"given": supervisor.replay_pool.wheel.given, "ran": supervisor.replay_pool.wheel.ran},
             replaced=dict(supervisor.replaced),
-            left_out={name: str(error) for name, error in supervisor.left_out.items()},
+            left_out={name: one.reason for name, one in self.settings.others.items() if one.able}
+            | {name: str(error) for name, error in supervisor.left_out.items()},
             passed_over=supervisor.passed_over(),
         )
         try:

@@ -275,7 +275,7 @@ class Supervisor:
                 worker.kill()
                 code = 0
                 seconds = worker.target.start_s
-                self._leave_out(job, HarnessError(f"target {job.unit.target} did not open within {seconds:.0f} s",
+                self._leave_out(job, EngineError(f"target {job.unit.target} did not open within {seconds:.0f} s",
                                                   hint=f"its log: {worker.settings.log}"))  # fmt: skip
             elif not worker.opened() and self._ended_at and time.monotonic() - self._ended_at > _FINISH_S:
                 worker.kill()

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from harness.errors import HarnessError
+from harness.errors import EngineError, HarnessError
 from harness.observation import ACCEPT, PANIC, RAISE, REJECT, Run, describe
 from harness.parsers import registry, runtime
 from harness.targets.base import Target
@@ -48,7 +48,7 @@ def _reimport(package: str) -> None:
 def open_target(target: Target, module: ModuleType | None, atheris: Any) -> Run:
     """The target's run, with the parser's Python files that it imports instrumented.
 
-    Raises HarnessError with the target's name when it does not open, fails on its first input, or gives no observation.
+    Raises EngineError with the target's name when it does not open, fails on its first input, or gives no observation.
     """
     hint = "mend or uninstall the package that provides it, or name other targets: harness fuzz --target NAME"
     try:
@@ -56,13 +56,13 @@ def open_target(target: Target, module: ModuleType | None, atheris: Any) -> Run:
             run = target.open(module)
         answer = run(b"")
     except HarnessError as error:
-        raise HarnessError(f"target {target.name}: {error}", hint=error.hint) from error
+        raise EngineError(f"target {target.name}: {error}", hint=error.hint) from error
     except BaseException as error:  # another package's code may raise anything
         if isinstance(error, KeyboardInterrupt):
             raise
-        raise HarnessError(f"target {target.name} cannot be used: {describe(error)}", hint=hint) from error
+        raise EngineError(f"target {target.name} cannot be used: {describe(error)}", hint=hint) from error
     if not (isinstance(answer, tuple) and len(answer) == 3 and answer[0] in (ACCEPT, REJECT, RAISE, PANIC)):
-        raise HarnessError(f"target {target.name} gives no observation but {answer!r:.100}", hint=hint)
+        raise EngineError(f"target {target.name} gives no observation but {answer!r:.100}", hint=hint)
     return run
 
 

@@ -49,19 +49,23 @@ def test_the_campaign_goes_on_without_them(fuzz: Fuzz) -> None:
     assert session["per_target"]["deserialize"]["executions"] == 500
 
 
-def test_one_that_was_named_ends_the_campaign_with_2_after_the_others_ran(fuzz: Fuzz) -> None:
+def test_one_that_was_named_ends_the_campaign_with_3_after_the_others_ran(fuzz: Fuzz) -> None:
     done = fuzz("--target", "nonsense", "--target", "deserialize", "--runs", "500", "--empty-corpus")
-    assert done.returncode == 2, done.stderr
+    assert done.returncode == 3, done.stderr
     assert REASONS["nonsense"] in done.stderr
     assert "500 executions" in done.stdout
     assert fuzz.session()["per_target"]["deserialize"]["executions"] == 500
 
 
-@pytest.mark.parametrize(("target", "status"), [("unopened", 2), ("hanging", 2), ("nonsense", 2), ("stillborn", 3)])
-def test_where_nothing_ran_its_error_is_the_campaign_s(fuzz: Fuzz, target: str, status: int) -> None:
-    done = fuzz("--target", target, "--runs", "100", "--empty-corpus")
-    assert done.returncode == status, done.stderr
+@pytest.mark.parametrize("target", REASONS)
+def test_where_nothing_ran_its_error_is_the_campaign_s(fuzz: Fuzz, target: str) -> None:
+    done = fuzz("--target", target, "--runs", "100", "--empty-corpus", "--json")
+    assert done.returncode == 3, done.stderr
     assert REASONS[target] in done.stderr
+    not_run = json.loads(done.stdout)["not_run"]
+    assert not_run.keys() == {target}
+    assert not_run[target]["state"] == "left out"
+    assert not_run[target]["reason"].startswith(REASONS[target])
 
 
 def test_one_that_does_not_even_import_is_named(fuzz: Fuzz) -> None:
