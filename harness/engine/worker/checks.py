@@ -7,8 +7,11 @@ advice to run ``harness doctor``.
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from harness.engine.worker.native import NativeCounters
 from harness.errors import EngineError
@@ -28,20 +31,40 @@ _NOTHING = b""
 _SMALLEST = b"\x02\0\0\0\0\0\0\0{}"
 
 
-def check_native(parser: Parser, target: Target, run: Run) -> int:
-    """The number of edges that a known input reaches and an empty one does not. Raises EngineError where there are none."""
-    counters = NativeCounters(target.instrumented(parser))
-    counters.clear()
-    run(_NOTHING)
-    before = counters.edges()
-    counters.clear()
-    run(_SMALLEST)
-    gained = counters.edges() - before
-    counters.clear()
+def check_native(parser: Parser, target: Target, run: Run, module: Any) -> int:
+    """The number of edges that a known input reaches and an empty one does not.
+
+    Raises EngineError where there are none. It blames the target if ``module``, the loaded parser, reaches some by itself, else
+    the build.
+    """
+    gained = _gained(NativeCounters(target.instrumented(parser)), run)
     # For a target that takes programs, both inputs may do the same.
-    if not gained and target.judged:
-        raise EngineError(f"parser {parser.name} counts no edges on {target.name}", hint=ADVICE)
-    return len(gained)
+    if gained or not target.judged:
+        return gained
+
+    def direct(data: bytes) -> None:
+        # The parser refuses an empty file with an error of its own.
+        with contextlib.suppress(Exception):
+            module.deserialize(data)
+
+    if _gained(NativeCounters(parser.module), direct):
+        raise EngineError(
+            f"target {target.name} does not reach the parser: an empty file and the smallest file run the same code of it",
+            hint=f"{parser.name} counts edges when it is called. Mend {type(target).__module__}: its run must hand each input "
+            "to the parser, from the first one on. One that tests something else sets uses_parser = False",
+        )
+    raise EngineError(f"parser {parser.name} counts no edges on {target.name}", hint=ADVICE)
+
+
+def _gained(counters: NativeCounters, run: Callable[[bytes], object]) -> int:
+    """The number of edges that the smallest file reaches and no bytes do not."""
+    reached = []
+    for data in (_NOTHING, _SMALLEST):
+        counters.clear()
+        run(data)
+        reached.append(counters.edges())
+    counters.clear()
+    return len(reached[1] - reached[0])
 
 
 def check_log(log: Path, *, native: bool, semantic: int, seeds: int) -> str:

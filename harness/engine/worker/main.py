@@ -88,7 +88,7 @@ class Worker:
         self.fork_router = ForkRouter(settings, target, parser, slot)
         run = open_target(target, module, atheris)
         self.fork_router.opened(run)
-        native = check_native(parser, target, run) if target.uses_parser else 0
+        native = check_native(parser, target, run, module) if target.uses_parser else 0
         collect_seldom(by_count=bool(settings.runs))
         mark_open(settings.memory)
         self.sampler = Sampler(

@@ -68,6 +68,31 @@ def test_where_nothing_ran_its_error_is_the_campaign_s(fuzz: Fuzz, target: str) 
     assert not_run[target]["reason"].startswith(REASONS[target])
 
 
+@pytest.mark.parametrize("target", ["unreached", "late"])
+def test_one_that_does_not_reach_the_parser_is_blamed_and_not_the_build(fuzz: Fuzz, target: str) -> None:
+    done = fuzz("--target", target, "--runs", "100", "--empty-corpus")
+    assert done.returncode == 3, done.stderr
+    assert f"target {target} does not reach the parser" in done.stderr
+    assert "Mend deadly: its run must hand each input to the parser" in done.stderr
+    assert "doctor" not in done.stderr
+
+
+def test_a_parser_that_counts_nothing_is_blamed_and_not_the_target(
+    project: Path, fuzz: Fuzz, wheel_parser: Parser
+) -> None:
+    uncounted = project / "build" / "parsers" / "uncounted"
+    shutil.copytree(wheel_parser.root, uncounted, ignore=shutil.ignore_patterns("src"))
+    manifest = json.loads((uncounted / "manifest.json").read_text())
+    (uncounted / "manifest.json").write_text(json.dumps(manifest | {"flavour": "sancov"}))
+    environment = fuzz.environment() | {"HARNESS_HOME": str(project)}
+    command = fuzz.command("--target", "unreached", "--runs", "100", "--empty-corpus", "--parser", "uncounted")
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 3, done.stderr
+    assert "has no coverage counters" in done.stderr
+    assert "harness build" in done.stderr
+    assert "target unreached does not reach" not in done.stderr
+
+
 def test_one_that_does_not_even_import_is_named(fuzz: Fuzz) -> None:
     done = fuzz("--target", "absent", "--runs", "100")
     assert done.returncode == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import time
@@ -10,7 +11,7 @@ from types import ModuleType
 from harness.findings.finding import Finding
 from harness.findings.rule import Rule
 from harness.findings.severity import WRONG_DATA
-from harness.observation import Observation, Run
+from harness.observation import REJECT, Observation, Run
 from harness.oracles.oracle import Execution, oracle
 from harness.targets.files.deserialize import Deserialize
 
@@ -90,6 +91,25 @@ class Nonsense(Deserialize):
         return lambda data: "fine"  # type: ignore[return-value] # that is the point
 
 
+class Unreached(Deserialize):
+    """Refuses everything by itself."""
+
+    name = "unreached"
+
+    def open(self, safetensors: ModuleType | None) -> Run:
+        return lambda data: (REJECT, "refused by the target", None)
+
+
+class Late(Deserialize):
+    """Hands its inputs to the parser, but for the first 499."""
+
+    name = "late"
+
+    def open(self, safetensors: ModuleType | None) -> Run:
+        run, number = super().open(safetensors), itertools.count(1)
+        return lambda data: run(data) if next(number) > 499 else (REJECT, "refused by the target", None)
+
+
 class Stillborn(Deserialize):
     """Takes its process down when it is opened."""
 
@@ -101,6 +121,7 @@ class Stillborn(Deserialize):
 
 deadly = Deadly()
 unopened, hanging, slow, nonsense, stillborn = Unopened(), Hanging(), Slow(), Nonsense(), Stillborn()
+unreached, late = Unreached(), Late()
 broken = Broken()
 
 
