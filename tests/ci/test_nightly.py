@@ -6,14 +6,16 @@ import json
 import os
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 import yaml
 
+from harness import corpus_store
 from harness.parsers import build, registry
 from harness.parsers.registry import Parser
 from tests.ci import test_fuzz
-from tests.ci.playing import WORKFLOWS, Stage, load, shell_steps
+from tests.ci.playing import WORKFLOWS, Played, Stage, load, shell_steps
 from tests.triage import test_verify
 
 #: Steps that no test plays, each with the reason.
@@ -32,8 +34,13 @@ PLAYED = {
     *("Plan", "Build the parser", "Fuzz", "Gather", "Fail on what is new", "Replay", "Measure", "Show the trend"),
 }
 
+#: A target that does not open, and the folder of the package that brings it.
+NOT_OPENED, PLUGIN = "unopened", Path(__file__).parents[1] / "engine/plugin"
+WHY = f"target {NOT_OPENED} cannot be used: OSError: libcudart.so.13: cannot open shared object file"
+
 # No finding of the newest release is needed twice: one that was found here, on a parser with a defect, is new.
-SHARDS = {"1": ("deserialize", ""), "2": ("numpy", test_fuzz.PLANTED)}
+# The target of another package fails at its start.
+SHARDS = {"1": (f"deserialize {NOT_OPENED}", ""), "2": ("numpy", test_fuzz.PLANTED)}
 
 
 def test_every_step_is_played_or_stands_in_a_list_with_the_reason() -> None:
@@ -56,7 +63,8 @@ def test_every_job_has_a_limit_and_its_own_permissions() -> None:
 def test_a_night(stage: Stage, sancov_parser: Parser) -> None:
     """Two shards, of which the second meets a defect that is new, and then what the last job makes of them.
 
-    The one fix on record mends nothing: the first shard meets its finding on the mended parser.
+    One target of the first does not open; the other runs all the same. The one fix on record mends nothing: the first shard
+    meets its finding on the mended parser.
     """
     nightly = "nightly.yml"
     records = stage.home / "crashes/defects"
@@ -69,6 +77,9 @@ def test_a_night(stage: Stage, sancov_parser: Parser) -> None:
     planned = json.loads(played.outputs["plan"]["shards"])
     assert [one["shard"] for one in planned] == ["1", "2"]
     parsers = stage.home / "build/parsers"
+    # Seeds of an earlier night.
+    corpus_store.add(stage.home / "build/nightly/corpus" / NOT_OPENED, b"\x02\0\0\0\0\0\0\0{}")
+    package = {"PYTHONPATH": str(PLUGIN)}
     for number, (target, planted) in SHARDS.items():
         if planted:
             # A nightly run is of the release: the defect is put where the release is.
@@ -81,19 +92,21 @@ def test_a_night(stage: Stage, sancov_parser: Parser) -> None:
             nightly,
             "fuzz",
             values,
-            {"TIME": "2s", "MENDED_TIME": "2s"},
+            package | {"TIME": "2s", "MENDED_TIME": "2s"},
             ["Set up", *(["Build the parser"] if planted else [])],
         )
-        assert (played.failed, played.ran[-1]) == ("", "Fuzz"), played.said
+        failed = "Fuzz" if NOT_OPENED in target else ""
+        assert (played.failed, played.ran[-1]) == (failed, "Fuzz"), played.said
+        assert ("--- Fuzz: 3\n" in played.said, WHY in played.said) == (bool(failed), bool(failed))
     # As the artifacts of both come down, into one folder.
     build_folder = stage.home / "build"
     (build_folder / "shard").rename(build_folder / "shards")
     # A third one ended before it fuzzed.
     (build_folder / "shards/shard-3/corpus/slices").mkdir(parents=True)
-    played = stage.play(nightly, "gather", {}, {}, ["Set up", "Build the parser"])
+    played = stage.play(nightly, "gather", {}, package, ["Set up", "Build the parser"])
     assert (played.ran, played.failed) == (["Gather", "Fail on what is new"], "Fail on what is new"), played.said
     kept = build_folder / "nightly"
-    assert {path.name for path in (kept / "corpus").iterdir()} == {"deserialize", "numpy", "slices"}
+    assert {path.name for path in (kept / "corpus").iterdir()} == {"deserialize", "numpy", "slices", NOT_OPENED}
     assert len(list((kept / "ledger").glob("*.json"))) == 4
     assert (
         f"{test_verify.TWICE} shows although the fix of useless was applied" in (kept / "report/mended.txt").read_text()
@@ -101,8 +114,33 @@ def test_a_night(stage: Stage, sancov_parser: Parser) -> None:
     assert json.loads((kept / "report/findings.sarif").read_text())["version"] == "2.1.0"
     assert any("LookupError" in text.read_text() for text in (kept / "report/issues").iterdir())
     assert "LookupError" in played.summary
+    not_run(kept / "report", played)
     # The next night starts from what this one kept.
     assert any((kept / "corpus/deserialize").iterdir())
+
+
+def not_run(report: Path, played: Played) -> None:
+    """Page, SARIF, JUnit and the end of the job name the targets that did not run: one was broken, one was lost with its shard."""
+    assert " targets did not run" in played.summary.splitlines()[0]
+    assert f"| {NOT_OPENED} | left out | <code>target {NOT_OPENED} cannot be used" in played.summary
+    log = json.loads((report / "findings.sarif").read_text())["runs"][0]["invocations"][0]
+    told = {one["message"]["text"] for one in log["toolExecutionNotifications"]}
+    assert not log["executionSuccessful"]
+    lost = "target slices: no execution: no campaign asked for it"
+    assert {f"campaign shard-1: target {NOT_OPENED}: left out: {WHY}", f"no campaign: {lost}"} <= told
+    assert f"campaign shard-1-mended: target {NOT_OPENED}: left out: {WHY}" in told
+    cases = {
+        (suite.get("name"), case.get("name")): [part.tag for part in case]
+        for suite in ET.parse(report / "junit.xml").iter("testsuite")
+        for case in suite.iter("testcase")
+    }
+    assert cases["shard-1", NOT_OPENED] == cases["no campaign", "slices"] == ["error", "system-out"]
+    assert cases["shard-1", "deserialize"] == ["system-out"]
+    assert f"nightly: target {NOT_OPENED} in shard-1: left out: {WHY}" in played.said
+    assert "nightly: target slices in no campaign: no execution" in played.said
+    assert f"nightly: the corpus of {NOT_OPENED} was not minimised" in played.said
+    page = (report / "index.html").read_text()
+    assert f"<bdi>{NOT_OPENED}</bdi>" in page.split('id="not-run"')[1].split("</section>")[0]
 
 
 def test_open_findings_are_replayed(stage: Stage) -> None:
