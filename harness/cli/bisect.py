@@ -35,8 +35,8 @@ def command(
     """Find the first release that shows a finding, by running its reproducer on the released wheels.
 
     Each wheel runs in a process of its own, without the harness. A release that lacks the API cannot tell. Answers need not
-    be monotone: the first bad release is that of the newest run of bad ones. Exit status 1: a release shows it. Exit status
-    0: none does. Exit status 2: no release can tell.
+    be monotone: the first bad release is that of the newest run of bad ones. Exit status 1: a release shows one. Exit status
+    0: none does. Exit status 2: of one of them, no release can tell.
     """
     filed = crashes.crashes()
     say = _progress(as_json)
@@ -57,7 +57,8 @@ def command(
             _print(history)
     if any(history.releases for history in found):
         return 1
-    return 0 if any(one.answer == bisect.RIGHT for history in found for one in history.answers.values()) else 2
+    told = (any(one.answer == bisect.RIGHT for one in history.answers.values()) for history in found)
+    return 0 if all(told) else 2
 
 
 def _progress(as_json: bool) -> Callable[[str], None]:

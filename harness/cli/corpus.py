@@ -263,7 +263,7 @@ def _remarks(change: Change) -> Iterator[str]:
 def replay_seeds(
     targets: tuple[str, ...], corpus: Path | None, parser: str | None, findings: Path | None, as_json: bool
 ) -> None:
-    """Run all seeds on any build, and judge them. Status 1: a finding is new.
+    """Run all seeds on any build, and judge them. Status 1: a finding is new; 2: a named target, or every seed, cannot run.
 
     Each seed runs in a fork of one process per target, so it may die. Targets that the build cannot run are named and left out.
     """
@@ -273,9 +273,14 @@ def replay_seeds(
     for name in _able(targets, _chosen(targets, intake.targets_in(folder))):
         target = get_target(name)
         if not target.uses_parser or build.flavour not in target.flavours:
+            if name in targets:
+                raise HarnessError(f"target {name} does not run on {build.name}", hint="name another target or build")
             say(f"{name}: does not run on {build.name}")
             continue
-        seeds = [data for _, data in corpus_store.list_seeds(folder / name).seeds if not target.missing(data)]
+        listed = [data for _, data in corpus_store.list_seeds(folder / name).seeds]
+        seeds = [data for data in listed if not target.missing(data)]
+        if idle := len(listed) - len(seeds):
+            say(f"{name}: {idle} seeds need modules that are not installed, and did not run")
         seen: set[str] = set()
         new: list[dict[str, str]] = []
         for data, found in rerun(build, name, seeds):
@@ -290,6 +295,8 @@ def replay_seeds(
                         store.add(findings, finding, data, parser=build.name, seed=0)
         say(f"{name}: {len(seeds)} seeds on {build.name}, {len(seen)} findings")
         rows.append({"target": name, "parser": build.name, "seeds": len(seeds), "findings": len(seen), "new": new})
+    if not any(row["seeds"] for row in rows):
+        raise HarnessError(f"no seed of {folder} ran on {build.name}", hint="harness corpus stats lists the seeds")
     if as_json:
         _options.print_json(rows)
     raise SystemExit(int(any(row["new"] for row in rows)))

@@ -13,13 +13,14 @@ from harness import corpus_store, paths
 from harness.cli import _options
 from harness.coverage import baseline as reference
 from harness.coverage import outputs
+from harness.coverage.changed import drivable
 from harness.coverage.collect import Coverage, collect
 from harness.coverage.counts import Tally
 from harness.errors import HarnessError
 from harness.files import write_named
 from harness.parsers import build, registry
 from harness.parsers.registry import Parser
-from harness.targets.registry import all_targets, get_target
+from harness.targets.registry import all_targets, get_target, not_installed
 
 
 @click.command(name="coverage", epilog="Example: harness coverage --campaign build/campaigns/main --lcov lcov.info")
@@ -52,12 +53,14 @@ def command(
     wanted = reference.read(paths.corpus_dir() / reference.NAME) if baseline else None
     inputs = _inputs(targets, campaign, console)
     found = collect(_parser(parser, console), inputs)
+    found.warnings += [] if targets else [f"not replayed: {name}: {why}" for name, why in not_installed().items()]
     page = outputs.write(found, folder or paths.build_dir() / "coverage")
     if lcov is not None:
         write_named(lcov, outputs.as_lcov(found))
     if write_baseline:
         reference.write(paths.corpus_dir() / reference.NAME, found)
-    lost = reference.losses(found, wanted) if wanted is not None else []
+    able = () if targets else drivable()
+    lost = reference.losses(found, wanted, able) if wanted is not None else []
     if as_json:
         _options.print_json(outputs.as_json(found) | {"lost": lost})
     else:
@@ -82,8 +85,11 @@ def _inputs(chosen: tuple[str, ...], campaign: Path | None, console: Console) ->
     if campaign is not None and not (campaign / "corpus").is_dir():
         raise HarnessError(f"{campaign} is no campaign: it has no corpus folder", hint="ls build/campaigns")
     for name in chosen:
-        if not get_target(name).uses_parser:
+        target = get_target(name)
+        if not target.uses_parser:
             raise HarnessError(f"target {name} does not run the parser", hint="choose another target")
+        if reason := target.missing():
+            raise HarnessError(f"target {name} cannot run: {reason}", hint=target.install())
     names = chosen or [name for name, target in all_targets().items() if target.uses_parser and not target.missing()]
     folders = [paths.corpus_dir(), *([campaign / "corpus"] if campaign else [])]
     inputs: dict[str, list[bytes]] = {}
@@ -96,9 +102,10 @@ def _inputs(chosen: tuple[str, ...], campaign: Path | None, console: Console) ->
                 console.print(f"{folder / name}: {listing.warning}", style="yellow", markup=False)
         if seeds:
             inputs[name] = list(seeds.values())
-    if not inputs:
+    lacking = [name for name in names if name not in inputs]
+    if not inputs or (chosen and lacking):
         raise HarnessError(
-            f"no seeds to replay for {', '.join(names)} in {' or '.join(map(str, folders))}",
+            f"no seeds to replay for {', '.join(lacking)} in {' or '.join(map(str, folders))}",
             hint="harness corpus import FILE... adds some; --campaign DIR replays the corpus of a campaign",
         )
     return inputs

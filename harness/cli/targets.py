@@ -108,6 +108,8 @@ def _print(here: list[str], missing: dict[str, str], choice: Choice | None, *, p
             click.echo(f"{file}: {choice.why[file]}{which}", err=True)
         if not here:
             click.echo("no target is called for: no file of the parser changed", err=True)
+    if choice is not None and missing:
+        click.echo(f"cannot run here, and was not asked: {', '.join(missing)}", err=True)
     for name in here:
         click.echo(name if plain else f"{name:13} {get_target(name).description}")
     if not plain and choice is None:

@@ -8,6 +8,7 @@ frameworks differ by version, so a small difference is no loss.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +68,11 @@ def read(path: Path) -> dict[str, Any]:
         raise HarnessError(f"{path} is damaged: {error}", hint="restore it from version control") from error
 
 
-def losses(found: Coverage, wanted: dict[str, Any]) -> list[str]:
+def losses(found: Coverage, wanted: dict[str, Any], able: Collection[str] = ()) -> list[str]:
     """Losses of ``found`` against the baseline ``wanted``, as sentences.
 
-    A target that was not replayed does not count, as its framework is missing. Nor does a target that reached the module of
-    such a framework. Files count only when all targets were replayed.
+    A target that was not replayed counts only where it is ``able`` to run: the framework of others is missing. A target that
+    reached the module of such a framework does not count. Files count only when all targets were replayed.
     """
     now = figures(found)
     if now["release"] != wanted["release"]:
@@ -79,6 +80,9 @@ def losses(found: Coverage, wanted: dict[str, Any]) -> list[str]:
         raise HarnessError(f"the baseline is of release {wanted['release']}, this is {now['release']}", hint=hint)
     absent = {f"safetensors/{name}.py" for name in wanted["targets"].keys() - now["targets"].keys()}
     lost = [
+        f"target {name} was not replayed" for name in wanted["targets"] if name in able and name not in now["targets"]
+    ]
+    lost += [
         f"target {name} reaches {now['targets'][name]} regions, it was {count}"
         for name, count in wanted["targets"].items()
         if name in now["targets"] and now["targets"][name] < count - SLACK_REGIONS

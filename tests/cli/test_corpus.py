@@ -251,6 +251,11 @@ def test_a_corpus_is_replayed_on_any_build_and_what_is_new_is_stored(
     assert f"deserialize: 1 seeds on {wheel_parser.name}, 0 findings" in clean.output
     assert f"model: does not run on {wheel_parser.name}" in clean.output
     assert not findings.exists()
+    # Nothing that was asked for is passed over in silence.
+    with pytest.raises(HarnessError, match="target model does not run on"):
+        run("replay", "--parser", wheel_parser.name, "--corpus", corpus, "--target", "model")
+    with pytest.raises(HarnessError, match=r"no seed of .* ran on"):
+        run("replay", "--parser", wheel_parser.name, "--corpus", tmp_path / "nothing")
     # Nothing is filed in this project, so a duplicate key is new.
     corpus_store.add(corpus / "deserialize", framed('{"__metadata__":{"a":"","a":"b"}}'))
     found = run("replay", "--parser", wheel_parser.name, "--corpus", corpus, "--findings", findings)

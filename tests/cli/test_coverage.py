@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import struct
 from pathlib import Path
 
@@ -12,9 +13,13 @@ from click.testing import CliRunner, Result
 
 from harness import corpus_store, paths
 from harness.cli.coverage import command
+from harness.coverage import baseline
 from harness.errors import HarnessError
 from harness.parsers import build, registry
 from harness.report import html
+from harness.targets.registry import not_installed
+
+ROOT = Path(__file__).parents[2]
 
 
 def framed(header: str, data: bytes = b"") -> bytes:
@@ -75,6 +80,20 @@ def test_a_campaign_s_corpus_is_replayed_too(project):
     assert {name: target["executed"] for name, target in data["targets"].items()} == {"deserialize": 2, "safe_open": 1}
 
 
+def test_a_target_of_the_baseline_that_is_not_replayed_is_a_loss_where_it_can_run(project):
+    wanted = baseline.read(ROOT / "corpus" / baseline.NAME)
+    shutil.copy(ROOT / "corpus" / baseline.NAME, project / "corpus")
+    result = CliRunner().invoke(command, ["--baseline", "--json"], standalone_mode=False)
+    assert result.return_value == 1, result.output
+    found = json.loads(result.stdout)
+    idle = {line.split()[1] for line in found["lost"] if line.endswith("was not replayed")}
+    absent = not_installed()
+    assert idle == wanted["targets"].keys() - absent.keys() - {"deserialize"}
+    assert [line for line in found["warnings"] if line.startswith("not replayed: ")] == [
+        f"not replayed: {name}: {why}" for name, why in absent.items()
+    ]
+
+
 def test_bad_uses_say_what_to_do(project):
     with pytest.raises(HarnessError, match="is no campaign"):
         run("--campaign", project / "missing")
@@ -84,6 +103,8 @@ def test_bad_uses_say_what_to_do(project):
         run("--target", "nonsense")
     with pytest.raises(HarnessError, match="no seeds to replay for safe_open"):
         run("--target", "safe_open")
+    with pytest.raises(HarnessError, match="no seeds to replay for safe_open"):
+        run("--target", "deserialize", "--target", "safe_open")
     with pytest.raises(HarnessError, match="no parser mine-coverage has been built"):
         run("--parser", "mine")
     with pytest.raises(HarnessError, match="cannot write"):
