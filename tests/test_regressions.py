@@ -52,6 +52,11 @@ def case(crash: Crash):
     return pytest.param(crash, id=crash.id, marks=marks)
 
 
+def missing(crash: Crash) -> str:
+    """Why a finding cannot show here; "" where it can."""
+    return crash.cannot_show() or get_target(crash.target).missing(crash.data())
+
+
 class Replays:
     """Replays findings; by day, in forks of one process for each target and build."""
 
@@ -83,7 +88,7 @@ def replays() -> Iterator[Replays]:
 
 @pytest.mark.parametrize("crash", [case(crash) for crash in FILED])
 def test_filed_finding(crash: Crash, replays: Replays) -> None:
-    if reason := get_target(crash.target).missing(crash.data()):
+    if reason := missing(crash):
         pytest.skip(reason)
     # Some findings depend on the place of memory: those are tried as often as triage tries them.
     for _ in range(1 if crash.status == FIXED else TRIES):
@@ -153,7 +158,7 @@ def numpy_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("crash", FILED, ids=lambda crash: crash.id)
 def test_reproducer_tells_the_truth_on_the_release(crash: Crash, tmp_path: Path) -> None:
     status = reproduced(crash, tmp_path, registry.find(None, flavour="wheel").site, fresh=AT_NIGHT)
-    if get_target(crash.target).missing(crash.data()):
+    if missing(crash):
         assert status == 2
     elif "wheel" in crash.builds or not crash.builds or in_rust(crash):
         assert status == int(crash.status != FIXED)
@@ -176,7 +181,7 @@ def test_reproducer_cannot_tell_without_framework_or_parser(crash: Crash, numpy_
     assert reproduced(crash, tmp_path, numpy_alone, site=False) == 2
     site = registry.find(None, flavour="wheel").site
     text = (crash.folder / crashes.REPRODUCER).read_text()
-    if FRAMEWORKS.search(text):
+    if FRAMEWORKS.search(text) or crash.cannot_show():
         assert reproduced(crash, tmp_path, site, numpy_alone, site=False) == 2
     elif "wheel" in crash.builds:
         assert reproduced(crash, tmp_path, site, numpy_alone, site=False) == int(crash.status != FIXED)
@@ -187,7 +192,7 @@ def test_reproducer_tells_the_truth_on_an_older_release(crash: Crash, tmp_path: 
     older = next((one for one in registry.available() if one.version == "0.7.0" and one.flavour == "wheel"), None)
     if older is None:
         pytest.skip("build it: harness build --release 0.7.0 --wheel")
-    if reason := get_target(crash.target).missing(crash.data()):
+    if reason := missing(crash):
         pytest.skip(reason)
     seen: set[str] = set()
     for _ in range(TRIES):

@@ -84,7 +84,7 @@ def _tellable(filed: list[Crash], say: Callable[[str], None]) -> list[Crash]:
     kept = []
     for crash in filed:
         if crash.status == crashes.OPEN:
-            reason = get_target(crash.target).missing(crash.data())
+            reason = crash.cannot_show() or get_target(crash.target).missing(crash.data())
             if not reason and crash.builds and "wheel" not in crash.builds:
                 reason = "only checked builds show it"
             if reason:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,7 +43,7 @@ class Crash(Record):
 
     ``severity`` is one of :data:`harness.findings.severity.SEVERITIES`, "" for that of the rule. ``why`` says why it is
     wrong, ``sentence`` is the text that says so. ``instead`` is what the release wheel does with the input where only
-    checked builds show the finding.
+    checked builds show the finding. ``newest_python`` is the newest CPython that shows it, such as 3.11, and "" where all do.
     """
 
     finding: Finding
@@ -53,6 +55,7 @@ class Crash(Record):
     builds: tuple[str, ...] = ()
     verdict: str = ""
     instead: str = ""
+    newest_python: str = ""
     severity: str = ""
     repeat: str = ""
     found: Mapping[str, Any] = field(default_factory=dict)
@@ -67,6 +70,13 @@ class Crash(Record):
     def flavour(self) -> str:
         """The kind of build to run it on: the checked one where several show it."""
         return "sancov" if not self.builds or "sancov" in self.builds else self.builds[0]
+
+    def cannot_show(self) -> str:
+        """Why the finding cannot show on this interpreter; "" where it can."""
+        here = sys.version_info[:2]
+        if not self.newest_python or here <= tuple(map(int, self.newest_python.split("."))):
+            return ""
+        return f"CPython {self.newest_python} is the newest that shows it; this is {here[0]}.{here[1]}"
 
     def data(self) -> bytes:
         """The input. Raises HarnessError when it is gone."""
@@ -135,6 +145,10 @@ def load(folder: Path) -> Crash:
         raise HarnessError(
             f"{path}: severity {values['severity']!r} is none of {', '.join(SEVERITIES)}", hint="correct the file"
         )
+    if not re.fullmatch(r"(3\.\d+)?", values.get("newest_python", "")):
+        raise HarnessError(
+            f"{path}: newest_python {values['newest_python']!r} is no version such as 3.11", hint="correct the file"
+        )
     return Crash(finding, folder=folder, **values)
 
 
@@ -197,7 +211,7 @@ def write_about(crash: Crash, folder: Path) -> None:
         "summary": crash.summary,
         "why": crash.why,
     }
-    for name in ("sentence", "place", "instead", "verdict"):
+    for name in ("sentence", "place", "instead", "newest_python", "verdict"):
         if getattr(crash, name):
             table[name] = getattr(crash, name)
     table["repeat"] = crash.repeat or f"harness repro {crash.id}"

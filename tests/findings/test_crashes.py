@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,13 @@ def test_what_is_filed_is_read_back(project: Path):
     assert again.data() == b"input"
     assert (folder / crashes.REPRODUCER).read_text() == "# reproducer\n"
     assert [crash.id for crash in crashes.crashes()] == [CRASH.id]
+
+
+def test_a_finding_of_an_older_python_says_why_it_cannot_show(project: Path):
+    here = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    assert CRASH.cannot_show() == replace(CRASH, newest_python=here).cannot_show() == ""
+    older = crashes.load(crashes.file(replace(CRASH, newest_python="3.9"), b"input", "# reproducer\n"))
+    assert older.cannot_show() == f"CPython 3.9 is the newest that shows it; this is {here}"
 
 
 def test_a_sanitizers_report_is_kept_beside_it_until_there_is_another(project: Path):
@@ -81,6 +89,7 @@ def test_a_truncated_description_names_file_and_line(project: Path, cut: int):
         ("deserialize|differential|", "", "not a signature"),
         (f'id = "{CRASH.id}"', 'id = "x"', "the file says x"),
         ('why = "because"', "why = 3", "without the text field 'why'"),
+        ('why = "because"', 'why = "because"\nnewest_python = "old"', "'old' is no version such as 3.11"),
     ],
 )
 def test_a_description_that_contradicts_itself_is_an_error(project: Path, old: str, new: str, message: str):
