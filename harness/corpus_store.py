@@ -28,13 +28,15 @@ MAX_SEED = 64 * 1024
 
 #: The file beside the seeds that says where they came from.
 PROVENANCE = "provenance.toml"
+#: The file beside the seeds that says which of them stay, and why (:mod:`harness.corpus_pins`).
+PINS = "pins.toml"
 
 # Age in seconds of a temporary file that its writer has abandoned.
 _ABANDONED_S = 3600.0
 
 _SHA1 = re.compile(r"[0-9a-f]{40}")
 # Files that belong in a corpus folder and are no seeds.
-_EXPECTED = frozenset({PROVENANCE, "README.md", ".gitkeep"})
+_EXPECTED = frozenset({PROVENANCE, PINS, "README.md", ".gitkeep"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,11 @@ def sha1(data: bytes) -> str:
     return hashlib.sha1(data, usedforsecurity=False).hexdigest()
 
 
+def is_name(text: str) -> bool:
+    """Whether ``text`` may be the name of a seed."""
+    return _SHA1.fullmatch(text) is not None
+
+
 def list_seeds(folder: Path, *, max_size: int = MAX_SEED) -> SeedListing:
     """The seeds in ``folder`` of at most ``max_size`` bytes, ordered by name; a missing folder has none.
 
@@ -103,7 +110,7 @@ def list_seeds(folder: Path, *, max_size: int = MAX_SEED) -> SeedListing:
 
 def _read_seed(path: Path, max_size: int) -> tuple[str, bytes]:
     """``(what is wrong, b"")`` or ``("", content)``."""
-    if not _SHA1.fullmatch(path.name):
+    if not is_name(path.name):
         return "name is no SHA-1", b""
     try:
         # Non-blocking: a FIFO of that name must not stop the run; for regular files the flag means nothing.
@@ -221,7 +228,7 @@ def read_provenance(folder: Path) -> dict[str, Provenance]:
         return {
             name: Provenance(entry["source"], entry["detail"], entry.get("seed"))
             for name, entry in table.items()
-            if _SHA1.fullmatch(name)
+            if is_name(name)
         }
     except FileNotFoundError:
         return {}

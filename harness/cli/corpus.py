@@ -12,9 +12,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from harness import corpus_store, paths
+from harness import corpus_pins, corpus_store, paths
 from harness.cli import _options
 from harness.cli._options import Size
+from harness.corpus_pins import Pin
 from harness.coverage import intake, upkeep
 from harness.coverage.choose import KINDS, Terms
 from harness.coverage.cover import Cap
@@ -27,8 +28,12 @@ from harness.replay.rerun import rerun
 from harness.targets.known_findings import known
 from harness.targets.registry import get_target
 from harness.text import percent
+from harness.triage import inputs
 
 _RULES_SHOWN = 8
+_ONLY_HEADER = "take a smaller file: a seed needs only its header"
+# Most removed seeds of a target that are listed on a terminal.
+_DROPPED_SHOWN = 20
 # Bytes of one target that give a warning: each campaign copies and loads them, which takes seconds.
 _LARGE = 10_000_000
 
@@ -98,6 +103,7 @@ def command() -> None:
               harness corpus import my-models/
               harness corpus merge build/campaigns/main
               harness corpus minimize
+              harness corpus pin my-models/odd.safetensors --why "our exporter pads it"
     """  # noqa: D301 - click's mark for "leave this paragraph as it is" is a backspace
 
 
@@ -142,6 +148,8 @@ def show_stats(
             console.print(f"  judged {_counted(s.rules, _RULES_SHOWN)}", markup=False)
         for text in _fullness(s, max_bytes, max_files):
             console.print(f"  {text}", style="yellow", markup=False)
+        for name, pin in s.pinned.items():
+            console.print(f"  pinned {name[:12]} {pin.file}: {pin.why}", markup=False)
         for entry in s.skipped:
             console.print(f"  skipped {entry}", style="yellow", markup=False)
 
@@ -165,7 +173,7 @@ def _counted(counts: dict[str, int], most: int = 100) -> str:
 @_work
 @_terms
 def minimize(work: _Work, terms: Terms) -> None:
-    """Remove seeds that reach nothing the others do not.
+    """Remove seeds that reach nothing the others do not, and list them. Pinned seeds stay.
 
     The rest reaches the same edges and regions, rules and answers, dtypes and ranks. Beyond a cap, the seeds with the least
     new features per byte go; seeds that alone reach a region go last. The choice is complete before the first removal.
@@ -181,18 +189,23 @@ def minimize(work: _Work, terms: Terms) -> None:
 @_work
 @_terms
 def merge(work: _Work, folders: tuple[Path, ...], terms: Terms) -> None:
-    """Add inputs of campaigns, or of other corpora, that reach something new."""
+    """Add inputs of campaigns, or of other corpora, that reach something new. Pinned seeds come too, and stay.
+
+    Beyond a cap, seeds go, and are listed.
+    """
     found = [intake.corpus_in(source) for source in folders]
     targets = sorted({target for source in found for target in intake.targets_in(source)})
 
     def merge_one(target: str) -> Change:
         sources: intake.Sources = {}
+        pins: dict[str, Pin] = {}
         for source in folders:
             more, skipped = intake.read_sources(source, target)
             sources |= more
+            pins |= corpus_pins.of_seeds(intake.corpus_in(source) / target, more)
             if skipped:
                 click.echo(f"{source}: skipped {len(skipped)} foreign files for {target}", err=True)
-        return upkeep.merge(work.folder, target, sources, work.build(target), terms)
+        return upkeep.merge(work.folder, target, sources, work.build(target), terms, pins)
 
     _report(work, targets, merge_one)
 
@@ -230,6 +243,8 @@ def _report(work: _Work, found: list[str], change: Callable[[str], Change]) -> N
     for c in changes:
         for text in _remarks(c):
             console.print(f"{c.target}: {text}", style="yellow", markup=False)
+        for text in _dropped(c):
+            console.print(text, markup=False, soft_wrap=True)
 
 
 def _regions(change: Change) -> str:
@@ -244,12 +259,24 @@ def _remarks(change: Change) -> Iterator[str]:
     """Remarks that the figures do not show."""
     if change.killed:
         yield f"{change.killed} left out, as they end their process"
+    if change.over_cap:
+        yield f"the {change.pinned} pinned seeds alone exceed the cap"
     if change.lost:
         yield f"the cap cost {change.lost} of {change.features} features, {change.lost_code} of them code"
     if change.regions_before is None and change.unmeasured and get_target(change.target).uses_parser:
         yield f"regions were not measured: {change.unmeasured}"
     if change.regions_before != change.regions_after:
         yield f"{(change.regions_before or 0) - (change.regions_after or 0)} regions are lost"
+
+
+def _dropped(change: Change) -> Iterator[str]:
+    """The removed seeds."""
+    if change.dropped:
+        yield f"{change.target}: {len(change.dropped)} dropped:"
+    for seed in change.dropped[:_DROPPED_SHOWN]:
+        yield f"  {seed.name}  {seed.size:>6} bytes  {seed.origin}".rstrip()
+    if len(change.dropped) > _DROPPED_SHOWN:
+        yield f"  and {len(change.dropped) - _DROPPED_SHOWN} more; --json lists all"
 
 
 @command.command(
@@ -319,4 +346,51 @@ def import_files(files: tuple[Path, ...], targets: tuple[str, ...], corpus: Path
         listed = [{"file": str(path), "reason": reason} for path, reason in skipped]
         _options.print_json({"new": added, "skipped": listed})
     if not any(added.values()) and skipped:
-        raise HarnessError("nothing was imported", hint="import smaller files: a seed needs only its header")
+        raise HarnessError("nothing was imported", hint=_ONLY_HEADER)
+
+
+@command.command(name="pin", epilog='Example: harness corpus pin odd.safetensors --why "our exporter pads it"')
+@click.argument("file", type=_options.PATH)
+@click.option("--why", metavar="TEXT", help="The reason, for whoever asks why the seed stays.")
+@click.option("--remove", is_flag=True, help="Take the pin away; the seed stays. FILE may be the SHA-1 of the seed.")
+@_targets
+@_corpus
+@_json
+def pin_seed(
+    file: Path, why: str | None, remove: bool, targets: tuple[str, ...], corpus: Path | None, as_json: bool
+) -> None:
+    """Keep a seed for good: minimize and merge never drop it. A file that is no seed yet is imported.
+
+    The target is told from the path of a seed. Another file is pinned for all targets that take files, as import does.
+    """
+    if remove == (why is not None):
+        raise click.UsageError('say --why "REASON" to pin a seed, or --remove to unpin it')
+    folder = corpus or intake.own_corpus()
+    rows = _pin(folder, targets, file, why) if why is not None else _unpin(folder, targets, file)
+    if as_json:
+        _options.print_json(rows)
+        return
+    for row in rows:
+        new = ", a new seed" if row.get("new") else ""
+        click.echo(f"{row['target']}: {'unpinned' if remove else 'pinned'} {row['seed']}{new}")
+
+
+def _pin(corpus: Path, targets: tuple[str, ...], file: Path, why: str) -> list[dict[str, Any]]:
+    size = inputs.size_of(file)
+    if size > corpus_store.MAX_SEED:
+        raise HarnessError(f"{file} has {size} bytes, a seed has at most {corpus_store.MAX_SEED}", hint=_ONLY_HEADER)
+    data = inputs.read_whole(file)
+    return [
+        {"target": target, "seed": corpus_store.sha1(data), "new": corpus_pins.pin(corpus / target, file, data, why)}
+        for target in _chosen(targets, corpus_pins.targets_of(file, corpus) or intake.file_targets())
+    ]
+
+
+def _unpin(corpus: Path, targets: tuple[str, ...], file: Path) -> list[dict[str, Any]]:
+    # The seed itself may be gone, so its name is enough.
+    name = file.name if corpus_store.is_name(file.name) else corpus_store.sha1(inputs.read_whole(file))
+    default = corpus_pins.targets_of(file, corpus) or intake.targets_in(corpus)
+    unpinned = [target for target in _chosen(targets, default) if corpus_pins.unpin(corpus / target, name)]
+    if not unpinned:
+        raise HarnessError(f"{file} is not pinned", hint="harness corpus stats lists the pins")
+    return [{"target": target, "seed": name} for target in unpinned]

@@ -54,21 +54,39 @@ class Choice(Cost):
     dead: list[int]
 
 
-def choose(parser: Parser | None, target: str, inputs: Sequence[bytes], terms: Terms, *, settled: int = 0) -> Choice:
+def choose(
+    parser: Parser | None,
+    target: str,
+    inputs: Sequence[bytes],
+    terms: Terms,
+    *,
+    settled: int = 0,
+    pinned: Sequence[int] = (),
+) -> Choice:
     """Choose inputs that together reach all that ``inputs`` reach.
 
-    The first ``settled`` inputs stay within the cap, dead or not. Raises EngineError when no input can run.
+    The first ``settled`` inputs stay within the cap, dead or not. The inputs of the indices ``pinned`` stay whatever the cap.
+    Raises EngineError when no input can run.
     """
-    return _Chooser(parser, target, inputs, terms, settled).choose()
+    return _Chooser(parser, target, inputs, terms, settled, pinned).choose()
 
 
 class _Chooser:
     """Features and regions of all inputs, and of a choice among them."""
 
-    def __init__(self, parser: Parser | None, target: str, inputs: Sequence[bytes], terms: Terms, settled: int) -> None:
+    def __init__(
+        self,
+        parser: Parser | None,
+        target: str,
+        inputs: Sequence[bytes],
+        terms: Terms,
+        settled: int,
+        pinned: Sequence[int],
+    ) -> None:
         self._target = target
         self._terms = terms
-        self._settled = settled
+        self._pinned = pinned
+        self._firm = [*range(settled), *(index for index in pinned if index >= settled)]
         self._reached, replayed = features_of(parser, target, inputs)
         self._alive = [i for i, bits in enumerate(self._reached.bits) if bits is not None]
         self._dead = [i for i, _ in replayed.deaths]
@@ -89,9 +107,9 @@ class _Chooser:
         self._wanted = self._all if terms.by == "all" else self._code
 
     def choose(self) -> Choice:
-        have = union(self._bits[: self._settled]) & self._wanted
+        have = union([self._bits[i] for i in self._firm]) & self._wanted
         more = cover([bits & self._wanted for bits in self._bits], self._sizes, have)
-        chosen = self._within([*range(self._settled), *more])
+        chosen = self._within([*self._firm, *more])
         made = Choice(dead=self._dead, features=self._wanted.bit_count(), unmeasured=self._unmeasured)
         if self._build is not None:
             lost = self._before - self._regions(chosen)
@@ -115,7 +133,7 @@ class _Chooser:
             return chosen
         firmly = self._reached.mask(*REGIONS)
         tiers = (firmly & self._wanted, self._code & self._wanted, self._wanted)
-        return within(self._bits, self._sizes, cap, tiers, chosen[:first])
+        return within(self._bits, self._sizes, cap, tiers, chosen[:first], self._pinned)
 
     def _regions(self, chosen: Sequence[int]) -> Regions:
         assert self._build is not None

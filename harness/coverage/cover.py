@@ -76,12 +76,20 @@ def _without_superfluous(features: Sequence[int], sizes: Sequence[int], have: in
 
 
 def within(
-    features: Sequence[int], sizes: Sequence[int], cap: Cap, tiers: Sequence[int], first: Sequence[int] = ()
+    features: Sequence[int],
+    sizes: Sequence[int],
+    cap: Cap,
+    tiers: Sequence[int],
+    first: Sequence[int] = (),
+    pinned: Sequence[int] = (),
 ) -> list[int]:
-    """Indices of inputs within ``cap``: ``first``, then cover each of ``tiers`` in turn as far as there is room."""
-    taken: list[int] = []
-    size = 0
-    have = 0
+    """Indices of inputs within ``cap``: ``first``, then cover each of ``tiers`` in turn as far as there is room.
+
+    The ``pinned`` are taken before all others, whatever the cap.
+    """
+    taken = list(pinned)
+    size = sum(sizes[index] for index in taken)
+    have = union([features[index] for index in taken])
 
     def take(indices: Sequence[int]) -> bool:
         nonlocal size, have
@@ -93,7 +101,7 @@ def within(
                 have |= features[index]
         return len(taken) > before
 
-    take(first)
+    take([index for index in first if index not in pinned])
     for tier in tiers:
         more = True
         while more:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from harness import corpus_store, paths
+from harness import corpus_pins, corpus_store, paths
 from harness.corpus_store import MAX_SEED, Provenance
 from harness.errors import HarnessError
 from harness.mutate.generate import generate
@@ -39,6 +39,7 @@ def own_corpus() -> Path:
             for _, data in corpus_store.list_seeds(folder).seeds:
                 corpus_store.add(own / folder.name, data)
             corpus_store.write_provenance(own / folder.name, corpus_store.read_provenance(folder))
+            corpus_pins.write(own / folder.name, corpus_pins.read(folder))
     return own
 
 

@@ -63,6 +63,7 @@ def test_stats(corpus):
         "sources": {"unknown": 2, "generator": 1},
         "rules": {"accepted": 3},
         "skipped": ["foreign (name is no SHA-1)"],
+        "pinned": {},
     }
     text = run("stats", "--corpus", corpus).output
     assert "deserialize  3 seeds" in text

@@ -68,3 +68,13 @@ def test_what_is_named_first_comes_before_all_others():
     features, sizes = [bits("a"), bits("bcd"), bits("e")], [50, 50, 50]
     assert within(features, sizes, Cap(size=100), (1023,), [2]) == [2, 1]
     assert within(features, sizes, Cap(files=1), (1023,), [0]) == [0]
+
+
+@given(SETS, st.integers(0, 2000), st.integers(0, 20), st.sets(st.integers(0, 19)))
+def test_what_is_pinned_is_taken_whatever_the_cap_and_the_rest_only_within_it(inputs, size, files, pinned):
+    features, sizes = [f for f, _ in inputs], [s for _, s in inputs]
+    cap, firm = Cap(size, files), sorted(index for index in pinned if index < len(inputs))
+    chosen = within(features, sizes, cap, (1023,), range(len(inputs)), firm)
+    assert chosen[: len(firm)] == firm
+    assert len(set(chosen)) == len(chosen)
+    assert chosen == firm or cap.holds(sum(sizes[i] for i in chosen), len(chosen))
