@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 from hypothesis import HealthCheck, settings
 
-from harness.parsers import build, registry, runtime
+from harness.parsers import build, registry, runtime, toolchain
 from harness.parsers.crate_api import extension
 from harness.parsers.registry import Parser
 from harness.targets import registry as _targets  # noqa: F401 - they define the rules of stored findings
@@ -102,3 +102,17 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sancov_parser: Pars
     monkeypatch.setenv("HARNESS_HOME", str(home))
     monkeypatch.chdir(home)
     return home
+
+
+@pytest.fixture
+def other_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[toolchain.Compiler]:
+    """The present compiler, by a wrapper that says it is another one, of LLVM 77. No tool on any machine reads that."""
+    rustc = tmp_path / "other" / "rustc"
+    rustc.parent.mkdir()
+    said = "release: 1.90.0\nhost: x86_64-unknown-linux-gnu\ncommit-hash: abc\nLLVM version: 77.1.2"
+    rustc.write_text(f'#!/bin/sh\nif [ "$1" = -vV ]; then echo \'{said}\'; else exec rustc "$@"; fi\n')
+    rustc.chmod(0o755)
+    monkeypatch.setenv("RUSTC", str(rustc))
+    toolchain.compiler.cache_clear()
+    yield toolchain.compiler()
+    toolchain.compiler.cache_clear()

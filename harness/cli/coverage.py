@@ -18,7 +18,7 @@ from harness.coverage.collect import Coverage, collect
 from harness.coverage.counts import Tally
 from harness.errors import HarnessError
 from harness.files import write_named
-from harness.parsers import build, registry
+from harness.parsers import build, registry, toolchain
 from harness.parsers.registry import Parser
 from harness.targets.registry import all_targets, get_target, not_installed
 
@@ -72,12 +72,30 @@ def command(
 
 
 def _parser(name: str | None, console: Console) -> Parser:
-    """The coverage build of ``name``; built if it is missing and of a release."""
+    """The coverage build of ``name``. One of a release is built where it is missing, or where nothing here reads it."""
     release = name or registry.default_release()
     is_release = re.fullmatch(r"\d+(\.\d+)+\w*", release)
-    if is_release and registry.read(registry.default_name(release, "coverage")) is None:
+    there = registry.read(registry.default_name(release, "coverage"))
+    if is_release and (there is None or _made_by_another_llvm(there, console)):
         return build.build(release, flavour="coverage", progress=lambda line: console.print(line, markup=False))
-    return registry.find(name, flavour="coverage")
+    found = registry.find(name, flavour="coverage")
+    try:
+        toolchain.coverage_tools(found.compiler)
+    except HarnessError as error:
+        again = f"{error.hint}; or build it by the present compiler: {registry.build_command(found.name)}"
+        raise HarnessError(f"parser {found.name} cannot be measured: {error}", hint=again) from error
+    return found
+
+
+def _made_by_another_llvm(there: Parser, console: Console) -> bool:
+    """Whether the tools of the present compiler are here, and those that read the build are not."""
+    made_by = there.compiler
+    if made_by is None or toolchain.has_coverage_tools(made_by) or not toolchain.has_coverage_tools():
+        return False
+    present = toolchain.compiler()
+    text = f"{there.name} is of {made_by}, whose tools are not here: building it again by {present}"
+    console.print(text, style="yellow", markup=False, soft_wrap=True)
+    return True
 
 
 def _inputs(chosen: tuple[str, ...], campaign: Path | None, console: Console) -> dict[str, list[bytes]]:

@@ -28,15 +28,15 @@ def rust_coverage(parser: Parser, profiles: Sequence[Path], scratch: Path, only:
     profiles, or the build's source is gone.
     """
     export = _export(parser, profiles, scratch)
-    exported = json.loads(_run(*export))
+    exported = json.loads(_run(parser, *export))
     # llvm-cov counts lines by rules of its own, which its JSON does not apply.
-    lines = line_counts(_run(*export, "-format=lcov").decode())
+    lines = line_counts(_run(parser, *export, "-format=lcov").decode())
     return read_export(exported["data"][0], lines, parser.source, only)
 
 
 def region_counts(parser: Parser, profiles: Sequence[Path], scratch: Path) -> dict[tuple[str, Region], int]:
     """The count of each region of the parser's own files, by path and region. Raises as :func:`rust_coverage`."""
-    exported = json.loads(_run(*_export(parser, profiles, scratch)))["data"][0]
+    exported = json.loads(_run(parser, *_export(parser, profiles, scratch)))["data"][0]
     own = _own_files([file["filename"] for file in exported["files"]], parser.source)
     found = _regions(exported["functions"], own)
     return {(own[name], region): count for name, counts in found.items() for region, count in counts.items()}
@@ -54,14 +54,16 @@ def _export(parser: Parser, profiles: Sequence[Path], scratch: Path) -> tuple[st
     listing = scratch / "profiles.txt"
     # A command line is too short for all names.
     listing.write_text("".join(f"{path}\n" for path in profiles))
-    _run("llvm-profdata", "merge", "-sparse", "-f", str(listing), "-o", str(merged))
+    _run(parser, "llvm-profdata", "merge", "-sparse", "-f", str(listing), "-o", str(merged))
     # The extension for the Rust API has the crate's code once more: a region counts where either of them ran it.
     more = [f"-object={extension.find(parser).path}"] if extension.usable(parser) else []
     return "llvm-cov", "export", str(parser.module), *more, f"-instr-profile={merged}"
 
 
-def _run(tool: str, *arguments: str) -> bytes:
-    done = subprocess.run([str(toolchain.llvm_tool(tool)), *arguments], capture_output=True, check=False)
+def _run(parser: Parser, tool: str, *arguments: str) -> bytes:
+    """Run a tool of the LLVM that compiled ``parser``, whatever the present compiler is."""
+    program = toolchain.llvm_tool(tool, parser.compiler)
+    done = subprocess.run([str(program), *arguments], capture_output=True, check=False)
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         raise HarnessError(

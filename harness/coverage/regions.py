@@ -40,8 +40,7 @@ def measuring_build(parser: Parser | None) -> tuple[Parser | None, str]:
         if build.version != parser.version:
             return None, f"build {build.name} is of {build.version}, not of {parser.version}"
         try:
-            for tool in ("llvm-profdata", "llvm-cov"):
-                toolchain.llvm_tool(tool)
+            toolchain.coverage_tools(build.compiler)
         except HarnessError as error:
             return None, str(error)
         return build, ""

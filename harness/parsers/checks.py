@@ -117,10 +117,10 @@ def _package(name: str, bad: Status, missing: str, hint: str) -> Check:
 
 def _llvm() -> Check:
     try:
-        found = [str(toolchain.llvm_tool(name)) for name in ("llvm-profdata", "llvm-cov")]
+        found = toolchain.coverage_tools()
     except HarnessError as error:
         return Check("llvm tools", "warn", f"{error}; only coverage pages need it", error.hint)
-    return Check("llvm tools", "ok", ", ".join(found))
+    return Check("llvm tools", "ok", ", ".join(map(str, found)))
 
 
 def _disk(folder: Path, name: str, enough: int, hint: str) -> Check:
@@ -146,6 +146,33 @@ def _parsers(built: list[registry.Parser]) -> Iterator[Check]:
     yield from _live(chosen, probe(chosen))
     yield from map(_api, built)
     yield from map(_rust_api, built)
+    yield from _compilers(everything)
+
+
+def _compilers(parsers: list[registry.Parser]) -> Iterator[Check]:
+    """Builds that another compiler made than the present one, and coverage builds that no tool here reads."""
+    present = toolchain.compiler_or_none()
+    made_by = {parser.name: parser.compiler for parser in parsers if parser.compiler is not None}
+    other = [name for name, compiler in made_by.items() if present not in (None, compiler)]
+    if other:
+        detail = f"the compiler is {present}; another one made {registry.listed(other)}, first {made_by[other[0]]}"
+        hint = f"they run as they are; to build anew: {registry.build_command(other[0])}"
+        yield Check("compiler of builds", "warn", detail, hint)
+    elif made_by and present:
+        yield Check("compiler of builds", "ok", f"{present} made all of them")
+    yield from (_measurable(parser, present) for parser in parsers if parser.flavour == "coverage")
+
+
+def _measurable(parser: registry.Parser, present: toolchain.Compiler | None) -> Check:
+    """Whether tools of the LLVM that compiled a coverage build are here."""
+    name = f"coverage by {parser.name}"
+    try:
+        tools = toolchain.coverage_tools(parser.compiler)
+    except HarnessError as error:
+        again = registry.build_command(parser.name)
+        hint = error.hint if parser.compiler == present else f"{again}; or {error.hint}"
+        return Check(name, "warn", f"{error}: harness coverage cannot read the build", hint)
+    return Check(name, "ok", f"{parser.compiler}, read by {tools[-1]}")
 
 
 def _api(parser: registry.Parser) -> Check:

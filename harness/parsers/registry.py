@@ -6,12 +6,13 @@ import dataclasses
 import json
 import re
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness import paths
 from harness.errors import HarnessError
+from harness.parsers.toolchain import Compiler
 
 FLAVOURS = ("sancov", "address", "coverage", "wheel")
 
@@ -67,6 +68,14 @@ class Parser:
         return self.site / str(self.manifest["module"])
 
     @property
+    def compiler(self) -> Compiler | None:
+        """The compiler that made it, from the build's own record; None for a published wheel."""
+        try:
+            return Compiler(**self.manifest["compiler"])
+        except (KeyError, TypeError):
+            return None
+
+    @property
     def fixes(self) -> tuple[str, ...]:
         """The defect records whose edits were applied to the source before it was compiled."""
         return tuple(self.manifest.get("fixes", ()))
@@ -116,23 +125,24 @@ def find(name: str | None = None, flavour: str | None = None) -> Parser:
             wanted = default_name(wanted, flavour)
     parser = read(wanted)
     if parser is None:
-        raise HarnessError(f"no parser {wanted} has been built (there are: {_listed()})", hint=_command(wanted))
+        raise HarnessError(f"no parser {wanted} has been built (there are: {listed()})", hint=build_command(wanted))
     if flavour is not None and parser.flavour != flavour:
-        raise HarnessError(f"parser {wanted} is a {parser.flavour} build, not {flavour}", hint=_command(wanted))
+        raise HarnessError(f"parser {wanted} is a {parser.flavour} build, not {flavour}", hint=build_command(wanted))
     if reason := parser.why_not_here():
-        raise HarnessError(f"parser {wanted} cannot be loaded: {reason}", hint=f"build it again: {_command(wanted)}")
+        hint = f"build it again: {build_command(wanted)}"
+        raise HarnessError(f"parser {wanted} cannot be loaded: {reason}", hint=hint)
     return parser
 
 
-def _listed() -> str:
-    """The names of the builds, the first few of many; "none"."""
-    names = [parser.name for parser in available()]
+def listed(names: Sequence[str] | None = None) -> str:
+    """The names of builds, the first few of many; "none". Default: of all builds."""
+    names = [parser.name for parser in available()] if names is None else names
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return (", ".join(names[:_LISTED]) or "none") + more
 
 
-def _command(name: str) -> str:
-    """The command that makes the build ``name``, guessed from its name."""
+def build_command(name: str) -> str:
+    """The shell command that makes the build ``name``, guessed from its name."""
     base, _, flavour = name.rpartition("-")
     if flavour not in FLAVOURS:
         base, flavour = name, "sancov"

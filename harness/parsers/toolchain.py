@@ -38,6 +38,9 @@ class Compiler:
         major, minor = re.findall(r"\d+", self.release)[:2]
         return int(major), int(minor)
 
+    def __str__(self) -> str:
+        return f"rustc {self.release} (LLVM {self.llvm_major})"
+
 
 def cargo() -> Path:
     """The cargo on PATH. Raises HarnessError where there is none."""
@@ -47,7 +50,7 @@ def cargo() -> Path:
 @functools.cache
 def compiler() -> Compiler:
     """The compiler that cargo would use (``RUSTC``, or rustc on PATH). Raises HarnessError where there is none."""
-    rustc = os.environ.get("RUSTC") or str(_need("rustc"))
+    rustc = _rustc()
     try:
         answer = subprocess.run([rustc, "-vV"], capture_output=True, text=True, timeout=60, check=True).stdout
         fields = dict(line.split(": ", 1) for line in answer.splitlines() if ": " in line)
@@ -57,21 +60,51 @@ def compiler() -> Compiler:
         raise HarnessError(f"{rustc} does not answer: {error}", hint=GET_RUST) from error
 
 
-def llvm_tool(name: str) -> Path:
-    """``llvm-profdata`` or ``llvm-cov`` of the compiler's LLVM major version; other versions cannot read its profiles.
+def compiler_or_none() -> Compiler | None:
+    """:func:`compiler`, or None where there is none."""
+    try:
+        return compiler()
+    except HarnessError:
+        return None
 
-    Searched in rustup's llvm-tools, under Debian's names, then on PATH. Raises HarnessError without one.
+
+def llvm_tool(name: str, of: Compiler | None = None) -> Path:
+    """``llvm-profdata`` or ``llvm-cov`` of the LLVM major version of a compiler; other versions cannot read its profiles.
+
+    ``of`` is the compiler that made a build, default the present one. Searched in rustup's llvm-tools, under Debian's names,
+    then on PATH. Raises HarnessError without one.
     """
-    major = compiler().llvm_major
+    made_by = of or compiler()
+    major = made_by.llvm_major
     candidates = [_rustup_tools() / name, Path(f"/usr/lib/llvm-{major}/bin/{name}")]
     candidates += [Path(found) for spelling in (f"{name}-{major}", name) if (found := shutil.which(spelling))]
     for candidate in candidates:
         if candidate.is_file() and _llvm_major(candidate) == major:
             return candidate
+    # rustup has the tools of the present compiler alone.
+    rustup = "; or: rustup component add llvm-tools" if of in (None, compiler_or_none()) else ""
     raise HarnessError(
-        f"no {name} of LLVM {major}, which rustc {compiler().release} needs",
-        hint=f"as root: apt-get install llvm-{major}; or: rustup component add llvm-tools",
+        f"no {name} of LLVM {major}, which rustc {made_by.release} needs",
+        hint=f"as root: apt-get install llvm-{major}{rustup}",
     )
+
+
+def coverage_tools(of: Compiler | None = None) -> list[Path]:
+    """The tools that read the profiles of a build by the compiler ``of``. Raises as :func:`llvm_tool`."""
+    return [llvm_tool(name, of) for name in ("llvm-profdata", "llvm-cov")]
+
+
+def has_coverage_tools(of: Compiler | None = None) -> bool:
+    """Whether :func:`coverage_tools` are here."""
+    try:
+        return bool(coverage_tools(of))
+    except HarnessError:
+        return False
+
+
+def _rustc() -> str:
+    """The compiler that cargo takes. Raises HarnessError where there is none."""
+    return os.environ.get("RUSTC") or str(_need("rustc"))
 
 
 def _need(name: str) -> Path:
@@ -83,9 +116,9 @@ def _need(name: str) -> Path:
 
 def _rustup_tools() -> Path:
     try:
-        command = ["rustc", "--print", "target-libdir"]
+        command = [_rustc(), "--print", "target-libdir"]
         answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
+    except (HarnessError, OSError, subprocess.SubprocessError):
         return Path(os.devnull)
     return Path(answer.strip()).parent / "bin"
 
@@ -112,8 +145,7 @@ def _llvm_major(tool: Path) -> int | None:
 def main() -> None:
     """``python -m harness.parsers.toolchain``: prints the paths of the LLVM tools; exit status 2 without them."""
     try:
-        for name in ("llvm-profdata", "llvm-cov"):
-            print(llvm_tool(name))
+        print(*coverage_tools(), sep="\n")
     except HarnessError as error:
         print(f"{error}\n  {error.hint}", file=sys.stderr)
         sys.exit(error.exit_status)

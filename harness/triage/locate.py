@@ -66,8 +66,7 @@ def locate(named: Named, parser: str | None = None) -> Located:
     """
     target = _measurable(named)
     build = registry.find(parser, flavour="coverage")
-    for tool in ("llvm-profdata", "llvm-cov"):
-        toolchain.llvm_tool(tool)
+    toolchain.coverage_tools(build.compiler)
     relations = filing.needs_relations(named.signature)
     data = named.data()
     inputs = [data, *neighbours(target, data, COSTLY_NEIGHBOURS if relations else NEIGHBOURS)]

@@ -15,7 +15,7 @@ from harness import corpus_store, paths
 from harness.cli.coverage import command
 from harness.coverage import baseline
 from harness.errors import HarnessError
-from harness.parsers import build, registry
+from harness.parsers import build, registry, toolchain
 from harness.report import html
 from harness.targets.registry import not_installed
 
@@ -92,6 +92,47 @@ def test_a_target_of_the_baseline_that_is_not_replayed_is_a_loss_where_it_can_ru
     assert [line for line in found["warnings"] if line.startswith("not replayed: ")] == [
         f"not replayed: {name}: {why}" for name, why in absent.items()
     ]
+
+
+def test_a_build_of_an_earlier_compiler_is_read_by_its_own_tools(project, other_compiler):
+    data = json.loads(run("--json").stdout)
+    assert data["parser"] == "0.8.0-coverage"
+    assert data["totals"]["rust"]["regions"]["covered"] > 100
+
+
+@pytest.fixture
+def foreign(project: Path) -> dict[str, Path]:
+    """Coverage builds, one of a release and one of a checkout, by a compiler whose LLVM has no tools here."""
+    real = registry.find(None, flavour="coverage")
+    folder = project / "build" / "parsers"
+    folder.unlink()
+    (folder / ".builds").mkdir(parents=True)
+    (folder / ".builds" / real.root.name).symlink_to(real.root)
+    planted = {name: folder / f"{name}-coverage" for name in (real.version, "mine")}
+    for place in planted.values():
+        place.mkdir()
+        (place / "site").symlink_to(real.site)
+        compiler = {**real.manifest["compiler"], "llvm_major": 77, "release": "1.90.0"}
+        (place / "manifest.json").write_text(json.dumps({**real.manifest, "compiler": compiler}))
+    return planted
+
+
+def test_a_build_that_nothing_here_reads_is_built_anew(project, foreign):
+    name, place = next(iter(foreign.items()))
+    place.rename(place.with_name(".before"))
+    place.symlink_to(".before")
+    result = run()
+    assert f"{name}-coverage is of rustc 1.90.0 (LLVM 77), whose tools are not here: building it again" in result.output
+    assert registry.find(name, flavour="coverage").compiler == toolchain.compiler()
+
+
+def test_a_build_of_a_checkout_that_nothing_here_reads_is_named(project, foreign):
+    with pytest.raises(HarnessError, match="mine-coverage cannot be measured: no llvm-profdata of LLVM 77") as caught:
+        run("--parser", "mine")
+    assert caught.value.hint == (
+        "as root: apt-get install llvm-77; or build it by the present compiler: "
+        "harness build --source DIR --coverage --name mine-coverage"
+    )
 
 
 def test_bad_uses_say_what_to_do(project):

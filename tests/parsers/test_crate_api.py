@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HarnessError
-from harness.parsers import build, compilation
+from harness.parsers import build, compilation, toolchain
 from harness.parsers.checks import _rust_api
 from harness.parsers.crate_api import extension
 from harness.parsers.registry import Parser
@@ -78,6 +78,23 @@ def test_without_cargo_a_build_goes_without(other: Parser, monkeypatch: pytest.M
     monkeypatch.setenv("PATH", "")
     extension.add(other, lambda line: None)
     assert not extension.there(other)
+
+
+def test_that_of_a_wheel_is_compiled_anew_by_another_compiler(
+    wheel: Parser, other_compiler: toolchain.Compiler
+) -> None:
+    assert extension.usable(wheel)
+    assert not extension.there(wheel)
+    toolchain.compiler.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("RUSTC")
+        assert extension.there(wheel)
+
+
+def test_that_of_a_compiled_build_is_of_its_compiler(sancov: Parser, other_compiler: toolchain.Compiler) -> None:
+    assert extension.there(sancov)
+    manifest = {**sancov.manifest, "compiler": dataclasses.asdict(other_compiler)}
+    assert not extension.there(dataclasses.replace(sancov, manifest=manifest))
 
 
 def test_the_lock_of_the_binding_gives_the_versions(sancov: Parser) -> None:

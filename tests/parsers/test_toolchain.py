@@ -69,6 +69,18 @@ def test_tools_of_another_llvm_are_not_taken(tmp_path: Path, monkeypatch: pytest
     assert toolchain.llvm_tool("llvm-cov") == tmp_path / "llvm-cov-77"
 
 
+def test_a_build_is_read_by_the_tools_of_the_compiler_that_made_it(other_compiler: toolchain.Compiler) -> None:
+    with pytest.raises(HarnessError, match="no llvm-profdata of LLVM 77, which rustc 1.90.0 needs") as caught:
+        toolchain.coverage_tools()
+    assert caught.value.hint == "as root: apt-get install llvm-77; or: rustup component add llvm-tools"
+    earlier = toolchain.Compiler("1.0.0", other_compiler.host, 76, "abc")
+    with pytest.raises(HarnessError, match="no llvm-profdata of LLVM 76, which rustc 1.0.0 needs") as caught:
+        toolchain.coverage_tools(earlier)
+    # rustup has the tools of the present compiler alone.
+    assert caught.value.hint == "as root: apt-get install llvm-76"
+    assert not toolchain.has_coverage_tools(other_compiler)
+
+
 def test_the_module_tells_makefiles_whether_there_are_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = [sys.executable, "-m", "harness.parsers.toolchain"]
     script(tmp_path / "rustc", RUSTC)

@@ -1,7 +1,8 @@
 """The extension for the Rust API of a build: compiled beside the parser, from its source and with its flags.
 
 It lies in the folder of the build as ``crate-api-KEY.so``; KEY is a hash of our source and of the flags. The JSON file beside
-it says which parts of the API the release lacks, or the compiler's error where there is no extension.
+it says by which compiler it was made, and which parts of the API the release lacks. Where there is no extension, it has the
+compiler's error.
 """
 
 from __future__ import annotations
@@ -80,8 +81,13 @@ def usable(parser: Parser) -> bool:
 
 
 def there(parser: Parser) -> bool:
-    """Whether the build has its extension, or is known to have none."""
-    return _place(parser).with_suffix(".json").is_file()
+    """Whether the build has its extension, or is known to have none, by its own compiler: a wheel's is the present one."""
+    try:
+        made_by = json.loads(_place(parser).with_suffix(".json").read_text())["compiler"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    wanted = parser.compiler or toolchain.compiler_or_none()
+    return wanted is None or bool(made_by == dataclasses.asdict(wanted))
 
 
 def _place(parser: Parser) -> Path:
@@ -128,7 +134,7 @@ def add(parser: Parser, progress: Callable[[str], None]) -> None:
         progress(f"no extension for the Rust API: {str(error).splitlines()[0]}")
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    write_atomic(place.with_suffix(".json"), json.dumps(about))
+    write_atomic(place.with_suffix(".json"), json.dumps(about | {"compiler": dataclasses.asdict(compiler)}))
 
 
 def present(text: str) -> list[str]:
