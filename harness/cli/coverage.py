@@ -137,6 +137,10 @@ def _print(found: Coverage, console: Console) -> None:
         regions = f"{reach.regions} Rust regions reached, of {reach.entered} in the functions they enter"
         text = f"{name}: {reach.replay.executed} inputs replayed{killed}; {regions}"
         console.print(text, markup=False, soft_wrap=True)
+    for python in found.python:
+        if python.not_driven:
+            text = f"{python.path} is not driven here: {python.not_driven}"
+            console.print(text, style="dim", markup=False, soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("of the reachable", no_wrap=True, overflow="ellipsis")
     for heading in ("regions, branches", "lines", "functions"):
@@ -148,6 +152,9 @@ def _print(found: Coverage, console: Console) -> None:
             table.add_row("  of numpy and torch", _cell(rust.framework_tallies.get("", Tally())), "", "")
     table.add_row("all Rust", *map(_cell, totals["rust"].values()), style="bold", end_section=True)
     for python in found.python:
+        if python.not_driven:
+            table.add_row(python.path, "", "not driven here", "", style="dim")
+            continue
         table.add_row(python.path, _cell(python.branch_tally), _cell(python.line_tally), "")
     table.add_row("all Python", _cell(totals["python"]["branches"]), _cell(totals["python"]["lines"]), "", style="bold")
     console.print(table)

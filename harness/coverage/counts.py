@@ -136,19 +136,26 @@ class RustFile:
 
 @dataclass(slots=True)
 class PythonFile:
-    """One Python file of the parser: lines and branches ``(from line, to line)``; a negative line leaves a scope."""
+    """One Python file of the parser: lines and branches ``(from line, to line)``; a negative line leaves a scope.
+
+    ``not_driven`` is the reason why nothing can run it here ("torch is not installed"); "" when it can be driven.
+    """
 
     path: str
     source: list[str]
     lines: dict[int, int]
     branches: dict[tuple[int, int], int]
+    not_driven: str = ""
 
     @property
     def line_tally(self) -> Tally:
-        """Lines that hold a statement."""
-        return Tally.of((count, False) for count in self.lines.values())
+        """Lines that hold a statement; none is reachable in a file that is not driven here."""
+        return self._tally(self.lines.values())
 
     @property
     def branch_tally(self) -> Tally:
-        """Ways out of lines that can go on in several places."""
-        return Tally.of((count, False) for count in self.branches.values())
+        """Ways out of lines that can go on in several places; none is reachable in a file that is not driven here."""
+        return self._tally(self.branches.values())
+
+    def _tally(self, counts: Iterable[int]) -> Tally:
+        return Tally.of((count, bool(self.not_driven)) for count in counts)

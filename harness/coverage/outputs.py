@@ -45,6 +45,7 @@ def as_json(found: Coverage) -> dict[str, Any]:
             for name, reach in found.targets.items()
         },
         "totals": {language: {k: _tally(t) for k, t in sums.items()} for language, sums in found.totals().items()},
+        "not_driven": {file.path: file.not_driven for file in found.python if file.not_driven},
         "files": [_rust_entry(f) for f in found.rust] + [_python_entry(f) for f in found.python],
         "warnings": found.warnings,
     }
@@ -75,13 +76,14 @@ def _python_entry(file: PythonFile) -> dict[str, Any]:
         "language": "python",
         "lines": _tally(file.line_tally),
         "branches": _tally(file.branch_tally),
-        "missing_lines": sorted(line for line, count in file.lines.items() if not count),
-        "missing_branches": [list(b) for b, count in sorted(file.branches.items()) if not count],
+        "missing_lines": [] if file.not_driven else sorted(line for line, n in file.lines.items() if not n),
+        "missing_branches": [] if file.not_driven else [list(b) for b, n in sorted(file.branches.items()) if not n],
+        "not_driven": file.not_driven,
     }
 
 
 def as_lcov(found: Coverage) -> str:
-    """An LCOV tracefile of both languages, without excluded functions."""
+    """An LCOV tracefile of both languages, without excluded functions and modules that are not driven here."""
     records: list[str] = []
     for rust in found.rust:
         functions = [f for f in rust.functions if not f.excluded]
@@ -91,7 +93,7 @@ def as_lcov(found: Coverage) -> str:
         records += [f"FNDA:{f.count},{f.name}" for f in functions]
         records += [f"FNF:{len(functions)}", f"FNH:{sum(f.count > 0 for f in functions)}"]
         records += _line_records(lines)
-    for python in found.python:
+    for python in (file for file in found.python if not file.not_driven):
         records += ["TN:", f"SF:{python.path}"]
         taken = sorted(python.branches.items())
         # A branch of a line that never ran is "-", not 0.

@@ -335,6 +335,8 @@ def _coverage(near: Path) -> dict[str, Any] | None:
     for file in found["files"]:
         file["pieces"] = file.get("regions") or file.get("branches") or nothing
         file.setdefault("functions", nothing)
+        if file.setdefault("not_driven", ""):
+            file["pieces"] = file["lines"] = nothing
         missing = [region[0] for region in file.get("missing_regions", ())] or file.get("missing_lines", [])
         file["gaps"] = sorted(set(missing))[:_GAPS]
     for reach in found["targets"].values():

@@ -43,6 +43,12 @@ def absent(*modules: str) -> list[str]:
     return [name for name in modules if importlib.util.find_spec(name) is None]
 
 
+def not_installed(*modules: str) -> str:
+    """The clause "torch is not installed" for those of the modules that are not; "" when all are."""
+    lacking = absent(*modules)
+    return f"{' and '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not installed" if lacking else ""
+
+
 class Target(ABC):
     """One entry point under test. A subclass sets ``name`` and ``description``, and overrides what differs for it."""
 
@@ -177,8 +183,7 @@ class Target(ABC):
         A module that is installed and does not work shows when the target opens.
         """
         needs = self.needs if data is None else (*self.needs, *self.needs_for(data))
-        lacking = absent(*needs)
-        return f"{' and '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not installed" if lacking else ""
+        return not_installed(*needs)
 
     def install(self) -> str:
         """The command that installs its needs."""
