@@ -22,7 +22,7 @@ from harness.parsers.probe import Probe, probe
 
 Status = Literal["ok", "warn", "fail"]
 
-_SUPPORTED = ((3, 11), (3, 12), (3, 13))
+_SUPPORTED = ((3, 11), (3, 14))
 _GIB = 2**30
 _REINSTALL = "install the harness anew: make test in a checkout, or pip install --force-reinstall safetensors-harness"
 
@@ -51,10 +51,10 @@ def checks() -> Iterator[Check]:
     built = [p for p in registry.available() if p.flavour == "sancov" and not p.why_not_here()]
     # A machine with a build can fuzz without a compiler.
     without: Status = "warn" if built else "fail"
-    version = sys.version_info[:2] in _SUPPORTED and sys.implementation.name == "cpython"
+    version = _SUPPORTED[0] <= sys.version_info[:2] <= _SUPPORTED[1] and sys.implementation.name == "cpython"
     here = f"{platform.python_implementation()} {platform.python_version()} on {sys.platform}"
     supported = version and sys.platform == "linux"
-    yield _check(supported, "python", here, "fail", here, "use CPython 3.11, 3.12 or 3.13 on Linux")
+    yield _check(supported, "python", here, "fail", here, "use CPython 3.11 to 3.14 on Linux")
     yield _package("atheris", "fail", "not installed", _REINSTALL)
     yield _symbols()
     yield from _compiler(without)
