@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,10 @@ class WorkerProcess:
                 self._log.read()
         if code is not None:
             self._log.read()
+        if code:
+            # A status is up to a second old. The next worker runs the rest, which must not depend on that.
+            executions = slot.execution(self.settings.memory / "slot", self.status.executions)
+            self.status = replace(self.status, executions=executions)
         return code
 
     @property

@@ -37,9 +37,12 @@ _FINISH_S = 15.0
 _STILLBORN = 3
 
 
-def hung_s(target: Target) -> float:
-    """Seconds without a status after which a worker is replaced. libFuzzer ends a slow run well before."""
-    return 30.0 + 3.0 * target.timeout_s
+def hung_s(target: Target, patience: int = 1) -> float:
+    """Seconds without a status after which a worker is replaced. libFuzzer ends a slow run well before.
+
+    ``patience``: the number of its target's timeouts that a run may take.
+    """
+    return 30.0 + 3.0 * patience * target.timeout_s
 
 
 class Stop:
@@ -293,7 +296,7 @@ class Supervisor:
 
     def _limit(self, job: _Job) -> float:
         """Most seconds without a status of its worker."""
-        limit = self.patience or hung_s(job.worker.target)
+        limit = self.patience or hung_s(job.worker.target, job.worker.settings.patience)
         return min(limit, _FINISH_S) if self._finishing() else limit
 
     def _ended(self, job: _Job, code: int) -> None:

@@ -41,7 +41,7 @@ def arguments(settings: WorkerSettings, target: Target, chosen: list[tuple[str, 
         # Compared values can be addresses, which differ between processes: a run of N executions must not learn them.
         *(["-use_cmp=0"] if settings.runs else []),
         "-close_fd_mask=3",
-        f"-timeout={round(target.timeout_s)}",
+        f"-timeout={round(target.timeout_s * settings.patience)}",
         f"-rss_limit_mb={target.memory_mb}",
         f"-artifact_prefix={memory}/",
         "-reload=0",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 
-from harness.engine.worker.fork_server import ForkServer
+from harness.engine.worker.fork_server import AGE, ForkServer
 from harness.engine.worker.native import NativeCounters
 from harness.engine.worker.session import Session
 from harness.engine.worker.settings import WorkerSettings
@@ -40,7 +41,9 @@ class ForkRouter:
         progress.use(slot.cell)
         if self._hazard is not None:
             counters = NativeCounters(target.instrumented(parser)) if target.uses_parser else None
-            self._server = ForkServer(target, counters, slot, settings.memory)
+            # A run of N executions repeats, so no clock ends its children.
+            age = inf if settings.runs else AGE
+            self._server = ForkServer(target, counters, slot, settings.memory, age=age, patience=settings.patience)
 
     def opened(self, run: Run) -> None:
         """Tell the fork server the ``run`` of the opened target."""

@@ -6,7 +6,7 @@ libFuzzer reads them. Findings of the oracles come back as a message. The death 
 call and its output; the next input gets a new child. Counters of Python code stay in the child: the features of
 :meth:`Target.features` stand for them.
 
-Limits of a child: data size (without a sanitizer), CPU, file size, no core dump. The worker watches the clock.
+Limits of a child: data size (without a sanitizer), CPU of one run, file size, no core dump. The worker watches the clock.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from harness.targets.base import Target
 
 #: Most inputs and seconds of one child, so that leftovers of runs do not pile up.
 BATCH = 2000
-_AGE = 20.0
+AGE = 20.0
 _CPU_S = 60
 _FILE_BYTES = 64 << 20
 _REPLY = 1 << 20
@@ -70,11 +70,20 @@ class Remote(NamedTuple):
 class ForkServer:
     """One target's child. It starts with the first input, and again after a death. Use from one thread.
 
-    ``folder`` holds the output of the children.
+    ``folder`` holds the output of the children. A child ends after ``batch`` inputs or ``age`` seconds. A run may take
+    ``patience`` times the target's timeout.
     """
 
     def __init__(
-        self, target: Target, counters: NativeCounters | None, slot: Slot, folder: Path, *, batch: int = BATCH
+        self,
+        target: Target,
+        counters: NativeCounters | None,
+        slot: Slot,
+        folder: Path,
+        *,
+        batch: int = BATCH,
+        age: float = AGE,
+        patience: float = 1.0,
     ) -> None:
         self._target = target
         self._counters = counters
@@ -83,9 +92,9 @@ class ForkServer:
         self._answer = _HEAD + (counters.size if counters else 0)
         self._view = memoryview(mmap.mmap(-1, self._answer + _REPLY))
         self._said = os.open(folder / "fork_server.err", os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-        self._batch = batch
+        self._batch, self._age = batch, age
         # Shorter than libFuzzer's own timeout, which would end the worker.
-        self._seconds = 0.8 * target.timeout_s
+        self._seconds = 0.8 * target.timeout_s * patience
         self._run: Run | None = None
         self._pid = 0
         self._line: socket.socket | None = None
@@ -98,6 +107,7 @@ class ForkServer:
         self.guards: list[list[bytes]] = []
         self._met = 0
         self._guarding = False
+        self._most_cpu = resource.getrlimit(resource.RLIMIT_CPU)[1]
         #: The sanitizer's report on the last death.
         self.report = ""
         self._refused: Counter[str] = Counter()
@@ -115,13 +125,13 @@ class ForkServer:
 
     def __call__(self, data: bytes, hazard: str = "") -> Remote:
         """Run one input. Raises RuntimeError where an oracle failed on it."""
-        if self._left <= 0 or time.monotonic() - self._born > _AGE:
+        if self._left <= 0 or time.monotonic() - self._born > self._age:
             self.close()
             self._start()
         self._left -= 1
         view = self._view
         # Stored before the run, so that it outlives both processes.
-        self._slot.put(data)
+        self._slot.put_other(data)
         line = self._line
         assert line is not None
         timely = True
@@ -235,9 +245,6 @@ class ForkServer:
         os.dup2(self._said, 2)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_BYTES, _FILE_BYTES))
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        seconds = int(used.ru_utime + used.ru_stime) + _CPU_S
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
         if runtime.sanitized():
             # libFuzzer sends the sanitizer's reports to the worker's log; here they go to the child's output.
             getattr(ctypes.CDLL(None), "__sanitizer_set_report_fd")(ctypes.c_void_p(2))
@@ -250,6 +257,8 @@ class ForkServer:
     def _one(self) -> tuple[str, str, list[tuple[str, ...]], list[Hashable]]:
         """Run and judge the input in the slot."""
         data = self._slot.get()
+        # The limit is for all of the process: earlier inputs of the child must not use it up.
+        resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + _CPU_S, self._most_cpu))
         if self._counters is not None:
             self._counters.clear()
         try:

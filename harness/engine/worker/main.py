@@ -43,6 +43,7 @@ from harness.mutate import Mutator
 from harness.observation import describe
 from harness.parsers import registry, runtime
 from harness.processes import end_with_parent
+from harness.programs import chance
 from harness.targets.registry import get_target
 
 _STATUS_EVERY = 0.5
@@ -91,9 +92,10 @@ class Worker:
         native = check_native(parser, target, run, module) if target.uses_parser else 0
         collect_seldom(by_count=bool(settings.runs))
         mark_open(settings.memory)
-        self.sampler = Sampler(
-            NativeCounters(target.instrumented(parser)) if target.uses_parser else None, self.counters
-        )
+        native_counters = NativeCounters(target.instrumented(parser)) if target.uses_parser else None
+        if native_counters is not None:
+            chance.use(native_counters.view)
+        self.sampler = Sampler(native_counters, self.counters)
         self.session = Session(
             target,
             run,

@@ -170,7 +170,7 @@ class Session:
 
         def execute(data: bytes) -> None:
             tally.executions = executions = tally.executions + 1
-            put(data)
+            put(data, executions)
             try:
                 if executions & self._between_samples:
                     look(data, run(data))
@@ -351,6 +351,7 @@ class Session:
         """
         tally = self.tally
         tally.executions = executions = tally.executions + 1
+        self._slot.put(data, executions)
         try:
             self._remote(data, run(data))
             then()

@@ -8,6 +8,8 @@ from typing import Literal
 
 from harness.engine.worker.json_file import JsonFile
 
+_PATIENCE = 4
+
 
 @dataclass(frozen=True)
 class WorkerSettings(JsonFile):
@@ -39,3 +41,8 @@ class WorkerSettings(JsonFile):
     record: Path | None = None
     fork_server: bool | None = None
     options: tuple[str, ...] = ()
+
+    @property
+    def patience(self) -> int:
+        """How many of its target's timeouts a run may take. Runs of N executions repeat on a slow machine, too."""
+        return _PATIENCE if self.runs else 1

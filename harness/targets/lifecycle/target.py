@@ -10,7 +10,7 @@ import pathlib
 import pickle
 import weakref
 from collections.abc import Hashable, Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -28,7 +28,7 @@ from harness.observation import (
     observe,
 )
 from harness.parsers import api
-from harness.programs import guarded, progress
+from harness.programs import chance, guarded, progress
 from harness.programs.steps import Step
 from harness.targets import scratch
 from harness.targets.base import Language, ProgramTarget
@@ -184,7 +184,7 @@ class _Runner:
                             break  # later calls need it
                         continue
                 mark[0] = number + 1
-                event = self._call(call)
+                event = chance.apart(partial(self._call, call)) if call.kind == "threads" else self._call(call)
                 events.append(event)
                 if call.bind:
                     wanted = value(call.wanted)

@@ -114,7 +114,7 @@ def test_a_death_that_cannot_be_recorded_is_recorded_by_the_next_campaign(
     settings = new_settings(target="deserialize", parser=sancov_parser.name, seed=1, campaign=tmp_path)
     try:
         settings.save(settings.memory / "settings.json")
-        Slot(settings.memory / "slot", 100).put(b"the last input")
+        Slot(settings.memory / "slot", 100).put(b"the last input", 1)
         in_the_way = tmp_path / "findings"
         in_the_way.write_text("")
         with pytest.raises(OSError, match="findings"):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from math import inf
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -41,6 +43,13 @@ def words(execution: Execution) -> list[Finding]:
     return [FOUND] if b"w" in execution.data else []
 
 
+def use_up_cpu() -> None:
+    """Lower the limit to what may be used up already, and say what it was."""
+    before, most = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (1, most))
+    raise ValueError(str(before))
+
+
 class Deadly(Target):
     """A target of programs of one byte a step, most of which kill."""
 
@@ -59,6 +68,7 @@ class Deadly(Target):
         "m": lambda: bytearray(1 << 30),
         "n": lambda: os.write(2, b"memory allocation of 99 bytes failed\n") and os.abort(),
         "o": lambda: os.write(2, b"\nthread 'main' has overflowed its stack\n") and os.abort(),
+        "c": use_up_cpu,
         "f": lambda: os.truncate(os.environ["DEADLY_FILE"], 65 << 20),
     }
 
@@ -150,6 +160,22 @@ def test_many_inputs_share_a_child_and_a_batch_has_an_end(start: Start) -> None:
     for _ in range(25):
         assert server(b"-").outcome == ACCEPT
     assert server.children == 3
+
+
+def test_a_child_ends_by_its_age_unless_it_has_none(start: Start) -> None:
+    """A run of N executions has children without an age: a busy machine must not change what they hold."""
+    for age, children in ((-1.0, 3), (inf, 1)):
+        server = start(Deadly(), age=age)
+        for _ in range(3):
+            assert server(b"-").outcome == ACCEPT
+        assert server.children == children
+
+
+def test_each_input_has_the_whole_time_of_the_processor(start: Start) -> None:
+    server = start(Deadly())
+    first, second = (server(b"c").error for _ in range(2))
+    assert server.children == 1
+    assert 60 <= int(first.rpartition(" ")[2]) <= int(second.rpartition(" ")[2])
 
 
 def test_a_defect_of_ours_is_ours(start: Start) -> None:

@@ -136,3 +136,31 @@ def test_mutated_programs_show_only_what_is_filed_or_known_to_be_wrong(run: Run)
         "lifecycle.cut|mmap:given",
         "lifecycle.open_file|elsewhere:misread",
     }
+
+
+RACES = """
+import sys
+from harness.engine.worker.native import NativeCounters
+from harness.parsers import registry, runtime
+from harness.programs import chance
+from harness.targets.lifecycle.program import VOCABULARY
+from harness.targets.lifecycle.target import Lifecycle
+parser = registry.find(None, flavour="sancov")
+run, counters = Lifecycle().open(runtime.load(parser)), NativeCounters(parser.module)
+chance.use(counters.view)
+step = VOCABULARY.step
+data = VOCABULARY.encode([step("open"), step("threads", 0, 2, 0), step("open", 1), step("get_tensor", 1)])
+sys.setswitchinterval(1e-6)
+seen = []
+for _ in range(400):
+    counters.clear()
+    run(data)
+    seen.append(bytes(counters.view))
+# The first run imports numpy.
+assert len(set(seen[1:])) == 1, len(set(seen))
+"""
+
+
+def test_threads_that_race_change_no_counter(sancov_parser: object) -> None:
+    done = subprocess.run([sys.executable, "-c", RACES], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
