@@ -8,8 +8,14 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from harness.errors import HarnessError
+
+
+def open_at_once(path: str | Path) -> BinaryIO:
+    """Open ``path`` to read bytes. Never waits for the other end of a pipe. Raises OSError."""
+    return open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
 
 
 def write_atomic(path: Path, data: bytes | str, *, durable: bool = True) -> None:

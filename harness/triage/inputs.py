@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import HarnessError
+from harness.files import open_at_once
 from harness.findings import crashes, store
 
 #: Largest file that is read as a whole, in bytes: more than twice the limit of a header.
@@ -51,8 +52,8 @@ def read_whole(path: Path) -> bytes:
         hint = "harness check reads files of any size"
         raise HarnessError(f"{path} has {size} bytes; inputs are run up to {MAX_WHOLE}", hint=hint)
     try:
-        # Non-blocking: a pipe may have replaced the file.
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        # A pipe may have replaced the file.
+        with open_at_once(path) as file:
             return file.read(size)
     except OSError as error:
         raise HarnessError(f"{path}: {error.strerror}", hint="name a file that can be read") from error

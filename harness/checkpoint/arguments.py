@@ -1,0 +1,87 @@
+"""Resolves the arguments of ``harness check``: files, folders, indexes and patterns."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.checkpoint.folder import find
+from harness.checkpoint.group import Checkpoint, group, is_index
+from harness.checkpoint.problems import Problem
+from harness.errors import HarnessError
+from harness.report.text import plain
+from harness.triage import inputs
+
+
+@dataclass(slots=True)
+class Sources:
+    """The checkpoints to judge, each once, and the folders below named ones that could not be listed.
+
+    ``circular`` are links to folders that hold them.
+    """
+
+    checkpoints: list[Checkpoint] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    circular: list[str] = field(default_factory=list)
+
+    def add(self, checkpoints: Sequence[Checkpoint]) -> None:
+        """Take checkpoints that are not there yet."""
+        known = {(one.name, one.alone) for one in self.checkpoints}
+        self.checkpoints += [one for one in checkpoints if (one.name, one.alone) not in known]
+
+
+def resolve(paths: Sequence[str], progress: Callable[[int], None]) -> Sources:
+    """The checkpoints at ``paths``. All are looked up before any file is read; ``progress`` gets the number of entries seen.
+
+    Raises HarnessError where a name leads to nothing: no file, an empty folder, a pattern without a match.
+    """
+    sources = Sources()
+    for path in dict.fromkeys(one for given in paths for one in _matches(given)):
+        if os.path.isdir(path):
+            _folder(path, sources, progress)
+            continue
+        try:
+            inputs.size_of(Path(path))
+        except HarnessError as error:
+            raise HarnessError(plain(str(error)), hint=plain(error.hint)) from error
+        if is_index(path):
+            found = find(os.path.dirname(path) or ".", progress, deep=False)
+            names = {
+                os.path.dirname(path): {os.path.basename(path), *found.folders.get(os.path.dirname(path) or ".", ())}
+            }
+            sources.add(group({folder: sorted(held) for folder, held in names.items()}, only=path))
+        else:
+            sources.add([Checkpoint(path, [path], alone=True)])
+    # A file that was named beside its folder or index is judged there.
+    held = {os.path.normpath(file) for one in sources.checkpoints if not one.alone for file in (*one.files, *one.spare)}
+    sources.checkpoints = [
+        one for one in sources.checkpoints if not one.alone or os.path.normpath(one.name) not in held
+    ]
+    return sources
+
+
+def _matches(path: str) -> list[str]:
+    """The path itself, or the paths that it stands for as a pattern."""
+    if not glob.has_magic(path) or os.path.lexists(path):
+        return [path]
+    matches = sorted(glob.iglob(path, recursive=True))
+    if not matches:
+        raise HarnessError(f"{plain(path)}: no file matches", hint="check the pattern, and quote it for the shell")
+    return matches
+
+
+def _folder(path: str, sources: Sources, progress: Callable[[int], None]) -> None:
+    found = find(path, progress)
+    root = next((problem for problem in found.problems if problem.file == path), None)
+    if root is not None:
+        raise HarnessError(f"{plain(path)}: {root.what}", hint="name a folder that can be read")
+    sources.problems += found.problems
+    sources.circular += found.circular
+    if not found.folders and not found.problems:
+        raise HarnessError(
+            f"{plain(path)}: the folder holds no safetensors file", hint="name a folder with *.safetensors files"
+        )
+    sources.add(group(found.folders))
