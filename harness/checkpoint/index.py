@@ -46,7 +46,7 @@ def read_index(path: str) -> Index:
         text = _text(path)
         _fill(index, text)
     except _Fault as fault:
-        index.problems.append(Problem(fault.kind, path, fault.what))
+        index.problems.append(problems.refused(fault.kind, path, fault.what))
     except OSError as error:
         index.problems.append(unreadable(path, error))
     return index

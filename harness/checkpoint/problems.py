@@ -35,7 +35,7 @@ class Problem:
 
     def line(self) -> str:
         """Code, problem and advice in one line without control characters."""
-        return f"{self.kind.code}: {plain(self.what, 600)}. To do: {plain(self.advice or self.kind.advice, 300)}."
+        return f"{self.kind.code}: {plain(self.what, 800)}. To do: {plain(self.advice or self.kind.advice, 300)}."
 
 
 _AGAIN = "download the file again, or ask its author to save it again"
@@ -96,7 +96,12 @@ KINDS: dict[str, Kind] = {kind.code: kind for kind in list(globals().values()) i
 """All kinds by code."""
 
 
+def refused(kind: Kind, path: str, what: str) -> Problem:
+    """The problem of a file or index that is not what its name says. The one place that describes it for a person."""
+    return Problem(kind, path, what)
+
+
 def names(items: Sequence[str]) -> str:
     """Names of tensors, quoted and shortened: ``'a', 'b', 'c' and 12 more``."""
-    shown = ", ".join(repr(plain(name, 80)) for name in items[:_QUOTED])
+    shown = ", ".join(repr(plain(name, 120)) for name in items[:_QUOTED])
     return f"{shown} and {len(items) - _QUOTED} more" if len(items) > _QUOTED else shown

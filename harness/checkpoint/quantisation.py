@@ -9,6 +9,8 @@ A rule states what the writers of one method always write. It is asked where the
 - Packed weights: ``weight_packed`` with ``weight_scale`` and, by format, ``weight_shape`` or ``weight_global_scale``
   (compressed-tensors, ``compression_param_names``); ``weight_scale_2`` (NVIDIA ModelOpt).
 - MXFP4 of gpt-oss: ``X_blocks`` with ``X_scales`` (transformers, ``integrations/mxfp4``).
+- optimum-quanto: ``weight._data`` with ``weight._scale`` and, of 4 bits, ``weight._shift`` (``QTensor.save_to_state_dict``).
+- torchao: ``_weight_qdata`` with ``_weight_scale`` (``flatten_tensor_state_dict``; the tensor classes name their parts).
 - MLX: ``weight`` of U32 with ``scales`` and ``biases`` (``mlx.nn.QuantizedLinear``).
 """
 
@@ -37,6 +39,7 @@ _BESIDE = {
     "weight_g_idx",
     "weight_format",
 }
+_QUANTO = ("_data", "_scale", "_shift")
 #: Block sizes that bitsandbytes supports.
 _BLOCKS = (32, 64, 128, 256, 512, 1024, 2048, 4096)
 
@@ -45,10 +48,13 @@ def check(tensors: Mapping[str, Tensor | None]) -> list[tuple[Kind, str]]:
     """The contradictions among the tensors of a checkpoint: kind and description, in the order of their layers."""
     layers = _layers(tensors)
     found = []
+    sound = {}
     for prefix, layer in layers.items():
-        for kind, what in (*_lacking(layer), *_misfits(layer)):
-            found.append((kind, f"layer {prefix or '(top)'!r}: {what}"))
-    return found + list(_unlike_the_others(layers))
+        faults = [*_lacking(layer), *_misfits(layer)]
+        found += [(kind, f"layer {prefix or '(top)'!r}: {what}") for kind, what in faults]
+        if not faults:
+            sound[prefix] = layer
+    return found + list(_unlike_the_others(sound))
 
 
 def _layers(tensors: Mapping[str, Tensor | None]) -> dict[str, Layer]:
@@ -60,6 +66,11 @@ def _layers(tensors: Mapping[str, Tensor | None]) -> dict[str, Layer]:
             layers.setdefault(weight, {})[_STATE + method] = tensor
             continue
         prefix, _, leaf = name.rpartition(".")
+        if leaf in _QUANTO:
+            # Packed values are a tensor within the tensor: ``weight._data._data``.
+            parent, _, weight = prefix.removesuffix("._data").rpartition(".")
+            if weight == "weight":
+                prefix, leaf = parent, f"weight.{leaf}"
         layers.setdefault(prefix, {})[leaf] = tensor
         for suffix in ("_blocks", "_scales"):
             if leaf.endswith(suffix):
@@ -118,6 +129,11 @@ _NEEDS: tuple[tuple[str, Callable[[Layer], bool], str], ...] = (
     ("ModelOpt", lambda layer: "weight_scale_2" in layer, "weight_scale"),
     ("MXFP4", lambda layer: _dtype(layer, "_blocks") == "U8", "_scales"),
     ("MXFP4", lambda layer: _dtype(layer, "_scales") == "U8" and "" not in layer, "_blocks"),
+    ("optimum-quanto", lambda layer: "weight._data" in layer, "weight._scale"),
+    ("optimum-quanto", lambda layer: "weight._scale" in layer, "weight._data"),
+    ("optimum-quanto", lambda layer: "weight._shift" in layer, "weight._data"),
+    ("torchao", lambda layer: "_weight_qdata" in layer, "_weight_scale|_weight_group_scale|_weight_row_scale"),
+    ("torchao", lambda layer: "_weight_scale" in layer, "_weight_qdata"),
     ("MLX", lambda layer: _dtype(layer, "weight") == "U32" and "biases" in layer, "scales"),
     ("MLX", lambda layer: {"scales", "biases"} <= layer.keys(), "weight"),
 )
@@ -138,6 +154,7 @@ def _has(layer: Layer, name: str) -> bool:
 _TOGETHER: tuple[tuple[Callable[[Layer], bool], tuple[str, ...]], ...] = (
     (lambda layer: "qweight" in layer, ("scales", "wscales")),
     (lambda layer: "qweight" in layer, ("qzeros",)),
+    (lambda layer: "weight._data" in layer, ("weight._shift",)),
     (lambda layer: {"qweight", "qzeros"} <= layer.keys(), ("g_idx",)),
     (lambda layer: _dtype(layer, "weight") in _FLOAT8 and _rank(layer, "weight") == 2, ("weight_scale", "weight_scale_inv")),
     (lambda layer: _dtype(layer, "weight") == "I8" and _rank(layer, "weight") == 2, ("SCB", "weight_scale")),

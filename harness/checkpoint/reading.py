@@ -126,11 +126,11 @@ def _agrees(verdict: str, result: Replay) -> bool:
 
 
 def _refused(path: str, judgement: Judgement) -> list[Problem]:
-    """The problem of a file that the judge does not accept. The one place that describes it for a person."""
+    """The problem of a file that the judge does not accept."""
     if judgement.verdict == "accept":
         return []
     kind = problems.REFUSED if judgement.verdict == "reject" else problems.UNSPECIFIED
-    return [Problem(kind, path, f"{judgement.rule}: {judgement.detail}")]
+    return [problems.refused(kind, path, f"{judgement.rule}: {judgement.detail}")]
 
 
 def _disagreements(path: str, reading: Reading) -> list[Problem]:

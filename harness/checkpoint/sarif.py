@@ -1,4 +1,4 @@
-"""Verdicts on checkpoints in SARIF 2.1.0, as a plain dictionary. A problem is a result at its file, its code the rule."""
+"""Problems of checkpoints in SARIF 2.1.0, as a plain dictionary. A problem is a result at its file, its code the rule."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from harness.checkpoint.judge import Verdict
 from harness.checkpoint.problems import KINDS, Kind, Problem
 from harness.report.sarif import MOST_RESULTS, MOST_TEXT, ROOT, SCHEMA
 from harness.report.text import plain
 
 
-def log(verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """The log of ``verdicts`` with one run. A result lies at a file below the current folder, or at its whole path."""
-    found = [problem for verdict in verdicts for problem in verdict.problems]
+def log(found: Sequence[Problem]) -> dict[str, Any]:
+    """The log of problems with one run. A result lies at a file below the current folder, or at its whole path."""
     unread = [problem for problem in found if problem.kind.unread]
     notifications = [
         {"level": "error", "message": {"text": plain(f"{one.file}: {one.what}", MOST_TEXT)}} for one in unread

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +14,11 @@ from typing import Any, Self
 import click
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from harness.checkpoint import arguments, sarif
 from harness.checkpoint.judge import Verdict, judge_all, unreadable_folder
+from harness.checkpoint.problems import Problem
 from harness.checkpoint.reading import Reader
 from harness.cli import _options
 from harness.files import write_named
@@ -42,26 +45,20 @@ def command(paths: tuple[str, ...], names: tuple[str, ...], sarif_file: Path | N
     Exit status 0: every file is valid, every parser agrees with the judge, and the files fit each other. Exit status 1: there
     is a problem. Exit status 2: something cannot be read.
     """
+    outcome = _Outcome(as_json, sarif_file is not None)
     with _Progress() as progress:
         sources = arguments.resolve(paths, progress.looked)
         parsers = _parsers(names)
-        progress.total = sum(len(one.files) + len(one.spare) for one in sources.checkpoints)
-        verdicts = [unreadable_folder(problem) for problem in sources.problems]
+        progress.begin(sum(len(one.files) + len(one.spare) for one in sources.checkpoints))
+        for problem in sources.problems:
+            outcome.take(unreadable_folder(problem), progress)
         with Reader(parsers) as reader:
             for verdict in judge_all(sources.checkpoints, reader, progress.reads):
-                verdicts.append(verdict)
-                if not as_json:
-                    with progress.hidden():
-                        _print(verdict)
-    if as_json:
-        _options.print_json([row for verdict in verdicts for row in verdict.rows()])
-    else:
-        _print_end(verdicts, sources)
+                outcome.take(verdict, progress)
+    outcome.end(sources.circular)
     if sarif_file is not None:
-        write_named(sarif_file, json.dumps(sarif.log(verdicts), indent=1) + "\n")
-    if any(verdict.unread for verdict in verdicts):
-        return 2
-    return int(not all(verdict.ok for verdict in verdicts))
+        write_named(sarif_file, json.dumps(sarif.log(outcome.problems), indent=1) + "\n")
+    return outcome.status()
 
 
 def _parsers(names: tuple[str, ...]) -> list[Parser]:
@@ -70,45 +67,91 @@ def _parsers(names: tuple[str, ...]) -> list[Parser]:
     return [parser for parser in filing.builds("deserialize") if parser is not None]
 
 
+class _Outcome:
+    """The sum of the verdicts so far. Rows and problems are kept only where they are to be written: a folder may hold a million files."""
+
+    def __init__(self, as_json: bool, keeps_problems: bool) -> None:
+        self.as_json = as_json
+        self.keeps_problems = keeps_problems
+        self.rows: list[dict[str, Any]] = []
+        self.problems: list[Problem] = []
+        self.ok = 0
+        self.bad = 0
+        self.unread = False
+
+    def take(self, verdict: Verdict, progress: _Progress) -> None:
+        """Count a verdict, and print it."""
+        self.ok += verdict.ok
+        self.bad += not verdict.ok
+        self.unread |= verdict.unread
+        if self.keeps_problems:
+            self.problems += verdict.problems
+        if self.as_json:
+            self.rows += verdict.rows()
+            return
+        with progress.hidden():
+            _print(verdict)
+
+    def end(self, circular: list[str]) -> None:
+        """Print what is printed last: the JSON, or links that were not followed and a sum of more than one checkpoint."""
+        if self.as_json:
+            _options.print_json(self.rows)
+            return
+        for link in circular:
+            click.echo(f"note: {plain(link, 300)} is a link to a folder that holds it; it is not followed", err=True)
+        if self.ok + self.bad > 1:
+            click.echo(f"{count(self.ok + self.bad)} checkpoints: {count(self.ok)} ok, {count(self.bad)} not ok")
+
+    def status(self) -> int:
+        """The exit status."""
+        return 2 if self.unread else int(self.bad > 0)
+
+
 class _Progress:
-    """A line on the terminal that tells which file is read; nothing where stderr is no terminal."""
+    """A bar on the terminal that tells which file is read; nothing where stderr is no terminal."""
 
     def __init__(self) -> None:
-        self.total = 0
-        self.done = 0
-        self._status = Console(stderr=True).status("looking for files") if sys.stderr.isatty() else None
+        self._bar: Progress | None = None
+        if sys.stderr.isatty():
+            columns = TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn()
+            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._task = self._bar.add_task("looking for files", total=None)
 
     def __enter__(self) -> Self:
-        if self._status is not None:
-            self._status.start()
+        if self._bar is not None:
+            self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._status is not None:
-            self._status.stop()
+        if self._bar is not None:
+            self._bar.stop()
 
     def looked(self, entries: int) -> None:
         """Tell the number of entries of folders that were looked at."""
-        if self._status is not None:
-            self._status.update(f"looking for files: {count(entries)} entries")
+        if self._bar is not None:
+            self._bar.update(self._task, completed=entries)
+
+    def begin(self, files: int) -> None:
+        """Tell the number of files to read."""
+        if self._bar is not None:
+            self._bar.update(self._task, total=files, completed=0)
 
     def reads(self, path: str) -> None:
         """Tell the file that is read next."""
-        self.done += 1
-        if self._status is not None:
-            self._status.update(f"file {count(self.done)} of {count(self.total)}: {escape(plain(path, 60))}")
+        if self._bar is not None:
+            self._bar.update(self._task, advance=1, description=escape(plain(os.path.basename(path), 40)))
 
     @contextlib.contextmanager
     def hidden(self) -> Iterator[None]:
-        """Take the line away while text is printed."""
-        if self._status is None:
+        """Take the bar away while text is printed."""
+        if self._bar is None:
             yield
             return
-        self._status.stop()
+        self._bar.stop()
         yield
-        self._status.start()
+        self._bar.start()
 
 
 def _print(verdict: Verdict) -> None:
@@ -121,8 +164,8 @@ def _print(verdict: Verdict) -> None:
     else:
         files = len(verdict.readings)
         size = short(sum(reading.size for reading in verdict.readings))
-        about = f"{files} file{'s' * (files != 1)}, {count(verdict.tensors)} tensors, {size}B"
-        click.echo(f"{name}: {word} ({about})")
+        tensors = f"{count(verdict.tensors)} tensor{'s' * (verdict.tensors != 1)}"
+        click.echo(f"{name}: {word} ({files} file{'s' * (files != 1)}, {tensors}, {size}B)")
     for problem in verdict.problems:
         click.echo(f"  {problem.line()}")
 
@@ -136,14 +179,3 @@ def _print_file(row: dict[str, Any]) -> None:
         click.echo(f"  {name:<22} {result['outcome']}{error}")
         for summary in result["findings"]:
             click.echo(f"  {'':<22}   {plain(summary, 200)}")
-
-
-def _print_end(verdicts: list[Verdict], sources: arguments.Sources) -> None:
-    """Unreadable folders, links that were not followed, and a sum where there is more than one checkpoint."""
-    for problem in sources.problems:
-        click.echo(f"{plain(problem.file, 300)}: {click.style('NOT OK', fg='red')}\n  {problem.line()}")
-    for link in sources.circular:
-        click.echo(f"note: {plain(link, 300)} is a link to a folder that holds it; it is not followed", err=True)
-    if len(verdicts) > 1:
-        bad = sum(not verdict.ok for verdict in verdicts)
-        click.echo(f"{count(len(verdicts))} checkpoints: {count(len(verdicts) - bad)} ok, {count(bad)} not ok")

@@ -224,8 +224,8 @@ def _lone(text: str) -> bool:
 
 
 def _quote(text: str) -> str:
-    """A string of the input for a message: ASCII, and cut where it is long."""
-    return ascii(text) if len(text) <= 60 else ascii(text[:57]) + "..."
+    """A string of the input for a message: ASCII, and cut in the middle where it is long. The ends tell tensors apart."""
+    return ascii(text if len(text) <= 90 else f"{text[:43]}...{text[-44:]}")
 
 
 def _kind(value: Value) -> str:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.checkpoint.index import LIMIT
 from harness.errors import HarnessError
 from harness.format.encode import pack
+from tests.checkpoint import folders
 from tests.cli import running
 
 GOOD = pack([("a", "BF16", (2,), b"xyxy"), ("b", "F4", (2,), b"x")], {"format": "pt"})
@@ -76,7 +78,55 @@ def test_a_giant_is_checked_by_its_header(project: Path):
     assert run("zeros")[0] == 1
 
 
-@pytest.mark.parametrize("name", ["missing", "folder", "fifo"])
+def test_a_checkpoint_has_one_verdict_and_a_line_for_each_problem(project: Path):
+    folders.file(folders.sharded(project / "twice") / folders.TWO, "b", "a")
+    folders.sharded(project / "good")
+    status, text = run("good", "twice", "--sarif", "log.sarif")
+    assert status == 1
+    first, second, problem, total = text.splitlines()
+    assert first == f"good/{folders.INDEX}: ok (2 files, 2 tensors, 136B)"
+    assert second.startswith(f"twice/{folders.INDEX}: NOT OK (2 files")
+    assert problem.startswith("  name-doubled: 'a' is in")
+    assert total == "2 checkpoints: 1 ok, 1 not ok"
+    log = json.loads((project / "log.sarif").read_text())
+    assert [result["ruleId"] for result in log["runs"][0]["results"]] == ["name-doubled"]
+
+
+def test_rows_of_a_checkpoint_have_the_agreed_shape_too(project: Path):
+    folders.sharded(project / "model")
+    (project / "model" / folders.TWO).unlink()
+    status, text = run("model", "--json")
+    assert status == 1
+    shard, index = json.loads(text)
+    assert (shard["file"], shard["agreed"], set(shard["parsers"])) == (
+        f"model/{folders.ONE}",
+        True,
+        {"0.8.0", "0.8.0-wheel"},
+    )
+    assert (index["file"], index["spec"]["rule"]) == (f"model/{folders.INDEX}", "shard-missing")
+    assert [problem["code"] for problem in index["problems"]] == ["shard-missing"]
+
+
+def test_a_shard_that_parsers_judge_otherwise_is_a_problem_of_the_checkpoint(project: Path):
+    (folders.sharded(project / "model") / folders.TWO).write_bytes(TWICE)
+    status, text = run("model")
+    assert status == 1
+    codes = [line.split(":")[0].strip() for line in text.splitlines()[1:]]
+    assert codes == ["file-refused", "parsers-disagree", "parsers-disagree"]
+
+
+def test_something_that_cannot_be_read_has_status_2_and_the_rest_is_judged(project: Path):
+    folders.sharded(project / "model")
+    with (project / "model" / folders.INDEX).open("r+") as file:
+        file.truncate(LIMIT + 1)
+    (project / "other.safetensors").write_bytes(GOOD)
+    status, text = run(".")
+    assert status == 2
+    assert "index-too-large" in text
+    assert "other.safetensors: ok" in text
+
+
+@pytest.mark.parametrize("name", ["missing", "folder", "fifo", "*.none"])
 def test_what_is_no_file_is_a_usage_error_at_once(project: Path, name: str):
     (project / "folder").mkdir()
     os.mkfifo(project / "fifo")

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.checkpoint.folders import INDEX, ONE, TWO, file, index, sharded, verdicts
+
+
+def test_rows_hold_each_problem_once(tmp_path: Path):
+    (sharded(tmp_path) / TWO).write_bytes(b"")
+    index(tmp_path / INDEX, {"a": ONE, "b": TWO, "c": ONE}, 8)
+    (verdict,) = verdicts(tmp_path)
+    rows = {Path(row["file"]).name: row for row in verdict.rows()}
+    told = {name: [problem["code"] for problem in row["problems"]] for name, row in rows.items()}
+    assert told == {ONE: [], TWO: ["file-refused"], INDEX: ["name-missing"]}
+    assert {row["checkpoint"] for row in rows.values()} == {str(tmp_path / INDEX)}
+    assert rows[INDEX]["spec"] == {
+        "verdict": "reject",
+        "rule": "name-missing",
+        "detail": f"the index gives 'c' to '{ONE}', and no shard has it",
+    }
+    assert rows[ONE]["spec"]["verdict"] == "accept"
+
+
+def test_members_of_a_group_in_two_shards_belong_together(tmp_path: Path):
+    file(tmp_path / ONE, tensors={"l.weight_packed": ("I32", (8, 1)), "l.weight_shape": ("I64", (2,))})
+    file(tmp_path / TWO, tensors={"l.weight_scale": ("F32", (7, 1))})
+    index(tmp_path / INDEX, {"l.weight_packed": ONE, "l.weight_shape": ONE, "l.weight_scale": TWO}, 76)
+    (verdict,) = verdicts(tmp_path)
+    assert [problem.kind.code for problem in verdict.problems] == ["quantisation-shape"]
+    (tmp_path / TWO).unlink()
+    (verdict,) = verdicts(tmp_path)
+    assert [problem.kind.code for problem in verdict.problems] == ["shard-missing"]
