@@ -71,8 +71,9 @@ def _key_of_index(name: str) -> str:
 
 
 def is_shard(path: str) -> bool:
-    """Whether the name is that of one shard of several."""
-    return _name(os.path.basename(path)).total > 1
+    """Whether the name is that of one shard of several, also where a browser or a person added to it."""
+    match = re.search(r"[-_]\d+-of-(\d+)", os.path.basename(path))
+    return match is not None and int(match[1][-18:]) > 1
 
 
 def is_index(path: str) -> bool:

@@ -83,7 +83,8 @@ def judge_all(checkpoints: Sequence[Checkpoint], reader: Reader, progress: Calla
 
 def _quantised(checkpoint: Checkpoint, tensors: dict[str, Tensor]) -> list[Problem]:
     """Of a lone shard nothing is asked: the rest of a group may be in another one."""
-    if checkpoint.ranks or (checkpoint.alone and is_shard(checkpoint.name)):
+    lone = checkpoint.index is None and not checkpoint.numbers
+    if checkpoint.ranks or (lone and is_shard(checkpoint.name)):
         return []
     known: dict[str, Tensor | None] = dict(tensors)
     at = checkpoint.files[0] if checkpoint.files else checkpoint.name

@@ -74,7 +74,8 @@ def _against_index(checkpoint: Checkpoint, index: Index, readings: Readings) -> 
         listed = names([os.path.basename(path) for path in missing])
         what = f"{len(missing)} of {len(checkpoint.files)} files are not there: {listed}"
         found.append(Problem(problems.SHARD_MISSING, index.path, what))
-    for path in checkpoint.spare:
+    # A broken index may mean them.
+    for path in checkpoint.spare if not index.problems else ():
         what = f"the index does not name {plain(os.path.basename(path), 120)!r}"
         found.append(Problem(problems.SHARD_UNNAMED, path, what))
     return found + _names(checkpoint, index, readings)

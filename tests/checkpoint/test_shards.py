@@ -42,6 +42,14 @@ def test_missing_files_are_one_problem(tmp_path: Path):
     assert "2 of 2 files are not there" in said(tmp_path)
 
 
+def test_a_shard_that_a_browser_renamed_is_no_checkpoint_of_its_own(tmp_path: Path):
+    tensors = {"l.weight_packed": ("I32", (8, 1)), "l.weight_shape": ("I64", (2,))}
+    file(tmp_path / "model-00001-of-00002 (1).safetensors", tensors=tensors)
+    file(tmp_path / TWO, tensors={"l.weight_scale": ("F32", (8, 1))})
+    index(tmp_path / INDEX, {"l.weight_packed": ONE, "l.weight_shape": ONE, "l.weight_scale": TWO})
+    assert codes(tmp_path) == ["shard-missing"]
+
+
 def test_a_stale_index_beside_a_single_file(tmp_path: Path):
     index(tmp_path / INDEX, {"a": ONE, "b": TWO}, 8)
     file(tmp_path / "model.safetensors", "a")
