@@ -102,6 +102,8 @@ def test_outputs_agree_with_each_other(coverage_parser, tmp_path):
     assert f"{regions['covered']}<span" in page
     # The page is one file: nothing is fetched, nothing runs.
     assert not re.search(r"<script|<link|<img|src=|https?:", page.split("</style>")[0])
+    # A wide table scrolls by itself: on a phone the page does not.
+    assert len(re.findall(r'<div class="scroll"[^>]*><table class="grid">', page)) == page.count('class="grid"') > 1
     assert (tmp_path / "report" / "coverage.json").is_file()
     records = outputs.as_lcov(found).split("end_of_record\n")
     lcov = next(r for r in records if "SF:safetensors/src/tensor.rs" in r)

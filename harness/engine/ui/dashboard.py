@@ -204,8 +204,11 @@ class Dashboard:
         heads = ("executions end at", "", "", *(("judged", "by rule") if top else ()))
         table = Table(*heads, box=None, pad_edge=False, header_style="dim")
         _align(table, 2, 3)
+        table.columns[-1].overflow = "ellipsis"
+        # A short bar leaves room for the names of rules.
+        wide = 22 if width >= 90 else 12
         for name, rule in zip_longest(names, top):
-            bar = ProgressBar(total=stages.total(), completed=stages[name], width=22)
+            bar = ProgressBar(total=stages.total(), completed=stages[name], width=wide)
             judged = (short(rule[1]), Text(rule[0])) if rule else ()
             table.add_row(Text(name), bar, percent(stages[name], stages.total()), *judged)
         return Group("", table) if names else None
@@ -260,4 +263,4 @@ def _yields(status: WorkerStatus, width: int) -> Text:
     """The best operators, with their kept inputs per hundred uses; as many as fit."""
     tried = {name: 100 * s["kept"] / s["uses"] for name, s in status.operators.items() if s["kept"] and s["uses"] >= 20}
     best = sorted(tried, key=lambda name: -tried[name])
-    return _line(width, Text("yield", "dim"), *(f"{name} {tried[name]:.1f} %" for name in best))
+    return _line(width, Text("yield", "dim"), *([f"{name} {tried[name]:.1f} %" for name in best] or ["-"]))

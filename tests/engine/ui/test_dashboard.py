@@ -163,6 +163,22 @@ def test_numbers_are_never_cut(workers):
     assert set(re.findall(r"\d[\d.,]*[kM]?", narrow)) <= wide
 
 
+def test_a_rule_that_does_not_fit_ends_in_an_ellipsis():
+    progress = campaign(1)
+    (target,) = progress.targets.values()
+    target.rules.clear()
+    target.rules.update({"unspecified.extra-field": 5, "a" * 90: 1})
+    shown = "\n".join(draw(progress, 80, 40))
+    assert "unspecified.extra-field" in shown
+    assert re.search(r" a{10,}…(\n|$)", shown)
+
+
+def test_a_tile_without_a_yield_says_so():
+    progress = campaign(1)
+    progress.active[0].status.operators.clear()
+    assert any(re.match(r"│ yield  - +│", line) for line in draw(progress, 80, 40))
+
+
 def test_a_terminal_without_unicode_gets_ascii():
     lines = draw(campaign(2), 80, 24, encoding="ascii")
     assert any(text.startswith("+- deserialize ---") for text in lines)
