@@ -8,11 +8,14 @@ import posixpath
 import re
 import stat
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from harness import foreign_files
 from harness.checkpoint import problems
 from harness.checkpoint.problems import Kind, Problem
 from harness.files import open_at_once
+from harness.foreign_files import ForeignFile
 from harness.report.text import plain
 
 #: The largest index that is read, in bytes. The largest known, of models with 10**12 parameters, have 20 MB.
@@ -46,7 +49,7 @@ def read_index(path: str) -> Index:
         text = _text(path)
         _fill(index, text)
     except _Fault as fault:
-        index.problems.append(problems.refused(fault.kind, path, fault.what))
+        index.problems.append(problems.refused(fault.kind, path, fault.what, _foreign(path, fault.kind)))
     except OSError as error:
         index.problems.append(unreadable(path, error))
     return index
@@ -58,6 +61,13 @@ def unreadable(path: str, error: OSError) -> Problem:
     looped = "Too many levels" in (error.strerror or "")
     kind = problems.BROKEN_LINK if broken or looped else problems.UNREAD
     return Problem(kind, path, "the link leads nowhere" if broken else error.strerror or str(error))
+
+
+def _foreign(path: str, kind: Kind) -> ForeignFile | None:
+    """The other format of a file that is no JSON."""
+    found = foreign_files.of_file(Path(path)) if kind is problems.INDEX_JSON else None
+    # A JSON text with a fault, and a length of safetensors files, tell nothing about an index.
+    return None if found is not None and found.kind in ("index", "json", "truncated") else found
 
 
 class _Fault(Exception):

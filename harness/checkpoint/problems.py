@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.foreign_files import ForeignFile
 from harness.report.text import plain
 
 #: Names that one problem quotes at most; more are counted.
@@ -96,9 +97,9 @@ KINDS: dict[str, Kind] = {kind.code: kind for kind in list(globals().values()) i
 """All kinds by code."""
 
 
-def refused(kind: Kind, path: str, what: str) -> Problem:
-    """The problem of a file or index that is not what its name says. The one place that describes it for a person."""
-    return Problem(kind, path, what)
+def refused(kind: Kind, path: str, what: str, foreign: ForeignFile | None) -> Problem:
+    """The problem of a file or index that is refused. The name of another format says more than a broken rule."""
+    return Problem(kind, path, what) if foreign is None else Problem(kind, path, foreign.what, foreign.advice)
 
 
 def names(items: Sequence[str]) -> str:

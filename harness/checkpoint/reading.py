@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from harness import foreign_files
 from harness.checkpoint import problems
 from harness.checkpoint.index import unreadable
 from harness.checkpoint.problems import Problem
 from harness.files import open_at_once
+from harness.foreign_files import ForeignFile
 from harness.format.header import Header
 from harness.format.judge import Judgement, judge
 from harness.parsers.registry import Parser
@@ -30,7 +33,7 @@ _MEMORY_MB = 4096
 class Reading:
     """One file as read. ``header`` is None for a file that is refused or cannot be read; ``size`` is in bytes.
 
-    ``verdict``, ``rule`` and ``detail`` are the judge's. A file that cannot be read is rejected with the problem's code as rule.
+    ``verdict``, ``rule`` and ``detail`` are the judge's. ``foreign`` names the format of a refused file that is another one. A file that cannot be read is rejected with the problem's code as rule.
     """
 
     path: str
@@ -39,6 +42,7 @@ class Reading:
     rule: str = ""
     detail: str = ""
     header: Header | None = None
+    foreign: ForeignFile | None = None
     results: dict[str, Replay] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
@@ -51,6 +55,7 @@ class Reading:
         """The file as JSON: one row of ``harness check --json``."""
         return {
             "file": self.path,
+            "foreign": asdict(self.foreign) if self.foreign else None,
             "spec": {"verdict": self.verdict, "rule": self.rule, "detail": self.detail},
             "parsers": {
                 name: {
@@ -87,6 +92,7 @@ class Reader:
             if not stat.S_ISREG(before.st_mode):
                 return _unread(Problem(problems.NOT_A_FILE, path, "this is no regular file"))
             judgement, results = self._judged(path, before.st_size)
+            foreign = foreign_files.of_file(Path(path)) if judgement.verdict == "reject" else None
             after = os.stat(path)
         except OSError as error:
             return _unread(unreadable(path, error))
@@ -96,7 +102,8 @@ class Reader:
         reading = Reading(path, before.st_size, judgement.verdict, judgement.rule, judgement.detail)
         reading.header = None if judgement.verdict == "reject" else judgement.header
         reading.results = results
-        reading.problems = [*_refused(path, judgement), *_disagreements(path, reading)]
+        reading.foreign = foreign
+        reading.problems = [*_refused(path, judgement, foreign), *_disagreements(path, reading)]
         return reading
 
     def _judged(self, path: str, size: int) -> tuple[Judgement, dict[str, Replay]]:
@@ -125,12 +132,12 @@ def _agrees(verdict: str, result: Replay) -> bool:
     return result.outcome == ("reject" if verdict == "reject" else "accept") and not result.findings
 
 
-def _refused(path: str, judgement: Judgement) -> list[Problem]:
+def _refused(path: str, judgement: Judgement, foreign: ForeignFile | None) -> list[Problem]:
     """The problem of a file that the judge does not accept."""
     if judgement.verdict == "accept":
         return []
     kind = problems.REFUSED if judgement.verdict == "reject" else problems.UNSPECIFIED
-    return [problems.refused(kind, path, f"{judgement.rule}: {judgement.detail}")]
+    return [problems.refused(kind, path, f"{judgement.rule}: {judgement.detail}", foreign)]
 
 
 def _disagreements(path: str, reading: Reading) -> list[Problem]:

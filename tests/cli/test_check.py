@@ -164,3 +164,12 @@ def test_a_file_of_another_format_is_named(project: Path):
     assert status == 1
     assert "This is a web page" in text
     assert json.loads(run("model.safetensors", "--json")[1])[0]["foreign"]["kind"] == "html"
+
+
+def test_an_index_that_is_a_git_lfs_pointer_is_named(project: Path):
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 12\n"
+    (project / "model.safetensors.index.json").write_text(pointer)
+    status, text = run("model.safetensors.index.json")
+    assert status == 1
+    assert "index-not-json: This is a Git LFS pointer" in text
+    assert "To do: run git lfs pull." in text
