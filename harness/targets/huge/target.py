@@ -19,7 +19,7 @@ from typing import Any
 
 from harness.findings.crashes import Crash
 from harness.observation import ACCEPT, PANIC, RAISE, REJECT, Observation, Run, classify
-from harness.parsers import api
+from harness.parsers import api, runtime
 from harness.programs import chance
 from harness.programs.scripts import Script
 from harness.targets.base import PROGRAM, Mutate, Target
@@ -88,6 +88,8 @@ class _Driver:
         self._preads = api.of(safetensors).has("safe_open(backend=)")
         self._refusal: type[Exception] = safetensors.SafetensorError
         self._meter = _Meter()
+        # AddressSanitizer keeps freed memory, and puts red zones around each block.
+        self._measures = not runtime.sanitized()
         # The first file that is opened imports numpy; that is no cost of that file.
         importlib.import_module("numpy")
 
@@ -136,7 +138,7 @@ class _Driver:
 
     def _phase(self, phase: str, measured: Measured, action: Callable[[], object]) -> BaseException | None:
         layout = measured.layout
-        before = self._meter.start() if layout.header_size >= MEASURED_BYTES else None
+        before = self._meter.start() if self._measures and layout.header_size >= MEASURED_BYTES else None
         started = time.process_time()
         error: BaseException | None = None
         try:
