@@ -34,6 +34,8 @@ _M_PERTURB = -6
 # The head of a bytes object; a zero follows its bytes.
 _HEAD = bytes.__basicsize__ - 1
 _REFERENCES = 1 << 30
+# From 3.14 on CPython keeps marks in the low bits of the address of an object.
+_ALIGNMENT = 8 if sys.version_info >= (3, 14) else 1
 # The bytes behind an array that is apart from others.
 _BEHIND = 0xC3
 # Sizes of small blocks that Python and numpy keep for themselves.
@@ -174,11 +176,12 @@ def text(data: bytes) -> bytes:
     """The bytes object ``data`` in guarded memory, where a memory is in use.
 
     A bytes object ends with a zero of its own, and begins with a head. So a read shows that goes two bytes past the end,
-    or past the head.
+    or past the head. Where objects must be aligned, up to seven bytes of the fill lie between its end and the guard page.
     """
-    if _current is None or sys.getsizeof(data) != _HEAD + len(data) + 1:
+    size = _HEAD + len(data) + 1
+    if _current is None or sys.getsizeof(data) != size:
         return data
-    room = _room(_HEAD + len(data) + 1, _current)
+    room = _room(size, _current, -size % _ALIGNMENT if _current.at_end else 0)
     if room is None:
         return data
     address = room.ctypes.data

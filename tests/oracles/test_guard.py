@@ -61,10 +61,21 @@ def test_a_buffer_without_bytes_is_guarded_too():
 
 def test_a_bytes_object_is_guarded_but_for_its_own_zero():
     def read(more: int) -> Callable[[bytes], bytes]:
-        return lambda data: ctypes.string_at(id(guarded.text(b"x" * 50)) + bytes.__basicsize__ - 1, 50 + more)
+        # An object of 80 bytes: it ends at the page where objects are aligned, too.
+        return lambda data: ctypes.string_at(id(guarded.text(b"x" * 47)) + bytes.__basicsize__ - 1, 47 + more)
 
     assert found(read(1)) == []
     assert found(read(2)) == [("guard.outside", "past the end")]
+
+
+@pytest.mark.parametrize("size", range(40, 48))
+def test_a_bytes_object_lies_where_its_python_can_use_it(size: int):
+    def use(data: bytes) -> int:
+        # A local variable in a loop: Python marks the low bits of its address while it lies on the stack.
+        given = guarded.text(b"x" * size)
+        return sum(bytes(memoryview(given)) == given and len(given + data) > 0 for _ in range(3))
+
+    assert found(use) == []
 
 
 @pytest.mark.parametrize("size", [1, 7, 24, 200, 512, 4000])
