@@ -330,6 +330,37 @@ def forecast(
     return int(edges["inside"] < 0.8 * edges["campaigns"])
 
 
+@command.command(epilog="Example: harness bench checkpoints --libraries build/checkpoints/site")
+@click.option(
+    "--libraries", type=_options.PATH, metavar="DIR", help="Folder with the libraries that write the checkpoints."
+)
+@_only("--checkpoint", "names", "checkpoint")
+@_only("--break", "breakages", "breakage")
+@_json
+def checkpoints(
+    libraries: Path | None, names: tuple[str, ...], breakages: tuple[str, ...], as_json: bool
+) -> int:  # fmt: skip
+    """Check small checkpoints as transformers, diffusers, peft and others write them, sound and broken in ten ways or more.
+
+    Checkpoints and broken copies stay in build/bench/checkpoints. Writes build/bench/checkpoints.json. Exit status 1: a
+    sound checkpoint has a problem, or a broken one lacks the right one.
+    """
+    from harness.bench.checkpoints import breakages as ways
+    from harness.bench.checkpoints import layout, measure
+
+    say, every, every_way = _options.sayer(as_json), layout.every(), ways.every()
+    _known("checkpoint", names, every, f"there are: {', '.join(every)}")
+    _known("breakage", breakages, every_way, f"there are: {', '.join(every_way)}")
+    chosen = [every_way[name] for name in breakages or every_way]
+    done = measure.run(
+        paths.build_dir() / "bench/checkpoints", libraries, [every[name] for name in names or every], chosen, say
+    )
+    _keep("checkpoints" if not (names or breakages) else "checkpoints-part", {"at": _now(), **done.as_json()}, as_json)
+    for line in done.lines() if not as_json else ():
+        click.echo(line)
+    return int(not done.good)
+
+
 def _known(kind: str, names: Iterable[str], every: Iterable[str], hint: str) -> None:
     if strange := sorted(set(names) - set(every)):
         raise HarnessError(f"no {kind} is called {strange[0]!r}", hint=hint)
