@@ -76,7 +76,6 @@ def test_broken_checkpoints_are_diagnosed(written: Path, project: Path, tmp_path
     assert wrong_diagnoses(written, tmp_path, BREAKAGES.keys() - FOREIGN) == []
 
 
-@pytest.mark.xfail(strict=True, reason="harness check does not name files of other formats yet")
 def test_files_of_other_formats_are_named(written: Path, project: Path, tmp_path: Path) -> None:
     assert wrong_diagnoses(written, tmp_path, FOREIGN) == []
 
