@@ -66,10 +66,18 @@ INDEX_LARGE = Kind(
     unread=True,
 )
 INDEX_JSON = Kind("index-not-json", "The index is no JSON", "download the index again")
-INDEX_TYPES = Kind("index-types", "The index has values of a wrong type", "download the index again, or ask its author to save it again")
-INDEX_TWICE = Kind("index-duplicate-key", "The index has a key twice", "download the index again, or ask its author to save it again")
+INDEX_TYPES = Kind(
+    "index-types",
+    "The index has values of a wrong type",
+    "download the index again, or ask its author to save it again",
+)
+INDEX_TWICE = Kind(
+    "index-duplicate-key", "The index has a key twice", "download the index again, or ask its author to save it again"
+)
 INDEX_PATH = Kind(
-    "index-path", "The index names a file outside its folder", "do not load it: its index can make a loader open files elsewhere"
+    "index-path",
+    "The index names a file outside its folder",
+    "do not load it: its index can make a loader open files elsewhere",
 )
 INDEX_STALE = Kind(
     "index-stale", "The files of the index are gone, and a single file lies beside it", "delete the index if the single file is the checkpoint"
@@ -87,7 +95,11 @@ NAME_MISSING = Kind("name-missing", "The index names a tensor that no shard has"
 NAME_ELSEWHERE = Kind("name-elsewhere", "A tensor is in another shard than the index says", _SAVE)
 NAME_TWICE = Kind("name-doubled", "Two shards have a tensor of the same name", _SAVE)
 NAME_UNMAPPED = Kind("name-unmapped", "A shard has a tensor that the index does not name", _SAVE)
-TOTAL_SIZE = Kind("total-size", "The total_size of the index is wrong", "the tensors are not affected: ask its author to save it again")
+TOTAL_SIZE = Kind(
+    "total-size",
+    "The total_size of the index is wrong",
+    "the tensors are not affected: ask its author to save it again",
+)
 MEMBER = Kind("quantisation-member", "A quantised weight lacks one of its tensors", "quantise the model again")
 SHAPE = Kind(
     "quantisation-shape", "The tensors of a quantised weight do not fit each other", "quantise the model again"
@@ -99,7 +111,11 @@ KINDS: dict[str, Kind] = {kind.code: kind for kind in list(globals().values()) i
 
 def refused(kind: Kind, path: str, what: str, foreign: ForeignFile | None) -> Problem:
     """The problem of a file or index that is refused. The name of another format says more than a broken rule."""
-    return Problem(kind, path, what) if foreign is None else Problem(kind, path, foreign.what, foreign.advice)
+    if foreign is None:
+        return Problem(kind, path, what)
+    # A file that seems to be cut off may have a false offset instead.
+    told = f"{foreign.what} ({what})" if foreign.kind == "truncated" else foreign.what
+    return Problem(kind, path, told, foreign.advice)
 
 
 def names(items: Sequence[str]) -> str:
