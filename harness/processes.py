@@ -1,10 +1,11 @@
-"""The tie of a child process to its parent."""
+"""Processes: the tie of a child to its parent, start times, names of signals."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import signal
+from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 
@@ -13,6 +14,15 @@ def end_with_parent(parent: int, sign: int) -> bool:
     """Ask the kernel to send ``sign`` to this process when ``parent`` dies in any way (prctl(2)). False: it is dead already."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, sign)
     return os.getppid() == parent
+
+
+def started(pid: int) -> int:
+    """Start time of a process in clock ticks since boot; 0 where it does not run (a zombie does not)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except (OSError, IndexError):
+        return 0
+    return 0 if fields[0] in "ZX" else int(fields[19])
 
 
 def signal_name(number: int) -> str:

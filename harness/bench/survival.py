@@ -120,7 +120,7 @@ def _one(folder: Path, parser: str, seconds: float, seed: int, chance: random.Ra
         problems += _check(before, folder, "resumed")
         if not problems and look(folder).executions <= before.executions:
             problems.append("the resumed campaign executed nothing")
-        problems += [f"{path} was left in memory" for path, _ in memory.abandoned(folder)]
+        problems += [f"{path} was left in memory" for path, campaign, _ in memory.abandoned() if campaign == folder]
     finally:
         process.kill()
         process.wait()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import click
@@ -24,17 +24,19 @@ _FOREIGN_SHOWN = 64
 
 @click.command(epilog="Example: harness explain model.safetensors   (or the id of a finding)")
 @click.argument("what", metavar="FILE|ID")
+@click.option("--target", metavar="T", help="Explain a file as an input of this target. Default: the finding's own.")
 @click.option("--width", type=click.IntRange(min=40), default=100, show_default=True, help="Columns.")
 @_options.as_json("Print the verdict, and the tensors or the program, as JSON.")
-def command(what: str, width: int, as_json: bool) -> int:
+def command(what: str, target: str | None, width: int, as_json: bool) -> int:
     """Print the header of a file piece by piece, mark its fault, and quote the sentence of the format that it breaks.
 
-    A file of another format is named: a Git LFS pointer, an archive, a web page, a download that is cut off. Exit status 0:
+    An input of a target that takes programs is printed as its calls. A file of another format is named: a Git LFS pointer, an archive, a web page, a download that is cut off. Exit status 0:
     the format allows the file. Exit status 1: it does not, or leaves the case open.
     """
     named = resolve(what)
-    target = get_target(named.target) if named.target else None
-    words = target.explain(named.data()) if target is not None else ""
+    if target is not None:
+        named = replace(named, target=get_target(target).name)
+    words = get_target(named.target).explain(named.data()) if named.target else ""
     if words:
         told = {"file": str(named.path), "target": named.target, "signature": named.signature, "program": words}
         if as_json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import pkgutil
+import signal
 import sys
 import traceback
 from typing import NoReturn
@@ -50,8 +51,14 @@ def _our_defect() -> NoReturn:
     sys.exit(3)
 
 
+def _terminated(number: int, frame: object) -> NoReturn:
+    """End as after Ctrl-C: with what is left to tidy up, and the shell's status for the signal."""
+    sys.exit(128 + number)
+
+
 def main() -> NoReturn:
     """Run the command line; never returns. Exit statuses are those of the README."""
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         result = group.main(standalone_mode=False)
     except HarnessError as error:

@@ -25,6 +25,7 @@ from typing import Any
 from harness.errors import EngineError
 from harness.parsers import runtime
 from harness.replay.exit_reason import died_of
+from harness.targets import scratch
 
 #: Seconds one input may take in a child before it is killed.
 TIMEOUT_S = 20.0
@@ -71,8 +72,8 @@ def run(
             try:
                 parts = list(pool.map(runner.span, spans))
             except BaseException:
-                # After a failure or Ctrl-C the other children end after their current input.
-                runner.stopped.set()
+                # A failure, Ctrl-C or SIGTERM: no result is wanted any more.
+                runner.stop()
                 raise
     deaths = sorted(death for part in parts for death in part.deaths)
     return Replayed(sum(part.executed for part in parts), deaths)
@@ -89,6 +90,13 @@ class _Runner:
     rerun: bool
     numbers: Iterator[int] = field(default_factory=itertools.count)
     stopped: threading.Event = field(default_factory=threading.Event)
+    children: set[subprocess.Popen[bytes]] = field(default_factory=set)
+
+    def stop(self) -> None:
+        """Start no more processes, and kill those that run."""
+        self.stopped.set()
+        for child in list(self.children):
+            child.kill()
 
     def span(self, span: tuple[int, int]) -> Replayed:
         result = Replayed()
@@ -100,7 +108,9 @@ class _Runner:
             own.mkdir()
             spec = {"inputs": str(self.folder / "inputs"), "folder": str(own)}
             batch = {"first": first, "last": last, "process": number}
-            status, said = _child(self.module, {**self.settings, **spec, **batch}, self.environment(number), own)
+            status, said = self._child({**self.settings, **spec, **batch}, self.environment(number), own)
+            if self.stopped.is_set():
+                break
             if status == 0:
                 result.executed += last - first
                 continue
@@ -114,21 +124,26 @@ class _Runner:
             spans = [*again, *([(at + 1, last)] if at + 1 < last else []), *spans]
         return result
 
-
-def _child(module: str, spec: Mapping[str, Any], environment: Mapping[str, str], folder: Path) -> tuple[int, str]:
-    base = {**os.environ, "RUST_BACKTRACE": "0", "PYTHONPATH": runtime.python_path()}
-    base |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    with (folder / "stderr").open("wb+") as said:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", module, json.dumps(spec)],
-            env=base | dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
-            check=False,
-        )
-        said.seek(max(0, said.tell() - 2000))
-        return done.returncode, said.read().decode(errors="replace").strip()
+    def _child(self, spec: Mapping[str, Any], environment: Mapping[str, str], folder: Path) -> tuple[int, str]:
+        """The exit status of one process, and the end of its output."""
+        base = {**os.environ, "RUST_BACKTRACE": "0", "PYTHONPATH": runtime.python_path()}
+        base |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        # A child that is killed leaves its target's files behind.
+        with scratch.for_child() as memory, (folder / "stderr").open("wb+") as said:
+            child = subprocess.Popen(
+                [sys.executable, "-P", "-m", self.module, json.dumps(spec)],
+                env=base | dict(environment) | memory,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+            )
+            self.children.add(child)
+            if self.stopped.is_set():
+                child.kill()
+            child.wait()
+            self.children.discard(child)
+            said.seek(max(0, said.tell() - 2000))
+            return child.returncode, said.read().decode(errors="replace").strip()
 
 
 def serve(spec: Mapping[str, Any], run_one: Callable[[int, bytes], object]) -> None:

@@ -11,7 +11,6 @@ import contextlib
 import mmap
 import os
 import select
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -153,7 +152,7 @@ class Replayer:
             self._stderr.close()
             self._stderr = None
         if self._scratch is not None:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            scratch.remove(self._scratch)
             self._scratch = None
 
     def kill(self) -> None:
@@ -180,7 +179,7 @@ class Replayer:
         environment |= guarded.environment()
         if self.parser is not None:
             environment |= runtime.environment(self.parser)
-        self._scratch = environment[scratch.VARIABLE] = scratch.supervised()
+        self._scratch = environment[scratch.VARIABLE] = scratch.make()
         # The child counts the calls of a program here, where it can be read after its death.
         shared = os.memfd_create("replay-cell")
         os.ftruncate(shared, 1)

@@ -1,25 +1,28 @@
-"""Files and folders in memory for one process, which go when the process does.
+"""Files and folders in memory that go with the process that owns them.
 
-A process that may die at any time cannot clean up. Its supervisor names a folder of its own (:func:`supervised`) in the
-environment and removes it. Where the supervisor was killed, the next supervisor removes it. Elsewhere the folder is removed when
-the interpreter ends.
+A process that may die at any time cannot clean up. Its parent names a folder in its environment (:data:`VARIABLE`) and removes it
+at the child's end, so a target makes folders only below :func:`place`. The name of a folder holds its owner. Where the owner was
+killed, the next process that makes such a folder removes it.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
+import functools
 import os
 import shutil
 import tempfile
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
+from harness.processes import started
 from harness.programs import guarded
 
 VARIABLE = "HARNESS_SCRATCH"
-_SUPERVISED = "harness-replay-"
+_OWNED = "harness-owned-"
 
 
 def root() -> str:
@@ -28,30 +31,85 @@ def root() -> str:
     return shared if os.access(shared, os.W_OK) else tempfile.gettempdir()
 
 
+def base() -> str:
+    """The parent of the folders of processes: the folder that the own parent names, where it is there, else :func:`root`."""
+    named = os.environ.get(VARIABLE, "")
+    return named if os.path.isdir(named) else root()
+
+
 def place() -> str:
-    """The parent of a target's folders: the one that the supervisor names, else :func:`root`."""
-    return os.environ.get(VARIABLE) or root()
+    """The parent of a target's folders: the folder that the parent names, else one that goes with this process."""
+    return os.environ.get(VARIABLE) or _own()
+
+
+@functools.cache
+def _own() -> str:
+    made, owner = make(), os.getpid()
+
+    def leave() -> None:
+        # A fork that ends in the ordinary way runs this, too.
+        if os.getpid() == owner:
+            remove(made)
+
+    atexit.register(leave)
+    return made
 
 
 def folder(name: str) -> Path:
     """A new private folder for a target."""
-    made = Path(tempfile.mkdtemp(prefix=f"safetensors-harness-{name}-", dir=place()))
-    if VARIABLE not in os.environ:
-        atexit.register(shutil.rmtree, made, ignore_errors=True)
-    return made
+    return Path(tempfile.mkdtemp(prefix=f"safetensors-harness-{name}-", dir=place()))
 
 
-def supervised() -> str:
-    """A new private folder for a child of this process, to be named in its environment and removed after it.
+@contextlib.contextmanager
+def for_child() -> Iterator[dict[str, str]]:
+    """The environment that gives a child a folder of its own, which is removed at the end."""
+    made = make()
+    try:
+        yield {VARIABLE: made}
+    finally:
+        remove(made)
 
-    Folders of processes that no longer run are removed.
-    """
-    shared = Path(root())
-    for left in shared.glob(_SUPERVISED + "*-*"):
-        pid = left.name.removeprefix(_SUPERVISED).partition("-")[0]
-        if pid.isdecimal() and not Path("/proc", pid).exists():
-            shutil.rmtree(left, ignore_errors=True)
-    return tempfile.mkdtemp(prefix=f"{_SUPERVISED}{os.getpid()}-", dir=shared)
+
+def make() -> str:
+    """A new private folder of this process. Folders of processes that no longer run are removed."""
+    sweep()
+    return tempfile.mkdtemp(prefix=_owned_name(), dir=base())
+
+
+def _owned_name() -> str:
+    pid = os.getpid()
+    return f"{_OWNED}{pid}-{started(pid)}-"
+
+
+def sweep() -> None:
+    """Remove the folders of processes that no longer run."""
+    for left in Path(base()).glob(_OWNED + "*-*-*"):
+        owner, born, _ = left.name.removeprefix(_OWNED).split("-", 2)
+        # The system gives a process id again; the start time tells the processes apart.
+        if owner.isdecimal() and born.isdecimal() and started(int(owner)) != int(born):
+            remove(left)
+
+
+def remove(path: str | Path) -> None:
+    """Delete a folder, also where a program took its permissions away, or where the child of a killed process still writes."""
+    path = Path(path)
+    # Under another name, nobody finds it. This process owns it, so what stays goes with the next sweep.
+    doomed = path.with_name(f"{_owned_name()}{path.name}")
+    with contextlib.suppress(OSError):
+        path = path.rename(doomed)
+    shutil.rmtree(path, ignore_errors=True)
+    if path.is_dir():
+        _open_up(path)
+        for inner, folders, _ in os.walk(path):
+            for name in folders:
+                _open_up(os.path.join(inner, name))
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _open_up(folder: str | Path) -> None:
+    with contextlib.suppress(OSError):
+        if not os.path.islink(folder):
+            os.chmod(folder, 0o700)
 
 
 class OpenFiles:

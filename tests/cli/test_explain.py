@@ -67,6 +67,20 @@ def test_a_program_is_explained_in_words(project: Path):
     assert (status, json.loads(told)["target"], json.loads(told)["program"]) == (0, "huge", text)
 
 
+def test_a_file_is_explained_as_an_input_of_a_target(project: Path):
+    (project / "program").write_bytes(encode((Step("tensors", 10_000),)))
+    status, text = run("program", "--target", "huge")
+    assert status == 0
+    assert "10,000 tensors of a few bytes" in text
+    assert json.loads(run("program", "--target", "huge", "--json")[1])["target"] == "huge"
+    (project / "good").write_bytes(GOOD)
+    status, text = run("good", "--target", "safe_open")
+    assert status == 0
+    assert "the format: accept" in text
+    with pytest.raises(HarnessError, match="no target is called 'nonsense'"):
+        run("good", "--target", "nonsense")
+
+
 def test_a_giant_is_explained_by_its_header(project: Path):
     with (project / "giant").open("wb") as file:
         file.truncate(5 << 30)

@@ -10,10 +10,12 @@ import time
 from pathlib import Path
 
 from harness.coverage import batches
+from harness.targets import scratch
 
 
 def main(spec: dict) -> None:
     done: list[str] = []
+    scratch.folder("dying")
 
     def run_one(index: int, data: bytes) -> None:
         if data == b"segfault":
@@ -26,6 +28,8 @@ def main(spec: dict) -> None:
         if data == b"hang":
             signal.setitimer(signal.ITIMER_REAL, 0.05)
             time.sleep(30)
+        if data == b"sleep":
+            time.sleep(batches.TIMEOUT_S)
         if data == b"defect":
             raise LookupError("a defect of the harness")
         done.append(f"{index} {data.decode()}")

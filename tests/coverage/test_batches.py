@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from harness.coverage import batches
 from harness.errors import EngineError
+from harness.targets import scratch
+from tests.waiting import wait_until
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each child makes a folder in memory; none may stay, however its inputs end."""
+    (tmp_path / "memory").mkdir()
+    monkeypatch.setenv(scratch.VARIABLE, str(tmp_path / "memory"))
+    yield
+    assert list((tmp_path / "memory").iterdir()) == []
 
 
 def run(
@@ -79,3 +94,15 @@ def test_no_inputs_start_no_process(tmp_path):
 def test_a_child_that_cannot_start_is_an_error_with_its_words(tmp_path):
     with pytest.raises(EngineError, match="exit status 1: cannot load the parser"):
         run(tmp_path, [b"a"], broken=True)
+
+
+def test_ctrl_c_kills_the_children(tmp_path):
+    """An input that runs has 20 s; nobody waits for it."""
+
+    def interrupt() -> None:
+        wait_until(lambda: any((tmp_path / "memory").glob("*/*dying*")), what="a child runs")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, [b"sleep"])

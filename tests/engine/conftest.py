@@ -2,12 +2,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from harness.targets import scratch
 
 PLUGIN = Path(__file__).parent / "plugin"
 REPOSITORY = Path(__file__).parents[2]
@@ -41,5 +46,11 @@ class Fuzz:
 
 
 @pytest.fixture
-def fuzz(tmp_path: Path, sancov_parser: object) -> Fuzz:
-    return Fuzz(tmp_path / "campaign")
+def fuzz(tmp_path: Path, sancov_parser: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fuzz]:
+    """No campaign of a test, however it ends, may leave anything in memory once the last of them has ended."""
+    place = tempfile.mkdtemp(prefix="harness-fuzz-", dir=scratch.root())
+    monkeypatch.setenv(scratch.VARIABLE, place)
+    yield Fuzz(tmp_path / "campaign")
+    left = [str(path.relative_to(place)) for path in Path(place).rglob("*")]
+    shutil.rmtree(place)
+    assert left == []

@@ -22,6 +22,7 @@ from harness.errors import HarnessError
 from harness.files import write_atomic
 from harness.parsers import api
 from harness.parsers.registry import Parser
+from harness.targets import scratch
 
 FORMAT = 1
 LEDGER = "campaign.json"
@@ -74,13 +75,39 @@ def _taken_over(folder: Path) -> int:
         with contextlib.suppress(FileNotFoundError):
             if time.time() - path.stat().st_mtime > _LEFT_S:
                 path.unlink()
-    taken = 0
-    for left, target in memory.abandoned(folder):
-        memory.end_worker(left)
-        taken += len(CorpusSync(left, CampaignCorpus(folder / "corpus" / target)).sync())
-        deaths.recover(left)
-        memory.remove(left)
-    return taken
+    return sum(_take_over(left, folder, target) for left, campaign, target in memory.abandoned() if campaign == folder)
+
+
+def _take_over(left: Path, campaign: Path, target: str) -> int:
+    """Move the inputs of a killed campaign from memory to its folder. Returns their number."""
+    memory.end_worker(left)
+    taken = CorpusSync(left, CampaignCorpus(campaign / "corpus" / target)).sync()
+    deaths.recover(left)
+    memory.remove(left)
+    return len(taken)
+
+
+def leave(folder: Path) -> None:
+    """Take over all that workers of this process hold in memory, when a campaign ends early.
+
+    Without room on the disk, the inputs stay in memory for the next campaign.
+    """
+    for left, target in memory.own(folder):
+        with contextlib.suppress(HarnessError, OSError):
+            _take_over(left, folder, target)
+
+
+def tidy_others() -> None:
+    """Do for other killed campaigns what their next session would do, so that nothing of them stays in memory."""
+    scratch.sweep()
+    for left, campaign, target in memory.abandoned():
+        # One that runs, or cannot be written, is left alone.
+        with (
+            contextlib.suppress(HarnessError, OSError),
+            locked(campaign),
+            corpus_store.locked_whole(campaign / "corpus"),
+        ):
+            _take_over(left, campaign, target)
 
 
 def _set_aside(folder: Path) -> None:

@@ -97,6 +97,7 @@ class Campaign:
         parser = registry.find(settings.parser)
         chosen = [get_target(name) for name in settings.targets]
         with folder.locked(settings.folder):
+            folder.tidy_others()
             # The corpus is locked twice, as --fresh replaces its folder.
             with corpus_store.locked_whole(settings.folder / "corpus"):
                 recovered = folder.prepare(settings.folder, fresh=settings.fresh)

@@ -18,6 +18,7 @@ from pathlib import Path
 from harness.engine.campaign import deaths
 from harness.engine.campaign.campaign_corpus import QUOTA, CampaignCorpus, Quota
 from harness.engine.campaign.figures import TargetFigures, ledger_entry
+from harness.engine.campaign.folder import leave
 from harness.engine.campaign.plans import Plan
 from harness.engine.campaign.process import WorkerProcess
 from harness.engine.campaign.progress import Progress
@@ -184,9 +185,9 @@ class Supervisor:
         try:
             self._drive()
         except BaseException:
-            # Their inputs stay in memory for the next campaign.
             for job in self._jobs:
                 job.worker.kill()
+            leave(self.folder)
             raise
 
     def passed_over(self) -> dict[str, int]:

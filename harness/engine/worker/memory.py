@@ -1,20 +1,20 @@
 """Folders in memory for running workers, because libFuzzer writes and deletes corpus files all the time.
 
 The supervisor copies new inputs to the campaign's folder about once a second. A campaign that was killed leaves its memory
-folders behind. The next campaign in the same folder takes over their content (:func:`abandoned`).
+folders behind. The next campaign, in any folder, takes over their content (:func:`abandoned`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from harness.engine.worker import usage
+from harness.processes import started
 from harness.targets import scratch
 
 #: The hint where a campaign's folder cannot be written.
@@ -33,13 +33,13 @@ _FINISH_S = 10.0
 
 def root() -> Path:
     """The parent of the folders, in a memory file system where there is one."""
-    return Path(scratch.root())
+    return Path(scratch.base())
 
 
 def create(campaign: Path, target: str) -> Path:
     """A new private folder for one worker of ``campaign``."""
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root()))
-    (folder / _OWNER).write_text(f"{os.getpid()}\n{campaign}\n{target}\n{usage.started(os.getpid())}\n")
+    (folder / _OWNER).write_text(f"{os.getpid()}\n{campaign}\n{target}\n{started(os.getpid())}\n")
     (folder / "corpus").mkdir()
     return folder
 
@@ -56,7 +56,7 @@ def end_worker(memory: Path) -> None:
     except (OSError, ValueError):
         return
     deadline = time.monotonic() + _FINISH_S
-    while usage.started(int(pid)) == int(born):
+    while started(int(pid)) == int(born):
         if time.monotonic() > deadline:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
@@ -66,31 +66,42 @@ def end_worker(memory: Path) -> None:
 
 def working(memory: Path) -> None:
     """Note that this process is the worker of the folder."""
-    (memory / _WORKER).write_text(f"{os.getpid()} {usage.started(os.getpid())}")
+    (memory / _WORKER).write_text(f"{os.getpid()} {started(os.getpid())}")
 
 
 def remove(memory: Path) -> None:
     """Delete a worker's folder."""
-    shutil.rmtree(memory, ignore_errors=True)
+    scratch.remove(memory)
 
 
-def abandoned(campaign: Path) -> list[tuple[Path, str]]:
-    """The worker folders that earlier runs of this campaign left in memory, each with its target.
+def abandoned() -> list[tuple[Path, Path, str]]:
+    """The worker folders that killed campaigns left in memory, each with its campaign's folder and its target.
 
     Folders of campaigns that no longer exist are deleted after a day, as a campaign's disk may be mounted again.
     """
-    found: list[tuple[Path, str]] = []
-    for folder in sorted(root().glob(_PREFIX + "*")):
-        try:
-            pid, path, target, born = (folder / _OWNER).read_text().splitlines()
-            age = time.time() - (folder / _OWNER).stat().st_mtime
-        except (OSError, ValueError):  # another campaign may remove its own at any time
-            continue
+    found: list[tuple[Path, Path, str]] = []
+    for folder, pid, campaign, target, born in _owned():
         # The system gives a process id again; the start time tells the processes apart.
-        if usage.started(int(pid)) == int(born):
+        if started(pid) == born:
             continue
-        if Path(path) == campaign:
-            found.append((folder, target))
-        elif not Path(path).exists() and age > _FORGOTTEN_S:
-            remove(folder)
+        if campaign.is_dir():
+            found.append((folder, campaign, target))
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - (folder / _OWNER).stat().st_mtime > _FORGOTTEN_S:
+                    remove(folder)
     return found
+
+
+def own(campaign: Path) -> list[tuple[Path, str]]:
+    """The worker folders that this process made for ``campaign``, each with its target."""
+    return [(folder, target) for folder, pid, place, target, _ in _owned() if pid == os.getpid() and place == campaign]
+
+
+def _owned() -> Iterator[tuple[Path, int, Path, str, int]]:
+    """Each worker folder in memory, with the id of its owner, the campaign's folder, the target, and the owner's start time."""
+    for folder in sorted(root().glob(_PREFIX + "*")):
+        # Another campaign may remove its own at any time.
+        with contextlib.suppress(OSError, ValueError):
+            pid, campaign, target, born = (folder / _OWNER).read_text().splitlines()
+            yield folder, int(pid), Path(campaign), target, int(born)

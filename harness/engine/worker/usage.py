@@ -1,4 +1,4 @@
-"""Resources of this process, and start times of processes."""
+"""Resources of this process."""
 
 from __future__ import annotations
 
@@ -7,20 +7,13 @@ import resource
 import time
 from pathlib import Path
 
+from harness.processes import started
+
 
 def resident_mb() -> int:
     """Resident memory in MB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() // 2**20
-
-
-def started(pid: int) -> int:
-    """Start time of a process in clock ticks since boot; 0 where it does not run (a zombie does not)."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    except (OSError, IndexError):
-        return 0
-    return 0 if fields[0] in "ZX" else int(fields[19])
 
 
 def cpu_seconds(*, children: bool = True) -> float:

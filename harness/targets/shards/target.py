@@ -10,13 +10,13 @@ import sys
 import tempfile
 from collections.abc import Hashable, Iterable
 from functools import partial
-from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
 from harness.observation import Event, Observation, Run, Trace, attempt, observe
 from harness.parsers import api
 from harness.programs import arrays
+from harness.targets import scratch
 from harness.targets.base import Language, ProgramTarget
 from harness.targets.shards import oracle, script
 from harness.targets.shards.program import OUTSIDE, OUTSIDE_TENSORS, VOCABULARY, Program, decode
@@ -84,9 +84,8 @@ class _Runner:
         self._backends = ("mmap", "pread") if self._api.has("safe_open(backend=)") else ("mmap",)
         self._documented: tuple[type[BaseException], ...] = (safetensors.SafetensorError, BadIndex, OSError)
         self._hub = _Hub(safetensors) if importlib.util.find_spec("huggingface_hub") else None
-        # In memory where the system has such a place: a folder is written for every program.
-        memory = Path("/dev/shm")  # noqa: S108
-        self._place = memory if os.access(memory, os.W_OK) else None
+        # In memory: a folder is written for every program.
+        self._place = scratch.place()
 
     def run(self, data: bytes) -> Observation:
         program = decode(data)

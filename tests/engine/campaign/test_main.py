@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -168,6 +169,25 @@ def test_ctrl_c_ends_cleanly_and_loses_nothing(fuzz: Fuzz) -> None:
     assert session["executions"] > 0
     assert f"{session['executions']} executions" in output
     assert corpus(fuzz, "deserialize")
+
+
+def test_a_second_ctrl_c_ends_at_once_and_keeps_the_corpus(fuzz: Fuzz) -> None:
+    process = subprocess.Popen(
+        fuzz.command("--target", "deserialize", "--time", "10m"),
+        env=fuzz.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_for_executions(fuzz)
+    # The worker cannot finish, so the campaign waits until the second signal comes.
+    for worker in children(process.pid):
+        os.kill(worker, signal.SIGSTOP)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(LONG) == 130
+    assert corpus(fuzz, "deserialize")
+    assert fuzz.session()["ended"] == "error"
 
 
 def test_kill_9_keeps_corpus_ledger_and_findings(fuzz: Fuzz) -> None:
