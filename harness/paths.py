@@ -17,6 +17,11 @@ def home() -> Path:
     return Path(os.environ.get("HARNESS_HOME", ".")).resolve()
 
 
+def shown(path: Path) -> Path:
+    """``path`` as people read it: from the current folder on, where it lies below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def build_dir() -> Path:
     """Instrumented parsers, campaigns, caches; safe to delete."""
     return home() / "build"

@@ -87,7 +87,7 @@ def command(
         _options.print_json({"name": parser.name, "folder": str(parser.root), "manifest": manifest})
         return 0
     folder = paths.parsers_dir() / parser.name
-    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    shown = paths.shown(folder)
     mended = f" with {len(parser.fixes)} fix{'es' * (len(parser.fixes) > 1)}" if parser.fixes else ""
     what = f"safetensors {parser.version}{mended}, {parser.flavour}, in {shown}"
     took = f"built in {parser.manifest['seconds']} s" if teller.heard else "up to date"

@@ -220,7 +220,8 @@ def report(sessions: Sequence[dict[str, Any]], folder: Path) -> None:
     replay_cpu = sum(one.get("replay_cpu_seconds", 0.0) for one in sessions)
     cpu = sum(one["cpu_seconds"] for one in sessions) + replay_cpu
     spent = f"{cpu:.0f} CPU-seconds" + (f", {replay_cpu:.0f} of them replays of findings" if replay_cpu >= 1 else "")
-    click.echo(f"{executions} executions in {seconds:.0f} s ({spent}) on {sessions[-1]['parser']}, campaign {folder}")
+    where = f"on {sessions[-1]['parser']}, campaign {paths.shown(folder)}"
+    click.echo(f"{executions} executions in {seconds:.0f} s ({spent}) {where}")
     driven = {name: one for name, one in drives(sessions).items() if one.sums["executions"]}
     for name, target in driven.items():
         done = target.sums["executions"] or 1
