@@ -280,8 +280,10 @@ def _settle(parent: int) -> None:
     """Let a death be one: without handlers, core dumps, reports, or a life after the parent."""
     if not end_with_parent(parent, signal.SIGKILL):
         os._exit(0)
-    for number in (*_DEADLY, signal.SIGTERM):
+    for number in _DEADLY:
         signal.signal(number, signal.SIG_DFL)
+    # A signal to the group of processes is for the parent.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 1)

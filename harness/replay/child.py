@@ -58,7 +58,9 @@ def main() -> None:
     shared = mmap.mmap(int(cell), 1)
     os.close(int(cell))
     progress.use(memoryview(shared))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    # A terminal and timeout(1) send these to the whole group of processes. The parent handles them, and kills its children.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     # Output of the parser or a library must not get between the frames.
     replies = os.dup(1)

@@ -126,11 +126,12 @@ def test_no_child_is_left_behind(deadly: str):
         os.kill(number, 0)
 
 
-def test_ctrl_c_is_left_to_the_parent(deadly: str):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_the_group_is_left_to_the_parent(deadly: str, number: signal.Signals):
     with Replayer(None, deadly) as replayer:
         replayer.run(b"fine")
         assert replayer._child is not None
-        os.kill(replayer._child.pid, signal.SIGINT)
+        os.kill(replayer._child.pid, number)
         assert replayer.run(b"count").error == "2"
 
 

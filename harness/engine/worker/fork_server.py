@@ -239,7 +239,8 @@ class ForkServer:
     def _limit(self, worker: int) -> None:
         if not end_with_parent(worker, signal.SIGKILL):
             os._exit(0)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        # A signal to the group of processes is for the worker. It kills this child when it ends.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         os.lseek(self._said, 0, os.SEEK_SET)
         os.dup2(self._said, 1)
         os.dup2(self._said, 2)
