@@ -66,5 +66,5 @@ def test_a_sample_is_the_output_of_its_command(project: Path, words: str) -> Non
         shown = found
     else:
         # A shorter campaign has the same lines. Its figures are those of the machine.
-        found = sample(output(project, re.sub(r"--time \S+", "--time 2s", words)), shown)
+        found = sample(output(project, re.sub(r"--time \S+", "--runs 20000 --workers 1", words)), shown)
     assert shape(found) == shape(shown), f"run: {RECORD}"

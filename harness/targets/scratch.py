@@ -78,15 +78,26 @@ def make() -> str:
 
 def _owned_name() -> str:
     pid = os.getpid()
-    return f"{_OWNED}{pid}-{started(pid)}-"
+    return f"{_OWNED}{pid}-{started(pid)}-{_namespace()}-"
+
+
+@functools.cache
+def _namespace() -> int:
+    """The number of the namespace of process ids. Containers may share a memory file system, and have the same process ids."""
+    return os.stat("/proc/self/ns/pid").st_ino
 
 
 def sweep() -> None:
-    """Remove the folders of processes that no longer run."""
-    for left in Path(base()).glob(_OWNED + "*-*-*"):
-        owner, born, _ = left.name.removeprefix(_OWNED).split("-", 2)
+    """Remove the folders of processes of this namespace that no longer run."""
+    for left in Path(base()).glob(_OWNED + "*-*-*-*"):
+        owner, born, namespace, _ = left.name.removeprefix(_OWNED).split("-", 3)
         # The system gives a process id again; the start time tells the processes apart.
-        if owner.isdecimal() and born.isdecimal() and started(int(owner)) != int(born):
+        if (
+            owner.isdecimal()
+            and born.isdecimal()
+            and namespace == str(_namespace())
+            and started(int(owner)) != int(born)
+        ):
             remove(left)
 
 

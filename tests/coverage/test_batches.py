@@ -103,6 +103,11 @@ def test_ctrl_c_kills_the_children(tmp_path):
         wait_until(lambda: any((tmp_path / "memory").glob("*/*dying*")), what="a child runs")
         os.kill(os.getpid(), signal.SIGINT)
 
-    threading.Thread(target=interrupt).start()
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, [b"sleep"])
+    # A shell starts commands in the background with SIGINT ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        threading.Thread(target=interrupt).start()
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, [b"sleep"])
+    finally:
+        signal.signal(signal.SIGINT, before)

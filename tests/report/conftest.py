@@ -34,7 +34,7 @@ def real(tmp_path_factory: pytest.TempPathFactory, sancov_parser: Parser, wheel_
     for parser in (sancov_parser, wheel_parser):
         (home / "build" / "parsers" / parser.name).symlink_to(parser.root)
     folder = home / "build" / "campaigns" / "real"
-    arguments = ["--target", "deserialize", "--runs", "30000", "--workers", "1", "--empty-corpus", "--no-ui"]
+    arguments = ["--target", "deserialize", "--runs", "60000", "--workers", "1", "--empty-corpus", "--no-ui"]
     done = subprocess.run(
         [sys.executable, "-m", "harness", "fuzz", *arguments, "--campaign", folder],
         env=os.environ | {"HARNESS_HOME": str(home)},

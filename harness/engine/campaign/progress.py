@@ -39,6 +39,8 @@ class Progress:
         self.warning = ""
         #: Work in words after the workers have ended.
         self.note = ""
+        #: Whether a signal asked for the end.
+        self.stopping = False
         self.workers = 0
         self.findings: dict[str, dict[str, Any]] = {}
         self.targets: dict[str, TargetFigures] = {}
@@ -63,6 +65,8 @@ class Progress:
 
     def left(self) -> str:
         """The remaining time or work, in words; "" for a number of executions."""
+        if self.stopping and not self.note:
+            return "ending; another Ctrl-C ends at once"
         if self.note or self.runs:
             return self.note
         left = self.seconds - self.elapsed

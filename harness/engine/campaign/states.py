@@ -64,7 +64,8 @@ def states(sessions: Iterable[Mapping[str, Any]]) -> dict[str, State]:
             absent.pop(name, None)
         absent |= {str(name): str(reason) for name, reason in table(session.get("not_installed")).items()}
     found = {name: _state(name, own) for name, own in asked.items()}
-    return found | {name: State(NOT_INSTALLED, why) for name, why in absent.items()}
+    ran = {name for name, state in found.items() if state.ran}
+    return found | {name: State(NOT_INSTALLED, why) for name, why in absent.items() if name not in ran}
 
 
 def not_run(sessions: Iterable[Mapping[str, Any]]) -> dict[str, State]:

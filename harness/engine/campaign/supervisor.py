@@ -234,6 +234,7 @@ class Supervisor:
         """Whether workers must finish: on request, or because time and overtime are used up."""
         if self._ended_at is None and (self.stop.asked or self.plan.over()):
             self._ended_at = time.monotonic()
+            self.progress.stopping = self.stop.asked
         return self._ended_at is not None
 
     def _show(self) -> None:

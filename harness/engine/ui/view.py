@@ -57,6 +57,7 @@ class View:
         self._say = say
         self._every = _LINE_EVERY_IN_CI if in_ci(environment) else _LINE_EVERY
         self._shown: float | None = None
+        self._stopping = False
         self._last: Progress | None = None
 
     def __enter__(self) -> Self:
@@ -72,12 +73,13 @@ class View:
             self._live.stop()
 
     def __call__(self, progress: Progress) -> None:
-        """Show the progress the first time, and then where enough time has passed."""
+        """Show the progress the first time, and then where enough time has passed, or the end was asked for."""
         now = time.monotonic()
         self._last = progress
-        if self._shown is not None and now - self._shown < (self._every if self._live is None else _DRAWN_EVERY):
+        due = self._shown is None or now - self._shown >= (self._every if self._live is None else _DRAWN_EVERY)
+        if not due and progress.stopping == self._stopping:
             return
-        self._shown = now
+        self._shown, self._stopping = now, progress.stopping
         self._show(progress)
 
     def _show(self, progress: Progress) -> None:

@@ -259,7 +259,10 @@ class ForkServer:
         """Run and judge the input in the slot."""
         data = self._slot.get()
         # The limit is for all of the process: earlier inputs of the child must not use it up.
-        resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + _CPU_S, self._most_cpu))
+        until = int(time.process_time()) + _CPU_S
+        if self._most_cpu != resource.RLIM_INFINITY:
+            until = min(until, self._most_cpu)
+        resource.setrlimit(resource.RLIMIT_CPU, (until, self._most_cpu))
         if self._counters is not None:
             self._counters.clear()
         try:

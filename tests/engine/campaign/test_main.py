@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -171,19 +170,20 @@ def test_ctrl_c_ends_cleanly_and_loses_nothing(fuzz: Fuzz) -> None:
     assert corpus(fuzz, "deserialize")
 
 
-def test_a_second_ctrl_c_ends_at_once_and_keeps_the_corpus(fuzz: Fuzz) -> None:
-    process = subprocess.Popen(
-        fuzz.command("--target", "deserialize", "--time", "10m"),
-        env=fuzz.environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+def test_a_second_ctrl_c_ends_at_once_and_keeps_the_corpus(fuzz: Fuzz, tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    with said.open("wb") as out:
+        process = subprocess.Popen(
+            fuzz.command("--target", "deserialize", "--time", "10m"), env=fuzz.environment(), stdout=out, stderr=out
+        )
     wait_for_executions(fuzz)
     # The worker cannot finish, so the campaign waits until the second signal comes.
     for worker in children(process.pid):
         os.kill(worker, signal.SIGSTOP)
     process.send_signal(signal.SIGINT)
-    time.sleep(0.5)
+    wait_until(
+        lambda: b"another Ctrl-C ends at once" in said.read_bytes(), what="the campaign has met the first signal"
+    )
     process.send_signal(signal.SIGINT)
     assert process.wait(LONG) == 130
     assert corpus(fuzz, "deserialize")

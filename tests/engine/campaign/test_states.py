@@ -48,6 +48,9 @@ def test_what_ran_in_one_session_ran_and_what_the_last_one_left_out_is_left_out(
     assert found["ran"] == State(states.LEFT_OUT, "it broke")
     # It was installed in between.
     assert found["jax"].name == states.IDLE
+    # It is not installed any more.
+    ran: dict[str, Any] = {"targets": ["jax"], "per_target": {"jax": spent}, "not_installed": {}, "left_out": {}}
+    assert states.states([session(**ran), session()])["jax"].ran
 
 
 @pytest.mark.parametrize(
