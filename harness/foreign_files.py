@@ -86,14 +86,14 @@ def _cut_off(head: bytes, length: int, size: int) -> ForeignFile | None:
 
 
 def _ends(header: bytes) -> Iterator[int]:
-    """The end of each tensor that can be read."""
+    """The end of each tensor that can be read. Offsets have 64 bits, and larger ones may have too many digits to print."""
     try:
         entries = json.loads(header)
     except (ValueError, RecursionError):
         return
     for entry in entries.values() if isinstance(entries, dict) else ():
         match entry:
-            case {"data_offsets": [int(), int(end)]}:
+            case {"data_offsets": [int(), int(end)]} if not isinstance(end, bool) and 0 <= end < 1 << 64:
                 yield end
 
 

@@ -141,6 +141,13 @@ def test_a_download_that_stopped_says_how_much_is_there(missing: int):
     )
 
 
+@pytest.mark.parametrize("end", ["9" * 4300, str(2**64), "-1", "true"])
+def test_an_offset_that_no_file_can_have_is_left_to_the_judge(end: str):
+    header = f'{{"a":{{"dtype":"U8","shape":[1],"data_offsets":[0,{end}]}}}}'.encode()
+    data = len(header).to_bytes(8, "little") + header
+    assert identify(data, len(data)) is None
+
+
 @pytest.mark.parametrize("size", range(1, 8))
 def test_a_file_of_a_few_bytes_is_named(size: int):
     assert told(GOOD[:size]) == "truncated"
