@@ -41,6 +41,11 @@ class Checkpoint:
     ranks: bool = False
     alone: bool = False
 
+    @property
+    def mapped(self) -> bool:
+        """Whether an index that could be read names the files."""
+        return self.index is not None and self.index.sound
+
 
 @dataclass(frozen=True, slots=True)
 class _Name:

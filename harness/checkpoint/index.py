@@ -46,13 +46,19 @@ def read_index(path: str) -> Index:
     """The index at ``path``. Never raises: a fault is a problem of the index."""
     index = Index(path)
     try:
-        text = _text(path)
-        _fill(index, text)
-    except _Fault as fault:
-        index.problems.append(problems.refused(fault.kind, path, fault.what, _foreign(path, fault.kind)))
+        _read(index)
     except OSError as error:
         index.problems.append(unreadable(path, error))
     return index
+
+
+def _read(index: Index) -> None:
+    """Fill the index from its file. Raises OSError."""
+    try:
+        _fill(index, _text(index.path))
+    except _Fault as fault:
+        foreign = _foreign(index.path, fault.kind)
+        index.problems.append(problems.refused(fault.kind, index.path, fault.what, foreign))
 
 
 def unreadable(path: str, error: OSError) -> Problem:

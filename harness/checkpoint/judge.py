@@ -66,7 +66,8 @@ def judge_all(checkpoints: Sequence[Checkpoint], reader: Reader, progress: Calla
         verdict = Verdict(checkpoint)
         readings: dict[str, Reading] = {}
         for path in (*checkpoint.files, *checkpoint.spare):
-            if path not in readings and os.path.lexists(path):
+            # An index may name files that are not there. Others were seen in the folder.
+            if path not in readings and (not checkpoint.mapped or os.path.lexists(path)):
                 progress(path)
                 readings[path] = reader.read(path)
         verdict.readings = list(readings.values())

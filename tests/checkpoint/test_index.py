@@ -113,6 +113,19 @@ def test_an_index_that_is_cut_while_it_is_read(tmp_path: Path, monkeypatch: pyte
     assert codes(tmp_path) == ["changed-while-read"]
 
 
+def test_an_index_that_vanishes_after_it_was_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = sharded(tmp_path) / INDEX
+    path.write_text("{")
+
+    def vanishing(name: str) -> BinaryIO:
+        file = open_at_once(name)
+        path.unlink()
+        return file
+
+    monkeypatch.setattr("harness.checkpoint.index.open_at_once", vanishing)
+    assert codes(tmp_path) == ["cannot-read"]
+
+
 class _Cutting:
     """A file that another process cuts between the look at its size and the reading."""
 

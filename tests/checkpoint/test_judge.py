@@ -2,6 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from harness.checkpoint import arguments
+from harness.checkpoint.judge import judge_all
+from harness.checkpoint.reading import Reader
 from tests.checkpoint.folders import INDEX, ONE, TWO, file, index, sharded, verdicts
 
 
@@ -30,3 +35,14 @@ def test_members_of_a_group_in_two_shards_belong_together(tmp_path: Path):
     (tmp_path / TWO).unlink()
     (verdict,) = verdicts(tmp_path)
     assert [problem.kind.code for problem in verdict.problems] == ["shard-missing"]
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", ONE])
+def test_a_file_that_vanishes_after_it_was_found_cannot_be_read(tmp_path: Path, name: str):
+    path = file(tmp_path / name, "a")
+    sources = arguments.resolve([str(tmp_path)], lambda entries: None)
+    path.unlink()
+    with Reader([]) as reader:
+        (verdict,) = judge_all(sources.checkpoints, reader, lambda path: None)
+    assert verdict.problems[0].kind.code == "cannot-read"
+    assert verdict.unread
