@@ -7,7 +7,8 @@ A rule states what the writers of one method always write. It is asked where the
   (``QuantState.as_dict``); ``SCB`` and ``weight_format`` of 8-bit layers (``Linear8bitLt``).
 - FP8: ``weight`` with ``weight_scale`` or ``weight_scale_inv`` (transformers, ``finegrained_fp8``; compressed-tensors).
 - Packed weights: ``weight_packed`` with ``weight_scale`` and, by format, ``weight_shape`` or ``weight_global_scale``
-  (compressed-tensors, ``compression_param_names``); ``weight_scale_2`` (NVIDIA ModelOpt).
+  (compressed-tensors, ``compression_param_names``); ``weight_scale_2`` (NVIDIA ModelOpt). The format ``marlin-24`` has
+  ``scale_packed`` and ``meta`` instead.
 - MXFP4 of gpt-oss: ``X_blocks`` with ``X_scales`` (transformers, ``integrations/mxfp4``).
 - optimum-quanto: ``weight._data`` with ``weight._scale`` and, of 4 bits, ``weight._shift`` (``QTensor.save_to_state_dict``).
 - torchao: ``_weight_qdata`` with ``_weight_scale`` (``flatten_tensor_state_dict``; the tensor classes name their parts).
@@ -119,8 +120,8 @@ _NEEDS: tuple[tuple[str, Callable[[Layer], bool], str], ...] = (
     ("bitsandbytes", lambda layer: "SCB" in layer, "weight"),
     ("bitsandbytes", lambda layer: "weight_format" in layer and _dtype(layer, "weight") == "I8", "SCB"),
     ("FP8", lambda layer: not _FP8_SCALES.isdisjoint(layer) and not _weights(layer), "weight|weight_packed"),
-    ("compressed-tensors", lambda layer: "weight_packed" in layer, "weight_scale"),
-    ("compressed-tensors", lambda layer: _packed(layer, "I32"), "weight_shape"),
+    ("compressed-tensors", lambda layer: "weight_packed" in layer and "scale_packed" not in layer, "weight_scale"),
+    ("compressed-tensors", lambda layer: _packed(layer, "I32") and "scale_packed" not in layer, "weight_shape"),
     (
         "compressed-tensors",
         lambda layer: _packed(layer, "U8") and _dtype(layer, "weight_scale") == "F8_E4M3",
@@ -208,15 +209,22 @@ def _say(layer: Layer, *names: str) -> str:
 
 
 def _integers(layer: Layer) -> str:
-    """GPTQ packs rows of ``qweight``, AWQ columns; both pack columns of ``qzeros``, and scale groups of rows."""
+    """GPTQ packs rows of ``qweight``, AWQ columns; both pack columns of ``qzeros``, and scale groups of rows.
+
+    AWQ for GEMV (AutoAWQ, ``WQLinear_GEMV``) stores the transposed tensors, with eight columns of ``scales`` for one of ``qzeros``.
+    """
     names = ("qweight", "qzeros", "scales")
     shapes = _shapes(layer, *names)
     if shapes is None or any(len(shape) != 2 for shape in shapes):
+        return ""
+    if not _dtype(layer, "qweight") == _dtype(layer, "qzeros") == "I32":
         return ""
     weight, zeros, scales = shapes
     gptq = weight[1] == scales[1]
     awq = weight[1] == zeros[1]
     index = _shapes(layer, "g_idx")
+    if index is None and weight[0] == zeros[0] == scales[0] and scales[1] == 8 * zeros[1]:
+        return ""
     if zeros[0] != scales[0] or not (gptq or awq) or (index is not None and not gptq):
         return f"the shapes do not fit: {_say(layer, *names)}"
     if not scales[1] or zeros[1] * DTYPE_BITS[_dtype(layer, "qzeros")] < scales[1]:

@@ -20,6 +20,14 @@ GPTQ3: Specs = {
     "g_idx": ("I32", (512,)),
 }
 AWQ: Specs = {"qweight": ("I32", (512, 32)), "qzeros": ("I32", (4, 32)), "scales": ("F16", (4, 256))}
+# AutoAWQ for GEMV: 4 bits, groups of 128 of 4096 rows.
+AWQ_GEMV: Specs = {"qweight": ("I32", (4096, 512)), "qzeros": ("I32", (4096, 4)), "scales": ("F16", (4096, 32))}
+AWQ_GEMV_FAST: Specs = {"qweight": ("I16", (256, 4096)), "qzeros": ("F16", (32, 1024)), "scales": ("F16", (32, 1024))}
+MARLIN_24: Specs = {
+    "weight_packed": ("I32", (128, 8192)),
+    "scale_packed": ("F16", (32, 4096)),
+    "meta": ("I16", (4096, 256)),
+}
 NF4: Specs = {
     "weight": ("U8", (2048, 1)),
     "weight.absmax": ("U8", (64,)),
