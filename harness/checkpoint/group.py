@@ -27,8 +27,9 @@ class Checkpoint:
 
     ``files`` are paths of safetensors files as the index or the folder names them; one that an index names may be missing.
     ``single`` is a file of the same stem beside the index that the index does not name, else "". ``spare`` are shards of the same stem
-    that it does not name. ``numbers`` are the numbers of shards that have no index, of ``total``. With ``ranks`` each file
-    has parts of tensors. ``alone``: a file that was named by itself, of which nothing but the file is judged.
+    that it does not name. ``numbers`` are the numbers of shards that no sound index names, of ``total``. They are left out where
+    the totals differ. With ``ranks`` each file has parts of tensors. ``alone``: a file that was named by itself, of which nothing but
+    the file is judged.
     """
 
     name: str
@@ -110,17 +111,23 @@ def group(folders: dict[str, list[str]], only: str = "") -> list[Checkpoint]:
 
 def _by_index(index: Index, folder: str, key: str, names: list[str]) -> Checkpoint:
     named = index.files()
-    parts = {name: _name(name) for name in names if name not in set(named)}
+    known = set(named)
+    parts = {name: _name(name) for name in names if name not in known}
     # Files of ranks have no place in an index, and lie beside it where torch.distributed made both.
     same = [name for name, part in parts.items() if part.key == key and not part.ranks]
     shards = [name for name in same if parts[name].total >= 0]
     single = next((name for name in same if parts[name].total < 0), "")
+    totals = {parts[name].total for name in shards}
+    # Shards of two saves have no common total.
+    counted = not index.sound and len(totals) == 1
     return Checkpoint(
         index.path,
         [os.path.join(folder, name) for name in (named if index.sound else shards)],
         index,
         os.path.join(folder, single) if single else "",
         [os.path.join(folder, name) for name in shards] if index.sound else [],
+        [parts[name].number for name in shards] if counted else [],
+        totals.pop() if counted else 0,
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.checkpoint import quantisation, shards
-from harness.checkpoint.group import Checkpoint, is_shard
+from harness.checkpoint.group import Checkpoint
 from harness.checkpoint.problems import Problem
 from harness.checkpoint.reading import Reader, Reading
 from harness.format.header import Tensor
@@ -76,17 +76,15 @@ def judge_all(checkpoints: Sequence[Checkpoint], reader: Reader, progress: Calla
             verdict.problems += shards.check(checkpoint, readings)
         tensors = shards.tensors(checkpoint, readings)
         verdict.tensors = len(tensors)
-        verdict.problems += _quantised(checkpoint, tensors)
+        # The rest of a group may be in a file that is missing.
+        if not checkpoint.ranks and not shards.partial(checkpoint, readings):
+            verdict.problems += _quantised(checkpoint, tensors)
         for reading in verdict.readings:
             reading.header = None
         yield verdict
 
 
 def _quantised(checkpoint: Checkpoint, tensors: dict[str, Tensor]) -> list[Problem]:
-    """Of a lone shard nothing is asked: the rest of a group may be in another one."""
-    lone = checkpoint.index is None and not checkpoint.numbers
-    if checkpoint.ranks or (lone and is_shard(checkpoint.name)):
-        return []
     known: dict[str, Tensor | None] = dict(tensors)
     at = checkpoint.files[0] if checkpoint.files else checkpoint.name
     if checkpoint.index is not None:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from harness.checkpoint import problems
-from harness.checkpoint.group import Checkpoint
+from harness.checkpoint.group import Checkpoint, is_shard
 from harness.checkpoint.index import Index
 from harness.checkpoint.problems import Kind, Problem, names
 from harness.checkpoint.reading import Reading
@@ -36,6 +36,17 @@ def tensors(checkpoint: Checkpoint, readings: Readings) -> dict[str, Tensor]:
         if (reading := readings.get(path)) is not None and reading.header is not None
         for tensor in reading.header.tensors
     }
+
+
+def partial(checkpoint: Checkpoint, readings: Readings) -> bool:
+    """Whether tensors may be in files that are not there or were not read. An index that could be read has their names."""
+    if checkpoint.mapped:
+        return False
+    if any((reading := readings.get(path)) is None or reading.header is None for path in checkpoint.files):
+        return True
+    if checkpoint.numbers:
+        return bool(_gaps(checkpoint))
+    return any(is_shard(path) for path in checkpoint.files)
 
 
 def _gaps(checkpoint: Checkpoint) -> list[Problem]:

@@ -7,7 +7,7 @@ import pytest
 from harness.checkpoint import arguments
 from harness.checkpoint.judge import judge_all
 from harness.checkpoint.reading import Reader
-from tests.checkpoint.folders import INDEX, ONE, TWO, file, index, sharded, verdicts
+from tests.checkpoint.folders import INDEX, ONE, TWO, codes, file, index, sharded, verdicts
 
 
 def test_rows_hold_each_problem_once(tmp_path: Path):
@@ -35,6 +35,26 @@ def test_members_of_a_group_in_two_shards_belong_together(tmp_path: Path):
     (tmp_path / TWO).unlink()
     (verdict,) = verdicts(tmp_path)
     assert [problem.kind.code for problem in verdict.problems] == ["shard-missing"]
+
+
+@pytest.mark.parametrize("broken", [True, False])
+def test_a_group_is_not_blamed_for_a_shard_that_is_missing_or_refused(tmp_path: Path, broken: bool):
+    file(tmp_path / ONE, tensors={"l.qweight": ("I32", (8, 8)), "l.qzeros": ("I32", (1, 1))})
+    if broken:
+        (tmp_path / INDEX).write_text("{")
+    index_code = "index-not-json" if broken else "index-missing"
+    assert codes(tmp_path) == [index_code, "shard-gap"]
+    (tmp_path / TWO).write_bytes(b"")
+    assert codes(tmp_path) == sorted(["file-refused", index_code])
+    file(tmp_path / TWO, "a")
+    assert codes(tmp_path) == [index_code, "quantisation-member"]
+
+
+def test_shards_of_two_saves_below_a_broken_index_have_no_gaps(tmp_path: Path):
+    for name in (ONE, "model-00003-of-00005.safetensors"):
+        file(tmp_path / name, tensors={f"{name}.qweight": ("I32", (8, 8)), f"{name}.qzeros": ("I32", (1, 1))})
+    (tmp_path / INDEX).write_text("{")
+    assert codes(tmp_path) == ["index-not-json"]
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", ONE])
