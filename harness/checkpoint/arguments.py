@@ -26,11 +26,12 @@ class Sources:
     checkpoints: list[Checkpoint] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     circular: list[str] = field(default_factory=list)
+    _known: set[tuple[str, bool]] = field(default_factory=set)
 
     def add(self, checkpoints: Sequence[Checkpoint]) -> None:
         """Take checkpoints that are not there yet."""
-        known = {(one.name, one.alone) for one in self.checkpoints}
-        self.checkpoints += [one for one in checkpoints if (one.name, one.alone) not in known]
+        self.checkpoints += [one for one in checkpoints if (one.name, one.alone) not in self._known]
+        self._known |= {(one.name, one.alone) for one in checkpoints}
 
 
 def resolve(paths: Sequence[str], progress: Callable[[int], None]) -> Sources:
