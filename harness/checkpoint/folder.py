@@ -30,7 +30,8 @@ class Found:
 def find(root: str, progress: Callable[[int], None], *, deep: bool = True) -> Found:
     """Look through ``root``, and with ``deep`` through the folders below it.
 
-    Hidden folders are left out, as loaders leave them out. ``progress`` is called with the number of entries seen.
+    Hidden folders and files are left out, as loaders leave them out; macOS writes ``._model.safetensors`` beside a file on other
+    file systems. ``progress`` is called with the number of entries seen.
     """
     found = Found()
     above = _identities_above(root)
@@ -54,8 +55,10 @@ def find(root: str, progress: Callable[[int], None], *, deep: bool = True) -> Fo
                     seen += 1
                     if seen % _STEP == 0:
                         progress(seen)
+                    if entry.name.startswith("."):
+                        continue
                     if _is_folder(entry):
-                        if deep and not entry.name.startswith("."):
+                        if deep:
                             below.append(entry.path)
                     elif entry.name.endswith(SUFFIX) or INDEX.fullmatch(entry.name):
                         names.append(entry.name)

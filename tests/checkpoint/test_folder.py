@@ -21,6 +21,8 @@ def test_files_and_indexes_are_found_below(tmp_path: Path):
     for name in ("vae/model.safetensors.index.fp16.json", "vae/model.bin.index.json", "vae/config.json"):
         (tmp_path / name).write_text("")
     file(tmp_path / ".cache" / "model.safetensors", "a")
+    for name in ("._model.fp16.safetensors", "._model.safetensors.index.json"):
+        (tmp_path / "vae" / name).write_text("\0\5\26\7")
     assert found(tmp_path) == {
         "unet": sorted(os.listdir(tmp_path / "unet")),
         "vae": ["model.fp16.safetensors", "model.safetensors.index.fp16.json"],
