@@ -134,6 +134,8 @@ def _fill(index: Index, text: str) -> None:
             "weight_map is no object" if isinstance(value, dict) and "weight_map" in value else "there is no weight_map"
         )
         raise _Fault(problems.INDEX_TYPES, what)
+    if not weights:
+        raise _Fault(problems.INDEX_TYPES, "weight_map is empty")
     index.sound = True
     _take_weights(index, weights)
     _take_total(index, value.get("metadata"))

@@ -52,7 +52,7 @@ def check(tensors: Mapping[str, Tensor | None]) -> list[tuple[Kind, str]]:
     sound = {}
     for prefix, layer in layers.items():
         faults = [*_lacking(layer), *_misfits(layer)]
-        found += [(kind, f"layer {prefix or '(top)'!r}: {what}") for kind, what in faults]
+        found += [(kind, f"layer {problems.names([prefix or '(top)'])}: {what}") for kind, what in faults]
         if not faults:
             sound[prefix] = layer
     return found + list(_unlike_the_others(sound))
@@ -144,7 +144,8 @@ def _lacking(layer: Layer) -> Iterator[Fault]:
     for method, condition, needed in _NEEDS:
         if condition(layer) and not any(_has(layer, name) for name in needed.split("|")):
             shown = needed.replace("|", " or ").replace("*", "nf4") or "the weight"
-            yield problems.MEMBER, f"{method}: {shown} is missing beside {', '.join(sorted(filter(None, layer)))}"
+            beside = problems.names(sorted(filter(None, layer)))
+            yield problems.MEMBER, f"{method}: {shown} is missing beside {beside}"
 
 
 def _has(layer: Layer, name: str) -> bool:
@@ -239,10 +240,12 @@ def _integers(layer: Layer) -> str:
 
 
 def _scales(layer: Layer) -> str:
-    """A scale for the tensor, for each row, or for each block of rows and columns."""
+    """A scale for the tensor, for each row, or for each block of rows and columns, of weights in quantised dtypes."""
     weight = layer.get("weight_packed") or layer.get("weight")
     scale = layer.get("weight_scale_inv") or layer.get("weight_scale")
-    if weight is None or scale is None or len(weight.shape) != 2 or prod(scale.shape) == 1:
+    if weight is None or scale is None or weight.dtype not in (*_FLOAT8, "I8", "U8", "I32"):
+        return ""
+    if len(weight.shape) != 2 or prod(scale.shape) == 1:
         return ""
     names = [name for name in ("weight_packed", "weight", "weight_scale_inv", "weight_scale") if name in layer]
     wrong = f"the shapes do not fit: {_say(layer, *names)}"

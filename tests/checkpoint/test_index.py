@@ -30,7 +30,7 @@ def test_text_that_is_no_json_is_one_problem(tmp_path: Path, text: str):
 
 @pytest.mark.parametrize(
     "value",
-    [[], None, {}, {"weight_map": None}, {"weight_map": ["a"]}, {"weight_map": {"a": ONE, "b": None}},
+    [[], None, {}, {"weight_map": {}}, {"weight_map": None}, {"weight_map": ["a"]}, {"weight_map": {"a": ONE, "b": None}},
      {"weight_map": {"a": ONE, "b": [TWO]}}, {"metadata": 1, "weight_map": {"a": ONE, "b": TWO}},
      {"metadata": {"total_size": "8"}, "weight_map": {"a": ONE, "b": TWO}},
      {"metadata": {"total_size": True}, "weight_map": {"a": ONE, "b": TWO}},
@@ -40,6 +40,12 @@ def test_text_that_is_no_json_is_one_problem(tmp_path: Path, text: str):
 def test_values_of_wrong_types(tmp_path: Path, value: object):
     (sharded(tmp_path) / INDEX).write_text(json.dumps(value))
     assert codes(tmp_path) == ["index-types"]
+
+
+def test_an_empty_index_without_files_is_told(tmp_path: Path):
+    index(tmp_path / INDEX, {})
+    assert codes(tmp_path) == ["index-types"]
+    assert "weight_map is empty" in said(tmp_path)
 
 
 def test_bytes_that_are_no_text(tmp_path: Path):

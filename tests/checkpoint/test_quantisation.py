@@ -68,6 +68,8 @@ TORCHAO: Specs = {
 PLAIN: Specs = {"weight": ("F8_E4M3", (4, 4)), "scales": ("F32", (4,)), "k_scale": ("F32", ()), "layer_scale": ("F32", (7,)), "_scale": ("F32", ())}  # fmt: skip
 FP_QUANT: Specs = {"qweight": ("U8", (64, 32)), "scales": ("U8", (64, 2)), "weight_global_scale": ("F32", ())}
 SVDQUANT: Specs = {"qweight": ("I8", (64, 32)), "wscales": ("BF16", (1, 64)), "proj_down": ("BF16", (64, 8))}
+#: A weight in floats, with a tensor of that name for another purpose.
+UNQUANTISED: Specs = {"weight": ("F32", (16, 64)), "weight_scale": ("F32", (5, 7))}
 BITNET: Specs = {"weight": ("U8", (16, 64)), "weight_scale": ("BF16", (1,))}
 ORDERED = {
     name: value for name, value in globals().items() if name.isupper() and isinstance(value, dict) and name != "ORDERED"
@@ -118,6 +120,15 @@ def test_a_missing_member_is_told(layer: Specs, members: str):
         found = problems(layer, without=member)
         assert found
         assert {code for code, _ in found} == {"quantisation-member"}
+
+
+def test_many_and_long_names_are_shortened():
+    beside: Specs = {f"{'x' * 500}{place}": ("F32", (1,)) for place in range(100)}
+    ((_, what),) = problems(beside | {"weight_scale": ("F32", ())})
+    assert "and 98 more" in what
+    assert len(what) < 600
+    ((_, what),) = problems({f"{'y' * 500}.weight_packed": ("U8", (1, 1))})
+    assert len(what) < 300
 
 
 @pytest.mark.parametrize(
