@@ -48,7 +48,7 @@ class Reading:
 
     @property
     def agreed(self) -> bool:
-        """Whether every parser read the file as the judge did."""
+        """Whether every parser read the file as the judge did, or in one of the ways that the format leaves open."""
         return all(_agrees(self.verdict, result) for result in self.results.values())
 
     def row(self) -> dict[str, Any]:
@@ -91,8 +91,7 @@ class Reader:
             before = os.stat(path)
             if not stat.S_ISREG(before.st_mode):
                 return _unread(Problem(problems.NOT_A_FILE, path, "this is no regular file"))
-            judgement, results = self._judged(path, before.st_size)
-            foreign = foreign_files.of_file(Path(path)) if judgement.verdict == "reject" else None
+            judgement, results, foreign = self._judged(path, before.st_size)
             after = os.stat(path)
         except OSError as error:
             return _unread(unreadable(path, error))
@@ -106,13 +105,16 @@ class Reader:
         reading.problems = [*_refused(path, judgement, foreign), *_disagreements(path, reading)]
         return reading
 
-    def _judged(self, path: str, size: int) -> tuple[Judgement, dict[str, Replay]]:
+    def _judged(self, path: str, size: int) -> tuple[Judgement, dict[str, Replay], ForeignFile | None]:
         if size <= WHOLE:
             with open_at_once(path) as file:
                 data = file.read(size)
-            return judge(data), self._run("deserialize", data)
+            judgement = judge(data)
+            foreign = foreign_files.identify(data, size) if judgement.verdict == "reject" else None
+            return judgement, self._run("deserialize", data), foreign
         judgement, _ = judge_file(path)
-        return judgement, self._run(OpenFile.name, os.fsencode(os.path.realpath(path)))
+        foreign = foreign_files.of_file(Path(path)) if judgement.verdict == "reject" else None
+        return judgement, self._run(OpenFile.name, os.fsencode(os.path.realpath(path))), foreign
 
     def _run(self, target: str, data: bytes) -> dict[str, Replay]:
         results = {}
@@ -129,7 +131,8 @@ def _unread(problem: Problem) -> Reading:
 
 
 def _agrees(verdict: str, result: Replay) -> bool:
-    return result.outcome == ("reject" if verdict == "reject" else "accept") and not result.findings
+    open_ways = (verdict,) if verdict in ("accept", "reject") else ("accept", "reject")
+    return result.outcome in open_ways and not result.findings
 
 
 def _refused(path: str, judgement: Judgement, foreign: ForeignFile | None) -> list[Problem]:

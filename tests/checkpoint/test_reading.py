@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,23 @@ def test_a_file_that_shrinks_while_it_is_read_is_told(tmp_path: Path, monkeypatc
     (problem,) = read.problems
     assert (problem.kind.code, read.rule, read.header) == ("changed-while-read", "changed-while-read", None)
     assert problem.what == f"the file had {size} bytes, then {size - 4}"
+
+
+def test_a_small_file_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"GGUF\3\0\0\0" + bytes(16))
+    opened: list[str] = []
+
+    def counted(name: str, *rest: Any, **named: Any) -> int:
+        opened.append(os.fspath(name))
+        return real(name, *rest, **named)
+
+    real = os.open
+    monkeypatch.setattr(os, "open", counted)
+    with Reader([]) as reader:
+        read = reader.read(str(path))
+    assert read.foreign is not None
+    assert (read.foreign.kind, opened) == ("gguf", [str(path)])
 
 
 def test_a_large_file_is_read_by_its_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -64,6 +64,18 @@ def test_refused_or_judged_in_two_ways_does_not_pass(project: Path, data: bytes)
     assert "sancov" not in text
 
 
+def test_a_refusal_of_what_the_format_leaves_open_is_no_disagreement(project: Path):
+    header = b'{"a":{"dtype":"U8","shape":[0.0],"data_offsets":[0,0]}}'
+    (project / "open").write_bytes(len(header).to_bytes(8, "little") + header)
+    status, text = run("open", "--json")
+    assert status == 1
+    (row,) = json.loads(text)
+    assert row["spec"]["rule"] == "unspecified.integer-form"
+    assert {parser["outcome"] for parser in row["parsers"].values()} == {"reject"}
+    assert row["agreed"]
+    assert [problem["code"] for problem in row["problems"]] == ["file-unspecified"]
+
+
 def test_a_giant_is_checked_by_its_header(project: Path):
     giant(project / "giant")
     giant(project / "short", missing=1)
