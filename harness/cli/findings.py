@@ -133,5 +133,5 @@ def _print(
         if stored.id in states:
             click.echo(f"        {_WORDS[states[stored.id]].format(other)}")
     if new:
-        click.echo(f"Reproduce with: harness repro {new[0].id}")
-        click.echo("File them all:  harness triage")
+        click.echo(f"Reproduce with: harness repro {store.reference(folder, new[0].id)}")
+        click.echo(f"File them all:  harness triage{store.option(folder)}")

@@ -22,6 +22,7 @@ from harness.engine.campaign.main import Campaign, CampaignSettings, Outcome
 from harness.engine.campaign.states import State
 from harness.engine.ui.view import View
 from harness.errors import EngineError, HarnessError
+from harness.findings import store
 from harness.ledger import records
 from harness.parsers import registry
 from harness.report.drives import drives, not_driven
@@ -250,10 +251,10 @@ def report(sessions: Sequence[dict[str, Any]], folder: Path) -> None:
         click.echo(skipped, err=True)
     for rule, share in {rule["rule"]: rule["share"] for one in sessions for rule in one["too_wide"]}.items():
         click.echo(f"verdict rule {rule} covers {100 * share:.1f} % of executions: too wide", err=True)
-    _findings(findings(sessions))
+    _findings(findings(sessions), folder)
 
 
-def _findings(found: dict[str, dict[str, Any]]) -> None:
+def _findings(found: dict[str, dict[str, Any]], folder: Path) -> None:
     if not found:
         click.echo("no findings")
         return
@@ -265,5 +266,5 @@ def _findings(found: dict[str, dict[str, Any]]) -> None:
             f"  {name}  ({entry.get('target', '')}, {seen(entry['count'])}, {entry['size']} bytes, {replays(entry)})"
         )
     if new:
-        click.echo(f"repeat one:    harness repro {new[0]}")
-        click.echo("file them all: harness triage")
+        click.echo(f"repeat one:    harness repro {store.reference(folder, new[0])}")
+        click.echo(f"file them all: harness triage{store.option(folder)}")

@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -221,6 +222,21 @@ def campaigns() -> list[Path]:
     """All campaigns of this project, the latest first."""
     ledgers = [(path.stat().st_mtime, path.parent) for path in paths.campaigns_dir().glob("*/campaign.json")]
     return [folder for _, folder in sorted(ledgers, reverse=True)]
+
+
+def reference(campaign: Path, name: str) -> str:
+    """How a user names a finding of ``campaign`` on a command line: by its id, or by its folder where the campaign lies elsewhere."""
+    if campaign.resolve().parent == paths.campaigns_dir().resolve():
+        return name
+    return shlex.quote(str(paths.shown(campaign.resolve() / "findings" / name)))
+
+
+def option(campaign: Path) -> str:
+    """The option that selects ``campaign``, with a space before it; "" for the latest one, which is the default."""
+    if [latest.resolve() for latest in campaigns()[:1]] == [campaign.resolve()]:
+        return ""
+    within = campaign.resolve().parent == paths.campaigns_dir().resolve()
+    return f" --campaign {shlex.quote(campaign.name if within else str(paths.shown(campaign.resolve())))}"
 
 
 def campaign_at(chosen: Path | None) -> Path:

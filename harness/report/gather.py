@@ -89,7 +89,9 @@ class Row(Record):
     @property
     def repeat(self) -> str:
         """The command that shows it again."""
-        return f"harness repro {self.crash.id if self.crash else self.id}"
+        if self.crash or not self.seen:
+            return f"harness repro {self.crash.id if self.crash else self.id}"
+        return f"harness repro {store.reference(self.stored.folder.parents[1], self.id)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,8 +106,8 @@ def test_what_slices_found_again_is_said_once(capsys: pytest.CaptureFixture[str]
         "findings: 2 new, 1 known",
         "  new  (a, seen 4 times, 20 bytes, not replayed)",
         "  shaky  (a, seen 4 times, 30 bytes, FLAKY: shows 9 of 10 times)",
-        "repeat one:    harness repro new",
-        "file them all: harness triage",
+        f"repeat one:    harness repro {tmp_path}/findings/new",
+        f"file them all: harness triage --campaign {tmp_path}",
     ]
     assert said.err.splitlines() == [
         "2 of 3 targets did not run:",

@@ -110,7 +110,9 @@ def _in_its_seeds(name: str, session: Mapping[str, Any], figures: Mapping[str, A
 def told(found: Mapping[str, State]) -> str:
     """How many of ``found`` did not run, as a clause that names those that are not installed apart; "" where all ran."""
     if found and not any(state.ran for state in found.values()):
-        return "no target ran"
+        return (
+            "no target got past its seeds" if any(state.name == SEEDS for state in found.values()) else "no target ran"
+        )
     idle = sum(not state.ran and state.able for state in found.values())
     absent = sum(not state.able for state in found.values())
     parts = [f"{idle} of {len(found)} target{'s' * (len(found) > 1)} did not run"] if idle else []
