@@ -33,6 +33,14 @@ class Verdict:
         """Whether something could not be read, so that the verdict is incomplete."""
         return any(problem.kind.unread for problem in self.problems)
 
+    def lines(self) -> Iterator[str]:
+        """A line for each problem. One of a single file starts with its path below the checkpoint, unless the name has it."""
+        folder = os.path.dirname(self.checkpoint.name)
+        of_files = {problem for reading in self.readings for problem in reading.problems}
+        for problem in self.problems:
+            named = problem in of_files and problem.file != self.checkpoint.name
+            yield problem.line(os.path.relpath(problem.file, folder or os.curdir) if named else "")
+
     def rows(self) -> list[dict[str, Any]]:
         """The verdict as JSON: a row for each file, and one for what is no safetensors file: the index, a folder."""
         rows = [reading.row() for reading in self.readings]

@@ -34,9 +34,10 @@ class Problem:
     what: str
     advice: str = ""
 
-    def line(self) -> str:
-        """Code, problem and advice in one line without control characters."""
-        return f"{self.kind.code}: {plain(self.what, 800)}. To do: {plain(self.advice or self.kind.advice, 300)}."
+    def line(self, file: str = "") -> str:
+        """Code, ``file`` if given, problem and advice in one line without control characters."""
+        at = f"{plain(file, 300)}: " if file else ""
+        return f"{self.kind.code}: {at}{plain(self.what, 800)}. To do: {plain(self.advice or self.kind.advice, 300)}."
 
 
 _AGAIN = "download the file again, or ask its author to save it again"

@@ -166,8 +166,8 @@ def _print(verdict: Verdict) -> None:
         size = short(sum(reading.size for reading in verdict.readings))
         tensors = f"{count(verdict.tensors)} tensor{'s' * (verdict.tensors != 1)}"
         click.echo(f"{name}: {word} ({files} file{'s' * (files != 1)}, {tensors}, {size}B)")
-    for problem in verdict.problems:
-        click.echo(f"  {problem.line()}")
+    for line in verdict.lines():
+        click.echo(f"  {line}")
 
 
 def _print_file(row: dict[str, Any]) -> None:

@@ -57,4 +57,4 @@ def codes(*paths: Path | str) -> list[str]:
 
 def said(*paths: Path | str) -> str:
     """The lines of all problems."""
-    return "\n".join(problem.line() for verdict in verdicts(*paths) for problem in verdict.problems)
+    return "\n".join(line for verdict in verdicts(*paths) for line in verdict.lines())

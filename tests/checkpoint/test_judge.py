@@ -7,7 +7,7 @@ import pytest
 from harness.checkpoint import arguments
 from harness.checkpoint.judge import judge_all
 from harness.checkpoint.reading import Reader
-from tests.checkpoint.folders import INDEX, ONE, TWO, codes, file, index, sharded, verdicts
+from tests.checkpoint.folders import INDEX, ONE, TWO, codes, file, index, said, sharded, verdicts
 
 
 def test_rows_hold_each_problem_once(tmp_path: Path):
@@ -66,3 +66,18 @@ def test_a_file_that_vanishes_after_it_was_found_cannot_be_read(tmp_path: Path, 
         (verdict,) = judge_all(sources.checkpoints, reader, lambda path: None)
     assert verdict.problems[0].kind.code == "cannot-read"
     assert verdict.unread
+
+
+def test_a_problem_of_one_shard_starts_with_its_path_below_the_checkpoint(tmp_path: Path):
+    file(tmp_path / "sub" / "b.safetensors", "b")
+    index(tmp_path / INDEX, {"a": ONE, "b": "sub/b.safetensors"}, 8)
+    (tmp_path / ONE).symlink_to("gone")
+    (tmp_path / "sub" / "b.safetensors").write_bytes(b"GGUF" + bytes(20))
+    first, second = said(tmp_path).splitlines()
+    assert first.startswith(f"broken-link: {ONE}: the link")
+    assert second.startswith("file-refused: sub/b.safetensors: This is a GGUF")
+
+
+def test_a_problem_at_the_name_of_the_checkpoint_does_not_repeat_it(tmp_path: Path):
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    assert said(tmp_path).startswith("file-refused: This file is empty")
