@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness.checkpoint.folder import find
 from harness.checkpoint.group import Checkpoint, group, is_index
+from harness.checkpoint.index import unreadable
 from harness.checkpoint.problems import Problem
 from harness.errors import HarnessError
 from harness.report.text import plain
@@ -33,6 +34,11 @@ class Sources:
         self.checkpoints += [one for one in checkpoints if (one.name, one.alone) not in self._known]
         self._known |= {(one.name, one.alone) for one in checkpoints}
 
+    def report(self, problems: Sequence[Problem]) -> None:
+        """Take problems of folders that were not reported yet."""
+        known = {os.path.normpath(problem.file) for problem in self.problems}
+        self.problems += [problem for problem in problems if os.path.normpath(problem.file) not in known]
+
 
 def resolve(paths: Sequence[str], progress: Callable[[int], None]) -> Sources:
     """The checkpoints at ``paths``. All are looked up before any file is read; ``progress`` gets the number of entries seen.
@@ -40,7 +46,7 @@ def resolve(paths: Sequence[str], progress: Callable[[int], None]) -> Sources:
     Raises HarnessError where a name leads to nothing: no file, an empty folder, a pattern without a match.
     """
     sources = Sources()
-    for path in dict.fromkeys(one for given in paths for one in _matches(given)):
+    for path in dict.fromkeys(one for given in paths for one in _matches(given, sources)):
         if os.path.isdir(path):
             _folder(path, sources, progress)
             continue
@@ -64,14 +70,42 @@ def resolve(paths: Sequence[str], progress: Callable[[int], None]) -> Sources:
     return sources
 
 
-def _matches(path: str) -> list[str]:
-    """The path itself, or the paths that it stands for as a pattern."""
+def _matches(path: str, sources: Sources) -> list[str]:
+    """The path itself, or the paths that it stands for as a pattern. ``sources`` gets the folders that could not be searched."""
     if not glob.has_magic(path) or os.path.lexists(path):
         return [path]
     matches = sorted(glob.iglob(path, recursive=True))
-    if not matches:
+    closed = _closed(path)
+    sources.report(closed)
+    if not matches and not closed:
         raise HarnessError(f"{plain(path)}: no file matches", hint="check the pattern, and quote it for the shell")
     return matches
+
+
+def _closed(pattern: str) -> list[Problem]:
+    """The folders that a pattern leads through and that cannot be searched: glob leaves them out without a word."""
+    parts = pattern.split("/")
+    folders: dict[str, None] = {}
+    for at, part in enumerate(parts):
+        if glob.has_magic(part):
+            folders[os.sep.join(parts[:at]) + os.sep if at else os.curdir] = None
+            if part == "**":
+                folders[os.sep.join(parts[: at + 1]) + os.sep] = None
+    found = []
+    for folder in sorted({os.path.normpath(match) for one in folders for match in _expanded(one)}):
+        try:
+            os.stat(os.path.join(folder, os.curdir))
+            os.scandir(folder).close()
+        except PermissionError as error:
+            found.append(unreadable(folder, error))
+        except OSError:
+            # A link in a circle, or a file: the pattern ends there.
+            continue
+    return found
+
+
+def _expanded(pattern: str) -> list[str]:
+    return glob.glob(pattern, recursive=True) if glob.has_magic(pattern) else [pattern]
 
 
 def _folder(path: str, sources: Sources, progress: Callable[[int], None]) -> None:
@@ -79,7 +113,7 @@ def _folder(path: str, sources: Sources, progress: Callable[[int], None]) -> Non
     root = next((problem for problem in found.problems if problem.file == path), None)
     if root is not None:
         raise HarnessError(f"{plain(path)}: {root.what}", hint="name a folder that can be read")
-    sources.problems += found.problems
+    sources.report(found.problems)
     sources.circular += found.circular
     if not found.folders and not found.problems:
         raise HarnessError(
