@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.checkpoint.folder import find
 from harness.checkpoint.group import Checkpoint, group, is_index
-from harness.checkpoint.index import unreadable
+from harness.checkpoint.index import SUFFIX, unreadable
 from harness.checkpoint.problems import Problem
 from harness.errors import HarnessError
 from harness.report.text import plain
@@ -21,12 +21,14 @@ from harness.triage import inputs
 class Sources:
     """The checkpoints to judge, each once, and the folders below named ones that could not be listed.
 
-    ``circular`` are links to folders that hold them.
+    ``circular`` are links to folders that hold them. ``apart`` are checkpoints of which some shards were named, not all: these
+    shards are judged one by one.
     """
 
     checkpoints: list[Checkpoint] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     circular: list[str] = field(default_factory=list)
+    apart: list[str] = field(default_factory=list)
     _known: set[tuple[str, bool]] = field(default_factory=set)
 
     def add(self, checkpoints: Sequence[Checkpoint]) -> None:
@@ -62,12 +64,37 @@ def resolve(paths: Sequence[str], progress: Callable[[int], None]) -> Sources:
             sources.add(group({folder: sorted(held) for folder, held in names.items()}, only=path))
         else:
             sources.add([Checkpoint(path, [path], alone=True)])
-    # A file that was named beside its folder or index is judged there.
+    _leave_out_held(sources)
+    _join(sources, progress)
+    return sources
+
+
+def _leave_out_held(sources: Sources) -> None:
+    """A file that was named beside its folder or index is judged there."""
     held = {os.path.normpath(file) for one in sources.checkpoints if not one.alone for file in (*one.files, *one.spare)}
     sources.checkpoints = [
         one for one in sources.checkpoints if not one.alone or os.path.normpath(one.name) not in held
     ]
-    return sources
+
+
+def _join(sources: Sources, progress: Callable[[int], None]) -> None:
+    """Make one checkpoint of shards that were named one by one, or by a pattern, where all that are there were named."""
+    given = {os.path.normpath(one.name) for one in sources.checkpoints if one.alone}
+    folders: dict[str, str] = {}
+    for one in sources.checkpoints:
+        if one.alone and one.name.endswith(SUFFIX):
+            folder = os.path.dirname(one.name)
+            folders.setdefault(os.path.normpath(folder), folder)
+    for folder in folders.values():
+        beside = find(folder or os.curdir, progress, deep=False).folders.get(folder or os.curdir, [])
+        for checkpoint in group({folder: beside}):
+            files = [os.path.normpath(file) for file in (*checkpoint.files, *checkpoint.spare) if os.path.lexists(file)]
+            named = given.intersection(files)
+            if len(named) > 1 and len(named) == len(set(files)):
+                sources.add([checkpoint])
+            elif named and (checkpoint.index is not None or checkpoint.total > 1):
+                sources.apart.append(checkpoint.name)
+    _leave_out_held(sources)
 
 
 def _matches(path: str, sources: Sources) -> list[str]:

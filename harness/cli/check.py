@@ -55,6 +55,10 @@ def command(paths: tuple[str, ...], names: tuple[str, ...], sarif_file: Path | N
         with Reader(parsers) as reader:
             for verdict in judge_all(sources.checkpoints, reader, progress.reads):
                 outcome.take(verdict, progress)
+    if sources.apart:
+        more = f" and {len(sources.apart) - 1} more" if len(sources.apart) > 1 else ""
+        told = f"{plain(sources.apart[0], 300)}{more}: shards judged one by one; their index was not compared"
+        click.echo(f"note: {told}: check the folder", err=True)
     outcome.end(sources.circular)
     if sarif_file is not None:
         write_named(sarif_file, json.dumps(sarif.log(outcome.problems), indent=1) + "\n")

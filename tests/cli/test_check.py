@@ -185,3 +185,11 @@ def test_an_index_that_is_a_git_lfs_pointer_is_named(project: Path):
     assert status == 1
     assert "index-not-json: This is a Git LFS pointer" in text
     assert "To do: run git lfs pull." in text
+
+
+def test_a_note_says_that_the_index_of_a_shard_was_not_compared(project: Path):
+    folders.sharded(project / "model")
+    status, text = run(f"model/{folders.ONE}")
+    assert status == 0
+    told = "shards judged one by one; their index was not compared: check the folder"
+    assert f"note: model/{folders.INDEX}: {told}\n" in text
