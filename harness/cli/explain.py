@@ -13,6 +13,7 @@ from harness.cli import _options
 from harness.errors import HarnessError
 from harness.foreign_files import ForeignFile
 from harness.format.judge import RULES, UNSPECIFIED, Judgement, judge
+from harness.report.text import plain
 from harness.targets.files.on_disk import judge_file
 from harness.targets.registry import get_target
 from harness.triage import inputs, show
@@ -85,7 +86,7 @@ def _as_json(named: Named, size: int, judgement: Judgement, foreign: ForeignFile
 
 def _print(named: Named, data: bytes, size: int, judgement: Judgement, foreign: ForeignFile | None, width: int) -> None:
     colour = sys.stdout.isatty()
-    click.echo(f"{named.path}: {size:,} bytes" + (f"  ({named.signature})" if named.signature else ""))
+    click.echo(f"{plain(str(named.path))}: {size:,} bytes" + (f"  ({named.signature})" if named.signature else ""))
     if foreign is not None:
         click.echo(click.style(str(foreign), bold=True))
     tint = {"accept": "green", "reject": "red"}.get(judgement.verdict, "yellow")

@@ -14,6 +14,7 @@ import click
 
 import harness.cli as package
 from harness.errors import HarnessError
+from harness.report.text import plain
 
 # Errors of the machine: a full disk or quota, a disk or folder without write permission.
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
@@ -51,6 +52,11 @@ def _our_defect() -> NoReturn:
     sys.exit(3)
 
 
+def _printable(text: str) -> str:
+    """``text`` without control characters: a name of a file may hold some. Lines stay, for messages of several lines."""
+    return "\n".join(plain(line, 8 * len(line) + 8) for line in text.split("\n"))
+
+
 def _terminated(number: int, frame: object) -> NoReturn:
     """End as after Ctrl-C: with what is left to tidy up, and the shell's status for the signal."""
     sys.exit(128 + number)
@@ -62,9 +68,9 @@ def main() -> NoReturn:
     try:
         result = group.main(standalone_mode=False)
     except HarnessError as error:
-        click.echo(f"harness: {error}", err=True)
+        click.echo(f"harness: {_printable(str(error))}", err=True)
         if error.hint:
-            click.echo(f"  {error.hint}", err=True)
+            click.echo(f"  {_printable(error.hint)}", err=True)
         sys.exit(error.exit_status)
     except click.ClickException as error:
         error.show()
@@ -77,7 +83,9 @@ def main() -> NoReturn:
     except OSError as error:
         if error.errno not in _NO_ROOM:
             _our_defect()
-        click.echo(f"harness: cannot write {error.filename or 'its files'}: {error.strerror}", err=True)
+        click.echo(
+            f"harness: cannot write {_printable(str(error.filename or 'its files'))}: {error.strerror}", err=True
+        )
         click.echo("  free some disk, or set HARNESS_HOME to a writable folder; old content is kept", err=True)
         sys.exit(2)
     except Exception:

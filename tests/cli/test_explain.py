@@ -112,3 +112,8 @@ def test_a_cut_file_shows_its_header(project: Path):
     assert status == 1
     assert f"cut off: {len(GOOD) - 1} bytes of {len(GOOD)} are there" in text
     assert "length prefix" in text
+
+
+def test_control_characters_of_a_name_are_escaped(project: Path):
+    (project / "a\x1b[31m").write_bytes(GOOD)
+    assert run("a\x1b[31m")[1].startswith("a\\x1b[31m: ")

@@ -71,3 +71,15 @@ def test_every_command_is_for_machines_too() -> None:
 def test_every_verb_has_an_example_in_its_help(name: str) -> None:
     shown = VERBS[name].get_help(click.Context(VERBS[name], info_name=name))
     assert f"harness {name}" in " ".join(shown.partition("Example:")[2].split())
+
+
+def test_control_characters_in_an_error_are_escaped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def fail(**_: object) -> None:
+        raise HarnessError("a\x1b[31m\nb", hint="c\r")
+
+    monkeypatch.setattr(cli.group, "main", fail)
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert capsys.readouterr().err == "harness: a\\x1b[31m\nb\n  c\\x0d\n"
