@@ -28,7 +28,11 @@ _PARSED = 16 << 20
 _SECTOR = 512
 _TEXT_CONTROLS = "\t\n\r\f"
 _AGAIN = "download it again"
-_ELSEWHERE = "take the file of the model that ends in .safetensors, or convert this one"
+# The name of the file may end in .safetensors all the same.
+_ELSEWHERE = (
+    "whatever its name says, it is no safetensors file: get one from the author of the model, or convert this one"
+)
+_NO_MODEL = "whatever its name says, it is no safetensors file: download it again from the author of the model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,7 @@ def _ends(header: bytes) -> Iterator[int]:
 
 
 def _of_machine_learning(head: bytes, size: int) -> ForeignFile | None:
-    if re.match(rb"version https?://\S+\noid sha256:[0-9a-f]{64}\n", head):
+    if re.match(rb"version https?://\S+\r?\noid sha256:[0-9a-f]{64}\r?\n", head):
         return ForeignFile("git-lfs-pointer", "This is a Git LFS pointer", "run git lfs pull")
     if head.startswith(b"GGUF"):
         return ForeignFile("gguf", "This is a GGUF model, as llama.cpp reads it", _ELSEWHERE)
@@ -188,8 +192,19 @@ def _text(head: bytes) -> ForeignFile | None:
         if '"weight_map"' in text:
             advice = "run harness check on it, or on its folder"
             return ForeignFile("index", "This is the index of a checkpoint in several files", advice)
-        return ForeignFile("json", "This is a JSON document", "take the file that ends in .safetensors")
+        if _is_error(text):
+            return ForeignFile("json", "This is an error message of a server, as JSON", _AGAIN)
+        return ForeignFile("json", "This is a JSON document", _NO_MODEL)
     return ForeignFile("text", f"This is a text that begins with {text.splitlines()[0][:60]!a}", _AGAIN)
+
+
+def _is_error(text: str) -> bool:
+    """Whether a JSON text is an object with a message, as servers answer in place of a file."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and not value.keys().isdisjoint(("error", "message"))
 
 
 _ARCHIVES = {
@@ -215,4 +230,4 @@ def _known(head: bytes) -> ForeignFile | None:
     what = {"image": "a picture", "video": "a video", "audio": "a sound"}.get(kind, "a file")
     name = "JPEG" if found.extension == "jpg" else found.extension.upper()
     kind = kind if kind in {"image", "video", "audio", "font"} else found.extension
-    return ForeignFile(kind, f"This is {what} ({name})", "take the file of the model that ends in .safetensors")
+    return ForeignFile(kind, f"This is {what} ({name})", _NO_MODEL)

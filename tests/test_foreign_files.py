@@ -200,3 +200,23 @@ def test_a_header_that_is_no_layout_is_left_to_the_judge(header: bytes):
 def test_a_file_that_is_missing_raises(tmp_path: Path):
     with pytest.raises(FileNotFoundError):
         foreign_files.of_file(tmp_path / "missing")
+
+
+def test_a_pointer_with_line_ends_of_windows_is_named():
+    assert told(POINTER.replace(b"\n", b"\r\n")) == "git-lfs-pointer"
+
+
+@pytest.mark.parametrize(
+    ("text", "error"), [(b'{"error":"Not found"}', True), (b'{"message": 1}', True), (b'{"a": 1}', False)]
+)
+def test_a_json_with_a_message_is_an_error_of_a_server(text: bytes, error: bool):
+    found = identify(text, len(text))
+    assert found is not None
+    assert (found.kind, "error message of a server" in found.what) == ("json", error)
+
+
+@pytest.mark.parametrize("data", [JPEG, b"GGUF" + bytes(20), b'{"a": 1}'])
+def test_the_advice_holds_for_a_file_whose_name_ends_in_safetensors(data: bytes):
+    found = identify(data, len(data))
+    assert found is not None
+    assert found.advice.startswith("whatever its name says, it is no safetensors file")
