@@ -165,8 +165,12 @@ def _path_fault(file: str) -> str:
     if file.startswith("/") or _DRIVE.match(file):
         return "an absolute path"
     # A reader on Windows takes the backslash as a separator.
-    if posixpath.normpath(file.replace("\\", "/")).split("/")[0] == "..":
+    parts = file.replace("\\", "/")
+    if posixpath.normpath(parts).split("/")[0] == "..":
         return "a path that leaves the folder"
+    # Where it leads depends on links, and on whether the folder before it is there.
+    if ".." in parts.split("/"):
+        return "a path with '..'"
     if not file.endswith(SUFFIX) or "\0" in file:
         return "no safetensors file"
     return ""
