@@ -363,7 +363,7 @@ def pin_seed(
 
     The target is told from the path of a seed. Another file is pinned for all targets that take files, as import does.
     """
-    if remove == (why is not None):
+    if remove == (why is not None) or (why is not None and not why.strip()):
         raise click.UsageError('say --why "REASON" to pin a seed, or --remove to unpin it')
     folder = corpus or intake.own_corpus()
     rows = _pin(folder, targets, file, why) if why is not None else _unpin(folder, targets, file)
@@ -371,8 +371,9 @@ def pin_seed(
         _options.print_json(rows)
         return
     for row in rows:
+        said = "unpinned" if remove else "pinned already; the reason is changed:" if row["again"] else "pinned"
         new = ", a new seed" if row.get("new") else ""
-        click.echo(f"{row['target']}: {'unpinned' if remove else 'pinned'} {row['seed']}{new}")
+        click.echo(f"{row['target']}: {said} {row['seed']}{new}")
 
 
 def _pin(corpus: Path, targets: tuple[str, ...], file: Path, why: str) -> list[dict[str, Any]]:
@@ -380,17 +381,20 @@ def _pin(corpus: Path, targets: tuple[str, ...], file: Path, why: str) -> list[d
     if size > corpus_store.MAX_SEED:
         raise HarnessError(f"{file} has {size} bytes, a seed has at most {corpus_store.MAX_SEED}", hint=_ONLY_HEADER)
     data = inputs.read_whole(file)
-    return [
-        {"target": target, "seed": corpus_store.sha1(data), "new": corpus_pins.pin(corpus / target, file, data, why)}
-        for target in _chosen(targets, corpus_pins.targets_of(file, corpus) or intake.file_targets())
-    ]
+    name = corpus_store.sha1(data)
+    rows = []
+    for target in _chosen(targets, corpus_pins.targets_of(file, corpus) or intake.file_targets()):
+        row = {"target": target, "seed": name, "again": name in corpus_pins.read(corpus / target)}
+        rows.append(row | {"new": corpus_pins.pin(corpus / target, file, data, why)})
+    return rows
 
 
 def _unpin(corpus: Path, targets: tuple[str, ...], file: Path) -> list[dict[str, Any]]:
     # The seed itself may be gone, so its name is enough.
-    name = file.name if corpus_store.is_name(file.name) else corpus_store.sha1(inputs.read_whole(file))
+    named = corpus_store.is_name(file.name) or not file.exists()
+    name = file.name if named else corpus_store.sha1(inputs.read_whole(file))
     default = corpus_pins.targets_of(file, corpus) or intake.targets_in(corpus)
     unpinned = [target for target in _chosen(targets, default) if corpus_pins.unpin(corpus / target, name)]
     if not unpinned:
-        raise HarnessError(f"{file} is not pinned", hint="harness corpus stats lists the pins")
+        raise HarnessError(f"no such pin: {file}", hint="harness corpus stats lists the pins")
     return [{"target": target, "seed": name} for target in unpinned]

@@ -139,7 +139,7 @@ def test_stats_show_the_pins(corpus: Path, mine: Path):
 
 def test_the_target_is_that_of_the_seed_or_all_that_take_files(corpus: Path, mine: Path, tmp_path: Path):
     seed = corpus / "model" / NAMES["plain.safetensors"]
-    assert pin(corpus, seed, "--why", "x") == [{"target": "model", "seed": seed.name, "new": False}]
+    assert pin(corpus, seed, "--why", "x") == [{"target": "model", "seed": seed.name, "new": False, "again": False}]
     rows = pin(tmp_path / "new", mine / "plain.safetensors", "--why", "x")
     assert [row["target"] for row in rows] == intake.file_targets()
     assert all(row["new"] for row in rows)
@@ -150,7 +150,7 @@ def test_unpinning_by_path_by_name_and_by_content(corpus: Path, mine: Path):
     for spelled in (corpus / "model" / name, name, file):
         pin(corpus, file, "--target", "model", "--why", "x")
         assert pin(corpus, Path(spelled), "--remove") == [{"target": "model", "seed": name}]
-        with pytest.raises(HarnessError, match="is not pinned"):
+        with pytest.raises(HarnessError, match="no such pin"):
             pin(corpus, Path(spelled), "--remove")
     pin(corpus, file, "--target", "model", "--why", "x")
     (corpus / "model" / name).unlink()
@@ -160,7 +160,7 @@ def test_unpinning_by_path_by_name_and_by_content(corpus: Path, mine: Path):
     assert f"model: unpinned {name}" in run("pin", name, "--remove", "--corpus", corpus).output
 
 
-@pytest.mark.parametrize("words", [(), ("--why", "x", "--remove")])
+@pytest.mark.parametrize("words", [(), ("--why", "x", "--remove"), ("--why", " ")])
 def test_a_reason_or_a_removal_is_asked_for(corpus: Path, mine: Path, words: tuple[str, ...]):
     with pytest.raises(click.UsageError, match="--why"):
         CliRunner().invoke(
@@ -177,3 +177,11 @@ def test_what_is_no_seed_is_refused(corpus: Path, tmp_path: Path):
         run("pin", tmp_path / "large", "--why", "x", "--corpus", corpus)
     with pytest.raises(HarnessError, match="No such file"):
         run("pin", tmp_path / "missing", "--why", "x", "--corpus", corpus)
+
+
+def test_a_second_pin_says_that_the_reason_is_changed_and_no_pin_cannot_be_removed(corpus: Path):
+    seed = corpus / "model" / NAMES["plain.safetensors"]
+    pin(corpus, seed, "--why", "x")
+    assert "pinned already; the reason is changed: " in run("pin", seed, "--why", "y", "--corpus", corpus).output
+    with pytest.raises(HarnessError, match="no such pin: unknown"):
+        run("pin", "unknown", "--remove", "--corpus", corpus)
