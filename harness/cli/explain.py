@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -34,7 +35,12 @@ def command(what: str, target: str | None, width: int, as_json: bool) -> int:
     An input of a target that takes programs is printed as its calls. A file of another format is named: a Git LFS pointer, an archive, a web page, a download that is cut off. Exit status 0:
     the format allows the file. Exit status 1: it does not, or leaves the case open.
     """
-    named = resolve(what)
+    try:
+        named = resolve(what)
+    except HarnessError as error:
+        if not Path(what).is_dir():
+            raise
+        raise HarnessError(str(error), hint="name a file in it, or run harness check on the folder") from error
     if target is not None:
         named = replace(named, target=get_target(target).name)
     words = get_target(named.target).explain(named.data()) if named.target else ""

@@ -117,3 +117,9 @@ def test_a_cut_file_shows_its_header(project: Path):
 def test_control_characters_of_a_name_are_escaped(project: Path):
     (project / "a\x1b[31m").write_bytes(GOOD)
     assert run("a\x1b[31m")[1].startswith("a\\x1b[31m: ")
+
+
+def test_a_folder_leads_to_check(project: Path):
+    with pytest.raises(HarnessError) as caught:
+        run(".")
+    assert "harness check" in caught.value.hint
