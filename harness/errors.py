@@ -20,3 +20,7 @@ class EngineError(HarnessError):
     """The fuzzing engine itself failed (exit status 3)."""
 
     exit_status = 3
+
+
+class StartError(EngineError):
+    """A child process with a parser did not start. The last line of the message is the child's own."""

@@ -51,7 +51,7 @@ class Verdict:
             if path not in known:
                 first = next((one for one in self.problems if one.file == path), None)
                 spec = {"verdict": "reject", "rule": first.kind.code, "detail": first.what} if first else _ACCEPTED
-                rows.append({"file": path, "spec": spec, "parsers": {}, "agreed": True})
+                rows.append({"file": path, "foreign": None, "spec": spec, "parsers": {}, "agreed": True})
         for row in rows:
             row["checkpoint"] = self.checkpoint.name
             row["problems"] = [

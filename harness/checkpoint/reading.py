@@ -14,6 +14,7 @@ from harness import foreign_files
 from harness.checkpoint import problems
 from harness.checkpoint.index import unreadable
 from harness.checkpoint.problems import Problem
+from harness.errors import StartError
 from harness.files import open_at_once
 from harness.foreign_files import ForeignFile
 from harness.format.header import Header
@@ -74,6 +75,8 @@ class Reader:
 
     def __init__(self, parsers: Sequence[Parser]) -> None:
         self.parsers = parsers
+        #: Why a parser did not start, by its name. It reads no further file.
+        self.failed: dict[str, str] = {}
         self._replayers: dict[tuple[str, str], Replayer] = {}
 
     def __enter__(self) -> Self:
@@ -119,10 +122,15 @@ class Reader:
     def _run(self, target: str, data: bytes) -> dict[str, Replay]:
         results = {}
         for parser in self.parsers:
+            if parser.name in self.failed:
+                continue
             key = parser.name, target
             if key not in self._replayers:
                 self._replayers[key] = Replayer(parser, target, memory_mb=_MEMORY_MB, relations=False)
-            results[parser.name] = self._replayers[key].run(data, TIMEOUT_S)
+            try:
+                results[parser.name] = self._replayers[key].run(data, TIMEOUT_S)
+            except StartError as error:
+                self.failed[parser.name] = str(error).splitlines()[-1]
         return results
 
 

@@ -15,12 +15,10 @@ from harness.report.sarif import MOST_RESULTS, MOST_TEXT, ROOT, SCHEMA
 from harness.report.text import plain
 
 
-def log(found: Sequence[Problem]) -> dict[str, Any]:
-    """The log of problems with one run. A result lies at a file below the current folder, or at its whole path."""
-    unread = [problem for problem in found if problem.kind.unread]
-    notifications = [
-        {"level": "error", "message": {"text": plain(f"{one.file}: {one.what}", MOST_TEXT)}} for one in unread
-    ]
+def log(found: Sequence[Problem], failed: Sequence[str] = ()) -> dict[str, Any]:
+    """The log of problems with one run. ``failed`` are messages on parsers that did not start. A result lies at a file below the current folder, or at its whole path."""
+    errors = [*failed, *(f"{one.file}: {one.what}" for one in found if one.kind.unread)]
+    notifications = [{"level": "error", "message": {"text": plain(error, MOST_TEXT)}} for error in errors]
     driver = {
         "name": "safetensors-harness check",
         "version": version("safetensors-harness"),
@@ -33,7 +31,7 @@ def log(found: Sequence[Problem]) -> dict[str, Any]:
         "automationDetails": {"id": "safetensors-harness-check/"},
         "columnKind": "unicodeCodePoints",
         "originalUriBaseIds": {ROOT: {"description": {"text": "The folder in which the check ran."}}},
-        "invocations": [{"executionSuccessful": not unread, "toolExecutionNotifications": notifications}],
+        "invocations": [{"executionSuccessful": not errors, "toolExecutionNotifications": notifications}],
         "results": [_result(problem) for problem in found[:MOST_RESULTS]],
     }
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
@@ -58,7 +56,7 @@ def _result(problem: Problem) -> dict[str, Any]:
         "ruleId": problem.kind.code,
         "ruleIndex": list(KINDS).index(problem.kind.code),
         "level": "error",
-        "message": {"text": plain(f"{problem.what}. {problem.advice or problem.kind.advice}", MOST_TEXT)},
+        "message": {"text": plain(f"{problem.what}. To do: {problem.advice or problem.kind.advice}.", MOST_TEXT)},
         "locations": [{"physicalLocation": {"artifactLocation": location, "region": {"startLine": 1}}}],
         "partialFingerprints": {"primaryLocationLineHash": f"{mark.hexdigest()[:16]}:1"},
     }

@@ -43,7 +43,7 @@ def command(paths: tuple[str, ...], names: tuple[str, ...], sarif_file: Path | N
     weight with each other. Parsers run in child processes, so a file that kills or hangs a parser is reported, too.
 
     Exit status 0: every file is valid, every parser agrees with the judge, and the files fit each other. Exit status 1: there
-    is a problem. Exit status 2: something cannot be read.
+    is a problem. Exit status 2: something cannot be read. Exit status 3: a parser did not start; the other parsers read on.
     """
     outcome = _Outcome(as_json, sarif_file is not None)
     with _Progress() as progress:
@@ -55,14 +55,17 @@ def command(paths: tuple[str, ...], names: tuple[str, ...], sarif_file: Path | N
         with Reader(parsers) as reader:
             for verdict in judge_all(sources.checkpoints, reader, progress.reads):
                 outcome.take(verdict, progress)
+    failed = [f"parser {name} did not start: {why}" for name, why in reader.failed.items()]
+    for line in failed:
+        click.echo(f"harness: {plain(line)}; harness build makes it again", err=True)
     if sources.apart:
         more = f" and {len(sources.apart) - 1} more" if len(sources.apart) > 1 else ""
         told = f"{plain(sources.apart[0], 300)}{more}: shards judged one by one; their index was not compared"
         click.echo(f"note: {told}: check the folder", err=True)
     outcome.end(sources.circular)
     if sarif_file is not None:
-        write_named(sarif_file, json.dumps(sarif.log(outcome.problems), indent=1) + "\n")
-    return outcome.status()
+        write_named(sarif_file, json.dumps(sarif.log(outcome.problems, failed), indent=1) + "\n")
+    return 3 if failed else outcome.status()
 
 
 def _parsers(names: tuple[str, ...]) -> list[Parser]:
@@ -175,8 +178,12 @@ def _print(verdict: Verdict) -> None:
 
 
 def _print_file(row: dict[str, Any]) -> None:
-    spec = row["spec"]
-    detail = f" {spec['rule']}: {plain(spec['detail'], 300)}" if spec["rule"] else ""
+    spec, foreign = row["spec"], row["foreign"]
+    if foreign is not None:
+        click.echo(f"  {foreign['what']}")
+    # The first bytes of another format are no length of a header.
+    meant = foreign is None or spec["rule"] != "framing.header-limit"
+    detail = f" {spec['rule']}: {plain(spec['detail'], 300)}" if spec["rule"] and meant else ""
     click.echo(f"  {'the format':<22} {spec['verdict']}{detail}")
     for name, result in row["parsers"].items():
         error = f": {plain(result['error'], 200)}" if result["error"] else ""

@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 import harness
-from harness.errors import EngineError, HarnessError
+from harness.errors import EngineError, HarnessError, StartError
 from harness.findings.finding import Finding, Record
 from harness.parsers import runtime
 from harness.parsers.registry import Parser
@@ -209,8 +209,8 @@ class Replayer:
         if self._reply(child, self.target.start_s) is None:
             said = self._said().decode(errors="replace").strip()
             self.close()
-            raise EngineError(f"the replay process for {name or self.target.name} did not start: {said[-2000:]}",
-                              hint="harness doctor checks the installation; harness build makes the parser again")  # fmt: skip
+            raise StartError(f"the replay process for {name or self.target.name} did not start: {said[-2000:]}",
+                             hint="harness doctor checks the installation; harness build makes the parser again")  # fmt: skip
         return child
 
     def _reply(self, child: subprocess.Popen[bytes], seconds: float) -> dict[str, Any] | None:
@@ -240,7 +240,7 @@ class Replayer:
     def run(self, data: bytes, timeout_s: float | None = None) -> Replay:
         """Run ``data`` once, for at most ``timeout_s`` seconds (default: the target's own).
 
-        Raises EngineError when the child cannot load the parser, and when an oracle of ours fails on the input.
+        Raises StartError when the child cannot load the parser, and EngineError when an oracle of ours fails on the input.
         """
         if timeout_s is None:
             timeout_s = self.target.timeout_s

@@ -18,6 +18,7 @@ def test_rows_hold_each_problem_once(tmp_path: Path):
     told = {name: [problem["code"] for problem in row["problems"]] for name, row in rows.items()}
     assert told == {ONE: [], TWO: ["file-refused"], INDEX: ["name-missing"]}
     assert {row["checkpoint"] for row in rows.values()} == {str(tmp_path / INDEX)}
+    assert rows[INDEX]["foreign"] is None
     assert rows[INDEX]["spec"] == {
         "verdict": "reject",
         "rule": "name-missing",

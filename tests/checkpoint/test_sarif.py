@@ -18,6 +18,7 @@ def test_problems_are_results_at_their_files(tmp_path: Path, monkeypatch: pytest
     Log.model_validate_json(json.dumps(log))
     (run,) = log["runs"]
     (result,) = run["results"]
+    assert ". To do: save the checkpoint" in result["message"]["text"]
     assert run["invocations"][0]["executionSuccessful"] is True
     assert run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"] == "name-doubled"
     location = result["locations"][0]["physicalLocation"]["artifactLocation"]

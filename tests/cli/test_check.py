@@ -3,6 +3,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from harness.errors import HarnessError
 from harness.format.encode import pack
 from tests.checkpoint import folders
 from tests.cli import running
+from tests.test_foreign_files import FILES
 
 GOOD = pack([("a", "BF16", (2,), b"xyxy"), ("b", "F4", (2,), b"x")], {"format": "pt"})
 TWICE = b"\x1f\0\0\0\0\0\0\0" + b'{"__metadata__":{"":"","":""}} '
@@ -193,3 +195,27 @@ def test_a_note_says_that_the_index_of_a_shard_was_not_compared(project: Path):
     assert status == 0
     told = "shards judged one by one; their index was not compared: check the folder"
     assert f"note: model/{folders.INDEX}: {told}\n" in text
+
+
+def test_a_parser_that_does_not_start_is_one_line_and_the_others_read_on(project: Path):
+    wheel = project / "build" / "parsers" / "0.8.0-wheel"
+    root = wheel.resolve()
+    wheel.unlink()
+    shutil.copytree(root, wheel, symlinks=True)
+    next(wheel.rglob("safetensors/__init__.py")).write_text("raise ImportError('broken build')\n")
+    (project / "good").write_bytes(GOOD)
+    status, text = run("good", "--sarif", "log.sarif")
+    assert status == 3
+    assert "good: ok" in text
+    assert "  0.8.0                  accept" in text
+    (line,) = [line for line in text.splitlines() if line.startswith("harness: ")]
+    assert line.startswith("harness: parser 0.8.0-wheel did not start: ")
+    assert line.endswith("broken build; harness build makes it again")
+    (invocation,) = json.loads((project / "log.sarif").read_text())["runs"][0]["invocations"]
+    assert invocation["executionSuccessful"] is False
+
+
+def test_the_other_format_comes_before_the_verdict_on_the_format(project: Path):
+    (project / "a.safetensors").write_bytes(FILES["git-lfs-pointer"])
+    _, text = run("a.safetensors")
+    assert text.splitlines()[1:3] == ["  This is a Git LFS pointer", "  the format             reject"]
