@@ -18,6 +18,7 @@ from pathlib import Path
 
 import filetype
 
+from harness.files import open_at_once
 from harness.format.rules import HEADER_LIMIT
 
 #: Bytes from the beginning of a file that are looked at.
@@ -69,13 +70,12 @@ def identify(head: bytes, size: int) -> ForeignFile | None:
 
 def of_file(path: Path) -> ForeignFile | None:
     """:func:`identify` for a file, of which no more than its header is read. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
+    with open_at_once(path) as file:
         head = file.read(HEAD)
         length = int.from_bytes(head[:8], "little")
         if HEAD < 8 + length <= _PARSED:
             head += file.read(8 + length - HEAD)
-        return identify(head, os.fstat(descriptor).st_size)
+        return identify(head, os.fstat(file.fileno()).st_size)
 
 
 def _cut_off(head: bytes, length: int, size: int) -> ForeignFile | None:

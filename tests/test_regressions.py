@@ -24,7 +24,7 @@ from harness.findings.rule import SIGNATURE
 from harness.parsers import registry
 from harness.replay import replay
 from harness.replay.replay import Replay, Replayer
-from harness.targets.known_findings import known
+from harness.targets.known_findings import known, missing
 from harness.targets.registry import all_targets, get_target
 from harness.triage.filing import TRIES
 from tests import preloaded
@@ -50,11 +50,6 @@ def parser_for(crash: Crash) -> registry.Parser | None:
 def case(crash: Crash):
     marks = [pytest.mark.xfail(strict=True, raises=StillBroken, reason=crash.summary)] if crash.status == OPEN else []
     return pytest.param(crash, id=crash.id, marks=marks)
-
-
-def missing(crash: Crash) -> str:
-    """Why a finding cannot show here; "" where it can."""
-    return crash.cannot_show() or get_target(crash.target).missing(crash.data())
 
 
 class Replays:

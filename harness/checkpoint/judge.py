@@ -47,17 +47,19 @@ class Verdict:
         known = {reading.path for reading in self.readings}
         others = [self.checkpoint.index.path] if self.checkpoint.index is not None else []
         others += [problem.file for problem in self.problems]
+        by_file: dict[str, list[Problem]] = {}
+        for problem in self.problems:
+            by_file.setdefault(problem.file, []).append(problem)
         for path in dict.fromkeys(others):
             if path not in known:
-                first = next((one for one in self.problems if one.file == path), None)
+                first = next(iter(by_file.get(path, ())), None)
                 spec = {"verdict": "reject", "rule": first.kind.code, "detail": first.what} if first else _ACCEPTED
                 rows.append({"file": path, "foreign": None, "spec": spec, "parsers": {}, "agreed": True})
         for row in rows:
             row["checkpoint"] = self.checkpoint.name
             row["problems"] = [
                 {"code": one.kind.code, "what": one.what, "advice": one.advice or one.kind.advice}
-                for one in self.problems
-                if one.file == row["file"]
+                for one in by_file.get(row["file"], ())
             ]
         return rows
 

@@ -209,6 +209,10 @@ def _say(layer: Layer, *names: str) -> str:
     return ", ".join(shown)
 
 
+def _unfit(layer: Layer, *names: str) -> str:
+    return f"the shapes do not fit: {_say(layer, *names)}"
+
+
 def _integers(layer: Layer) -> str:
     """GPTQ packs rows of ``qweight``, AWQ columns; both pack columns of ``qzeros``, and scale groups of rows.
 
@@ -227,9 +231,9 @@ def _integers(layer: Layer) -> str:
     if index is None and weight[0] == zeros[0] == scales[0] and scales[1] == 8 * zeros[1]:
         return ""
     if zeros[0] != scales[0] or not (gptq or awq) or (index is not None and not gptq):
-        return f"the shapes do not fit: {_say(layer, *names)}"
+        return _unfit(layer, *names)
     if not scales[1] or zeros[1] * DTYPE_BITS[_dtype(layer, "qzeros")] < scales[1]:
-        return f"the shapes do not fit: {_say(layer, *names)}"
+        return _unfit(layer, *names)
     if index is not None and len(index[0]) == 1 and weight[0]:
         # Bits of a value by rows and by columns: 3 bits fill 32 rows, and may pad.
         bits = zeros[1] * DTYPE_BITS[_dtype(layer, "qzeros")] / scales[1]
@@ -248,7 +252,7 @@ def _scales(layer: Layer) -> str:
     if len(weight.shape) != 2 or prod(scale.shape) == 1:
         return ""
     names = [name for name in ("weight_packed", "weight", "weight_scale_inv", "weight_scale") if name in layer]
-    wrong = f"the shapes do not fit: {_say(layer, *names)}"
+    wrong = _unfit(layer, *names)
     if len(scale.shape) > 2 or not scale.shape:
         return wrong if not scale.shape else ""
     if not _blocked(weight.shape[0], scale.shape[0]):
@@ -272,14 +276,14 @@ def _blocks(layer: Layer) -> str:
     shapes = _shapes(layer, "_blocks", "_scales")
     if shapes is None or _dtype(layer, "_blocks") != "U8" or len(shapes[0]) != len(shapes[1]) + 1:
         return ""
-    return "" if shapes[0][:-1] == shapes[1] else f"the shapes do not fit: {_say(layer, '_blocks', '_scales')}"
+    return "" if shapes[0][:-1] == shapes[1] else _unfit(layer, "_blocks", "_scales")
 
 
 def _eight_bits(layer: Layer) -> str:
     shapes = _shapes(layer, "weight", "SCB")
     if shapes is None or not shapes[0] or prod(shapes[1]) == shapes[0][0]:
         return ""
-    return f"the shapes do not fit: {_say(layer, 'weight', 'SCB')}"
+    return _unfit(layer, "weight", "SCB")
 
 
 def _four_bits(layer: Layer) -> str:
@@ -300,4 +304,4 @@ def _mlx(layer: Layer) -> str:
         return ""
     weight, scales, biases = shapes
     fits = scales == biases and weight[:-1] == scales[:-1]
-    return "" if fits else f"the shapes do not fit: {_say(layer, 'weight', 'scales', 'biases')}"
+    return "" if fits else _unfit(layer, "weight", "scales", "biases")

@@ -12,7 +12,6 @@ from harness.checkpoint.index import Index
 from harness.checkpoint.problems import Kind, Problem, names
 from harness.checkpoint.reading import Reading
 from harness.format.header import Tensor
-from harness.report.text import plain
 
 Readings = Mapping[str, Reading]
 """Readings of files by path."""
@@ -87,7 +86,7 @@ def _against_index(checkpoint: Checkpoint, index: Index, readings: Readings) -> 
         found.append(Problem(problems.SHARD_MISSING, index.path, what))
     # A broken index may mean them.
     for path in checkpoint.spare if not index.problems else ():
-        what = f"the index does not name {plain(os.path.basename(path), 120)!r}"
+        what = f"the index does not name {_base(path)}"
         found.append(Problem(problems.SHARD_UNNAMED, path, what))
     return found + _names(checkpoint, index, readings)
 
@@ -130,11 +129,16 @@ def _names(checkpoint: Checkpoint, index: Index, readings: Readings) -> list[Pro
     return found
 
 
+def _base(path: str) -> str:
+    """The name of a file, quoted."""
+    return names([os.path.basename(path)])
+
+
 def _of_names(path: str, key: tuple[Kind, str, str], listed: list[str]) -> Problem:
     kind, shard, other = key
-    here = repr(plain(os.path.basename(shard), 120))
+    here = _base(shard)
     if kind is problems.NAME_ELSEWHERE:
-        what = f"the index gives {names(listed)} to {here}, but {plain(os.path.basename(other), 120)!r} has it"
+        what = f"the index gives {names(listed)} to {here}, but {_base(other)} has it"
     elif kind is problems.NAME_MISSING:
         what = f"the index gives {names(listed)} to {here}, and no shard has it"
     else:
@@ -149,9 +153,9 @@ def _doubled(path: str, wanted: Mapping[str, str], held: dict[str, list[str]]) -
             by_shards.setdefault(tuple(shards), []).append(name)
     found = []
     for paths, listed in by_shards.items():
-        files = " and ".join(repr(plain(os.path.basename(shard), 120)) for shard in paths[:3])
+        files = " and ".join(_base(shard) for shard in paths[:3])
         meant = {wanted[name] for name in listed if name in wanted}
-        index = f"; the index means {plain(os.path.basename(meant.pop()), 120)!r}" if len(meant) == 1 else ""
+        index = f"; the index means {_base(meant.pop())}" if len(meant) == 1 else ""
         found.append(Problem(problems.NAME_TWICE, path, f"{names(listed)} is in {files}{index}"))
     return found
 

@@ -13,7 +13,7 @@ from harness.cli import _options
 from harness.errors import HarnessError
 from harness.findings import crashes
 from harness.findings.crashes import Crash
-from harness.targets.registry import get_target
+from harness.targets import known_findings
 from harness.triage import bisect
 from harness.triage.bisect import History
 
@@ -84,7 +84,7 @@ def _tellable(filed: list[Crash], say: Callable[[str], None]) -> list[Crash]:
     kept = []
     for crash in filed:
         if crash.status == crashes.OPEN:
-            reason = crash.cannot_show() or get_target(crash.target).missing(crash.data())
+            reason = known_findings.missing(crash)
             if not reason and crash.builds and "wheel" not in crash.builds:
                 reason = "only checked builds show it"
             if reason:

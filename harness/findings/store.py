@@ -226,7 +226,7 @@ def campaigns() -> list[Path]:
 
 def reference(campaign: Path, name: str) -> str:
     """How a user names a finding of ``campaign`` on a command line: by its id, or by its folder where the campaign lies elsewhere."""
-    if campaign.resolve().parent == paths.campaigns_dir().resolve():
+    if _in_project(campaign):
         return name
     return shlex.quote(str(paths.shown(campaign.resolve() / "findings" / name)))
 
@@ -235,8 +235,14 @@ def option(campaign: Path) -> str:
     """The option that selects ``campaign``, with a space before it; "" for the latest one, which is the default."""
     if [latest.resolve() for latest in campaigns()[:1]] == [campaign.resolve()]:
         return ""
-    within = campaign.resolve().parent == paths.campaigns_dir().resolve()
-    return f" --campaign {shlex.quote(campaign.name if within else str(paths.shown(campaign.resolve())))}"
+    return (
+        f" --campaign {shlex.quote(campaign.name if _in_project(campaign) else str(paths.shown(campaign.resolve())))}"
+    )
+
+
+def _in_project(campaign: Path) -> bool:
+    """Whether a campaign's folder lies where commands look for names of campaigns."""
+    return campaign.resolve().parent == paths.campaigns_dir().resolve()
 
 
 def campaign_at(chosen: Path | None) -> Path:

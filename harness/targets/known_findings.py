@@ -30,6 +30,11 @@ def known(signature: str) -> str | None:
     return None if rule is None else f"verdict:{rule.name}"
 
 
+def missing(crash: crashes.Crash) -> str:
+    """Why a filed finding cannot show here: the interpreter is too new, or a module is not installed; "" where it can."""
+    return crash.cannot_show() or get_target(crash.target).missing(crash.data())
+
+
 def is_open(signature: str) -> bool:
     """Whether a signature is filed as a defect that is still to be mended."""
     crash = filed(signature)

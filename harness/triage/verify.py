@@ -172,7 +172,7 @@ def _group(pair: Pair, group: Sequence[Crash], live: Live, owners: dict[str, Def
     found: dict[str, Told] = {}
     target = get_target(group[0].target)
     for crash in group:
-        reason = crash.cannot_show() or target.missing(crash.data())
+        reason = known_findings.missing(crash)
         if reason := reason or ("" if target.uses_parser else "it does not run the parser"):
             found[crash.id] = Told(crash, CANNOT, reason)
     for flavour in ("sancov", "wheel", "address"):

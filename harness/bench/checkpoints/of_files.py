@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 from harness.bench.checkpoints import parts
 from harness.bench.checkpoints.breakages import Expected, a_file, breakage, lfs_pointer, replaced
 from harness.format.encode import encode_header
+from harness.format.header import Tensor
 
 
 @breakage("the file ends before its tensors do", "file-refused", "layout.truncated", "cut off")
@@ -62,31 +64,28 @@ def _duplicate_key(folder: Path, draw: random.Random) -> Expected | None:
     return Expected((path,), (tensor.name,))
 
 
-@breakage("a tensor's bytes do not fit its shape and dtype", "file-refused", "tensor.size")
-def _dtype(folder: Path, draw: random.Random) -> Expected | None:
+def _changed(folder: Path, draw: random.Random, change: Callable[[Tensor], Tensor]) -> Expected | None:
+    """Change the entry of a tensor that has bytes, over the same buffer."""
     path = a_file(folder, draw, tensors=1)
     if path is None:
         return None
     tensors = list(parts.header(path).tensors)
     at = draw.choice([at for at, tensor in enumerate(tensors) if tensor.end > tensor.begin])
-    tensors[at] = tensors[at]._replace(dtype="F64" if tensors[at].dtype != "F64" else "F32")
-    if tensors[at].dtype == "F64" and parts.header(path).tensors[at].dtype in {"I64", "U64", "C64"}:
-        tensors[at] = tensors[at]._replace(dtype="U8")
+    tensors[at] = change(tensors[at])
     parts.replace(path, tensors)
     return Expected((path,), (tensors[at].name,))
+
+
+@breakage("a tensor's bytes do not fit its shape and dtype", "file-refused", "tensor.size")
+def _dtype(folder: Path, draw: random.Random) -> Expected | None:
+    other = {"F64": "F32", "I64": "U8", "U64": "U8", "C64": "U8"}
+    return _changed(folder, draw, lambda tensor: tensor._replace(dtype=other.get(tensor.dtype, "F64")))
 
 
 @breakage("a tensor's bytes do not fit its shape and dtype", "file-refused", "tensor.size")
 def _offset(folder: Path, draw: random.Random) -> Expected | None:
     """The lowest bit of an end is flipped."""
-    path = a_file(folder, draw, tensors=1)
-    if path is None:
-        return None
-    tensors = list(parts.header(path).tensors)
-    at = draw.choice([at for at, tensor in enumerate(tensors) if tensor.end > tensor.begin])
-    tensors[at] = tensors[at]._replace(end=tensors[at].end ^ 1)
-    parts.replace(path, tensors)
-    return Expected((path,), (tensors[at].name,))
+    return _changed(folder, draw, lambda tensor: tensor._replace(end=tensor.end ^ 1))
 
 
 @breakage("two tensors share bytes", "file-refused", "layout.overlap")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 from harness.bench.checkpoints import parts
@@ -10,24 +11,24 @@ from harness.bench.checkpoints.breakages import Expected, an_index, breakage, lf
 from harness.bench.checkpoints.parts import Index
 
 
-@breakage("a file that the index names is missing", "shard-missing")
-def _delete_shard(folder: Path, draw: random.Random) -> Expected | None:
+def _lost(folder: Path, draw: random.Random, lose: Callable[[Path], object]) -> Expected | None:
+    """Let ``lose`` take a file that an index names away."""
     index = an_index(folder, draw)
     if index is None:
         return None
     path = draw.choice(index.shards())
-    path.unlink()
+    lose(path)
     return Expected((path,))
+
+
+@breakage("a file that the index names is missing", "shard-missing")
+def _delete_shard(folder: Path, draw: random.Random) -> Expected | None:
+    return _lost(folder, draw, Path.unlink)
 
 
 @breakage("a file that the index names is missing", "shard-missing")
 def _rename_shard(folder: Path, draw: random.Random) -> Expected | None:
-    index = an_index(folder, draw)
-    if index is None:
-        return None
-    path = draw.choice(index.shards())
-    path.rename(path.with_name(f"{path.stem} (1){path.suffix}"))
-    return Expected((path,))
+    return _lost(folder, draw, lambda path: path.rename(path.with_name(f"{path.stem} (1){path.suffix}")))
 
 
 @breakage("tensors lie in another file than the index says", "name-elsewhere")
