@@ -21,6 +21,9 @@ from harness.targets.base import Target
 
 ADVICE = "run `harness doctor`: it says which part is missing and how to repair it"
 
+#: Inputs that a target without seeds may run before one of them must reach the parser.
+TRIED = 1000
+
 _LOADED = re.compile(rb"INFO: Loaded \d+ modules?\s+\(\d+ inline 8-bit counters\): ([^\n]*)")
 _TABLE = re.compile(rb"(\d+) \[0x")
 _INITED = re.compile(rb"#\d+\s+INITED cov: (\d+) ft: (\d+) corp: (\d+)")
@@ -29,6 +32,37 @@ _MUTATOR = b"found LLVMFuzzerCustomMutator"
 # Two inputs that every parser of the format tells apart: no header, and the smallest header.
 _NOTHING = b""
 _SMALLEST = b"\x02\0\0\0\0\0\0\0{}"
+
+
+class ParserWatch:
+    """Whether an input has reached the parser yet, for a target that takes programs: no known input tells beforehand."""
+
+    def __init__(self, counters: NativeCounters) -> None:
+        self._counters = counters
+        self.reached = False
+
+    def wrap(self, execute: Callable[[bytes], None]) -> Callable[[bytes], None]:
+        """``execute``, with a look at the counters after each run until one has reached the parser."""
+
+        def watched(data: bytes) -> None:
+            execute(data)
+            if not self.reached:
+                self.reached = self._counters.touched()
+
+        return watched
+
+    def error(self, target: Target, executions: int, *, seeds: int) -> EngineError | None:
+        """The error of a target whose ``executions`` should have reached the parser and have not, else None.
+
+        ``seeds`` of them are seeds. Without any, :data:`TRIED` inputs are tried first.
+        """
+        if self.reached or executions < (1 if seeds else TRIED):
+            return None
+        return EngineError(
+            f"target {target.name} does not reach the parser: its first {executions} inputs run no code of it",
+            hint=f"mend {type(target).__module__}: its run must call the module that open() was given. A target that tests "
+            "something else sets uses_parser = False",
+        )
 
 
 def check_native(parser: Parser, target: Target, run: Run, module: Any) -> int:

@@ -22,7 +22,7 @@ from typing import NoReturn
 
 from harness import corpus_store
 from harness.engine.worker import arguments, memory, recording, species
-from harness.engine.worker.checks import check_log, check_native
+from harness.engine.worker.checks import ParserWatch, check_log, check_native
 from harness.engine.worker.fork_router import ForkRouter
 from harness.engine.worker.libfuzzer_log import LibFuzzerLog
 from harness.engine.worker.native import NativeCounters
@@ -95,6 +95,7 @@ class Worker:
         native_counters = NativeCounters(target.instrumented(parser)) if target.uses_parser else None
         if native_counters is not None:
             chance.use(native_counters.view)
+        self.watch = None if native_counters is None or target.judged else ParserWatch(native_counters)
         self.sampler = Sampler(native_counters, self.counters)
         self.session = Session(
             target,
@@ -153,6 +154,8 @@ class Worker:
             self._recorder = recording.Recorder(self.settings.record, execute, skip=self.settings.runs - recording.MOST)
             execute = self._recorder
         execute = self.fork_router.wrap(self.session, execute)
+        if self.watch is not None:
+            execute = self.watch.wrap(execute)
 
         def guarded(data: bytes) -> None:
             for words in guards:
@@ -206,6 +209,10 @@ class Worker:
             self.finish()
         if not self._checked:
             self._prove_alive()
+        if self.watch is not None and not self.watch.reached:
+            tally = session.tally
+            if error := self.watch.error(self.target, tally.executions, seeds=tally.seeds):
+                _fail(self.settings, error)
         if mutator.fresh:
             session.members(mutator.fresh)
             mutator.fresh.clear()

@@ -61,6 +61,10 @@ class NativeCounters:
         """Set every counter to zero."""
         ctypes.memset(self._table, 0, self.size)
 
+    def touched(self) -> bool:
+        """Whether any edge was reached since :meth:`clear`. libFuzzer clears the counters before each execution."""
+        return bytes(self._table).count(0) < self.size
+
     def edges(self) -> frozenset[int]:
         """The edges reached since :meth:`clear`."""
         return frozenset(index for index, count in enumerate(bytes(self._table)) if count)

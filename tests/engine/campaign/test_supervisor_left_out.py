@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -74,6 +75,17 @@ def test_one_that_does_not_reach_the_parser_is_blamed_and_not_the_build(fuzz: Fu
     assert done.returncode == 3, done.stderr
     assert f"target {target} does not reach the parser" in done.stderr
     assert "Mend deadly: its run must hand each input to the parser" in done.stderr
+    assert "doctor" not in done.stderr
+
+
+@pytest.mark.parametrize("seeds", [True, False])
+def test_one_that_takes_programs_and_never_reaches_the_parser_is_named(fuzz: Fuzz, seeds: bool) -> None:
+    done = fuzz("--target", "afar", "--runs", "3000", *([] if seeds else ["--empty-corpus"]))
+    assert done.returncode == 3, done.stderr
+    said = re.search("target afar does not reach the parser: its first ([0-9]+) inputs run no code", done.stderr)
+    assert said is not None, done.stderr
+    assert (int(said[1]) < 100) == seeds
+    assert "mend deadly: its run must call the module" in done.stderr
     assert "doctor" not in done.stderr
 
 

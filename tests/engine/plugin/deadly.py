@@ -14,6 +14,7 @@ from harness.findings.severity import WRONG_DATA
 from harness.observation import REJECT, Observation, Run
 from harness.oracles.oracle import Execution, oracle
 from harness.targets.files.deserialize import Deserialize
+from harness.targets.slices.target import Slices
 
 WORD = b"F8_E8M0"
 
@@ -110,6 +111,15 @@ class Late(Deserialize):
         return lambda data: run(data) if next(number) > 499 else (REJECT, "refused by the target", None)
 
 
+class Afar(Slices):
+    """Takes programs, and runs none."""
+
+    name = "afar"
+
+    def open(self, safetensors: ModuleType | None) -> Run:
+        return lambda data: (REJECT, "refused by the target", None)
+
+
 class Stillborn(Deserialize):
     """Takes its process down when it is opened."""
 
@@ -121,7 +131,7 @@ class Stillborn(Deserialize):
 
 deadly = Deadly()
 unopened, hanging, slow, nonsense, stillborn = Unopened(), Hanging(), Slow(), Nonsense(), Stillborn()
-unreached, late = Unreached(), Late()
+unreached, late, afar = Unreached(), Late(), Afar()
 broken = Broken()
 
 
