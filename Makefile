@@ -40,6 +40,7 @@ lock:
 	  --no-emit-index-url --no-emit-find-links --extra dev pyproject.toml -o requirements.lock
 	.ci/lock-torch
 	.ci/checkpoints lock
+	.ci/mutants lock
 
 clean:
 	rm -rf build dist .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -124,7 +124,7 @@ def test_every_command_shows_an_example_that_it_takes(name: str) -> None:
 
 def test_the_extras_are_the_frameworks_and_our_own_tools() -> None:
     extras = set(PROJECT["project"]["optional-dependencies"])
-    assert extras == {"torch", "jax", "tensorflow", "paddle", "mlx", "hub", "checkpoints", "test", "dev"}
+    assert extras == {"torch", "jax", "tensorflow", "paddle", "mlx", "hub", "checkpoints", "mutants", "test", "dev"}
 
 
 def locked(name: str) -> list[tuple[str, str, str]]:
@@ -134,10 +134,9 @@ def locked(name: str) -> list[tuple[str, str, str]]:
 
 LOCKED = locked("requirements.lock")
 TORCH = locked("requirements-torch.lock")
-CHECKPOINTS = locked("requirements-checkpoints.lock")
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-torch.lock", "requirements-checkpoints.lock"])
+@pytest.mark.parametrize("name", [path.name for path in sorted(ROOT.glob("requirements*.lock"))])
 def test_every_entry_of_a_lock_has_its_hashes(name: str) -> None:
     entries = re.split(r"\n(?=\S)", (ROOT / name).read_text().strip())
     assert [entry.splitlines()[0] for entry in entries if "--hash=sha256:" not in entry] == []
@@ -160,11 +159,12 @@ def test_torch_is_locked_beside_what_all_need() -> None:
     assert [name for name, version, _ in TORCH if both.get(name, version) != version] == []
 
 
-def test_libraries_that_write_checkpoints_are_locked_beside_the_rest() -> None:
+@pytest.mark.parametrize("extra", ["checkpoints", "mutants"])
+def test_libraries_that_a_measurement_needs_are_locked_beside_the_rest(extra: str) -> None:
     versions: dict[str, set[str]] = {}
-    for name, version, _ in CHECKPOINTS:
+    for name, version, _ in locked(f"requirements-{extra}.lock"):
         versions.setdefault(name, set()).add(version)
-    for text in PROJECT["project"]["optional-dependencies"]["checkpoints"]:
+    for text in PROJECT["project"]["optional-dependencies"][extra]:
         wanted = Requirement(text)
         assert versions[wanted.name.replace("_", "-")] <= set(
             wanted.specifier.filter(versions[wanted.name.replace("_", "-")])

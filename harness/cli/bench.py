@@ -2,41 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from harness import paths
-from harness.cli import _options
-from harness.cli._options import FC
-from harness.cli.fuzz import Duration
+from harness.cli import _bench, _bench_bugs, _options
 from harness.errors import HarnessError
-from harness.files import write_atomic
 from harness.findings.finding import Finding
 from harness.parsers import registry
 
 PARTS = ("depth", "targets", "startup", "memory", "kills", "isolation", "workers", "supervisor", "reach", "programs")
 _FORECAST = ("deserialize", "safe_open", "slices", "backends", "numpy", "parallel", "quantized", "writers", "shards")
 _COSTS = ("bytes", "instructions", "copies", "space", "standstill")
-_json = _options.as_json("Print everything as JSON at the end.")
-
-
-def _count(name: str, least: int, most: int, default: int, text: str) -> Callable[[FC], FC]:
-    return click.option(name, type=click.IntRange(least, most), default=default, show_default=True, help=text)
-
-
-def _time(default: str) -> Callable[[FC], FC]:
-    return click.option(
-        "--time", "seconds", type=Duration(), default=default, show_default=True, help="Of each campaign."
-    )
-
-
-def _only(option: str, name: str, text: str) -> Callable[[FC], FC]:
-    return click.option(option, name, multiple=True, metavar="NAME", help=f"Only this {text}; may be repeated.")
 
 
 @click.group(epilog="Example: harness bench speed --seeds 10")
@@ -46,14 +26,14 @@ def command() -> None:
 
 @command.command(epilog="Example: harness bench speed --seeds 10 --part depth --part reach")
 @_options.parser()
-@_count("--seeds", 1, 100, 10, "Random seeds of a part that draws.")
+@_bench.count("--seeds", 1, 100, 10, "Random seeds of a part that draws.")
 @click.option("--runs", type=click.IntRange(min=1000), default=400_000, show_default=True, help="Executions per seed.")
 @click.option("--seconds", type=click.FloatRange(min=1), default=30.0, show_default=True, help="Of each timed run.")
 @click.option(
     "--memory-seconds", type=click.FloatRange(min=1), default=600.0, show_default=True, help="Of the part memory."
 )
 @click.option("--part", "parts", multiple=True, type=click.Choice(PARTS), help="Only this part; may be repeated.")
-@_json
+@_bench.as_json
 def speed(
     parser: str | None, seeds: int, runs: int, seconds: float, memory_seconds: float, parts: tuple[str, ...], as_json: bool
 ) -> int:  # fmt: skip
@@ -91,20 +71,20 @@ def speed(
             lambda: programs.rates(registry.find(name, "wheel").name, seeds, few[1], say),
         ),
     }
-    result: dict[str, Any] = {"parser": name, "at": _now()}
+    result: dict[str, Any] = {"parser": name, "at": _bench.now()}
     for part in (part for part in PARTS if part in parts or not parts):
         heading, measure = every[part]
         say(f"{heading}:")
         result[part] = measure()
-    _keep("speed", result, as_json)
+    _bench.keep("speed", result, as_json)
     return 0
 
 
 @command.command(epilog="Example: harness bench operators --operator dtype.swap --operator shape.zero")
 @_options.parser()
-@_count("--seeds", 2, 100, 10, "Runs without each operator.")
+@_bench.count("--seeds", 2, 100, 10, "Runs without each operator.")
 @click.option("--runs", type=click.IntRange(min=1000), default=20_000, show_default=True, help="Executions per run.")
-@_only("--operator", "names", "operator")
+@_bench.only("--operator", "names", "operator")
 @click.option("--together", is_flag=True, help="Disable the named operators all at once.")
 @click.option(
     "--target",
@@ -113,7 +93,7 @@ def speed(
     show_default=True,
     help="The target to run.",
 )
-@_json
+@_bench.as_json
 def operators(
     parser: str | None, seeds: int, runs: int, names: tuple[str, ...], together: bool, target: str, as_json: bool
 ) -> int:
@@ -121,23 +101,23 @@ def operators(
     from harness.bench import operators as measure
     from harness.mutate import OPERATORS
 
-    _known("operator", names, OPERATORS, "docs/mutators.md lists them")
+    _bench.known("operator", names, OPERATORS, "docs/mutators.md lists them")
     if together and not names:
         raise HarnessError("--together needs the names of operators", hint="name each one with --operator")
     say = _options.sayer(as_json)
     result = measure.ablation(registry.find(parser).name, seeds, runs, names, say, target=target, together=together)
-    _keep("operators", result, as_json)
+    _bench.keep("operators", result, as_json)
     return 0
 
 
 @command.command(epilog="Example: harness bench findings --campaigns 3 --time 10m --filed")
-@_count("--campaigns", 0, 100, 3, "Number of campaigns, each with its own random seed.")
-@_time("10m")
+@_bench.count("--campaigns", 0, 100, 3, "Number of campaigns, each with its own random seed.")
+@_bench.time("10m")
 @_options.targets()
 @click.option("--filed", is_flag=True, help="Repeat and minimise all findings in crashes/ too.")
-@_only("--id", "names", "filed finding")
-@_count("--times", 1, 100, 10, "Fresh processes per filed finding.")
-@_json
+@_bench.only("--id", "names", "filed finding")
+@_bench.count("--times", 1, 100, 10, "Fresh processes per filed finding.")
+@_bench.as_json
 def findings(
     campaigns: int, seconds: float, targets: tuple[str, ...], filed: bool, names: tuple[str, ...], times: int, as_json: bool
 ) -> int:  # fmt: skip
@@ -155,59 +135,18 @@ def findings(
     if filed or names:
         say("filed findings:")
         result["filed"] = measure.filed(names, times, say)
-    _keep("findings", result, as_json)
+    _bench.keep("findings", result, as_json)
     wrong = [row for row in result.get("campaigns", {}).get("rows", ()) if row["lost"] or row["defects"]]
     wrong += [row for row in result.get("filed", {}).get("rows", ()) if row["held"] < times or not row["minimal"]]
     return int(bool(wrong))
 
 
-@command.command(epilog="Example: harness bench locate --all")
-@_only("--defect", "names", "fixed defect")
-@click.option("--all", "every", is_flag=True, help="Locate all findings of each defect, not the smallest alone.")
-@_json
-def locate(names: tuple[str, ...], every: bool, as_json: bool) -> int:
-    """Count the fixed defects of which `harness locate` names an edited function; writes build/bench/locate.json.
-
-    Takes about ten seconds per finding. Exit status 1: it names one for fewer than seven in ten defects.
-    """
-    from harness.bench import locate as measure
-    from harness.findings import defects
-
-    _known("defect", names, (one.name for one in defects.defects() if one.edits), "only records with edits count")
-    say = _options.sayer(as_json)
-    result = measure.measure(names, say, every=every)
-    say(f"defects: {result['defects_named']} of {result['defects']}; "
-        f"findings: {result['findings_named']} of {result['findings']}; {result['not_run']} cannot run here")  # fmt: skip
-    _keep("locate", result, as_json)
-    return int(result["defects_named"] < measure.TARGET * result["defects"])
-
-
-@command.command(epilog="Example: harness bench planted --bug lock-held")
-@_only("--bug", "names", "planted bug")
-@_time("3m")
-@_count("--seed", 1, 2**31 - 1, 1, "Random seed of the campaigns.")
-@_json
-def planted(names: tuple[str, ...], seconds: float, seed: int, as_json: bool) -> int:
-    """Plant bugs in the parser, and count those that a campaign with one worker finds; writes build/bench/planted.json.
-
-    Takes up to an hour and a half: a bug that is found ends its campaign. Exit status 1: fewer than 22 in 24 are found.
-    """
-    from harness.bench import planted as measure
-
-    _known("planted bug", names, (bug.name for bug in measure.bugs()), "harness/bench/planted.toml lists them")
-    say = _options.sayer(as_json)
-    result = measure.measure(names, seconds, seed, say)
-    say(f"{result['found']} of {len(result['rows'])} found")
-    _keep("planted", result, as_json)
-    return int(result["found"] < measure.TARGET * len(result["rows"]))
-
-
 @command.command(epilog="Example: harness bench survival --times 50")
 @_options.parser()
-@_count("--times", 1, 1000, 50, "Campaigns, one kill each.")
-@_time("6s")
-@_count("--seed", 1, 2**31 - 1, 1, "Random seed of the kills.")
-@_json
+@_bench.count("--times", 1, 1000, 50, "Campaigns, one kill each.")
+@_bench.time("6s")
+@_bench.count("--seed", 1, 2**31 - 1, 1, "Random seed of the kills.")
+@_bench.as_json
 def survival(parser: str | None, times: int, seconds: float, seed: int, as_json: bool) -> int:
     """Kill -9 one process of a campaign at a random moment, many times; writes build/bench/survival.json.
 
@@ -218,14 +157,14 @@ def survival(parser: str | None, times: int, seconds: float, seed: int, as_json:
     say = _options.sayer(as_json)
     say(f"{times} campaigns of {seconds:.0f} s on {' and '.join(measure.TARGETS)}, each with one process killed:")
     result = measure.survival(registry.find(parser).name, times, seconds, seed, say)
-    _keep("survival", result, as_json)
+    _bench.keep("survival", result, as_json)
     return int(result["survived"] < times)
 
 
 @command.command(epilog="Example: harness bench resources --call get_tensor --family tensors --family other-data")
 @_options.parser("Plain build (see `harness build --wheel`).")
-@_only("--call", "calls", "entry point")
-@_only("--family", "families", "family of files")
+@_bench.only("--call", "calls", "entry point")
+@_bench.only("--family", "families", "family of files")
 @click.option("--cost", "costs", multiple=True, type=click.Choice(_COSTS), help="Only this cost.")
 @_options.campaign("The campaign that findings are stored in. Default: build/campaigns/resources.")
 @_options.as_json("Print every series as JSON at the end.")
@@ -250,8 +189,8 @@ def resources(
     from harness.targets.resources.meter import valgrind
     from harness.targets.resources.oracle import COSTS
 
-    _known("call", calls, CALLS, f"there are: {', '.join(CALLS)}")
-    _known("family", families, FAMILIES, f"there are: {', '.join(FAMILIES)}")
+    _bench.known("call", calls, CALLS, f"there are: {', '.join(CALLS)}")
+    _bench.known("family", families, FAMILIES, f"there are: {', '.join(FAMILIES)}")
     if "instructions" in (costs or COSTS):
         valgrind()
     build = registry.find(parser, flavour="wheel")
@@ -261,10 +200,10 @@ def resources(
     chosen_calls, say = calls or tuple(CALLS), _options.sayer(as_json=True)
     measured = measures.run(build, growing, chosen_calls, families or tuple(FAMILIES), say)
     compared = measures.compare(build, limited, chosen_calls, say)
-    result = {"parser": build.name, "at": _now(), "series": measures.as_json(measured)}
+    result = {"parser": build.name, "at": _bench.now(), "series": measures.as_json(measured)}
     result["limits"] = measures.limits_as_json(compared)
     whole = not (calls or families or costs)
-    _keep("resources" if whole else "resources-part", result, as_json)
+    _bench.keep("resources" if whole else "resources-part", result, as_json)
     found = measures.distinct(measures.findings(measured))
     broken = measures.broken(compared)
     everything: list[tuple[Any, Finding]] = [*found, *broken]
@@ -286,10 +225,10 @@ def resources(
 
 
 @command.command(epilog="Example: harness bench forecast --campaigns 10 --time 60s")
-@_count("--campaigns", 1, 100, 10, "Number of campaigns to record.")
-@_time("60s")
+@_bench.count("--campaigns", 1, 100, 10, "Number of campaigns to record.")
+@_bench.time("60s")
 @_options.targets()
-@_count("--seed", 1, 2**31 - 101, 1, "Random seed of the first campaign; each later one adds 1.")
+@_bench.count("--seed", 1, 2**31 - 101, 1, "Random seed of the first campaign; each later one adds 1.")
 @click.option("--seeds", "with_seeds", is_flag=True, help="Start from the committed seeds, not from an empty corpus.")
 @click.option(
     "--recorded",
@@ -298,7 +237,7 @@ def resources(
     metavar="DIR",
     help="Use this campaign, record none; may be repeated.",
 )
-@_json
+@_bench.as_json
 def forecast(
     campaigns: int,
     seconds: float,
@@ -323,7 +262,7 @@ def forecast(
     result = measure.validate(folders)
     if "edges" not in result:
         raise HarnessError("no curve has eight points", hint="record longer campaigns: --time 60s")
-    _keep("forecast", result, as_json)
+    _bench.keep("forecast", result, as_json)
     for line in measure.table(result) if not as_json else ():
         click.echo(line)
     edges = result["edges"]
@@ -334,9 +273,9 @@ def forecast(
 @click.option(
     "--libraries", type=_options.PATH, metavar="DIR", help="Folder with the libraries that write the checkpoints."
 )
-@_only("--checkpoint", "names", "checkpoint")
-@_only("--break", "breakages", "breakage")
-@_json
+@_bench.only("--checkpoint", "names", "checkpoint")
+@_bench.only("--break", "breakages", "breakage")
+@_bench.as_json
 def checkpoints(
     libraries: Path | None, names: tuple[str, ...], breakages: tuple[str, ...], as_json: bool
 ) -> int:  # fmt: skip
@@ -349,35 +288,21 @@ def checkpoints(
     from harness.bench.checkpoints import layout, measure
 
     say, every, every_way = _options.sayer(as_json), layout.every(), ways.every()
-    _known("checkpoint", names, every, f"there are: {', '.join(every)}")
-    _known("breakage", breakages, every_way, f"there are: {', '.join(every_way)}")
+    _bench.known("checkpoint", names, every, f"there are: {', '.join(every)}")
+    _bench.known("breakage", breakages, every_way, f"there are: {', '.join(every_way)}")
     chosen = [every_way[name] for name in breakages or every_way]
     done = measure.run(
         paths.build_dir() / "bench/checkpoints", libraries, [every[name] for name in names or every], chosen, say
     )
-    _keep("checkpoints" if not (names or breakages) else "checkpoints-part", {"at": _now(), **done.as_json()}, as_json)
+    _bench.keep(
+        "checkpoints" if not (names or breakages) else "checkpoints-part",
+        {"at": _bench.now(), **done.as_json()},
+        as_json,
+    )
     for line in done.lines() if not as_json else ():
         click.echo(line)
     return int(not done.good)
 
 
-def _known(kind: str, names: Iterable[str], every: Iterable[str], hint: str) -> None:
-    if strange := sorted(set(names) - set(every)):
-        raise HarnessError(f"no {kind} is called {strange[0]!r}", hint=hint)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _keep(name: str, result: dict[str, Any], as_json: bool) -> None:
-    """Merge into the stored result, so that parts can be measured one at a time; print the result as JSON if asked."""
-    path = paths.build_dir() / "bench" / f"{name}.json"
-    try:
-        stored = json.loads(path.read_text())
-    except (OSError, ValueError):
-        stored = {}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, json.dumps(stored | result, indent=1))
-    if as_json:
-        _options.print_json(result)
+for one in (_bench_bugs.locate, _bench_bugs.mutants, _bench_bugs.planted):
+    command.add_command(one)

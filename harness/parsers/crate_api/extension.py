@@ -57,7 +57,7 @@ class Extension:
 
 def find(parser: Parser) -> Extension:
     """The extension of a build. Raises HarnessError where there is none, with the compiler's error if it has one."""
-    path = _place(parser)
+    path = place(parser)
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         about = json.loads(path.with_suffix(".json").read_text())
         if about["error"]:
@@ -83,14 +83,15 @@ def usable(parser: Parser) -> bool:
 def there(parser: Parser) -> bool:
     """Whether the build has its extension, or is known to have none, by its own compiler: a wheel's is the present one."""
     try:
-        made_by = json.loads(_place(parser).with_suffix(".json").read_text())["compiler"]
+        made_by = json.loads(place(parser).with_suffix(".json").read_text())["compiler"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
     wanted = parser.compiler or toolchain.compiler_or_none()
     return wanted is None or bool(made_by == dataclasses.asdict(wanted))
 
 
-def _place(parser: Parser) -> Path:
+def place(parser: Parser) -> Path:
+    """The path of its extension."""
     return parser.root / f"crate-api-{_key(parser.flavour)}.so"
 
 
@@ -119,22 +120,48 @@ def add(parser: Parser, progress: Callable[[str], None]) -> None:
     work.mkdir(parents=True)
     log.parent.mkdir(exist_ok=True)
     progress("compiling the extension for the Rust API")
-    place = _place(parser)
     try:
         tree = _tree(parser, work, log, progress)
-        crate = _crate(tree)
-        features = present(_text(crate))
-        made = _compile(parser.flavour, tree, crate, work, features, compiler, progress, log)
+        crate = prepare(work / "crate_api", tree)
+        made = _compile(parser.flavour, tree, crate, work, compiler, progress, log)
         shutil.copyfile(made, work / "made.so")
-        os.replace(work / "made.so", place)
-        lacks = lacking(features)
-        about: dict[str, object] = {"lacks": lacks, "error": ""}
+        os.replace(work / "made.so", place(parser))
+        describe(parser, compiler, lacks=lacking(crate.features))
     except HarnessError as error:
-        about = {"lacks": [], "error": str(error)}
+        describe(parser, compiler, error=str(error))
         progress(f"no extension for the Rust API: {str(error).splitlines()[0]}")
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    write_atomic(place.with_suffix(".json"), json.dumps(about | {"compiler": dataclasses.asdict(compiler)}))
+
+
+def describe(parser: Parser, compiler: toolchain.Compiler, *, lacks: Iterable[str] = (), error: str = "") -> None:
+    """Write the JSON file beside the extension."""
+    about = {"lacks": list(lacks), "error": error, "compiler": dataclasses.asdict(compiler)}
+    write_atomic(place(parser).with_suffix(".json"), json.dumps(about))
+
+
+@dataclasses.dataclass(frozen=True)
+class Crate:
+    """Our crate in ``folder``, set up to be compiled against a source. ``features`` are those of :data:`PARTS` it has."""
+
+    folder: Path
+    features: tuple[str, ...]
+
+    @property
+    def arguments(self) -> list[str]:
+        """The arguments of ``cargo build``."""
+        return ["--release", "--manifest-path", str(self.folder / "Cargo.toml"), "--features", ",".join(self.features)]
+
+
+def prepare(folder: Path, tree: Path) -> Crate:
+    """Copy our crate to ``folder``, to compile it against the crate in ``tree``. Raises HarnessError where there is none."""
+    crate = _crate(tree)
+    shutil.copytree(SOURCE, folder)
+    manifest = folder / "Cargo.toml"
+    manifest.write_text(manifest.read_text().replace('"SOURCE"', json.dumps(str(crate))))
+    if (lock := compilation.lock_of(tree)) is not None:
+        shutil.copyfile(lock, folder / "Cargo.lock")
+    return Crate(folder, tuple(present(_text(crate))))
 
 
 def present(text: str) -> list[str]:
@@ -172,28 +199,20 @@ def _text(crate: Path) -> str:
 
 
 def _compile(
-    flavour: str, tree: Path, crate: Path, work: Path, features: Iterable[str], compiler: toolchain.Compiler,
-    progress: Callable[[str], None], log: Path,
+    flavour: str, tree: Path, crate: Crate, work: Path, compiler: toolchain.Compiler, progress: Callable[[str], None], log: Path
 ) -> Path:  # fmt: skip
-    """Compile our crate against ``crate``; the path of the module. Raises HarnessError with the compiler's error."""
-    own = work / "crate_api"
-    shutil.copytree(SOURCE, own)
-    manifest = own / "Cargo.toml"
-    manifest.write_text(manifest.read_text().replace('"SOURCE"', json.dumps(str(crate))))
-    if (lock := compilation.lock_of(tree)) is not None:
-        shutil.copyfile(lock, own / "Cargo.lock")
+    """Compile our crate; the path of the module. Raises HarnessError with the compiler's error."""
     # Equal profiles share their dependencies; a plain build needs no other than the instrumented one.
     recipe: Recipe = dataclasses.replace(RECIPES[flavour], environment=RECIPES[flavour].environment or PLAIN_PROFILE)
     target = compilation.cargo_folder(recipe, compiler)
-    remap = [f"{own}=crate_api"]
+    remap = [f"{crate.folder}=crate_api"]
     if flavour != "coverage":
         remap.append(f"{tree}=")
     variables = compilation.cargo_variables(
         target, work=work, remap=remap, recipe=recipe, compiler=compiler, own_crates=(*OWN_CRATES, NAME)
     )
-    command = ["cargo", "build", "--release", "--manifest-path", str(manifest), "--features", ",".join(features)]
     try:
-        if compilation.run(command, variables, log, progress) != 0:
+        if compilation.run(["cargo", "build", *crate.arguments], variables, log, progress) != 0:
             raise HarnessError(
                 f"our crate does not fit it:\n{compilation.errors_in(log.read_text(errors='replace'), 8)}"
             )

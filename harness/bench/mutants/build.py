@@ -1,0 +1,165 @@
+"""Builds mutants one after the other in one folder, by incremental compilation: about a second each.
+
+The flags differ from those of ``harness build``: less optimisation, and no counters. Checks of overflow and debug assertions
+are on, as there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness import paths
+from harness.bench.mutants.mutant import Mutant
+from harness.errors import HarnessError
+from harness.files import write_atomic
+from harness.parsers import compilation, registry, sources, toolchain
+from harness.parsers.crate_api import extension
+from harness.parsers.flavours import OWN_CRATES, PLAIN_PROFILE, Recipe
+from harness.parsers.registry import Parser
+
+#: Names of the builds, by slot.
+NAME = "mutant-{}"
+#: Seconds for one compilation; a change of a macro's input may keep the compiler busy for ever.
+PATIENCE_S = 300.0
+
+_RECIPE = Recipe(
+    own=("-Cdebug-assertions", "-Coverflow-checks", "-Copt-level=1"),
+    every=(),
+    environment=(*PLAIN_PROFILE, ("CARGO_INCREMENTAL", "1")),
+    fixed_hash_keys=True,
+)
+_CRATE = "safetensors/"
+
+
+def folder() -> Path:
+    """The folder of all results and slots."""
+    return paths.build_dir() / "bench" / "mutants"
+
+
+class UnviableError(Exception):
+    """The change does not compile."""
+
+
+class Slot:
+    """A folder in which one mutant at a time is built, from the source of ``base``. Two slots work side by side."""
+
+    def __init__(self, number: int, base: Parser) -> None:
+        self._name = NAME.format(number)
+        self._root = folder() / f"slot-{number}"
+        self._target = paths.build_dir() / "cache" / "target" / f"mutants-{number}"
+        self._tree = self._root / "src"
+        shutil.rmtree(self._root, ignore_errors=True)
+        self._root.mkdir(parents=True)
+        shutil.copytree(base.source, self._tree)
+        shutil.copytree(base.site, self._root / "site", ignore=shutil.ignore_patterns("__pycache__"))
+        write_atomic(self._root / "manifest.json", json.dumps(dict(base.manifest)))
+        link = paths.parsers_dir() / self._name
+        link.unlink(missing_ok=True)
+        link.symlink_to(os.path.relpath(self._root, link.parent))
+        parser = registry.read(self._name)
+        assert parser is not None
+        #: The build, whatever mutant is in it.
+        self.parser = parser
+        self._crate_api = extension.prepare(self._root / "crate-api", self._tree)
+        self._extension = extension.place(parser)
+        work = self._root / "work"
+        work.mkdir()
+        compiler = toolchain.compiler()
+        self._compiled = self._target / compiler.host / "release"
+        self._environment = compilation.cargo_variables(
+            self._target,
+            work=work,
+            remap=[f"{self._tree}=", f"{self._crate_api.folder}=crate_api"],
+            recipe=_RECIPE,
+            compiler=compiler,
+            own_crates=(*OWN_CRATES, extension.NAME),
+        ) | {"PYO3_BUILD_EXTENSION_MODULE": "1", "PYO3_PYTHON": sys.executable}
+        # Nothing is compiled before a mutant needs it.
+        if extension.usable(base):
+            shutil.copyfile(extension.place(base), self._extension)
+        extension.describe(parser, compiler, lacks=extension.lacking(self._crate_api.features))
+        self._pristine = self._root / "pristine"
+
+    def compile_unchanged(self) -> None:
+        """Compile the source without a mutant. Raises HarnessError where it does not compile."""
+        try:
+            self._compile(crate=True)
+        except UnviableError as error:
+            raise HarnessError(f"the unchanged source does not compile:\n{error}", hint="harness doctor") from error
+        self._pristine.mkdir()
+        for place in (self.parser.module, self._extension):
+            shutil.copyfile(place, self._pristine / place.name)
+
+    @contextmanager
+    def build(self, mutant: Mutant) -> Iterator[Parser]:
+        """The parser with ``mutant``, until the context ends. Raises UnviableError with the compiler's first error."""
+        path = self._tree / mutant.file
+        before = path.read_text(encoding="utf-8")
+        after = mutant.applied(before)
+        if not mutant.python and not self._pristine.is_dir():
+            self.compile_unchanged()
+        if self._pristine.is_dir():
+            for place in (self.parser.module, self._extension):
+                _replace(self._pristine / place.name, place)
+        try:
+            path.write_text(after, encoding="utf-8")
+            if mutant.python:
+                self._put_module(mutant, path)
+            else:
+                self._compile(crate=mutant.file.startswith(_CRATE))
+            yield self.parser
+        finally:
+            path.write_text(before, encoding="utf-8")
+            if mutant.python:
+                _replace(path, self._module(mutant))
+
+    def _module(self, mutant: Mutant) -> Path:
+        return self.parser.site / "safetensors" / Path(mutant.file).name
+
+    def _put_module(self, mutant: Mutant, path: Path) -> None:
+        try:
+            compile(path.read_text(encoding="utf-8"), mutant.file, "exec")
+        except (SyntaxError, ValueError) as error:
+            raise UnviableError(f"SyntaxError: {error}") from error
+        _replace(path, self._module(mutant))
+        # A cached module is taken for that of a file with equal size and second.
+        shutil.rmtree(self._module(mutant).parent / "__pycache__", ignore_errors=True)
+
+    def _compile(self, *, crate: bool) -> None:
+        self._cargo("--release", "--lib", "--manifest-path", str(self._tree / sources.BINDINGS / "Cargo.toml"))
+        _replace(self._compiled / "libsafetensors_rust.so", self.parser.module)
+        if crate:
+            self._cargo(*self._crate_api.arguments)
+            _replace(self._compiled / f"lib{extension.NAME}.so", self._extension)
+
+    def _cargo(self, *arguments: str) -> None:
+        command = [str(toolchain.cargo()), "build", "--quiet", *arguments]
+        with subprocess.Popen(
+            command, env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            text=True, errors="replace", start_new_session=True,
+        ) as cargo:  # fmt: skip
+            try:
+                _, said = cargo.communicate(timeout=PATIENCE_S)
+            except BaseException as error:
+                # Compilers are in its session, and would go on.
+                os.killpg(cargo.pid, signal.SIGKILL)
+                if isinstance(error, subprocess.TimeoutExpired):
+                    raise UnviableError(f"cargo did not end within {PATIENCE_S:.0f} s") from error
+                raise
+        if cargo.returncode:
+            raise UnviableError(compilation.errors_in(said, 3) or f"cargo ended with {cargo.returncode}")
+
+
+def _replace(source: Path, place: Path) -> None:
+    """Put a copy of ``source`` in ``place``, as a new file: a process may still have the old one mapped."""
+    fresh = place.with_name(f".{place.name}.new")
+    shutil.copyfile(source, fresh)
+    os.replace(fresh, place)

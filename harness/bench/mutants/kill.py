@@ -1,0 +1,189 @@
+"""Decides by replay whether a mutant is killed, and by which target, oracle, rule and input."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from harness import corpus_store, paths
+from harness.bench.mutants.mutant import Mutant
+from harness.coverage import changed
+from harness.errors import EngineError, StartError
+from harness.findings import crashes
+from harness.parsers.registry import Parser
+from harness.replay.replay import Judged, Replay, Replayer
+from harness.targets.registry import get_target
+
+#: Kinds of findings that an oracle is not needed for: a fuzzer that waits for crashes sees them.
+CRASHES = frozenset({"panic", "crash", "hang", "memory"})
+#: Kinds that a busy machine may show by itself.
+_UNSTEADY = frozenset({"time", "memory", "hang"})
+#: Patience beyond that of a run in a campaign: two mutants are judged at the same time as two are compiled.
+_PATIENCE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """The first finding that only the mutant shows. ``input`` is the SHA-1 of its input."""
+
+    target: str
+    oracle: str
+    kind: str
+    rule: str
+    signature: str
+    input: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """``kill`` is None for a survivor. ``failed`` counts the inputs on which the harness itself failed."""
+
+    kill: Kill | None
+    failed: int
+
+
+@dataclass(slots=True)
+class Inputs:
+    """The committed corpus and the inputs of filed findings, by target, and the signatures of the healthy parser on them."""
+
+    by_target: dict[str, list[bytes]]
+    signatures: dict[str, frozenset[str]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def committed(cls) -> Inputs:
+        """Those of every target that can run here."""
+        filed: dict[str, list[bytes]] = defaultdict(list)
+        for crash in crashes.crashes():
+            filed[crash.target].append(crash.data())
+        found = {}
+        for name in changed.drivable():
+            seeds = corpus_store.list_seeds(paths.corpus_dir() / name).seeds
+            found[name] = [*(data for _, data in seeds), *filed[name]]
+        return cls({name: inputs for name, inputs in found.items() if inputs})
+
+    @property
+    def key(self) -> str:
+        """A hash of all inputs."""
+        digest = hashlib.sha256()
+        for name, inputs in sorted(self.by_target.items()):
+            digest.update(name.encode())
+            for data in inputs:
+                digest.update(hashlib.sha256(data).digest())
+        return digest.hexdigest()[:16]
+
+    def judge_healthy(self, parser: Parser, say: Callable[[str], None]) -> None:
+        """Note the signatures that ``parser`` shows in two replays, and how long a replay takes."""
+        for name, inputs in self.by_target.items():
+            shown: set[str] = set()
+            began = time.monotonic()
+            for _ in range(2):
+                with Replayer(parser, name, relations=False, forks=_forks(name)) as replayer:
+                    for data in inputs:
+                        shown.update(_run(replayer, data).signatures)
+            self.signatures[name] = frozenset(shown)
+            self.seconds[name] = (time.monotonic() - began) / 2
+            say(f"  {name}: {len(inputs)} inputs, {len(shown)} signatures, {self.seconds[name]:.1f} s")
+
+
+class Judge:
+    """Judges mutants, from several threads. Targets and inputs that killed others of the same place come first."""
+
+    def __init__(self, inputs: Inputs, healthy: Parser) -> None:
+        #: The inputs that it replays.
+        self.inputs = inputs
+        self._healthy = healthy
+        self._lock = threading.Lock()
+        self._kills: dict[str, Counter[str]] = defaultdict(Counter)
+        self._killers: dict[tuple[str, str], dict[bytes, None]] = defaultdict(dict)
+        #: Set it to end all that runs.
+        self.stop = threading.Event()
+
+    def verdict(self, mutant: Mutant, parser: Parser) -> Verdict:
+        """Replay on ``parser``, which has the mutant, until a finding shows that the healthy parser does not show."""
+        failed = 0
+        for target in self._order(mutant):
+            try:
+                for replayed, data, again in self._replay(parser, target, mutant):
+                    if replayed is None:
+                        failed += 1
+                        continue
+                    for judged in replayed.findings:
+                        if judged.signature not in self.inputs.signatures[target] and self._holds(
+                            judged, parser, target, data, again
+                        ):
+                            self._note(mutant, target, data)
+                            finding = judged.finding
+                            name = corpus_store.sha1(data)
+                            rule = finding.rule.name
+                            kill = Kill(target, finding.oracle, finding.kind, rule, judged.signature, name)
+                            return Verdict(kill, failed)
+            except StartError as error:
+                words = str(error).strip().splitlines()[-1][:200]
+                return Verdict(Kill(target, "start", "start", "it does not load", words, ""), failed)
+            if self.stop.is_set():
+                raise KeyboardInterrupt
+        return Verdict(None, failed)
+
+    def _order(self, mutant: Mutant) -> list[str]:
+        reached = changed.choose([mutant.file], changed.measured(), list(self.inputs.by_target)).targets
+        with self._lock:
+            place, file = self._kills[f"{mutant.file} {mutant.function}"], self._kills[mutant.file]
+            # Rare kills in a function say less than a short replay does.
+            return sorted(reached, key=lambda name: (-place[name], -file[name], self.inputs.seconds[name]))
+
+    def _replay(
+        self, parser: Parser, target: str, mutant: Mutant
+    ) -> Iterator[tuple[Replay | None, bytes, Callable[[], Replay | None]]]:
+        with self._lock:
+            first = list(self._killers[target, mutant.file])
+        inputs = list(dict.fromkeys([*first, *self.inputs.by_target[target]]))
+        with Replayer(parser, target, relations=False, forks=_forks(target)) as replayer:
+            for data in inputs:
+                if self.stop.is_set():
+                    return
+
+                def again(data: bytes = data) -> Replay | None:
+                    return _attempt(replayer, data)
+
+                yield _attempt(replayer, data), data, again
+
+    def _holds(
+        self, judged: Judged, parser: Parser, target: str, data: bytes, again: Callable[[], Replay | None]
+    ) -> bool:
+        """Whether the finding shows again, and for a kind that load may cause: not on the healthy parser."""
+        second = again()
+        if second is None or judged.signature not in second.signatures:
+            return False
+        if judged.finding.kind not in _UNSTEADY:
+            return True
+        with Replayer(self._healthy, target, relations=False) as replayer:
+            return judged.signature not in _run(replayer, data).signatures
+
+    def _note(self, mutant: Mutant, target: str, data: bytes) -> None:
+        with self._lock:
+            for place in (mutant.file, f"{mutant.file} {mutant.function}"):
+                self._kills[place][target] += 1
+            self._killers[target, mutant.file][data] = None
+
+
+def _forks(target: str) -> bool:
+    return get_target(target).runs_in_fork_server
+
+
+def _attempt(replayer: Replayer, data: bytes) -> Replay | None:
+    """A run, or None where the harness fails on it."""
+    try:
+        return _run(replayer, data)
+    except StartError:
+        raise
+    except EngineError:
+        return None
+
+
+def _run(replayer: Replayer, data: bytes) -> Replay:
+    return replayer.run(data, _PATIENCE * replayer.target.timeout_s)

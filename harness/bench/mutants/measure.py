@@ -1,0 +1,175 @@
+"""Builds and judges all mutants, two at a time, and sums up."""
+
+from __future__ import annotations
+
+import dataclasses
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.bench.mutants import mutant as listing
+from harness.bench.mutants import reasons
+from harness.bench.mutants.build import Slot, UnviableError, folder
+from harness.bench.mutants.kill import Inputs, Judge
+from harness.bench.mutants.ledger import KILLED, SURVIVED, UNVIABLE, Ledger, Row
+from harness.bench.mutants.mutant import Mutant
+from harness.bench.runner import Say
+from harness.files import alone
+from harness.parsers.registry import Parser
+
+#: Mutants that are built and judged at the same time.
+SLOTS = 2
+_SAY_EVERY = 25
+
+
+def measure(
+    parser: Parser,
+    libraries: Path,
+    say: Say,
+    *,
+    only: Sequence[str] = (),
+    part: tuple[int, int] = (1, 1),
+    fresh: bool = False,
+) -> dict[str, Any]:
+    """Replay the committed corpus on every mutant of the source of ``parser``; the result of :func:`summary`.
+
+    ``only`` chooses mutants whose name contains one of these texts; ``part`` is a number and a count of parts. Results are
+    kept in build/bench/mutants, so that an ended measurement goes on. ``fresh`` forgets them.
+    """
+    mutants = [one for one in listing.every(parser.source, libraries) if not only or any(t in one.name for t in only)]
+    mutants = listing.share(mutants, *part)
+    inputs = Inputs.committed()
+    key = str(parser.manifest["key"])
+    ledger = Ledger(folder() / f"{key}.jsonl", fresh=fresh)
+    waiting = [one for one in mutants if not ledger.done(one, inputs.key)]
+    say(f"{len(mutants)} mutants, {len(mutants) - len(waiting)} of them judged earlier")
+    if waiting:
+        with alone(folder() / "lock", lambda: say("waiting for another measurement of mutants")):
+            slots = [Slot(number, parser) for number in range(min(SLOTS, len(waiting)))]
+            if not all(one.python for one in waiting):
+                say("compiling the parser without a mutant, by the flags of the mutants")
+                slots[0].compile_unchanged()
+            say(f"this parser, on {sum(map(len, inputs.by_target.values()))} inputs:")
+            inputs.judge_healthy(slots[0].parser, say)
+            _Run(slots, Judge(inputs, parser), ledger, say).through(waiting)
+    return summary([ledger.rows[one.id] for one in mutants if one.id in ledger.rows])
+
+
+class _Run:
+    """Threads that share a queue of mutants; each has a slot of its own."""
+
+    def __init__(self, slots: Sequence[Slot], judge: Judge, ledger: Ledger, say: Say) -> None:
+        self._slots, self._judge, self._ledger, self._say = slots, judge, ledger, say
+        self._queue: queue.SimpleQueue[Mutant] = queue.SimpleQueue()
+        self._failures: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
+        self._seen: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._most = 0
+        self._began = 0.0
+
+    def through(self, mutants: Sequence[Mutant]) -> None:
+        """Judge all of them. Raises what a thread raised first."""
+        self._most, self._began = len(mutants), time.monotonic()
+        for one in mutants:
+            self._queue.put(one)
+        threads = [threading.Thread(target=self._work, args=(slot,)) for slot in self._slots]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                # A wait without a limit would keep Ctrl-C out.
+                while thread.is_alive():
+                    thread.join(0.2)
+        finally:
+            self._judge.stop.set()
+            for thread in threads:
+                thread.join()
+        if not self._failures.empty():
+            raise self._failures.get()
+
+    def _work(self, slot: Slot) -> None:
+        try:
+            while not self._judge.stop.is_set():
+                try:
+                    one = self._queue.get_nowait()
+                except queue.Empty:
+                    return
+                self._told(self._one(slot, one))
+        except KeyboardInterrupt:
+            # The main thread has it too.
+            return
+        except BaseException as error:
+            self._failures.put(error)
+            self._judge.stop.set()
+
+    def _one(self, slot: Slot, one: Mutant) -> Row:
+        began = time.monotonic()
+        try:
+            with slot.build(one) as built:
+                verdict = self._judge.verdict(one, built)
+        except UnviableError as error:
+            return self._ledger.add(one, UNVIABLE, self._judge.inputs.key, why=str(error)[:300])
+        kill = verdict.kill
+        return self._ledger.add(
+            one,
+            SURVIVED if kill is None else KILLED,
+            self._judge.inputs.key,
+            by=kill and dataclasses.asdict(kill),
+            failed=verdict.failed,
+            seconds=round(time.monotonic() - began, 1),
+        )
+
+    def _told(self, row: Row) -> None:
+        with self._lock:
+            self._seen[row["status"]] += 1
+            done = self._seen.total()
+            if row["status"] == SURVIVED:
+                self._say(f"  survived: {row['name']}")
+            if done % _SAY_EVERY == 0 or done == self._most:
+                left = (time.monotonic() - self._began) / done * (self._most - done)
+                figures = ", ".join(f"{self._seen[word]} {word}" for word in (KILLED, SURVIVED, UNVIABLE))
+                self._say(f"  {done} of {self._most}: {figures}; about {left / 60:.0f} min left")
+
+
+def summary(rows: Iterable[Row]) -> dict[str, Any]:
+    """Figures by file and in all, the kills by target, and the survivors with their reasons.
+
+    ``score`` is the share of killed mutants among those that compile and are not proven to be equivalent.
+    """
+    rows = list(rows)
+    explained = reasons.load()
+    survivors = [
+        {"name": row["name"], "id": row["id"], **explained.get(row["name"], reasons.NONE)}
+        for row in rows
+        if row["status"] == SURVIVED
+    ]
+    equivalent = {one["name"] for one in survivors if one["reason"] == reasons.EQUIVALENT}
+    files = {
+        file: _figures([r for r in rows if r["file"] == file], equivalent) for file in sorted({r["file"] for r in rows})
+    }
+    kills = [row["by"] for row in rows if row["by"]]
+    return {
+        "files": files,
+        "all": _figures(rows, equivalent),
+        "killed_by_target": dict(Counter(kill["target"] for kill in kills).most_common()),
+        "killed_by_oracle": dict(Counter(kill["oracle"] for kill in kills).most_common()),
+        "killed_by_rule": dict(Counter(kill["rule"] for kill in kills).most_common()),
+        "survivors": survivors,
+        "harness_failed": sorted(row["name"] for row in rows if row["failed"]),
+    }
+
+
+def _figures(rows: Sequence[Row], equivalent: set[str]) -> dict[str, Any]:
+    counts = Counter(row["status"] for row in rows)
+    same = sum(row["name"] in equivalent for row in rows)
+    rated = counts[KILLED] + counts[SURVIVED] - same
+    return {
+        "mutants": len(rows),
+        **{word: counts[word] for word in (KILLED, SURVIVED, UNVIABLE)},
+        "equivalent": same,
+        "score": round(counts[KILLED] / rated, 4) if rated else None,
+    }

@@ -1,0 +1,25 @@
+"""The result of the mutants as lines of text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def lines(result: Mapping[str, Any]) -> Iterator[str]:
+    """A table by file, the targets that killed, and the survivors without a reason."""
+    rows: list[tuple[str, ...]] = [("file", "mutants", "unviable", "killed", "survived", "equivalent", "score")]
+    rows += [_row(file, figures) for file, figures in [*result["files"].items(), ("all", result["all"])]]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    for row in rows:
+        yield "  ".join(cell.ljust(widths[0]) if not at else cell.rjust(widths[at]) for at, cell in enumerate(row))
+    yield "killed by: " + ", ".join(f"{name} {count}" for name, count in result["killed_by_target"].items())
+    for one in result["survivors"]:
+        if not one["reason"]:
+            yield f"survivor without a reason: {one['name']}"
+
+
+def _row(name: str, figures: Mapping[str, Any]) -> tuple[str, ...]:
+    score = "" if figures["score"] is None else f"{figures['score']:.1%}"
+    counts = [str(figures[key]) for key in ("mutants", "unviable", "killed", "survived", "equivalent")]
+    return (name, *counts, score)

@@ -1,0 +1,105 @@
+"""``harness bench``: the harness' power to find bugs and their places."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.cli import _bench, _options
+from harness.cli.fuzz import Duration
+from harness.parsers import registry
+
+
+class Share(click.ParamType[tuple[int, int]]):
+    """A part of the work: "2/8" is the second of eight."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Number and count. Fails on anything else."""
+        match = re.fullmatch(r"(\d{1,4})/(\d{1,4})", str(value))
+        if match is None or not 1 <= int(match[1]) <= int(match[2]):
+            self.fail(f"{value!r} is no part: 2/8 is the second of eight", param, ctx)
+        return int(match[1]), int(match[2])
+
+
+@click.command(epilog="Example: harness bench mutants --libraries build/mutants --only slice.rs")
+@_options.parser()
+@click.option(
+    "--libraries", type=_options.PATH, metavar="DIR", required=True, help="Folder with cargo-mutants and cosmic-ray."
+)
+@_bench.only("--only", "only", "part of the mutants: those with this text in their name")
+@click.option("--shard", type=Share(), default="1/1", metavar="K/N", help="Only the part K of N.")
+@click.option("--fresh", is_flag=True, help="Judge again what was judged earlier.")
+@_bench.as_json
+def mutants(
+    parser: str | None, libraries: Path, only: tuple[str, ...], shard: tuple[int, int], fresh: bool, as_json: bool
+) -> int:  # fmt: skip
+    """Make each small mistake in the parser that two libraries of mutations list, and replay the corpus on it.
+
+    Takes about an hour; a command that was ended goes on where it stopped. `.ci/mutants measure` installs the libraries and
+    runs it. Writes build/bench/mutants.json. Exit status 1: a mutant survives without a reason.
+    """
+    from harness.bench.mutants import measure, page
+
+    say = _options.sayer(as_json)
+    result = measure.measure(registry.find(parser), libraries, say, only=only, part=shard, fresh=fresh)
+    _bench.keep("mutants" if not only and shard == (1, 1) else "mutants-part", {"at": _bench.now(), **result}, as_json)
+    for line in page.lines(result) if not as_json else ():
+        click.echo(line)
+    return int(any(not one["reason"] for one in result["survivors"]))
+
+
+@click.command(epilog="Example: harness bench planted --bug lock-held")
+@_bench.only("--bug", "names", "planted bug")
+@click.option(
+    "--set", "chosen", type=click.Choice(("own", "blind")), default="own", show_default=True, help="The bugs."
+)
+@click.option(
+    "--time",
+    "seconds",
+    type=Duration(),
+    default="3m",
+    show_default=True,
+    help="Of each campaign, with its worker alone on a core.",
+)
+@_bench.count("--seed", 1, 2**31 - 1, 1, "Random seed of the campaigns.")
+@_bench.as_json
+def planted(names: tuple[str, ...], chosen: str, seconds: float, seed: int, as_json: bool) -> int:
+    """Plant bugs in the parser, and count those that a campaign with one worker finds; writes build/bench/planted.json.
+
+    Takes up to an hour and a half: a bug that is found ends its campaign. Exit status 1: fewer than 22 in 24 are found.
+    """
+    from harness.bench import planted as measure
+
+    every = {bug.name: bug for bug in measure.bugs(chosen)}
+    _bench.known("planted bug", names, every, f"harness/bench/planted_{chosen}.toml lists them")
+    say = _options.sayer(as_json)
+    result = measure.measure([every[name] for name in names or every], seconds, seed, say)
+    say(f"{result['found']} of {len(result['rows'])} found")
+    _bench.keep("planted" if chosen == "own" else f"planted-{chosen}", result, as_json)
+    return int(result["found"] < measure.TARGET * len(result["rows"]))
+
+
+@click.command(epilog="Example: harness bench locate --all")
+@_bench.only("--defect", "names", "fixed defect")
+@click.option("--all", "every", is_flag=True, help="Locate all findings of each defect, not the smallest alone.")
+@_bench.as_json
+def locate(names: tuple[str, ...], every: bool, as_json: bool) -> int:
+    """Count the fixed defects of which `harness locate` names an edited function; writes build/bench/locate.json.
+
+    Takes about ten seconds per finding. Exit status 1: it names one for fewer than seven in ten defects.
+    """
+    from harness.bench import locate as measure
+    from harness.findings import defects
+
+    _bench.known("defect", names, (one.name for one in defects.defects() if one.edits), "only records with edits count")
+    say = _options.sayer(as_json)
+    result = measure.measure(names, say, every=every)
+    say(f"defects: {result['defects_named']} of {result['defects']}; "
+        f"findings: {result['findings_named']} of {result['findings']}; {result['not_run']} cannot run here")  # fmt: skip
+    _bench.keep("locate", result, as_json)
+    return int(result["defects_named"] < measure.TARGET * result["defects"])

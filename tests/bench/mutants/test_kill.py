@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import pytest
+
+from harness.bench.mutants.build import Slot
+from harness.bench.mutants.kill import Inputs, Judge
+from harness.parsers.registry import Parser
+from tests.bench.mutants.conftest import Make
+
+
+@pytest.fixture(scope="module")
+def inputs(sancov_parser: Parser) -> Inputs:
+    """A few seeds of two targets, and what the healthy parser shows on them."""
+    few = Inputs({name: Inputs.committed().by_target[name][:60] for name in ("deserialize", "numpy")})
+    few.judge_healthy(sancov_parser, lambda _: None)
+    return few
+
+
+def test_a_mutant_is_killed_by_the_target_whose_module_it_changes(
+    slot: Slot, make: Make, inputs: Inputs, sancov_parser: Parser
+) -> None:
+    judge = Judge(inputs, sancov_parser)
+    one = make("tensor_dict.items()", "[]")
+    with slot.build(one) as built:
+        verdict = judge.verdict(one, built)
+    assert verdict.kill is not None
+    assert verdict.kill.target == "numpy"
+    assert verdict.kill.signature not in inputs.signatures["numpy"]
+    assert not verdict.failed
+
+
+def test_one_that_changes_nothing_survives(slot: Slot, make: Make, inputs: Inputs, sancov_parser: Parser) -> None:
+    one = make("tensor_dict.items()", "(tensor_dict.items())")
+    with slot.build(one) as built:
+        assert Judge(inputs, sancov_parser).verdict(one, built).kill is None
+
+
+def test_one_that_does_not_import_is_killed_by_the_start(
+    slot: Slot, make: Make, inputs: Inputs, sancov_parser: Parser
+) -> None:
+    one = make("def _view2np(", "import nothing_of_the_kind\n\n\ndef _view2np(")
+    with slot.build(one) as built:
+        kill = Judge(inputs, sancov_parser).verdict(one, built).kill
+    assert kill is not None
+    assert kill.oracle == "start"
+    assert "nothing_of_the_kind" in kill.signature

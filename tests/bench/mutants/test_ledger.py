@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.bench.mutants.ledger import KILLED, SURVIVED, Ledger
+from harness.bench.mutants.mutant import Mutant
+from harness.errors import HarnessError
+
+ONE, TWO = (Mutant("a.rs", line, 1, "f", "replace + with -", 0, 1, "-") for line in (1, 2))
+
+
+def test_another_process_goes_on_where_one_was_ended(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    Ledger(path).add(ONE, KILLED, "inputs")
+    # A process that was killed may leave part of a line.
+    with path.open("ab") as file:
+        file.write(b'{"id": "half')
+    later = Ledger(path)
+    assert later.done(ONE, "inputs")
+    assert not later.done(TWO, "inputs")
+    later.add(TWO, KILLED, "inputs")
+    assert Ledger(path).rows.keys() == {ONE.id, TWO.id}
+    assert not Ledger(path, fresh=True).rows
+
+
+def test_a_survivor_is_judged_again_on_other_inputs_and_a_killed_one_is_not(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "results.jsonl")
+    ledger.add(ONE, SURVIVED, "few")
+    ledger.add(TWO, KILLED, "few")
+    assert ledger.done(ONE, "few")
+    assert not ledger.done(ONE, "more")
+    assert ledger.done(TWO, "more")
+
+
+def test_a_full_disk_is_an_error_that_names_the_mutant(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "results.jsonl")
+    ledger._path = Path("/dev/full")
+    with pytest.raises(HarnessError, match=r"a\.rs:1:1: replace \+ with - cannot be written: No space left") as caught:
+        ledger.add(ONE, KILLED, "inputs")
+    assert "it goes on from here" in str(caught.value.hint)
+    assert not ledger.rows
