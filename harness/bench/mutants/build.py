@@ -60,7 +60,8 @@ class Slot:
         self._root.mkdir(parents=True)
         shutil.copytree(base.source, self._tree)
         shutil.copytree(base.site, self._root / "site", ignore=shutil.ignore_patterns("__pycache__"))
-        write_atomic(self._root / "manifest.json", json.dumps(dict(base.manifest)))
+        # A build with changes is no release: no finding is tried on it.
+        write_atomic(self._root / "manifest.json", json.dumps({**base.manifest, "fixes": ["mutant"]}))
         link = paths.parsers_dir() / self._name
         link.unlink(missing_ok=True)
         link.symlink_to(os.path.relpath(self._root, link.parent))

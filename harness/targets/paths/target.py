@@ -150,8 +150,13 @@ _OF_TORCH = re.compile(r"RuntimeError: (.*\bfile <.*)", re.DOTALL)
 
 
 def _words(error: str) -> str:
-    """An error's words without chance, and with those of torch as a quotation."""
-    return _OF_TORCH.sub(r'RuntimeError: torch cannot map the file "\1"', _TEMPORARY.sub(".tmp", error))
+    """An error's words without chance, and with those of torch as a quotation, whatever quotes the file's name has."""
+    return _OF_TORCH.sub(_quoted, _TEMPORARY.sub(".tmp", error))
+
+
+def _quoted(match: re.Match[str]) -> str:
+    said = match[1].replace('"', "").replace("'", "")
+    return f'RuntimeError: torch cannot map the file "{said}"'
 
 
 class _Runner:

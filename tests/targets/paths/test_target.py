@@ -7,12 +7,13 @@ from types import ModuleType
 
 import pytest
 
+from harness.findings.finding import normalise
 from harness.observation import ACCEPT, REJECT, Event, Run, Trace
 from harness.programs.steps import Step
 from harness.replay.judge import judge_run
 from harness.targets.paths import other_process
 from harness.targets.paths.program import ACTS, HANDLES, NAMES, SPELLINGS, THINGS, VOCABULARY, decode
-from harness.targets.paths.target import Paths
+from harness.targets.paths.target import Paths, _words
 
 step = VOCABULARY.step
 TARGET = Paths()
@@ -246,3 +247,9 @@ def test_the_note_tells_what_cannot_be_driven(monkeypatch: pytest.MonkeyPatch) -
     note = TARGET.note()
     assert "ptrace: not permitted" in note
     assert "without root" in note
+
+
+@pytest.mark.parametrize("name", ["x.safetensors", "a\n'b\".safetensors"])
+def test_an_error_of_torch_about_a_file_has_the_same_words_whatever_the_file_is_called(name: str) -> None:
+    words = _words(f"RuntimeError: file </d/{name}> size <0> is smaller than the required mapping size <80>")
+    assert normalise(words) == "RuntimeError: torch cannot map the file _"
