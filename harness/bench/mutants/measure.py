@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.bench.mutants import mutant as listing
-from harness.bench.mutants import reasons
+from harness.bench.mutants import reasons, survivors
 from harness.bench.mutants.build import Slot, UnviableError, folder
 from harness.bench.mutants.kill import Inputs, Judge
 from harness.bench.mutants.ledger import KILLED, SURVIVED, UNVIABLE, Ledger, Row
@@ -34,11 +34,14 @@ def measure(
     only: Sequence[str] = (),
     part: tuple[int, int] = (1, 1),
     fresh: bool = False,
+    campaign: float = 0,
+    seed: int = 1,
 ) -> dict[str, Any]:
     """Replay the committed corpus on every mutant of the source of ``parser``; the result of :func:`summary`.
 
     ``only`` chooses mutants whose name contains one of these texts; ``part`` is a number and a count of parts. Results are
-    kept in build/bench/mutants, so that an ended measurement goes on. ``fresh`` forgets them.
+    kept in build/bench/mutants, so that an ended measurement goes on. ``fresh`` forgets them. With ``campaign`` a survivor is
+    fuzzed for so many seconds, from ``seed``.
     """
     mutants = [one for one in listing.every(parser.source, libraries) if not only or any(t in one.name for t in only)]
     mutants = listing.share(mutants, *part)
@@ -56,6 +59,9 @@ def measure(
             say(f"this parser, on {sum(map(len, inputs.by_target.values()))} inputs:")
             inputs.judge_healthy(slots[0].parser, say)
             _Run(slots, Judge(inputs, parser), ledger, say).through(waiting)
+    if campaign:
+        say(f"campaigns of {campaign:.0f} s on survivors without a reason:")
+        survivors.fuzz(mutants, ledger, parser, inputs.key, campaign, seed, say)
     return summary([ledger.rows[one.id] for one in mutants if one.id in ledger.rows])
 
 
@@ -142,12 +148,13 @@ def summary(rows: Iterable[Row]) -> dict[str, Any]:
     """
     rows = list(rows)
     explained = reasons.load()
-    survivors = [
-        {"name": row["name"], "id": row["id"], **explained.get(row["name"], reasons.NONE)}
+    left = [
+        {"name": row["name"], "id": row["id"], "campaign": row.get("campaign")}
+        | explained.get(row["name"], reasons.NONE)
         for row in rows
         if row["status"] == SURVIVED
     ]
-    equivalent = {one["name"] for one in survivors if one["reason"] == reasons.EQUIVALENT}
+    equivalent = {one["name"] for one in left if one["reason"] == reasons.EQUIVALENT}
     files = {
         file: _figures([r for r in rows if r["file"] == file], equivalent) for file in sorted({r["file"] for r in rows})
     }
@@ -158,7 +165,7 @@ def summary(rows: Iterable[Row]) -> dict[str, Any]:
         "killed_by_target": dict(Counter(kill["target"] for kill in kills).most_common()),
         "killed_by_oracle": dict(Counter(kill["oracle"] for kill in kills).most_common()),
         "killed_by_rule": dict(Counter(kill["rule"] for kill in kills).most_common()),
-        "survivors": survivors,
+        "survivors": left,
         "harness_failed": sorted(row["name"] for row in rows if row["failed"]),
     }
 

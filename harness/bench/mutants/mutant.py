@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError
+from harness.findings.defects import Edit
 from harness.parsers import sources
 
 #: The crate, and the bindings, below the source.
@@ -24,6 +25,14 @@ MODULES = ("py_src/safetensors/numpy.py", "py_src/safetensors/torch.py")
 _ELSEWHERE = ("src/metal.rs",)
 _LISTER = Path(__file__).with_name("list_python.py")
 _PATIENCE_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class AsChange:
+    """A change of the parser that :func:`harness.parsers.build.build` applies."""
+
+    name: str
+    edits: tuple[Edit, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,14 @@ class Mutant:
     def applied(self, text: str) -> str:
         """The ``text`` of its file, with the change."""
         return text[: self.start] + self.text + text[self.end :]
+
+    def as_change(self, text: str) -> AsChange:
+        """The same as an edit of the ``text`` of its file, with the shortest anchor around it that occurs once."""
+        start, end = self.start, max(self.end, self.start + 1)
+        while text.find(text[start:end]) != start or text.find(text[start:end], start + 1) >= 0:
+            start, end = max(start - 1, 0), min(end + 1, len(text))
+        new = text[start : self.start] + self.text + text[self.end : end]
+        return AsChange(f"mutant {self.id}", (Edit(self.file, text[start:end], new),))
 
 
 def every(source: Path, libraries: Path) -> list[Mutant]:

@@ -16,7 +16,8 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
     yield "killed by: " + ", ".join(f"{name} {count}" for name, count in result["killed_by_target"].items())
     for one in result["survivors"]:
         if not one["reason"]:
-            yield f"survivor without a reason: {one['name']}"
+            found = (one.get("campaign") or {}).get("found")
+            yield f"survivor without a reason: {one['name']}" + (f"; a campaign finds {found}" if found else "")
 
 
 def _row(name: str, figures: Mapping[str, Any]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import pytest
 from harness.bench.mutants import mutant
 from harness.bench.mutants.mutant import Mutant
 from harness.errors import HarnessError
+from harness.parsers import fixes
 
 # As cargo-mutants 27.1 prints it, without the diff.
 ROW = {
@@ -33,6 +34,15 @@ def test_a_row_of_cargo_mutants_changes_the_characters_of_its_span(tmp_path: Pat
 def test_the_difference_of_two_texts_makes_one_of_the_other(before: str, after: str) -> None:
     start, end, text = mutant._difference(before, after)
     assert before[:start] + text + before[end:] == after
+
+
+@pytest.mark.parametrize("start", range(12))
+@pytest.mark.parametrize("length", [0, 1, 3])
+def test_a_mutant_is_the_same_change_as_an_edit(start: int, length: int) -> None:
+    text = "a < b; a < b"
+    one = Mutant("a.rs", 1, start + 1, "f", "", start, min(start + length, len(text)), "==")
+    (edit,) = one.as_change(text).edits
+    assert fixes.edited(text, [("it", edit)], edit.file) == one.applied(text)
 
 
 def test_the_parts_of_a_list_have_every_mutant_once() -> None:
