@@ -28,7 +28,10 @@ _PATIENCE = 2
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """The first finding that only the mutant shows. ``input`` is the SHA-1 of its input."""
+    """The first finding that the healthy parser does not show on the same input. ``input`` is the SHA-1 of the input.
+
+    ``masked``: the healthy parser shows the same signature on another input, so a campaign would take it for known.
+    """
 
     target: str
     oracle: str
@@ -36,6 +39,7 @@ class Kill:
     rule: str
     signature: str
     input: str
+    masked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +52,10 @@ class Verdict:
 
 @dataclass(slots=True)
 class Inputs:
-    """The committed corpus and the inputs of filed findings, by target, and the signatures of the healthy parser on them."""
+    """The committed corpus and the inputs of filed findings, by target, and the signatures of the healthy parser on each."""
 
     by_target: dict[str, list[bytes]]
-    signatures: dict[str, frozenset[str]] = field(default_factory=dict)
+    signatures: dict[str, dict[bytes, frozenset[str]]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -79,15 +83,20 @@ class Inputs:
     def judge_healthy(self, parser: Parser, say: Callable[[str], None]) -> None:
         """Note the signatures that ``parser`` shows in two replays, and how long a replay takes."""
         for name, inputs in self.by_target.items():
-            shown: set[str] = set()
+            shown: dict[bytes, set[str]] = defaultdict(set)
             began = time.monotonic()
             for _ in range(2):
                 with Replayer(parser, name, relations=False, forks=_forks(name)) as replayer:
                     for data in inputs:
-                        shown.update(_run(replayer, data).signatures)
-            self.signatures[name] = frozenset(shown)
+                        shown[data].update(_run(replayer, data).signatures)
+            self.signatures[name] = {data: frozenset(found) for data, found in shown.items()}
             self.seconds[name] = (time.monotonic() - began) / 2
-            say(f"  {name}: {len(inputs)} inputs, {len(shown)} signatures, {self.seconds[name]:.1f} s")
+            count = len(self.known(name))
+            say(f"  {name}: {len(inputs)} inputs, {count} signatures, {self.seconds[name]:.1f} s")
+
+    def known(self, target: str) -> frozenset[str]:
+        """All signatures that the healthy parser shows on a target."""
+        return frozenset().union(*self.signatures[target].values())
 
 
 class Judge:
@@ -104,7 +113,7 @@ class Judge:
         self.stop = threading.Event()
 
     def verdict(self, mutant: Mutant, parser: Parser) -> Verdict:
-        """Replay on ``parser``, which has the mutant, until a finding shows that the healthy parser does not show."""
+        """Replay on ``parser``, which has the mutant, until a finding shows that the healthy parser does not show there."""
         failed = 0
         for target in self._order(mutant):
             try:
@@ -113,14 +122,15 @@ class Judge:
                         failed += 1
                         continue
                     for judged in replayed.findings:
-                        if judged.signature not in self.inputs.signatures[target] and self._holds(
+                        if judged.signature not in self.inputs.signatures[target][data] and self._holds(
                             judged, parser, target, data, again
                         ):
                             self._note(mutant, target, data)
                             finding = judged.finding
                             name = corpus_store.sha1(data)
                             rule = finding.rule.name
-                            kill = Kill(target, finding.oracle, finding.kind, rule, judged.signature, name)
+                            masked = judged.signature in self.inputs.known(target)
+                            kill = Kill(target, finding.oracle, finding.kind, rule, judged.signature, name, masked)
                             return Verdict(kill, failed)
             except StartError as error:
                 words = str(error).strip().splitlines()[-1][:200]

@@ -165,6 +165,7 @@ def summary(rows: Iterable[Row]) -> dict[str, Any]:
         "killed_by_target": dict(Counter(kill["target"] for kill in kills).most_common()),
         "killed_by_oracle": dict(Counter(kill["oracle"] for kill in kills).most_common()),
         "killed_by_rule": dict(Counter(kill["rule"] for kill in kills).most_common()),
+        "masked": sorted(row["name"] for row in rows if row["by"] and row["by"].get("masked")),
         "survivors": left,
         "harness_failed": sorted(row["name"] for row in rows if row["failed"]),
     }

@@ -14,6 +14,7 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
     for row in rows:
         yield "  ".join(cell.ljust(widths[0]) if not at else cell.rjust(widths[at]) for at, cell in enumerate(row))
     yield "killed by: " + ", ".join(f"{name} {count}" for name, count in result["killed_by_target"].items())
+    yield f"killed by a signature that another input shows without the mutant: {len(result['masked'])}"
     for one in result["survivors"]:
         if not one["reason"]:
             found = (one.get("campaign") or {}).get("found")

@@ -1,4 +1,4 @@
-"""The answers of the Rust API, against the judge, against numpy, and against its own documentation.
+"""The answers of the Rust rules.API, against the judge, against numpy, and against its own documentation.
 
 A defect of the core shows through the binding too. The aspects of such findings are those of the targets that target ``crate`` is
 built on, so that they count as known.
@@ -6,75 +6,38 @@ built on, so that they count as known.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from itertools import pairwise
 
 from harness.findings.finding import Finding
-from harness.findings.rule import SIGNATURE, Case, Rule
-from harness.findings.severity import LENIENCY, SIDE_EFFECT, WRONG_DATA
 from harness.format.dtypes import DTYPE_BITS
 from harness.format.header import Tensor
 from harness.format.judge import Judgement, judge
 from harness.observation import ACCEPT, NOT_READ, REJECT, Event, Reading
 from harness.oracles import differential
-from harness.oracles.differential import format_rules
 from harness.oracles.oracle import Execution, oracle
-from harness.oracles.written import TEXTS, judged
-from harness.parsers.crate_api.library import INTEGER, NARROW, SELECT, Fitted, Header, Info, Listing, Part, View
+from harness.oracles.written import judged
+from harness.parsers.crate_api.library import (
+    INTEGER,
+    NARROW,
+    SELECT,
+    Fitted,
+    Header,
+    Info,
+    Listing,
+    Part,
+    Refusal,
+    View,
+)
 from harness.programs import arrays
-from harness.targets.crate import expectation, rust
+from harness.targets.crate import expectation, rules, rust
 from harness.targets.crate.program import Call, Program, bounds
 
 #: The largest index of Rust: an error or a text cannot tell the one after it.
 LARGEST = (1 << 64) - 1
-_PART = "Gives back the amount of bytes still being in the iterator"
-API = Rule(
-    "crate.*",
-    "crate",
-    "differential",
-    WRONG_DATA,
-    title="A call of the Rust API gives another answer than documented",
-    why="A Rust caller such as candle or burn gets an answer that the documentation of the crate, or the file, contradicts. No error says so.",
-    sentence="The various pieces of the data buffer according to the asked slice",
-    should="the call gives the documented answer, or an error of the crate",
-    cases=(
-        Case("accepted/duplicate-name", LENIENCY, sentence="Duplicate keys are disallowed."),
-        Case("accepted/order", LENIENCY, sentence="Notably the tensors need to be ordered by increasing data_offsets."),
-        Case("accepted/size", sentence="Invalid information between shape, dtype and the proposed offsets in the file"),
-        Case("accepted/misaligned", sentence="the slice does not end up at a byte boundary, this is invalid"),
-        Case("accepted/*", sentence="When the client asked for a slice that exceeds the allowed bounds"),
-        Case("length*", sentence=_PART),
-        Case("room", SIDE_EFFECT, sentence="The stuct representing the header of safetensor files"),
-        Case("text", SIDE_EFFECT, sentence="The stuct representing the header of safetensor files"),
-        Case("display*", SIDE_EFFECT, sentence="Intended for Python users mostly or at least for its conventions"),
-        Case("error*", SIDE_EFFECT, sentence="Error representing invalid slicing attempt"),
-        Case("source*", SIDE_EFFECT, sentence="Returns the lower-level source of this error, if any."),
-        Case("offset-keys", sentence="Gives back the tensor names ordered by offset"),
-        Case("data-len", sentence="Gives the size of the content buffer in bytes."),
-        Case("bits", sentence="Gives out the size (in bits) of 1 element of this dtype."),
-        Case("size", sentence="Gives out the size (in bytes) of 1 element of this dtype."),
-        Case("rank", sentence="They MUST be in increasing alignment order"),
-        Case("names", sentence="Return the names of the tensors within the SafeTensors."),
-        Case("count", sentence="Return how many tensors are currently stored within the SafeTensors."),
-    ),
-)
-WRITTEN = Rule(
-    "roundtrip.written",
-    "crate",
-    "roundtrip",
-    WRONG_DATA,
-    title="The Rust API writes something else than it was given",
-    why="The file that serialize or serialize_to_file makes is no valid file, or holds other tensors or metadata than the caller gave.",
-    sentence="Serialize to an owned byte buffer the dictionnary of tensors.",
-    should="the file holds what the caller gave, or the call gives an error",
-    cases=TEXTS,
-)
-FORMAT = {name: dataclasses.replace(rule, check=SIGNATURE) for name, rule in format_rules("crate").items()}
-REFUSED = FORMAT["refused"] = dataclasses.replace(FORMAT["refused"], title="A valid file, part or value is refused")
 
 
-@oracle(API, WRITTEN, *FORMAT.values())
+@oracle(rules.API, rules.WRITTEN, *rules.FORMAT.values())
 def check(execution: Execution) -> list[Finding]:
     """The calls of a program of target ``crate``."""
     trace = execution.trace
@@ -84,25 +47,14 @@ def check(execution: Execution) -> list[Finding]:
     for event in trace.events:
         if event.outcome in (ACCEPT, REJECT):
             found += _CHECKS[event.call](trace.program, event.about, event)
+        if event.outcome == REJECT and isinstance(event.value, Refusal):
+            found += _words(event.call, event.value)
     return found
-
-
-def _found(call: str, aspect: str, words: str) -> list[Finding]:
-    return [Finding(API.member(call), aspect, f"{call} {words}")]
-
-
-def _refused(event: Event, aspect: str) -> list[Finding]:
-    return [Finding(REFUSED, aspect, f"{event.call} refuses what is valid: {event.error[:200]}")]
-
-
-def _mine(found: list[Finding]) -> list[Finding]:
-    """Findings of the oracle ``differential`` under this oracle's rules."""
-    return [Finding(FORMAT[one.rule.name], one.aspect, one.summary) for one in found]
 
 
 def _refused_file(raw: bytes, judgement: Judgement, event: Event) -> list[Finding]:
     # The binding says this before the crate's words.
-    return _mine(differential.refused(raw, judgement, f"Error while deserializing: {event.error}"))
+    return rules.as_own(differential.refused(raw, judgement, f"Error while deserializing: {event.error}"))
 
 
 # -- files ----------------------------------------------------------------------------------------------------
@@ -119,13 +71,13 @@ def _deserialize(program: Program, call: Call, event: Event) -> list[Finding]:
     listing: Listing = event.value
     names = [name for name, _ in listing.tensors]
     if sorted(listing.names) != sorted(names):
-        return _found("names", "names", f"gives {listing.names!r:.150}, tensors has {names!r:.150}")
+        return rules.found("names", "names", f"gives {listing.names!r:.150}, tensors has {names!r:.150}")
     if listing.length != len(names) or listing.empty != (not names):
-        return _found("len", "count", f"is {listing.length}, is_empty {listing.empty}, for {len(names)} tensors")
+        return rules.found("len", "count", f"is {listing.length}, is_empty {listing.empty}, for {len(names)} tensors")
     if sorted(listing.iterated) != sorted(listing.tensors):
-        return _found("iter", "names", "gives other tensors than tensors() does")
+        return rules.found("iter", "names", "gives other tensors than tensors() does")
     reading = Reading([_plain(*row) for row in listing.tensors], NOT_READ)
-    return _mine(differential.accepted(program.raw, judgement, reading))
+    return rules.as_own(differential.accepted(program.raw, judgement, reading))
 
 
 def _read_metadata(program: Program, call: Call, event: Event) -> list[Finding]:
@@ -134,11 +86,13 @@ def _read_metadata(program: Program, call: Call, event: Event) -> list[Finding]:
         return _refused_file(program.raw, judgement, event)
     header: Header = event.value
     if judgement.verdict == "reject":
-        return _mine(differential.accepted(program.raw, judgement, Reading([], None)))
+        return rules.as_own(differential.accepted(program.raw, judgement, Reading([], None)))
     if judgement.header is None or judgement.verdict != "accept":
         return []
     if header.size != judgement.header.size:
-        return _found(event.call, "header-size", f"gives {header.size} for a header of {judgement.header.size} bytes")
+        return rules.found(
+            event.call, "header-size", f"gives {header.size} for a header of {judgement.header.size} bytes"
+        )
     wanted = {t.name: Info(t.dtype, list(t.shape), t.begin, t.end) for t in judgement.header.tensors}
     return _described(event.call, header, wanted, judgement.header.metadata)
 
@@ -146,18 +100,18 @@ def _read_metadata(program: Program, call: Call, event: Event) -> list[Finding]:
 def _described(call: str, header: Header, wanted: dict[str, Info], metadata: dict[str, str] | None) -> list[Finding]:
     """The methods of ``Metadata``."""
     if header.tensors != wanted:
-        return _found(call, "tensors", f"gives {header.tensors!r:.200} for {wanted!r:.200}")
+        return rules.found(call, "tensors", f"gives {header.tensors!r:.200} for {wanted!r:.200}")
     if not header.by_name:
-        return _found(call, "info", "tells another tensor by info(name) than by tensors()")
+        return rules.found(call, "info", "tells another tensor by info(name) than by tensors()")
     if header.metadata != metadata:
-        return _found(call, "metadata", f"gives {header.metadata!r:.100} for {metadata!r:.100}")
+        return rules.found(call, "metadata", f"gives {header.metadata!r:.100} for {metadata!r:.100}")
     length = max((info.end for info in wanted.values()), default=0)
     if header.data_len not in (length, None):
-        return _found(call, "data-len", f"says {header.data_len} for {length} bytes")
+        return rules.found(call, "data-len", f"says {header.data_len} for {length} bytes")
     if header.offset_keys is not None:
         places = [(wanted[key].begin, wanted[key].end) for key in header.offset_keys if key in wanted]
         if sorted(header.offset_keys) != sorted(wanted) or places != sorted(places):
-            return _found(call, "offset-keys", f"gives {header.offset_keys!r:.200}")
+            return rules.found(call, "offset-keys", f"gives {header.offset_keys!r:.200}")
     return []
 
 
@@ -166,27 +120,29 @@ def _tensor(program: Program, call: Call, event: Event) -> list[Finding]:
         return []
     if call.tensor < 0:
         return (
-            _found("tensor", "accepted/absent", "gives a tensor that is not there") if event.outcome == ACCEPT else []
+            rules.found("tensor", "accepted/absent", "gives a tensor that is not there")
+            if event.outcome == ACCEPT
+            else []
         )
     name, dtype, shape, salt = program.tensors[call.tensor]
     if event.outcome == REJECT:
-        return _refused(event, "tensor")
+        return rules.refused(event, "tensor")
     if event.value != View(dtype, list(shape), arrays.content(dtype, shape, salt)):
-        return _found("tensor", "tensor", f"gives {event.value!r:.200} for {dtype} {list(shape)} ({name[:40]!r})")
+        return rules.found("tensor", "tensor", f"gives {event.value!r:.200} for {dtype} {list(shape)} ({name[:40]!r})")
     return []
 
 
 def _header_text(program: Program, call: Call, event: Event) -> list[Finding]:
     """A header alone, against the same header before as much data as it claims."""
     if event.outcome == REJECT:
-        return [] if program.damaged else _refused(event, "header")
+        return [] if program.damaged else rules.refused(event, "header")
     header: Header = event.value
     framed = len(program.header).to_bytes(8, "little") + program.header
     judgement = judge(framed, len(framed) + max((info.end for info in header.tensors.values()), default=0))
     if judgement.verdict == "reject":
         # JSON allows white space around a value, and the rules of the file do not.
         alone = judgement.rule in ("header.first-byte", "header.padding")
-        return [] if alone else _mine(differential.accepted(framed, judgement, Reading([], None)))
+        return [] if alone else rules.as_own(differential.accepted(framed, judgement, Reading([], None)))
     if judgement.header is None or judgement.verdict != "accept":
         return []
     wanted = {t.name: Info(t.dtype, list(t.shape), t.begin, t.end) for t in judgement.header.tensors}
@@ -205,7 +161,7 @@ def _slice(program: Program, call: Call, event: Event) -> list[Finding]:
     if event.outcome == REJECT:
         return _refused_part(wanted, shape, words, event)
     if wanted.fault:
-        return _found(event.call, f"accepted/{wanted.fault}", f"{words} gives a part")
+        return rules.found(event.call, f"accepted/{wanted.fault}", f"{words} gives a part")
     if event.call == "slice_byte_ranges":
         shape_given, ranges = event.value
         content = arrays.content(dtype, shape, salt)
@@ -216,12 +172,14 @@ def _slice(program: Program, call: Call, event: Event) -> list[Finding]:
         lengths = [given.length, *(left for _, left in given.chunks)]
         steps = [one - other for one, other in pairwise(lengths)]
         if lengths[-1] or steps != [len(chunk) for chunk, _ in given.chunks] or given.more:
-            return _found(event.call, "length", f"{words}: {lengths!r:.100} bytes are left at each chunk")
+            return rules.found(event.call, "length", f"{words}: {lengths!r:.100} bytes are left at each chunk")
     if tuple(shape_given) != wanted.shape:
-        return _found(event.call, "shape", f"{words} has shape {shape_given}, not {list(wanted.shape)}")
+        return rules.found(event.call, "shape", f"{words} has shape {shape_given}, not {list(wanted.shape)}")
     if data != wanted.data:
         aspect = "bytes" if wanted.data else "bytes/of-nothing"
-        return _found(event.call, aspect, f"{words} gives {len(data)} bytes, {data!r:.60}, not {wanted.data!r:.60}")
+        return rules.found(
+            event.call, aspect, f"{words} gives {len(data)} bytes, {data!r:.60}, not {wanted.data!r:.60}"
+        )
     return []
 
 
@@ -232,9 +190,9 @@ def _refused_part(wanted: expectation.Wanted, shape: tuple[int, ...], words: str
         # The ends of a part of nothing may lie within a byte.
         if error.variant == "MisalignedSlice" and not wanted.data:
             return []
-        return _refused(event, wanted.place or ("misaligned" if error.variant == "MisalignedSlice" else "part"))
+        return rules.refused(event, wanted.place or ("misaligned" if error.variant == "MisalignedSlice" else "part"))
     if (error.variant == "TooManySlices") != (wanted.fault == expectation.TOO_MANY):
-        return _found(event.call, "error/variant", f"{words} is refused with {error.variant}: {error}")
+        return rules.found(event.call, "error/variant", f"{words} is refused with {error.variant}: {error}")
     if error.variant != "SliceOutOfRange":
         return []
     axis, asked, size = error.fields
@@ -243,15 +201,15 @@ def _refused_part(wanted: expectation.Wanted, shape: tuple[int, ...], words: str
     if wanted.fault == expectation.MISALIGNED or axis not in places:
         return []
     start, stop = places[axis]
-    if size != shape[axis] or asked not in (min(start, LARGEST), max(stop - 1, 0)):
-        return _found(event.call, "error/fields", f"{words}: {error}")
+    if size != shape[axis] or asked < size or asked not in (min(start, LARGEST), max(stop - 1, 0)):
+        return rules.found(event.call, "error/fields", f"{words}: {error}")
     return []
 
 
 def _display(program: Program, call: Call, event: Event) -> list[Finding]:
     """The words of each item are a subscript of Python: the item itself, where it can be one."""
     if event.outcome == REJECT:
-        return _refused(event, "display")
+        return rules.refused(event, "display")
     for item, words in zip(call.items, event.value, strict=True):
         if item.kind in (INTEGER, SELECT):
             wanted = str(item.a)
@@ -264,7 +222,7 @@ def _display(program: Program, call: Call, event: Event) -> list[Finding]:
                 wanted = "0" + wanted
         if words != wanted:
             form = "narrow" if item.kind == NARROW else "range"
-            return _found("display", f"display/{form}", f"of {item} is {words!r}; Python's is {wanted!r}")
+            return rules.found("display", f"display/{form}", f"of {item} is {words!r}; Python's is {wanted!r}")
     return []
 
 
@@ -274,12 +232,14 @@ def _display(program: Program, call: Call, event: Event) -> list[Finding]:
 def _ended(event: Event, fault: str, words: str, overflow: bool) -> list[Finding] | None:
     """The finding of a call that ended wrongly; None where its value is to be looked at."""
     if event.outcome == ACCEPT:
-        return _found(event.call, f"accepted/{fault}", f"takes {words}") if fault else None
+        return rules.found(event.call, f"accepted/{fault}", f"takes {words}") if fault else None
     if fault:
         return []
     if overflow:
-        return _mine([Finding(differential.RULES["refused"], f"Error while deserializing: {event.error}", words)])
-    return _refused(event, "value")
+        return rules.as_own(
+            [Finding(differential.RULES["refused"], f"Error while deserializing: {event.error}", words)]
+        )
+    return rules.refused(event, "value")
 
 
 def _view(program: Program, call: Call, event: Event) -> list[Finding]:
@@ -289,7 +249,7 @@ def _view(program: Program, call: Call, event: Event) -> list[Finding]:
     if ended is not None:
         return ended
     if event.value != [(view, len(view.data))] * 3:
-        return _found("view", "value", f"of {words} tells {event.value!r:.200}")
+        return rules.found("view", "value", f"of {words} tells {event.value!r:.200}")
     return []
 
 
@@ -310,7 +270,11 @@ def _metadata(program: Program, call: Call, event: Event) -> list[Finding]:
         raw = len(text).to_bytes(8, "little") + text
         judgement = judged(raw + bytes(max((row.end for row in rows), default=0)))
         if judgement.verdict != "accept":
-            return [Finding(WRITTEN, f"serialize: {judgement.rule}/{judgement.aspect}", f"writes {header.json!r:.150}")]
+            return [
+                Finding(
+                    rules.WRITTEN, f"serialize: {judgement.rule}/{judgement.aspect}", f"writes {header.json!r:.150}"
+                )
+            ]
     return _described(event.call, header, dict(program.infos), program.metadata)
 
 
@@ -323,18 +287,18 @@ def _fitted(program: Program, call: Call, event: Event) -> list[Finding]:
     text = given.text.encode()
     if given.whole != (len(text) <= call.room):
         end = "succeeds" if given.whole else "fails"
-        return _found(event.call, "room", f"{end} with {len(text)} bytes in a buffer of {call.room}")
+        return rules.found(event.call, "room", f"{end} with {len(text)} bytes in a buffer of {call.room}")
     if given.written != text[: call.room]:
-        return _found(event.call, "text", f"leaves {given.written!r:.100} of {given.text!r:.100}")
+        return rules.found(event.call, "text", f"leaves {given.written!r:.100} of {given.text!r:.100}")
     return []
 
 
 def _past_limit(program: Program, call: Call, event: Event) -> list[Finding]:
     if event.outcome == ACCEPT:
         words = "writes a header of more than 100,000,000 bytes"
-        return [Finding(WRITTEN, "serialize: framing.header-limit", words)]
+        return [Finding(rules.WRITTEN, "serialize: framing.header-limit", words)]
     if event.value.variant != "HeaderTooLarge":
-        return _found(event.call, "error/limit", f"is refused with {event.value.variant}: {event.error[:100]}")
+        return rules.found(event.call, "error/limit", f"is refused with {event.value.variant}: {event.error[:100]}")
     return []
 
 
@@ -342,25 +306,35 @@ def _serialize(program: Program, call: Call, event: Event) -> list[Finding]:
     fault = expectation.fault_of_values(program.own)
     # No such folder, or a folder of that name.
     if event.call == "serialize_to_file" and call.place not in ("", "new.safetensors"):
-        return _found(event.call, "accepted/place", f"writes to {call.place!r}") if event.outcome == ACCEPT else []
+        return rules.found(event.call, "accepted/place", f"writes to {call.place!r}") if event.outcome == ACCEPT else []
     if event.outcome == REJECT:
         overflow = any(expectation.overflows(view.dtype, view.shape) for _, view in program.own)
         return _ended(event, fault, f"{program.own!r:.200}", overflow) or []
     if fault:
-        return [Finding(WRITTEN, f"{event.call}: accepted/{fault}", f"{event.call} takes {program.own!r:.200}")]
+        return [Finding(rules.WRITTEN, f"{event.call}: accepted/{fault}", f"{event.call} takes {program.own!r:.200}")]
     raw: bytes = event.value
     judgement = judged(raw)
     header = judgement.header
     if judgement.verdict != "accept" or header is None:
         words = f"{event.call} writes no valid file: {judgement.detail}"
-        return [Finding(WRITTEN, f"{event.call}: {judgement.rule}/{judgement.aspect}", words)]
+        return [Finding(rules.WRITTEN, f"{event.call}: {judgement.rule}/{judgement.aspect}", words)]
     wanted = dict(program.own)
     read = {t.name: View(t.dtype, list(t.shape), bytes(header.payload(raw, t))) for t in header.tensors}
     if read != wanted:
-        return [Finding(WRITTEN, f"{event.call}: tensors", f"{event.call} writes {read!r:.150} for {wanted!r:.150}")]
+        return [
+            Finding(rules.WRITTEN, f"{event.call}: tensors", f"{event.call} writes {read!r:.150} for {wanted!r:.150}")
+        ]
     if header.metadata != program.metadata:
         words = f"{event.call} writes metadata {header.metadata!r:.100} for {program.metadata!r:.100}"
-        return [Finding(WRITTEN, f"{event.call}: metadata", words)]
+        return [Finding(rules.WRITTEN, f"{event.call}: metadata", words)]
+    return []
+
+
+def _words(call: str, error: Refusal) -> list[Finding]:
+    """An error whose words are empty, or leave out a number that it holds."""
+    missing = [number for number in error.fields if str(number) not in str(error)]
+    if missing or not str(error).strip():
+        return rules.found(call, "error/words", f"is refused with {error.variant}, in the words {str(error)!r}")
     return []
 
 
@@ -369,26 +343,28 @@ def _serialize(program: Program, call: Call, event: Event) -> list[Finding]:
 
 def _dtypes(program: Program, call: Call, event: Event) -> list[Finding]:
     if event.outcome == REJECT:
-        return _refused(event, "dtypes")
+        return rules.refused(event, "dtypes")
     for one in event.value:
         bits = DTYPE_BITS[one.name]
         if one.words != one.name:
-            return _found("dtypes", "words", f"of {one.name} are {one.words!r}")
+            return rules.found("dtypes", "words", f"of {one.name} are {one.words!r}")
         if one.bits != bits or one.size != bits // 8:
-            return _found(
+            return rules.found(
                 "dtypes", "bits" if one.bits != bits else "size", f"of {one.name} is {one.bits} bits, {one.size}"
             )
     ordered = [DTYPE_BITS[one.name] for one in sorted(event.value, key=lambda one: one.rank)]
     # BOOL comes first; the rest follows by size.
     if ordered[1:] != sorted(ordered[1:]):
-        return _found("dtypes", "rank", "are not in increasing order of alignment")
+        return rules.found("dtypes", "rank", "are not in increasing order of alignment")
     return []
 
 
 def _errors(program: Program, call: Call, event: Event) -> list[Finding]:
     for one in event.value if event.outcome == ACCEPT else ():
         if one.source != one.inner or one.inner not in one.words:
-            return _found("errors", "source", f"of {one.variant} is {one.source!r}, {one.words!r}, for {one.inner!r}")
+            return rules.found(
+                "errors", "source", f"of {one.variant} is {one.source!r}, {one.words!r}, for {one.inner!r}"
+            )
     return []
 
 

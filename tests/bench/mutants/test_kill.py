@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
+from harness import corpus_store
 from harness.bench.mutants.build import Slot
 from harness.bench.mutants.kill import Inputs, Judge
 from harness.parsers.registry import Parser
@@ -25,7 +28,8 @@ def test_a_mutant_is_killed_by_the_target_whose_module_it_changes(
         verdict = judge.verdict(one, built)
     assert verdict.kill is not None
     assert verdict.kill.target == "numpy"
-    assert verdict.kill.signature not in inputs.signatures["numpy"]
+    assert verdict.kill.signature not in inputs.known("numpy")
+    assert not verdict.kill.masked
     assert not verdict.failed
 
 
@@ -44,3 +48,17 @@ def test_one_that_does_not_import_is_killed_by_the_start(
     assert kill is not None
     assert kill.oracle == "start"
     assert "nothing_of_the_kind" in kill.signature
+
+
+def test_a_known_signature_on_an_input_that_did_not_show_it_kills(
+    slot: Slot, make: Make, inputs: Inputs, sancov_parser: Parser
+) -> None:
+    one = make("tensor_dict.items()", "[]")
+    with slot.build(one) as built:
+        first = Judge(inputs, sancov_parser).verdict(one, built).kill
+        assert first is not None
+        signatures = {name: dict(found) for name, found in inputs.signatures.items()}
+        other = next(data for data in inputs.by_target["numpy"] if corpus_store.sha1(data) != first.input)
+        signatures["numpy"][other] |= {first.signature}
+        again = Judge(Inputs(inputs.by_target, signatures, inputs.seconds), sancov_parser).verdict(one, built).kill
+    assert again == dataclasses.replace(first, masked=True)

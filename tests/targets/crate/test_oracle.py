@@ -69,8 +69,9 @@ def test_the_index_after_the_largest_one_is_told_as_the_largest() -> None:
         trace = Trace(program, [Event(call.kind, outcome, "", value, call)])
         return [(one.rule.name, one.aspect) for one in oracle.check(Execution(b"", observe(trace)))]
 
-    for asked, wrong in ((largest, []), (5, [("crate.slice", "error/fields")])):
-        refusal = Refusal("SliceOutOfRange", "", "", (0, asked, 2))
+    # A number within the dimension is not the one that is at fault.
+    for asked, wrong in ((largest, []), (5, [("crate.slice", "error/fields")]), (1, [("crate.slice", "error/fields")])):
+        refusal = Refusal("SliceOutOfRange", f"0 {asked} 2", "", (0, asked, 2))
         assert told(REJECT, refusal, S("part"), S("narrow", 6, 14)) == wrong
     for stop, wrong in ((largest, []), (largest - 1, [("crate.display", "display/range")])):
         assert told(ACCEPT, [f":{stop}"], S("display"), S("range", 6, 0, 14)) == wrong
@@ -135,18 +136,26 @@ def test_a_liar_is_found_in_its_lie(answers: dict[str, Event], name: str, value:
 @pytest.mark.parametrize(
     ("name", "error", "finding"),
     [
-        ("slice", Refusal("SliceOutOfRange", "", "", (0, 0, 2)), ("refused", "part")),
-        ("slice", Refusal("MisalignedSlice", "", "", ()), ("refused", "misaligned")),
-        ("outside", Refusal("TooManySlices", "", "", ()), ("crate.slice", "error/variant")),
-        ("outside", Refusal("SliceOutOfRange", "", "", (0, 2, 3)), ("crate.slice", "error/fields")),
-        ("too-many", Refusal("SliceOutOfRange", "", "", (0, 2, 3)), ("crate.slice", "error/variant")),
-        ("tensor", Refusal("TensorNotFound", "", "", ()), ("refused", "tensor")),
-        ("view", Refusal("InvalidTensorView", "", "", ()), ("refused", "value")),
-        ("header_text", Refusal("JsonError", "", "", ()), ("refused", "header")),
-        ("past_limit", Refusal("IoError", "", "", ()), ("crate.past_limit", "error/limit")),
+        ("slice", Refusal("SliceOutOfRange", "0 0 2", "", (0, 0, 2)), ("refused", "part")),
+        ("slice", Refusal("MisalignedSlice", "no", "", ()), ("refused", "misaligned")),
+        ("outside", Refusal("TooManySlices", "no", "", ()), ("crate.slice", "error/variant")),
+        ("outside", Refusal("SliceOutOfRange", "0 2 3", "", (0, 2, 3)), ("crate.slice", "error/fields")),
+        ("too-many", Refusal("SliceOutOfRange", "0 2 3", "", (0, 2, 3)), ("crate.slice", "error/variant")),
+        ("tensor", Refusal("TensorNotFound", "no", "", ()), ("refused", "tensor")),
+        ("view", Refusal("InvalidTensorView", "no", "", ()), ("refused", "value")),
+        ("header_text", Refusal("JsonError", "no", "", ()), ("refused", "header")),
+        ("past_limit", Refusal("IoError", "no", "", ()), ("crate.past_limit", "error/limit")),
         ("deserialize", Refusal("HeaderTooSmall", "small", "", ()), ("refused", "Error while deserializing: small")),
     ],
 )
 def test_a_refusal_of_what_is_valid_is_found(answers: dict[str, Event], name: str, error: Refusal, finding):
     honest = answers[name]
     assert found(name, Event(honest.call, REJECT, str(error), error, honest.about)) == [finding]
+
+
+@pytest.mark.parametrize("words", ["", " ", "index 7 is out of bounds"])
+def test_an_error_without_words_or_with_a_number_less_is_found(answers: dict[str, Event], words: str) -> None:
+    honest = answers["outside"]
+    told = Refusal("SliceOutOfRange", words, "", honest.value.fields)
+    assert found("outside", Event(honest.call, REJECT, words, told, honest.about)) == [("crate.slice", "error/words")]
+    assert found("outside", honest) == []
