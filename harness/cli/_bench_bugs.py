@@ -34,12 +34,16 @@ class Share(click.ParamType[tuple[int, int]]):
 @_bench.only("--only", "only", "part of the mutants: those with this text in their name")
 @click.option("--shard", type=Share(), default="1/1", metavar="K/N", help="Only the part K of N.")
 @click.option("--fresh", is_flag=True, help="Judge again what was judged earlier.")
+@click.option(
+    "--beside", multiple=True, type=click.Choice(("upstream", "crash-only")),
+    help="Judge the same mutants by upstream's tests, or by crashes alone; may be repeated.",
+)  # fmt: skip
 @click.option("--campaign", type=Duration(), help="Then fuzz each survivor for so long.  [default: not at all]")
 @_bench.count("--seed", 1, 2**31 - 1, 1, "Random seed of these campaigns.")
 @_bench.as_json
 def mutants(
-    parser: str | None, libraries: Path, only: tuple[str, ...], shard: tuple[int, int], fresh: bool, campaign: float | None,
-    seed: int, as_json: bool,
+    parser: str | None, libraries: Path, only: tuple[str, ...], shard: tuple[int, int], fresh: bool, beside: tuple[str, ...],
+    campaign: float | None, seed: int, as_json: bool,
 ) -> int:  # fmt: skip
     """Make each small mistake in the parser that two libraries of mutations list, and replay the corpus on it.
 
@@ -51,7 +55,7 @@ def mutants(
     say = _options.sayer(as_json)
     base = registry.find(parser, "sancov")
     result = measure.measure(
-        base, libraries, say, only=only, part=shard, fresh=fresh, campaign=campaign or 0, seed=seed
+        base, libraries, say, only=only, part=shard, fresh=fresh, beside=beside, campaign=campaign or 0, seed=seed
     )
     _bench.keep("mutants" if not only and shard == (1, 1) else "mutants-part", {"at": _bench.now(), **result}, as_json)
     for line in page.lines(result) if not as_json else ():

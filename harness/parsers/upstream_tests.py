@@ -76,21 +76,27 @@ def _suffers(results: Results, name: str) -> bool:
 Live = Callable[[Callable[[], None]], AbstractContextManager[object]]
 
 
-def run(suite: str, source: Path, site: Path, work: Path, live: Live) -> Results:
-    """Run one suite of :data:`SUITES` in a copy of ``source``, the folder ``work``. ``site`` is of a plain build of it."""
+def run(
+    suite: str, source: Path, site: Path, work: Path, live: Live, *, target: str = "tests", patience: float = _PATIENCE_S
+) -> Results:  # fmt: skip
+    """Run one suite of :data:`SUITES` in a copy of ``source``, the folder ``work``. ``site`` is of a plain build of it.
+
+    ``target`` names cargo's folder: one suite at a time can use it. ``patience``: most seconds.
+    """
     shutil.rmtree(work, ignore_errors=True)
     sources.copy_tree(sources.Checkout(source, Path()), work)
-    return _cargo(work, live) if suite == CRATE else _pytest(work, site, live)
+    if suite == CRATE:
+        return _cargo(work, live, paths.build_dir() / "cache" / "target" / target, patience)
+    return _pytest(work, site, live, patience)
 
 
-def _cargo(tree: Path, live: Live) -> Results:
+def _cargo(tree: Path, live: Live, target: Path, patience: float) -> Results:
     crate = tree / "safetensors"
     if not (crate / "Cargo.toml").is_file():
         return Results(unable={"": "the source holds no folder safetensors with the crate"})
-    target = paths.build_dir() / "cache" / "target" / "tests"
     variables = compilation.environment() | {"CARGO_TARGET_DIR": str(target), "CARGO_TERM_COLOR": "never"}
     command = [str(toolchain.cargo()), "test", "--no-fail-fast", "--manifest-path", str(crate / "Cargo.toml")]
-    ended, said = _run(command, variables, crate, live)
+    ended, said = _run(command, variables, crate, live, patience)
     # Line numbers move with a change; the tests of one item keep their order.
     lines = sorted((name, int(line or 0), word) for name, line, word in _CARGO_LINE.findall(said))
     tests: dict[str, str] = {}
@@ -101,7 +107,7 @@ def _cargo(tree: Path, live: Live) -> Results:
     return Results(tests)
 
 
-def _pytest(tree: Path, site: Path, live: Live) -> Results:
+def _pytest(tree: Path, site: Path, live: Live, patience: float) -> Results:
     project = tree / sources.BINDINGS
     if not (project / "tests").is_dir():
         return Results(unable={"": f"the source holds no folder {sources.BINDINGS}/tests"})
@@ -110,7 +116,7 @@ def _pytest(tree: Path, site: Path, live: Live) -> Results:
     report = tree / "junit.xml"
     variables = compilation.environment() | {"PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--continue-on-collection-errors"]
-    ended, said = _run([*command, f"--junit-xml={report}", "tests"], variables, project, live)
+    ended, said = _run([*command, f"--junit-xml={report}", "tests"], variables, project, live, patience)
     if not report.is_file():
         return Results(unable={"": f"pytest {ended}: {said.strip()[-600:]}"})
     return _of_junit(report)
@@ -132,7 +138,7 @@ def _of_junit(report: Path) -> Results:
     return Results(tests, unable)
 
 
-def _run(command: list[str], variables: dict[str, str], folder: Path, live: Live) -> tuple[str, str]:
+def _run(command: list[str], variables: dict[str, str], folder: Path, live: Live, patience: float) -> tuple[str, str]:
     """How ``command`` ended ("" for status 0), and its output. Its whole process group ends with this call."""
     with subprocess.Popen(
         command, cwd=folder, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -145,9 +151,9 @@ def _run(command: list[str], variables: dict[str, str], folder: Path, live: Live
 
         try:
             with live(kill):
-                said, _ = child.communicate(timeout=_PATIENCE_S)
+                said, _ = child.communicate(timeout=patience)
         except subprocess.TimeoutExpired:
-            return f"did not end within {_PATIENCE_S:.0f} s", ""
+            return f"did not end within {patience:.0f} s", ""
         finally:
             kill()
     return f"ended with {child.returncode}" if child.returncode else "", said

@@ -36,7 +36,6 @@ _RECIPE = Recipe(
     environment=(*PLAIN_PROFILE, ("CARGO_INCREMENTAL", "1")),
     fixed_hash_keys=True,
 )
-_CRATE = "safetensors/"
 
 
 def folder() -> Path:
@@ -52,33 +51,35 @@ class Slot:
     """A folder in which one mutant at a time is built, from the source of ``base``. Two slots work side by side."""
 
     def __init__(self, number: int, base: Parser) -> None:
+        self.number = number
         self._name = NAME.format(number)
-        self._root = folder() / f"slot-{number}"
+        #: All that it holds; the source with the mutant is part of it.
+        self.folder = folder() / f"slot-{number}"
         self._target = paths.build_dir() / "cache" / "target" / f"mutants-{number}"
-        self._tree = self._root / "src"
-        shutil.rmtree(self._root, ignore_errors=True)
-        self._root.mkdir(parents=True)
-        shutil.copytree(base.source, self._tree)
-        shutil.copytree(base.site, self._root / "site", ignore=shutil.ignore_patterns("__pycache__"))
+        self.source = self.folder / "src"
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        shutil.copytree(base.source, self.source)
+        shutil.copytree(base.site, self.folder / "site", ignore=shutil.ignore_patterns("__pycache__"))
         # A build with changes is no release: no finding is tried on it.
-        write_atomic(self._root / "manifest.json", json.dumps({**base.manifest, "fixes": ["mutant"]}))
+        write_atomic(self.folder / "manifest.json", json.dumps({**base.manifest, "fixes": ["mutant"]}))
         link = paths.parsers_dir() / self._name
         link.unlink(missing_ok=True)
-        link.symlink_to(os.path.relpath(self._root, link.parent))
+        link.symlink_to(os.path.relpath(self.folder, link.parent))
         parser = registry.read(self._name)
         assert parser is not None
         #: The build, whatever mutant is in it.
         self.parser = parser
-        self._crate_api = extension.prepare(self._root / "crate-api", self._tree)
+        self._crate_api = extension.prepare(self.folder / "crate-api", self.source)
         self._extension = extension.place(parser)
-        work = self._root / "work"
+        work = self.folder / "work"
         work.mkdir()
         compiler = toolchain.compiler()
         self._compiled = self._target / compiler.host / "release"
         self._environment = compilation.cargo_variables(
             self._target,
             work=work,
-            remap=[f"{self._tree}=", f"{self._crate_api.folder}=crate_api"],
+            remap=[f"{self.source}=", f"{self._crate_api.folder}=crate_api"],
             recipe=_RECIPE,
             compiler=compiler,
             own_crates=(*OWN_CRATES, extension.NAME),
@@ -87,7 +88,7 @@ class Slot:
         if extension.usable(base):
             shutil.copyfile(extension.place(base), self._extension)
         extension.describe(parser, compiler, lacks=extension.lacking(self._crate_api.features))
-        self._pristine = self._root / "pristine"
+        self._pristine = self.folder / "pristine"
 
     def compile_unchanged(self) -> None:
         """Compile the source without a mutant. Raises HarnessError where it does not compile."""
@@ -102,7 +103,7 @@ class Slot:
     @contextmanager
     def build(self, mutant: Mutant) -> Iterator[Parser]:
         """The parser with ``mutant``, until the context ends. Raises UnviableError with the compiler's first error."""
-        path = self._tree / mutant.file
+        path = self.source / mutant.file
         before = path.read_text(encoding="utf-8")
         after = mutant.applied(before)
         if not mutant.python and not self._pristine.is_dir():
@@ -115,7 +116,7 @@ class Slot:
             if mutant.python:
                 self._put_module(mutant, path)
             else:
-                self._compile(crate=mutant.file.startswith(_CRATE))
+                self._compile(crate=mutant.of_crate)
             yield self.parser
         finally:
             path.write_text(before, encoding="utf-8")
@@ -135,7 +136,7 @@ class Slot:
         shutil.rmtree(self._module(mutant).parent / "__pycache__", ignore_errors=True)
 
     def _compile(self, *, crate: bool) -> None:
-        self._cargo("--release", "--lib", "--manifest-path", str(self._tree / sources.BINDINGS / "Cargo.toml"))
+        self._cargo("--release", "--lib", "--manifest-path", str(self.source / sources.BINDINGS / "Cargo.toml"))
         _replace(self._compiled / "libsafetensors_rust.so", self.parser.module)
         if crate:
             self._cargo(*self._crate_api.arguments)

@@ -112,8 +112,11 @@ class Judge:
         #: Set it to end all that runs.
         self.stop = threading.Event()
 
-    def verdict(self, mutant: Mutant, parser: Parser) -> Verdict:
-        """Replay on ``parser``, which has the mutant, until a finding shows that the healthy parser does not show there."""
+    def verdict(self, mutant: Mutant, parser: Parser, kinds: frozenset[str] | None = None) -> Verdict:
+        """Replay on ``parser``, which has the mutant, until a finding shows that the healthy parser does not show there.
+
+        With ``kinds`` other kinds of findings are overlooked. Raises KeyboardInterrupt once :attr:`stop` is set.
+        """
         failed = 0
         for target in self._order(mutant):
             try:
@@ -122,6 +125,8 @@ class Judge:
                         failed += 1
                         continue
                     for judged in replayed.findings:
+                        if kinds is not None and judged.finding.kind not in kinds:
+                            continue
                         if judged.signature not in self.inputs.signatures[target][data] and self._holds(
                             judged, parser, target, data, again
                         ):

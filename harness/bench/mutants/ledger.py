@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from harness.errors import HarnessError
 KILLED, SURVIVED, UNVIABLE = "killed", "survived", "unviable"
 
 #: One result: the fields of the mutant, ``status``, ``by`` (the kill, or None), ``why`` (of an unviable one), ``inputs`` (their
-#: key), ``failed`` (inputs on which the harness failed), ``seconds``.
+#: key), ``failed`` (inputs on which the harness failed), ``seconds``, ``peers`` (for each, the killer or "").
 Row = dict[str, Any]
 
 
@@ -30,16 +31,22 @@ class Ledger:
         #: The newest result by id of the mutant.
         self.rows: dict[str, Row] = {row["id"]: row for row in _rows(path)}
 
-    def done(self, mutant: Mutant, inputs: str) -> bool:
-        """Whether it has a result that still holds. A survivor has one for the same inputs only."""
+    def replayed(self, mutant: Mutant, inputs: str) -> bool:
+        """Whether it has a result of the replay that still holds. A survivor has one for the same inputs only."""
         row = self.rows.get(mutant.id)
         return row is not None and (row["status"] != SURVIVED or row["inputs"] == inputs)
+
+    def lacking(self, mutant: Mutant, peers: Iterable[str]) -> list[str]:
+        """Those of the ``peers`` that have not judged it yet."""
+        row = self.rows.get(mutant.id) or {"status": "", "peers": {}}
+        return [name for name in peers if name not in row["peers"]] if row["status"] != UNVIABLE else []
 
     def add(self, mutant: Mutant, status: str, inputs: str, **fields: Any) -> Row:
         """Write the result of a mutant to the disk."""
         row: Row = {
             "id": mutant.id, "name": mutant.name, "file": mutant.file, "line": mutant.line, "function": mutant.function,
             "change": mutant.change, "status": status, "by": None, "why": "", "failed": 0, "inputs": inputs,
+            "peers": {},
         } | fields  # fmt: skip
         with self._lock:
             try:

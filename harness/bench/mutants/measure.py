@@ -17,6 +17,7 @@ from harness.bench.mutants.build import Slot, UnviableError, folder
 from harness.bench.mutants.kill import Inputs, Judge
 from harness.bench.mutants.ledger import KILLED, SURVIVED, UNVIABLE, Ledger, Row
 from harness.bench.mutants.mutant import Mutant
+from harness.bench.mutants.peers import Peer, Upstream, make
 from harness.bench.runner import Say
 from harness.files import alone
 from harness.parsers.registry import Parser
@@ -34,31 +35,37 @@ def measure(
     only: Sequence[str] = (),
     part: tuple[int, int] = (1, 1),
     fresh: bool = False,
+    beside: Sequence[str] = (),
     campaign: float = 0,
     seed: int = 1,
 ) -> dict[str, Any]:
     """Replay the committed corpus on every mutant of the source of ``parser``; the result of :func:`summary`.
 
     ``only`` chooses mutants whose name contains one of these texts; ``part`` is a number and a count of parts. Results are
-    kept in build/bench/mutants, so that an ended measurement goes on. ``fresh`` forgets them. With ``campaign`` a survivor is
-    fuzzed for so many seconds, from ``seed``.
+    kept in build/bench/mutants, so that an ended measurement goes on. ``fresh`` forgets them. ``beside`` names peers that judge
+    the same mutants. With ``campaign`` a survivor is fuzzed for so many seconds, from ``seed``.
     """
     mutants = [one for one in listing.every(parser.source, libraries) if not only or any(t in one.name for t in only)]
     mutants = listing.share(mutants, *part)
     inputs = Inputs.committed()
     key = str(parser.manifest["key"])
     ledger = Ledger(folder() / f"{key}.jsonl", fresh=fresh)
-    waiting = [one for one in mutants if not ledger.done(one, inputs.key)]
+    waiting = [one for one in mutants if not ledger.replayed(one, inputs.key) or ledger.lacking(one, beside)]
     say(f"{len(mutants)} mutants, {len(mutants) - len(waiting)} of them judged earlier")
     if waiting:
         with alone(folder() / "lock", lambda: say("waiting for another measurement of mutants")):
             slots = [Slot(number, parser) for number in range(min(SLOTS, len(waiting)))]
-            if not all(one.python for one in waiting):
+            # Upstream's tests load the extension without libFuzzer.
+            if Upstream.name in beside or not all(one.python for one in waiting):
                 say("compiling the parser without a mutant, by the flags of the mutants")
                 slots[0].compile_unchanged()
             say(f"this parser, on {sum(map(len, inputs.by_target.values()))} inputs:")
             inputs.judge_healthy(slots[0].parser, say)
-            _Run(slots, Judge(inputs, parser), ledger, say).through(waiting)
+            judge = Judge(inputs, parser)
+            others = [make(name, judge) for name in beside]
+            for peer in others:
+                peer.prepare(slots[0])
+            _Run(slots, judge, others, ledger, say).through(waiting)
     if campaign:
         say(f"campaigns of {campaign:.0f} s on survivors without a reason:")
         survivors.fuzz(mutants, ledger, parser, inputs.key, campaign, seed, say)
@@ -68,8 +75,9 @@ def measure(
 class _Run:
     """Threads that share a queue of mutants; each has a slot of its own."""
 
-    def __init__(self, slots: Sequence[Slot], judge: Judge, ledger: Ledger, say: Say) -> None:
+    def __init__(self, slots: Sequence[Slot], judge: Judge, peers: Sequence[Peer], ledger: Ledger, say: Say) -> None:
         self._slots, self._judge, self._ledger, self._say = slots, judge, ledger, say
+        self._peers = {peer.name: peer for peer in peers}
         self._queue: queue.SimpleQueue[Mutant] = queue.SimpleQueue()
         self._failures: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
         self._seen: Counter[str] = Counter()
@@ -92,6 +100,8 @@ class _Run:
                     thread.join(0.2)
         finally:
             self._judge.stop.set()
+            for peer in self._peers.values():
+                peer.stop()
             for thread in threads:
                 thread.join()
         if not self._failures.empty():
@@ -113,13 +123,27 @@ class _Run:
             self._judge.stop.set()
 
     def _one(self, slot: Slot, one: Mutant) -> Row:
-        began = time.monotonic()
+        key = self._judge.inputs.key
         try:
             with slot.build(one) as built:
-                verdict = self._judge.verdict(one, built)
+                if self._ledger.replayed(one, key):
+                    row = self._ledger.rows[one.id]
+                else:
+                    row = self._replay(one, built)
+                if lacking := self._ledger.lacking(one, self._peers):
+                    found = {name: self._peers[name].kills(one, slot) for name in lacking}
+                    if self._judge.stop.is_set():
+                        raise KeyboardInterrupt
+                    row = self._ledger.add(one, **row | {"peers": row["peers"] | found})
+                return row
         except UnviableError as error:
-            return self._ledger.add(one, UNVIABLE, self._judge.inputs.key, why=str(error)[:300])
+            return self._ledger.add(one, UNVIABLE, key, why=str(error)[:300])
+
+    def _replay(self, one: Mutant, built: Parser) -> Row:
+        began = time.monotonic()
+        verdict = self._judge.verdict(one, built)
         kill = verdict.kill
+        earlier = self._ledger.rows.get(one.id) or {}
         return self._ledger.add(
             one,
             SURVIVED if kill is None else KILLED,
@@ -127,6 +151,7 @@ class _Run:
             by=kill and dataclasses.asdict(kill),
             failed=verdict.failed,
             seconds=round(time.monotonic() - began, 1),
+            peers=earlier.get("peers", {}),
         )
 
     def _told(self, row: Row) -> None:
@@ -162,6 +187,7 @@ def summary(rows: Iterable[Row]) -> dict[str, Any]:
     return {
         "files": files,
         "all": _figures(rows, equivalent),
+        "peers": {name: _beside(rows, name) for name in sorted({name for row in rows for name in row["peers"]})},
         "killed_by_target": dict(Counter(kill["target"] for kill in kills).most_common()),
         "killed_by_oracle": dict(Counter(kill["oracle"] for kill in kills).most_common()),
         "killed_by_rule": dict(Counter(kill["rule"] for kill in kills).most_common()),
@@ -180,4 +206,16 @@ def _figures(rows: Sequence[Row], equivalent: set[str]) -> dict[str, Any]:
         **{word: counts[word] for word in (KILLED, SURVIVED, UNVIABLE)},
         "equivalent": same,
         "score": round(counts[KILLED] / rated, 4) if rated else None,
+    }
+
+
+def _beside(rows: Sequence[Row], peer: str) -> dict[str, int]:
+    """Of the mutants that a peer judged too: how many it killed, the replay killed, and one of them alone."""
+    both = [(row["status"] == KILLED, bool(row["peers"][peer])) for row in rows if peer in row["peers"]]
+    return {
+        "mutants": len(both),
+        "killed": sum(theirs for _, theirs in both),
+        "killed_by_replay": sum(ours for ours, _ in both),
+        "replay_alone": sum(ours and not theirs for ours, theirs in both),
+        "peer_alone": sum(theirs and not ours for ours, theirs in both),
     }

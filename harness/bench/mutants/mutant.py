@@ -66,6 +66,11 @@ class Mutant:
         """Whether nothing needs to be compiled for it."""
         return self.file.endswith(".py")
 
+    @property
+    def of_crate(self) -> bool:
+        """Whether the crate has it, and not the bindings."""
+        return self.file.startswith("safetensors/")
+
     def applied(self, text: str) -> str:
         """The ``text`` of its file, with the change."""
         return text[: self.start] + self.text + text[self.end :]

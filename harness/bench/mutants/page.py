@@ -14,6 +14,11 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
     for row in rows:
         yield "  ".join(cell.ljust(widths[0]) if not at else cell.rjust(widths[at]) for at, cell in enumerate(row))
     yield "killed by: " + ", ".join(f"{name} {count}" for name, count in result["killed_by_target"].items())
+    for name, row in result["peers"].items():
+        yield (
+            f"{name} kills {row['killed']} of {row['mutants']}, the replay {row['killed_by_replay']}; "
+            f"the replay alone {row['replay_alone']}, {name} alone {row['peer_alone']}"
+        )
     yield f"killed by a signature that another input shows without the mutant: {len(result['masked'])}"
     for one in result["survivors"]:
         if not one["reason"]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.bench.mutants.ledger import KILLED, SURVIVED, Ledger
+from harness.bench.mutants.ledger import KILLED, SURVIVED, UNVIABLE, Ledger
 from harness.bench.mutants.mutant import Mutant
 from harness.errors import HarnessError
 
@@ -18,8 +18,8 @@ def test_another_process_goes_on_where_one_was_ended(tmp_path: Path) -> None:
     with path.open("ab") as file:
         file.write(b'{"id": "half')
     later = Ledger(path)
-    assert later.done(ONE, "inputs")
-    assert not later.done(TWO, "inputs")
+    assert later.replayed(ONE, "inputs")
+    assert not later.replayed(TWO, "inputs")
     later.add(TWO, KILLED, "inputs")
     assert Ledger(path).rows.keys() == {ONE.id, TWO.id}
     assert not Ledger(path, fresh=True).rows
@@ -29,9 +29,17 @@ def test_a_survivor_is_judged_again_on_other_inputs_and_a_killed_one_is_not(tmp_
     ledger = Ledger(tmp_path / "results.jsonl")
     ledger.add(ONE, SURVIVED, "few")
     ledger.add(TWO, KILLED, "few")
-    assert ledger.done(ONE, "few")
-    assert not ledger.done(ONE, "more")
-    assert ledger.done(TWO, "more")
+    assert ledger.replayed(ONE, "few")
+    assert not ledger.replayed(ONE, "more")
+    assert ledger.replayed(TWO, "more")
+
+
+def test_a_peer_that_is_asked_later_judges_what_compiles(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "results.jsonl")
+    ledger.add(ONE, KILLED, "inputs", peers={"upstream": ""})
+    ledger.add(TWO, UNVIABLE, "inputs")
+    assert ledger.lacking(ONE, ["upstream", "crash-only"]) == ["crash-only"]
+    assert ledger.lacking(TWO, ["upstream"]) == []
 
 
 def test_a_full_disk_is_an_error_that_names_the_mutant(tmp_path: Path) -> None:

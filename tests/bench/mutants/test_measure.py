@@ -24,6 +24,7 @@ def _row(name: str, status: str, **fields: Any) -> dict[str, Any]:
         "status": status,
         "by": None,
         "failed": 0,
+        "peers": {},
     } | fields
 
 
@@ -48,3 +49,14 @@ def test_the_score_leaves_out_what_does_not_compile_and_what_is_proven_equal(mon
     lines = list(page.lines(found))
     assert lines[0].split() == ["file", "mutants", "unviable", "killed", "survived", "equivalent", "score"]
     assert lines[-1] == "survivor without a reason: a.rs:2"
+
+
+def test_a_peer_is_compared_on_the_mutants_that_it_judged() -> None:
+    judged = [("killed", "a test"), ("killed", ""), ("survived", "a test"), ("survived", "")]
+    rows = [_row(f"a.rs:{n}", status, peers={"upstream": test}) for n, (status, test) in enumerate(judged)]
+    found = measure.summary([*rows, _row("a.rs:9", "killed", by=BY)])
+    assert found["peers"] == {
+        "upstream": {"mutants": 4, "killed": 2, "killed_by_replay": 2, "replay_alone": 1, "peer_alone": 1}
+    }
+    (line,) = [line for line in page.lines(found) if line.startswith("upstream")]
+    assert line == "upstream kills 2 of 4, the replay 2; the replay alone 1, upstream alone 1"
