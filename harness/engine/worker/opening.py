@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import itertools
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -28,7 +29,9 @@ def load(parser: registry.Parser, target: Target) -> tuple[Any, Any]:
     """Load atheris with its own libFuzzer in the global scope, then the parser with its Python layer instrumented."""
     runtime.prepare(mutator=True)
     import atheris
+    from atheris import instrument_bytecode
 
+    _number(instrument_bytecode.Instruction)
     if not target.uses_parser:
         with atheris.instrument_imports(include=["harness.format"]):
             _reimport("harness.format")
@@ -36,6 +39,23 @@ def load(parser: registry.Parser, target: Target) -> tuple[Any, Any]:
     with atheris.instrument_imports(include=["safetensors"]):
         module = runtime.load(parser, mutator=True)
     return atheris, module
+
+
+def _number(instruction: type) -> None:
+    """Hash atheris' instructions by a running number, in place of their address.
+
+    It numbers the counters of a function in the order of a set of instructions. By address that order would differ from one
+    process to the next, and so would the features that libFuzzer sees.
+    """
+    numbers = itertools.count()
+
+    def number(self: Any) -> int:
+        fields = vars(self)
+        if "_number" not in fields:
+            fields["_number"] = next(numbers)
+        return int(fields["_number"])
+
+    instruction.__hash__ = number  # type: ignore[method-assign,assignment]
 
 
 def _reimport(package: str) -> None:

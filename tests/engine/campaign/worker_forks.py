@@ -74,8 +74,7 @@ def _answer(target: str, executions: int, beyond: int, campaign: Path) -> dict[s
             "corpus": sorted(os.listdir(settings.memory / "corpus")),
             "findings": {found.id: found.data().hex() for found in store.findings(campaign)},
             "features": done.semantic_keys,
-            # Not libFuzzer's features, which tell how often an edge ran: on CPython 3.13 torch_writers once had one more.
-            "figures": [done.executions, done.edges, done.corpus, done.accepted, done.defects],
+            "figures": [done.executions, done.edges, done.features, done.corpus, done.accepted, done.defects],
         }
     finally:
         shutil.rmtree(settings.memory)
