@@ -113,3 +113,25 @@ def locate(names: tuple[str, ...], every: bool, as_json: bool) -> int:
         f"findings: {result['findings_named']} of {result['findings']}; {result['not_run']} cannot run here")  # fmt: skip
     _bench.keep("locate", result, as_json)
     return int(result["defects_named"] < measure.TARGET * result["defects"])
+
+
+@click.command(epilog="Example: harness bench releases --release 0.3.0 --time 2m")
+@_bench.only("--release", "names", "release")
+@_bench.time("2m")
+@_bench.count("--seed", 1, 2**31 - 1, 1, "Random seed of the campaigns.")
+@_bench.as_json
+def releases(names: tuple[str, ...], seconds: float, seed: int, as_json: bool) -> int:
+    """Fuzz older releases, and count the defects that later releases fixed; writes build/bench/releases.json.
+
+    Takes about three quarters of an hour. Exit status 1: fewer than 14 fixed defects are found.
+    """
+    from harness.bench import releases as measure
+
+    _bench.known("release", names, measure.RELEASES, f"there are: {', '.join(measure.RELEASES)}")
+    say = _options.sayer(as_json)
+    result = measure.measure(names or measure.RELEASES, seconds, seed, say)
+    _bench.keep("releases" if not names else "releases-part", {"at": _bench.now(), **result}, as_json)
+    for line in measure.lines(result) if not as_json else ():
+        click.echo(line)
+    say(f"{result['found']} of {len(result['defects'])} fixed defects found")
+    return int(result["found"] < measure.TARGET)

@@ -304,5 +304,5 @@ def checkpoints(
     return int(not done.good)
 
 
-for one in (_bench_bugs.locate, _bench_bugs.mutants, _bench_bugs.planted):
+for one in (_bench_bugs.locate, _bench_bugs.mutants, _bench_bugs.planted, _bench_bugs.releases):
     command.add_command(one)
