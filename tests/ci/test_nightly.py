@@ -26,6 +26,8 @@ UNPLAYED = {
     "Fuzz as on a fresh machine": "it makes an environment of its own; what it runs in there, the steps played here run too",
     "Replay under AddressSanitizer": "it compiles for minutes; `harness corpus replay` has tests of its own",
     "Check checkpoints": "it downloads 800 MB of libraries; tests/bench/checkpoints has their layouts",
+    "Judge mutants": "it takes an hour; tests/bench/mutants judges a few",
+    "Sum up the mutants": "it reads what the parts have uploaded",
     "Get the compiler's LLVM tools": "it changes the compiler's installation; where there are such tools, `Measure` is played",
 }
 #: Those that take minutes, played where HARNESS_LONG=1 is set, as by the nightly workflow.

@@ -20,16 +20,20 @@ Row = dict[str, Any]
 
 
 class Ledger:
-    """The results of one source. Other threads may add to it. Raises HarnessError where it cannot be written."""
+    """The results of one source, in ``folder``. Other threads may add to it. Raises HarnessError where it cannot be written.
 
-    def __init__(self, path: Path, *, fresh: bool = False) -> None:
-        self._path = path
+    ``key`` names the source. A ``part`` ("2-of-8") has a file of its own, and the results of all parts are read.
+    """
+
+    def __init__(self, folder: Path, key: str, part: str = "", *, fresh: bool = False) -> None:
+        self._path = folder / f"{key}{part and '-'}{part}.jsonl"
         self._lock = threading.Lock()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if fresh:
-            path.unlink(missing_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        files = sorted(folder.glob(f"{key}*.jsonl"), key=lambda path: path.stat().st_mtime)
+        for path in files if fresh else ():
+            path.unlink()
         #: The newest result by id of the mutant.
-        self.rows: dict[str, Row] = {row["id"]: row for row in _rows(path)}
+        self.rows: dict[str, Row] = {row["id"]: row for path in files for row in _rows(path)}
 
     def replayed(self, mutant: Mutant, inputs: str) -> bool:
         """Whether it has a result of the replay that still holds. A survivor has one for the same inputs only."""

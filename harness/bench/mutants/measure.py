@@ -49,7 +49,7 @@ def measure(
     mutants = listing.share(mutants, *part)
     inputs = Inputs.committed()
     key = str(parser.manifest["key"])
-    ledger = Ledger(folder() / f"{key}.jsonl", fresh=fresh)
+    ledger = Ledger(folder(), key, "" if part[1] == 1 else f"{part[0]}-of-{part[1]}", fresh=fresh)
     waiting = [one for one in mutants if not ledger.replayed(one, inputs.key) or ledger.lacking(one, beside)]
     say(f"{len(mutants)} mutants, {len(mutants) - len(waiting)} of them judged earlier")
     if waiting:

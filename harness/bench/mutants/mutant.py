@@ -89,6 +89,7 @@ def every(source: Path, libraries: Path) -> list[Mutant]:
 
     Raises HarnessError where a library is not there, or fails.
     """
+    libraries = libraries.resolve()
     return [*_rust(source, libraries), *_python(source, libraries)]
 
 
