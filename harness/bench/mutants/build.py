@@ -27,8 +27,10 @@ from harness.parsers.registry import Parser
 
 #: Names of the builds, by slot.
 NAME = "mutant-{}"
-#: Seconds for one compilation; a change of a macro's input may keep the compiler busy for ever.
-PATIENCE_S = 300.0
+#: Seconds for the compilation of a mutant: it takes one, and a change may keep the compiler busy for ever.
+PATIENCE_S = 600.0
+#: Seconds for that of the parser without a mutant, with all its dependencies.
+FIRST_PATIENCE_S = 3600.0
 
 _RECIPE = Recipe(
     own=("-Cdebug-assertions", "-Coverflow-checks", "-Copt-level=1"),
@@ -93,7 +95,7 @@ class Slot:
     def compile_unchanged(self) -> None:
         """Compile the source without a mutant. Raises HarnessError where it does not compile."""
         try:
-            self._compile(crate=True)
+            self._compile(crate=True, patience=FIRST_PATIENCE_S)
         except UnviableError as error:
             raise HarnessError(f"the unchanged source does not compile:\n{error}", hint="harness doctor") from error
         self._pristine.mkdir()
@@ -135,26 +137,28 @@ class Slot:
         # A cached module is taken for that of a file with equal size and second.
         shutil.rmtree(self._module(mutant).parent / "__pycache__", ignore_errors=True)
 
-    def _compile(self, *, crate: bool) -> None:
-        self._cargo("--release", "--lib", "--manifest-path", str(self.source / sources.BINDINGS / "Cargo.toml"))
+    def _compile(self, *, crate: bool, patience: float = PATIENCE_S) -> None:
+        self._cargo(
+            patience, "--release", "--lib", "--manifest-path", str(self.source / sources.BINDINGS / "Cargo.toml")
+        )
         _replace(self._compiled / "libsafetensors_rust.so", self.parser.module)
         if crate:
-            self._cargo(*self._crate_api.arguments)
+            self._cargo(patience, *self._crate_api.arguments)
             _replace(self._compiled / f"lib{extension.NAME}.so", self._extension)
 
-    def _cargo(self, *arguments: str) -> None:
+    def _cargo(self, patience: float, *arguments: str) -> None:
         command = [str(toolchain.cargo()), "build", "--quiet", *arguments]
         with subprocess.Popen(
             command, env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             text=True, errors="replace", start_new_session=True,
         ) as cargo:  # fmt: skip
             try:
-                _, said = cargo.communicate(timeout=PATIENCE_S)
+                _, said = cargo.communicate(timeout=patience)
             except BaseException as error:
                 # Compilers are in its session, and would go on.
                 os.killpg(cargo.pid, signal.SIGKILL)
                 if isinstance(error, subprocess.TimeoutExpired):
-                    raise UnviableError(f"cargo did not end within {PATIENCE_S:.0f} s") from error
+                    raise UnviableError(f"cargo did not end within {patience:.0f} s") from error
                 raise
         if cargo.returncode:
             raise UnviableError(compilation.errors_in(said, 3) or f"cargo ended with {cargo.returncode}")

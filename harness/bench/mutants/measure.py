@@ -19,6 +19,7 @@ from harness.bench.mutants.ledger import KILLED, SURVIVED, UNVIABLE, Ledger, Row
 from harness.bench.mutants.mutant import Mutant
 from harness.bench.mutants.peers import Peer, Upstream, make
 from harness.bench.runner import Say
+from harness.errors import HarnessError
 from harness.files import alone
 from harness.parsers.registry import Parser
 
@@ -118,6 +119,10 @@ class _Run:
         except KeyboardInterrupt:
             # The main thread has it too.
             return
+        except OSError as error:
+            hint = "make room, and run the same command again: it goes on from here"
+            self._failures.put(HarnessError(f"a mutant cannot be built or judged: {error}", hint=hint))
+            self._judge.stop.set()
         except BaseException as error:
             self._failures.put(error)
             self._judge.stop.set()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness import paths
-from harness.bench.mutants import build
+from harness.bench.mutants import build, measure
 from harness.bench.mutants.mutant import Mutant
 from harness.parsers.registry import Parser
 
@@ -31,10 +31,18 @@ def make(sancov_parser: Parser) -> Make:
 
 
 @pytest.fixture
-def slot(sancov_parser: Parser, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[build.Slot]:
-    """A slot whose folder lies outside build/, and whose link goes with the test."""
-    monkeypatch.setattr(build, "NAME", f"mutant-of-{tmp_path.name}-{{}}")
-    monkeypatch.setattr(build, "folder", lambda: tmp_path)
-    slot = build.Slot(0, sancov_parser)
-    yield slot
-    (paths.parsers_dir() / slot.parser.name).unlink()
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """The folder of slots and results, outside build/. The links of its builds go with the test."""
+    name = f"mutant-of-{tmp_path.name}"
+    monkeypatch.setattr(build, "NAME", name + "-{}")
+    for module in (build, measure):
+        monkeypatch.setattr(module, "folder", lambda: tmp_path)
+    yield tmp_path
+    for link in paths.parsers_dir().glob(f"{name}-*"):
+        link.unlink()
+
+
+@pytest.fixture
+def slot(sancov_parser: Parser, folder: Path) -> build.Slot:
+    """A slot in that folder."""
+    return build.Slot(0, sancov_parser)

@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+import errno
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.bench.mutants import measure, page, reasons
+from harness.bench.mutants import build, measure, page, reasons
+from harness.bench.mutants import mutant as listing
+from harness.bench.mutants.kill import Inputs
+from harness.errors import HarnessError
+from harness.parsers.registry import Parser
+from tests.bench.mutants.conftest import Make
 
 BY = {
     "target": "numpy",
@@ -60,3 +68,42 @@ def test_a_peer_is_compared_on_the_mutants_that_it_judged() -> None:
     }
     (line,) = [line for line in page.lines(found) if line.startswith("upstream")]
     assert line == "upstream kills 2 of 4, the replay 2; the replay alone 1, upstream alone 1"
+
+
+def test_mutants_are_judged_once_and_survivors_again_on_other_inputs(
+    folder: Path, make: Make, sancov_parser: Parser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = Inputs.committed().by_target
+    seeds = {name: every[name][:40] for name in ("deserialize", "numpy")}
+    monkeypatch.setattr(Inputs, "committed", lambda: Inputs(seeds))
+    mutants = [make("tensor_dict.items()", new) for new in ("[]", "(tensor_dict.items())", "][")]
+    monkeypatch.setattr(listing, "every", lambda source, libraries: mutants)
+    said: list[str] = []
+    found = measure.measure(sancov_parser, folder, said.append)
+    assert found["all"] | {"score": 0} == {
+        "mutants": 3, "killed": 1, "survived": 1, "unviable": 1, "equivalent": 0, "score": 0,
+    }  # fmt: skip
+    assert found["killed_by_target"] == {"numpy": 1}
+    assert said[-1].startswith("  3 of 3: 1 killed, 1 survived, 1 unviable")
+    said.clear()
+    assert measure.measure(sancov_parser, folder, said.append) == found
+    assert said == ["3 mutants, 3 of them judged earlier"]
+    seeds["deserialize"] = every["deserialize"][:30]
+    measure.measure(sancov_parser, folder, said.append)
+    assert "3 mutants, 2 of them judged earlier" in said
+
+
+def test_a_disk_that_is_full_ends_the_measurement_with_a_word_on_it(
+    folder: Path, make: Make, sancov_parser: Parser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds = {"deserialize": Inputs.committed().by_target["deserialize"][:5]}
+    monkeypatch.setattr(Inputs, "committed", lambda: Inputs(seeds))
+    monkeypatch.setattr(listing, "every", lambda source, libraries: [make("tensor_dict.items()", "[]")])
+
+    def full(source: Path, place: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(build, "_replace", full)
+    with pytest.raises(HarnessError, match="a mutant cannot be built or judged: .*No space left") as caught:
+        measure.measure(sancov_parser, folder, lambda _: None)
+    assert "it goes on from here" in str(caught.value.hint)
