@@ -264,7 +264,7 @@ def test_a_run_of_programs_repeats_to_the_last_byte(furnished: Path) -> None:
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             capture_output=True,
             check=False,
-            timeout=120,
+            timeout=600,
         )
         inputs = [*furnished.glob(f"{campaign}/corpus/writers/*"), *furnished.glob(f"{campaign}/findings/*/input")]
         found.append({str(path.relative_to(furnished / campaign)): path.read_bytes() for path in inputs})

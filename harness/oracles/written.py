@@ -9,6 +9,8 @@ from harness.format.judge import Judgement, judge
 from harness.format.rules import RULES
 
 _KNOWN = 1 << 13
+# The bits of a mode that concern users beside the owner.
+_OTHERS = 0o077
 
 #: The text that says what is wrong with a file, by aspects of the form "CALL: WHAT".
 TEXTS = (
@@ -23,6 +25,15 @@ TEXTS = (
         for pattern in (f"*: {name}", f"*: {name}/*")
     ),
 )
+
+
+#: A mode that opens a written file to more users; its aspects end so (:func:`mode_aspect`).
+WIDER = Case("*/wider", why="Users whom the umask or the mode of the old file keeps out may read or write the file.")
+
+
+def mode_aspect(place: str, found: int, right: int) -> str:
+    """The aspect of a file whose mode is ``found`` and not ``right``; ``place`` says whether it is new."""
+    return f"{place}/wider" if found & ~right & _OTHERS else place
 
 
 @lru_cache(_KNOWN)

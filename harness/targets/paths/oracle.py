@@ -14,6 +14,7 @@ from harness.findings.rule import Rule
 from harness.format.judge import judge
 from harness.observation import ACCEPT, REJECT, Event
 from harness.oracles.oracle import Execution, oracle
+from harness.oracles.written import mode_aspect
 from harness.programs.arrays import NUMPY_NAMES
 from harness.targets.paths.facts import Facts
 from harness.targets.paths.program import (
@@ -212,7 +213,8 @@ def _kept(facts: Facts, before: Look, after: Look) -> list[Finding]:
     twin, found = facts.twin[0], []
     aspect = "existing" if before.kind == "file" else "new"
     if after.mode != twin.mode:
-        found += _found(MODE, facts, aspect, f"the file has mode {after.mode:o}, should have {twin.mode:o}")
+        wrong = mode_aspect(aspect, after.mode, twin.mode)
+        found += _found(MODE, facts, wrong, f"the file has mode {after.mode:o}, should have {twin.mode:o}")
     if after.owner != twin.owner:
         found += _found(OWNER, facts, aspect, f"the file belongs to user {after.owner}, not to {twin.owner}")
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.findings.rule import Case, Rule
 from harness.findings.severity import DENIAL, SIDE_EFFECT, STRICTNESS, WRONG_DATA, WRONG_EXCEPTION
 from harness.oracles.leaks import DOS
+from harness.oracles.written import WIDER
 
 _RENAME = (
     "If newpath already exists, it will be atomically replaced, so that there is no point at which another process "
@@ -128,6 +129,7 @@ MODE = Rule(
     title="A written file has the mode of a temporary file",
     why="The file keeps the mode of a temporary file, which only its owner may read. The umask and the old file's mode count for nothing.",
     should="a new file has the mode of the umask, and an existing one keeps its own",
+    cases=(WIDER,),
 )
 LEFT_OVER = Rule(
     "paths.left-over",

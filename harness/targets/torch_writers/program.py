@@ -16,7 +16,15 @@ from harness.programs.arrays import BACKENDS, SHAPES
 from harness.programs.saving import KEYS, METADATA, NAMES, ODD_NAMES, UNSPEAKABLE, VALUES, Metadata, metadata_of, name
 from harness.programs.steps import Kind, Step, Vocabulary
 from harness.targets.torch_writers import tensors as values
-from harness.targets.torch_writers.tensors import DTYPES, FORMS, LAYOUTS, NO_TENSORS, ODD_DTYPES, VIEWS, TensorValue
+from harness.targets.torch_writers.tensors import (
+    DTYPES,
+    FORMS,
+    LAYOUT_NUMBERS,
+    NO_TENSORS,
+    ODD_DTYPES,
+    VIEWS,
+    TensorValue,
+)
 
 MOST_TENSORS = 5
 #: Containers of the tensors by number, as source; from :data:`ODD_CONTAINERS` on they are no dictionaries.
@@ -33,11 +41,11 @@ ODD_CONTAINERS = 3
 #: tensors that share no memory; and with a longer first tensor.
 MODELS = ("same", "fewer", "more", "untied", "longer")
 
-_PLAIN = (*[0] * 16, *range(len(LAYOUTS)))
+_PLAIN = (*[0] * 16, *LAYOUT_NUMBERS.values())
 # Default values: dtypes that the reader for torch knows, contiguous layouts, views of the whole memory or of its first half,
 # and the model of the program.
 _READ_DTYPES = range(DTYPES.index("float8_e8m0fnu"))
-_CONTIGUOUS = tuple(n for n, laid in enumerate(LAYOUTS) if laid.word in ("plain", "tail", "head", "element", "conj"))
+_CONTIGUOUS = tuple(n for word, n in LAYOUT_NUMBERS.items() if word in ("plain", "tail", "head", "element", "conj"))
 _WHOLE = (0, 1, 2, 3)
 VOCABULARY = Vocabulary(
     [

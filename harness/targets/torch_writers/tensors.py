@@ -84,7 +84,14 @@ LAYOUTS: tuple[Layout, ...] = (
     Layout("sparse", lambda shape: shape, "{}.to_sparse()", lambda x, shape: x, _SPARSE, (1, 9), "sparse"),
     Layout("sparse-csr", lambda shape: shape, "{}.to_sparse_csr()", lambda x, shape: x, _SPARSE, (2, 2), "sparse"),
     Layout("meta", lambda shape: shape, "{}.to('meta')", lambda x, shape: x, odd="meta"),
+    # As torch.channels_last lays pictures out.
+    Layout("channels-last", lambda shape: (shape[0], *shape[2:], shape[1]), "{}.permute(0, 3, 1, 2)",
+           lambda x, shape: x.transpose(0, 3, 1, 2), ranks=(4, 4)),
 )  # fmt: skip
+# Stored programs have these as their byte modulo 13. Later layouts have the last bytes, so that programs keep their meaning.
+_FIRST, _LATER = 13, 247
+#: The number of each layout in programs, by its word.
+LAYOUT_NUMBERS = {laid.word: at if at < _FIRST else _LATER + at - _FIRST for at, laid in enumerate(LAYOUTS)}
 _FLAT = "{}.view(-1)"
 #: Other tensors in the memory of an earlier one, by number: a word, the source of the view, and the view in numpy.
 VIEWS: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
@@ -172,13 +179,19 @@ def pattern(dtype: str, shape: Shape, first: int) -> bytes:
     return bytes(at % 2 if dtype == "bool" else (first + 7 * at) % 120 for at in range(size))
 
 
+def _layout(number: int) -> Layout:
+    return (
+        LAYOUTS[number % _FIRST] if number < _LATER else LAYOUTS[_FIRST + (number - _LATER) % (len(LAYOUTS) - _FIRST)]
+    )
+
+
 @lru_cache(1 << 13)
 def make(dtype: int, shape: Shape, layout: int, number: int) -> TensorValue:
     """The tensor of these numbers in its own memory.
 
     Where the layout needs other dtypes, the tensor has one of these. Where the layout cannot have the shape, it is plain.
     """
-    word, laid = DTYPES[dtype % len(DTYPES)], LAYOUTS[layout % len(LAYOUTS)]
+    word, laid = DTYPES[dtype % len(DTYPES)], _layout(layout)
     if not laid.ranks[0] <= len(shape) <= laid.ranks[1]:
         laid = LAYOUTS[0]
     if laid.dtypes and word not in laid.dtypes:

@@ -12,13 +12,13 @@ from typing import Any
 import numpy
 
 from harness.findings.finding import Finding, normalise
-from harness.findings.rule import Rule
+from harness.findings.rule import Case, Rule
 from harness.findings.severity import SIDE_EFFECT, WRONG_DATA
 from harness.format.header import Header
 from harness.observation import ACCEPT, REJECT, Event
 from harness.oracles.deaths import CRASH
 from harness.oracles.oracle import Execution, oracle
-from harness.oracles.written import TEXTS, judged, only_metadata_order_differs
+from harness.oracles.written import TEXTS, WIDER, judged, mode_aspect, only_metadata_order_differs
 from harness.programs.arrays import NUMPY_NAMES
 from harness.targets.writers.array_values import format_dtype
 from harness.targets.writers.program import ODD_PATHS, PATHS, WRITES, Call, Content, Died, Program
@@ -28,7 +28,9 @@ _KNOWN = 1 << 13
 _SHOULD = "what is saved is what comes back, in equal bytes each time; or it is refused with a documented error"
 
 
-def _rule(name: str, severity: str, title: str, why: str, check: str = "values") -> Rule:
+def _rule(
+    name: str, severity: str, title: str, why: str, check: str = "values", cases: tuple[Case, ...] = TEXTS
+) -> Rule:
     return Rule(
         f"roundtrip.{name}",
         "roundtrip",
@@ -38,7 +40,7 @@ def _rule(name: str, severity: str, title: str, why: str, check: str = "values")
         why=why,
         should=_SHOULD,
         check=check,
-        cases=TEXTS,
+        cases=cases,
     )
 
 
@@ -71,6 +73,7 @@ MODE = _rule(
     SIDE_EFFECT,
     "A written file has the mode of a temporary file",
     "The file keeps the mode of a temporary file, which only its owner may read. The umask and the old file's mode count for nothing.",
+    cases=(WIDER,),
 )
 REFUSED = _rule(
     "refused",
@@ -153,7 +156,7 @@ def _written(content: Content, event: Event, call: Call) -> list[Finding]:
     if mode is not None and mode[0] != mode[1]:
         kind = "existing" if call.path in ("existing", "symlink", "read-only") else "new"
         words = f"{call.kind} makes a file of mode {mode[0]:o} where other programs would have made it {mode[1]:o}"
-        found.append(Finding(MODE, f"{kind}", words))
+        found.append(Finding(MODE, mode_aspect(kind, *mode), words))
     return found
 
 

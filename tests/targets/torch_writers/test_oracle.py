@@ -14,16 +14,16 @@ import pytest
 from harness.format.encode import pack
 from harness.format.judge import judge
 from harness.oracles.oracle import Execution
-from harness.programs.arrays import WRITER_DTYPES
+from harness.programs.arrays import SHAPES, WRITER_DTYPES
 from harness.programs.saving import NAMES
 from harness.targets.torch_writers import oracle
 from harness.targets.torch_writers.program import VOCABULARY
 from harness.targets.torch_writers.target import TorchWriters
-from harness.targets.torch_writers.tensors import DTYPES, LAYOUTS, VIEWS
+from harness.targets.torch_writers.tensors import DTYPES, LAYOUT_NUMBERS, VIEWS
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
 S = VOCABULARY.step
-L = {laid.word: number for number, laid in enumerate(LAYOUTS)}
+L = LAYOUT_NUMBERS
 V = {one[0]: number for number, one in enumerate(VIEWS)}
 CODES = {word: code for code, word in WRITER_DTYPES.items()}
 TWO = [S("tensor", 0, 3), S("tensor", 0, 3), S("entry")]
@@ -108,9 +108,18 @@ def test_the_honest_library_passes(program: bytes):
     assert found(Honest, program) == []
 
 
-@pytest.mark.parametrize("layout", ["plain", "flipped", "strided", "tail", "expanded", "conj", "neg", "element"])
-def test_it_passes_however_tensors_lie_in_memory(layout: str):
-    steps = [S("tensor", 0, 3, L[layout]), S("save"), S("load"), S("save_model"), S("load_model", 0, 1)]
+@pytest.mark.parametrize("shape", [(2, 3), (1, 2, 1, 3)])
+@pytest.mark.parametrize(
+    "layout", ["plain", "flipped", "strided", "tail", "expanded", "conj", "neg", "element", "channels-last"]
+)
+def test_it_passes_however_tensors_lie_in_memory(layout: str, shape: tuple[int, ...]):
+    steps = [
+        S("tensor", 0, SHAPES.index(shape), L[layout]),
+        S("save"),
+        S("load"),
+        S("save_model"),
+        S("load_model", 0, 1),
+    ]
     assert found(Honest, VOCABULARY.encode(steps)) == []
 
 
@@ -140,8 +149,15 @@ def test_a_writer_that_takes_memory_as_it_lies_is_found_by_layout():
             rows.append((name, CODES[str(x.dtype)[6:]], tuple(x.shape), raw))
         return pack(rows, metadata)
 
-    for layout, word in (("flipped", "flipped"), ("strided", "strided"), ("conj", "lazy")):
-        program = VOCABULARY.encode([S("tensor", 0, 3, L[layout]), S("save")])
+    picture = SHAPES.index((2, 2, 2, 2))
+    laid = [
+        ("flipped", 3, "flipped"),
+        ("strided", 3, "strided"),
+        ("conj", 3, "lazy"),
+        ("channels-last", picture, "channels-last"),
+    ]
+    for layout, shape, word in laid:
+        program = VOCABULARY.encode([S("tensor", 0, shape, L[layout]), S("save")])
         assert found(lying(save=save), program) == [("torch.written", f"bytes/{word}")]
 
 

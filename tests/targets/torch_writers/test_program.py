@@ -15,10 +15,10 @@ from harness.programs.saving import NAMES
 from harness.targets.torch_writers import script as torch_source
 from harness.targets.torch_writers import tensors as torch_made
 from harness.targets.torch_writers.program import CONTAINERS, MODELS, VOCABULARY, Things, decode, whole
-from harness.targets.torch_writers.tensors import DTYPES, LAYOUTS, ODD_DTYPES, VIEWS, TensorValue
+from harness.targets.torch_writers.tensors import DTYPES, LAYOUT_NUMBERS, LAYOUTS, ODD_DTYPES, VIEWS, TensorValue
 
 S = VOCABULARY.step
-L = {laid.word: number for number, laid in enumerate(LAYOUTS)}
+L = LAYOUT_NUMBERS
 V = {one[0]: number for number, one in enumerate(VIEWS)}
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
 
@@ -108,7 +108,7 @@ def everything() -> Iterable[tuple[str, TensorValue]]:
     for dtype, word in enumerate(DTYPES):
         for shape in SHAPES[::3]:
             yield f"{word} {shape}", torch_made.make(dtype, shape, 0, 1)
-    for layout, laid in enumerate(LAYOUTS):
+    for layout, laid in zip(LAYOUT_NUMBERS.values(), LAYOUTS, strict=True):
         for shape in SHAPES:
             yield f"{laid.word} {shape}", torch_made.make(0, shape, layout, 1)
             yield f"{laid.word} {shape} complex", torch_made.make(13, shape, layout, 1)

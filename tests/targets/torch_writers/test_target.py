@@ -15,10 +15,10 @@ from harness.programs.saving import NAMES
 from harness.replay.judge import judge_observation
 from harness.targets.registry import get_target
 from harness.targets.torch_writers.program import MODELS, VOCABULARY, decode
-from harness.targets.torch_writers.tensors import DTYPES, FORMS, LAYOUTS, ODD_DTYPES, VIEWS
+from harness.targets.torch_writers.tensors import DTYPES, FORMS, LAYOUT_NUMBERS, ODD_DTYPES, VIEWS
 
 S = VOCABULARY.step
-L = {laid.word: number for number, laid in enumerate(LAYOUTS)}
+L = LAYOUT_NUMBERS
 V = {one[0]: number for number, one in enumerate(VIEWS)}
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
 #: What is filed of every answer of load_model.
@@ -126,7 +126,7 @@ def test_an_error_that_save_model_has_from_save_file_is_that_one_s(run: Run):
 
 def test_every_layout_and_view_can_be_made_in_every_form(run: Run):
     for form in range(len(FORMS)):
-        for layout in range(len(LAYOUTS)):
+        for layout in LAYOUT_NUMBERS.values():
             run(VOCABULARY.encode([S("tensor", 0, 3, layout), S("form", form), S("save"), S("save_model")]))
         for view in range(len(VIEWS)):
             run(VOCABULARY.encode([S("tensor", 0, 3), S("view", 0, view), S("form", form), S("save_model")]))

@@ -309,7 +309,12 @@ def test_a_file_that_is_not_there_or_not_for_others_is_found():
         Honest.save_file(self, tensors, path, metadata)
         os.chmod(path, 0o600)
 
+    def public(self: Honest, tensors: Any, path: Any, metadata: Any = None) -> None:
+        Honest.save_file(self, tensors, path, metadata)
+        os.chmod(path, 0o666)
+
     assert found(lying(save_file=private), TO_FILE) == [("roundtrip.mode", "new")]
+    assert found(lying(save_file=public), TO_FILE) == [("roundtrip.mode", "new/wider")]
     nothing = lying(save_file=lambda self, tensors, path, metadata=None: None)
     assert found(nothing, TO_FILE) == [("roundtrip.written", "numpy: nothing")]
 
