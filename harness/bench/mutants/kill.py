@@ -81,16 +81,16 @@ class Inputs:
         return digest.hexdigest()[:16]
 
     def judge_healthy(self, parser: Parser, say: Callable[[str], None]) -> None:
-        """Note the signatures that ``parser`` shows in two replays, and how long a replay takes."""
+        """Note the signatures that ``parser`` shows in two replays of each kind, and how long a replay takes."""
         for name, inputs in self.by_target.items():
             shown: dict[bytes, set[str]] = defaultdict(set)
             began = time.monotonic()
-            for _ in range(2):
-                with Replayer(parser, name, relations=False, forks=_forks(name)) as replayer:
+            for relations in (False, False, *((True, True) if _has_relations(name) else ())):
+                with Replayer(parser, name, relations=relations, forks=_forks(name)) as replayer:
                     for data in inputs:
                         shown[data].update(_run(replayer, data).signatures)
+                self.seconds.setdefault(name, time.monotonic() - began)
             self.signatures[name] = {data: frozenset(found) for data, found in shown.items()}
-            self.seconds[name] = (time.monotonic() - began) / 2
             count = len(self.known(name))
             say(f"  {name}: {len(inputs)} inputs, {count} signatures, {self.seconds[name]:.1f} s")
 
@@ -118,9 +118,11 @@ class Judge:
         With ``kinds`` other kinds of findings are overlooked. Raises KeyboardInterrupt once :attr:`stop` is set.
         """
         failed = 0
-        for target in self._order(mutant):
+        order = self._order(mutant)
+        # Only survivors are asked the costly oracles.
+        for target, relations in [*((name, False) for name in order), *((n, True) for n in order if _has_relations(n))]:
             try:
-                for replayed, data, again in self._replay(parser, target, mutant):
+                for replayed, data, again in self._replay(parser, target, mutant, relations=relations):
                     if replayed is None:
                         failed += 1
                         continue
@@ -138,6 +140,10 @@ class Judge:
                             kill = Kill(target, finding.oracle, finding.kind, rule, judged.signature, name, masked)
                             return Verdict(kill, failed)
             except StartError as error:
+                # A busy machine may be too slow to start a process.
+                if self._starts(parser, target) or not self._starts(self._healthy, target):
+                    failed += 1
+                    continue
                 words = str(error).strip().splitlines()[-1][:200]
                 return Verdict(Kill(target, "start", "start", "it does not load", words, ""), failed)
             if self.stop.is_set():
@@ -148,16 +154,15 @@ class Judge:
         reached = changed.choose([mutant.file], changed.measured(), list(self.inputs.by_target)).targets
         with self._lock:
             place, file = self._kills[f"{mutant.file} {mutant.function}"], self._kills[mutant.file]
-            # Rare kills in a function say less than a short replay does.
             return sorted(reached, key=lambda name: (-place[name], -file[name], self.inputs.seconds[name]))
 
     def _replay(
-        self, parser: Parser, target: str, mutant: Mutant
+        self, parser: Parser, target: str, mutant: Mutant, *, relations: bool
     ) -> Iterator[tuple[Replay | None, bytes, Callable[[], Replay | None]]]:
         with self._lock:
             first = list(self._killers[target, mutant.file])
         inputs = list(dict.fromkeys([*first, *self.inputs.by_target[target]]))
-        with Replayer(parser, target, relations=False, forks=_forks(target)) as replayer:
+        with Replayer(parser, target, relations=relations, forks=_forks(target)) as replayer:
             for data in inputs:
                 if self.stop.is_set():
                     return
@@ -176,14 +181,29 @@ class Judge:
             return False
         if judged.finding.kind not in _UNSTEADY:
             return True
-        with Replayer(self._healthy, target, relations=False) as replayer:
+        with Replayer(self._healthy, target, relations=_has_relations(target)) as replayer:
             return judged.signature not in _run(replayer, data).signatures
+
+    def _starts(self, parser: Parser, target: str) -> bool:
+        try:
+            with Replayer(parser, target, relations=False) as replayer:
+                replayer.run(self.inputs.by_target[target][0])
+        except StartError:
+            return False
+        except EngineError:
+            pass
+        return True
 
     def _note(self, mutant: Mutant, target: str, data: bytes) -> None:
         with self._lock:
             for place in (mutant.file, f"{mutant.file} {mutant.function}"):
                 self._kills[place][target] += 1
             self._killers[target, mutant.file][data] = None
+
+
+def _has_relations(target: str) -> bool:
+    """Whether the costly oracles judge its inputs: they are files."""
+    return get_target(target).judged
 
 
 def _forks(target: str) -> bool:
