@@ -89,6 +89,32 @@ def _say_depth(result: dict[str, Any], say: Say) -> None:
         say(f"    {name:32} {100 * count / judged:5.1f} %")
 
 
+def inner_loop(parser: str, seeds: int, seconds: float, say: Say) -> dict[str, Any]:
+    """``deserialize`` with several mutations per execution of libFuzzer, beside one: rate, edges and features in equal time.
+
+    For each of ``seeds`` random seeds, both run for ``seconds``, in turns.
+    """
+    rows: list[dict[str, float]] = []
+    with runner.scratch() as folder:
+        for seed in range(1, seeds + 1):
+            done = {}
+            for inner in (True, False) if seed % 2 else (False, True):
+                done[inner] = runner.fuzz("deserialize", parser, folder, seed=seed, seconds=seconds, inner_loop=inner)
+            with_it, without = done[True], done[False]
+            row = {
+                "rate": with_it.rate / without.rate,
+                "edges": with_it.edges / without.edges,
+                "features": with_it.status.features / without.status.features,
+                "semantic": with_it.status.semantic_features / without.status.semantic_features,
+                "cpu": with_it.status.fuzzing_cpu_seconds / without.status.fuzzing_cpu_seconds,
+            }
+            rows.append({"seed": seed, **row})
+            say(f"  seed {seed}: " + ", ".join(f"{name} {value:.3f}" for name, value in row.items()))
+    median = runner.medians(rows, rows[0].keys() - {"seed"})
+    say("  median: " + ", ".join(f"{name} {median[name]:.3f}" for name in row))
+    return {"seconds": seconds, "rows": rows, "median": median}
+
+
 def other_targets(parser: str, seconds: float, say: Say) -> dict[str, Any]:
     """Rate, depth and memory of the other targets that can run here, one worker each.
 

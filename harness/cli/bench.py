@@ -14,7 +14,19 @@ from harness.errors import HarnessError
 from harness.findings.finding import Finding
 from harness.parsers import registry
 
-PARTS = ("depth", "targets", "startup", "memory", "kills", "isolation", "workers", "supervisor", "reach", "programs")
+PARTS = (
+    "depth",
+    "inner",
+    "targets",
+    "startup",
+    "memory",
+    "kills",
+    "isolation",
+    "workers",
+    "supervisor",
+    "reach",
+    "programs",
+)
 _FORECAST = ("deserialize", "safe_open", "slices", "backends", "numpy", "parallel", "quantized", "writers", "shards")
 _COSTS = ("bytes", "instructions", "copies", "space", "standstill")
 
@@ -48,6 +60,10 @@ def speed(
         "depth": (
             f"depth and speed of deserialize, {runs} executions per seed, beside the same inputs run bare",
             lambda: measures.depth_and_speed(name, seeds, runs, say),
+        ),
+        "inner": (
+            f"deserialize with the inner loop, beside it without, {seconds:.0f} s each",
+            lambda: measures.inner_loop(name, seeds, seconds, say),
         ),
         "targets": (f"other targets, {seconds:.0f} s each", lambda: measures.other_targets(name, seconds, say)),
         "startup": ("start-up", lambda: measures.start_up(name, 5, say)),

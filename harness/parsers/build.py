@@ -34,7 +34,7 @@ from harness.parsers.flavours import OWN_CRATES, RECIPES
 from harness.parsers.registry import Parser
 
 # Raise it when the content of a build changes, so that older builds are not used.
-_FORMAT = 1
+_FORMAT = 2
 
 # Builds without a name that are kept: a campaign may still start processes from them.
 _UNNAMED_KEPT = 4
@@ -220,6 +220,8 @@ def _compile(job: _Job, work: Path, final: Path, progress: Progress, log: Path) 
         progress=progress,
         log=log,
     )
+    if job.flavour == "sancov":
+        compilation.compile_novelty(work / "out" / registry.NOVELTY)
     manifest |= {
         "compiler": dataclasses.asdict(compiler),
         "flags": {"own": list(recipe.own), "every": list(recipe.every), "own_crates": list(OWN_CRATES)},

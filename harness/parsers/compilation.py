@@ -117,10 +117,19 @@ def cargo_variables(
 
 
 def _fixed_getrandom(folder: Path) -> Path:
-    """Compile getrandom.c into ``folder``, by the C compiler that rustc links with."""
-    out = folder / "getrandom.o"
-    source = Path(__file__).with_name("getrandom.c")
-    command = [os.environ.get("CC", "cc"), "-O1", "-fPIC", "-c", str(source), "-o", str(out)]
+    """Compile getrandom.c into ``folder``."""
+    return _compile_c("getrandom.c", folder / "getrandom.o", "-O1", "-c")
+
+
+def compile_novelty(out: Path) -> None:
+    """Compile novelty.c into the library ``out``. Raises HarnessError."""
+    _compile_c("novelty.c", out, "-O3", "-shared")
+
+
+def _compile_c(name: str, out: Path, *options: str) -> Path:
+    """Compile a file of this folder, by the C compiler that rustc links with."""
+    source = Path(__file__).with_name(name)
+    command = [os.environ.get("CC", "cc"), *options, "-fPIC", str(source), "-o", str(out)]
     try:
         subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     except (OSError, subprocess.SubprocessError) as error:

@@ -21,6 +21,9 @@ MENDED = "-mended"
 #: The builds that ``harness verify`` makes: of a change, a plain one of it, and a plain one of the parser before it.
 VERIFIED = ("verify", "verify-wheel", "verify-before")
 
+#: The library of novelty.c in the folder of a build.
+NOVELTY = "novelty.so"
+
 _DEFAULT_RELEASE = "0.8.0"
 
 # Names of builds in an error message.
@@ -66,6 +69,11 @@ class Parser:
     def module(self) -> Path:
         """The compiled extension module."""
         return self.site / str(self.manifest["module"])
+
+    @property
+    def novelty(self) -> Path:
+        """The library of novelty.c, beside an instrumented build."""
+        return self.root / NOVELTY
 
     @property
     def compiler(self) -> Compiler | None:

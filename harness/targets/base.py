@@ -80,6 +80,8 @@ class Target(ABC):
     vocabulary: Vocabulary | None = None
     #: Whether every input runs in a forked child under limits: some may kill the process.
     runs_in_fork_server: bool = False
+    #: Whether several mutations run per execution of libFuzzer. No Python code of the parser may take part: its edges are libFuzzer's.
+    inner_loop: ClassVar[bool] = False
     #: In campaigns, one input in about so many also runs in guarded memory (:mod:`harness.oracles.guard`); 0: none, ever.
     guarded_every: int = 0
     #: Kinds of builds of the parser that it runs on, in the order in which a finding is tried on them.

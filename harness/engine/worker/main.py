@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from harness import corpus_store
-from harness.engine.worker import arguments, memory, recording, species
+from harness.engine.worker import arguments, inner, memory, recording, species
 from harness.engine.worker.checks import ParserWatch, check_log, check_native
 from harness.engine.worker.fork_router import ForkRouter
 from harness.engine.worker.libfuzzer_log import LibFuzzerLog
@@ -130,7 +130,11 @@ class Worker:
         words = arguments.arguments(settings, target, seeds)
         self._fuzzing_since, self._fuzzing_from = time.process_time(), time.monotonic()
         internal = runtime.internal_libfuzzer(parser)
-        atheris.Setup(words, self._callback(), custom_mutator=self._hook(), internal_libfuzzer=internal)
+        execute = self._callback()
+        mutate = inner.wrap(
+            self._hook(), execute, self.mutator, self.session.tally, target, parser, native_counters, self.counters, settings
+        )  # fmt: skip
+        atheris.Setup(words, execute, custom_mutator=mutate, internal_libfuzzer=internal)
         atheris.Fuzz()
         self.finish()
 

@@ -52,8 +52,10 @@ class NativeCounters:
 
     def __init__(self, path: Path) -> None:
         address, size = section(path, _SECTION)
-        self._table = (ctypes.c_uint8 * size).from_address(load_address(path) + address)
+        #: Where they lie in this process, and how many bytes they are.
+        self.address = load_address(path) + address
         self.size = size
+        self._table = (ctypes.c_uint8 * size).from_address(self.address)
         #: The counters as bytes, readable and writable.
         self.view = memoryview(self._table).cast("B")
 

@@ -20,7 +20,8 @@ class WorkerSettings(JsonFile):
 
     Only the bench changes the following. ``mutator``: "bytes" is libFuzzer's own, "replay" repeats the inputs in ``record``.
     ``record``: the file for the inputs of the run. ``oracles`` and ``semantics`` switch those off. ``fork_server``: whether every
-    input runs in the fork server, or none; None leaves it to the target.
+    input runs in the fork server, or none; None leaves it to the target. ``inner_loop``: whether several mutations may run per
+    execution of libFuzzer.
     """
 
     target: str
@@ -40,6 +41,7 @@ class WorkerSettings(JsonFile):
     guards: tuple[str, ...] = ()
     record: Path | None = None
     fork_server: bool | None = None
+    inner_loop: bool = True
     options: tuple[str, ...] = ()
 
     @property

@@ -18,6 +18,7 @@ class Deserialize(Target):
     drives = (("values layout", "deserialize"),)
     description = "safetensors.deserialize(bytes)"
     guarded_every = 2048
+    inner_loop = True
 
     def open(self, safetensors: ModuleType | None) -> Run:
         """Prepare to run inputs in this process."""
