@@ -22,9 +22,9 @@ from harness.findings import store, toml
 from harness.findings.store import Stored
 from harness.parsers import build, registry
 from harness.parsers.registry import Parser
-from harness.replay.replay import Replayer
 from harness.targets.registry import get_target
-from harness.triage.filing import needs_relations
+from harness.triage import compare_builds
+from harness.triage.bisect import order
 
 #: Releases that are fuzzed: the last one of each series, and those before a release with many fixes.
 RELEASES = ("0.2.8", "0.3.0", "0.3.1", "0.3.3", "0.4.0", "0.4.3", "0.4.5", "0.5.3", "0.6.2", "0.7.0")
@@ -64,15 +64,15 @@ def measure(releases: Sequence[str], seconds: float, seed: int, say: Say) -> dic
     Raises HarnessError where a release does not build.
     """
     newest = registry.default_release()
-    ordered = sorted({*RELEASES, *releases}, key=_order)
+    ordered = sorted({*RELEASES, *releases}, key=order)
     builds = {name: _build(name, say) for name in (*ordered, newest)}
     rows: list[dict[str, Any]] = []
-    for release in sorted(releases, key=_order):
+    for release in sorted(releases, key=order):
         folder = paths.build_dir() / "bench" / "releases" / release
         shutil.rmtree(folder, ignore_errors=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
         runner.campaign(folder, [], seconds, seed, "--parser", builds[release].name, "--workers", "1")
-        later = [builds[name] for name in ordered if _order(name) > _order(release)] + [builds[newest]]
+        later = [builds[name] for name in ordered if order(name) > order(release)] + [builds[newest]]
         found = [_row(release, stored, *_fate(stored, builds[release], later)) for stored in store.findings(folder)]
         rows += found
         say(f"  {release}: {len(found)} findings, {sum(row['fate'] == FIXED for row in found)} of them fixed later")
@@ -106,7 +106,7 @@ def _told(defect: Defect, fixed: Iterable[dict[str, Any]]) -> dict[str, Any]:
 
 def _window(row: dict[str, Any], fixed: str) -> bool:
     """Whether the release of the fix lies after the last fuzzed release that shows the finding, up to the first without it."""
-    return _order(row["last"]) < _order(fixed) <= _order(row["gone"])
+    return order(row["last"]) < order(fixed) <= order(row["gone"])
 
 
 def _row(release: str, stored: Stored, fate: str, last: str, gone: str) -> dict[str, Any]:
@@ -135,8 +135,7 @@ def _fate(stored: Stored, own: Parser, later: Sequence[Parser]) -> tuple[str, st
 def _shows(parser: Parser, stored: Stored) -> bool:
     """Whether it shows in a process of its own. A release that cannot run the target does not show it."""
     try:
-        with Replayer(parser, stored.target, relations=needs_relations(stored.signature)) as replayer:
-            return stored.signature in replayer.run(stored.data()).signatures
+        return compare_builds.shows(parser, stored, stored.data(), 1)
     except EngineError:
         return False
 
@@ -149,15 +148,11 @@ def _build(release: str, say: Say) -> Parser:
         raise
 
 
-def _order(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
-
-
 def lines(result: dict[str, Any]) -> list[str]:
     """A line for each defect: found in which release, or why it was missed."""
     told = []
     for one in result["defects"]:
-        where = sorted({row["release"] for row in one["findings"]}, key=_order)
+        where = sorted({row["release"] for row in one["findings"]}, key=order)
         state = f"found in {', '.join(where)}" if where else f"missed: {one['why_missed'] or 'no reason known'}"
         told.append(f"{one['fixed']:6} {one['thread']:10} {one['title']}: {state}")
     return told

@@ -77,7 +77,8 @@ class History:
         return any(self.answers[name].answer == RIGHT for name in before)
 
 
-def _order(version: str) -> tuple[int, ...]:
+def order(version: str) -> tuple[int, ...]:
+    """The numbers of a final release, by which releases are sorted."""
     return tuple(int(part) for part in version.split("."))
 
 
@@ -88,7 +89,7 @@ def released() -> tuple[str, ...]:
     if not found:
         raise HarnessError("the package index cannot be reached", hint="name releases that are cached with --release")
     newest = registry.default_release()
-    return tuple(sorted((r for r in found if _order(OLDEST) <= _order(r) <= _order(newest)), key=_order))
+    return tuple(sorted((r for r in found if order(OLDEST) <= order(r) <= order(newest)), key=order))
 
 
 def site(release: str, say: Say) -> Path:

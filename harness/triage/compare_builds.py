@@ -39,12 +39,12 @@ def compare(findings: Sequence[Stored], other: Parser) -> Iterator[tuple[Stored,
 
 def _state(stored: Stored, other: Parser, used: Replayer) -> str:
     data = stored.data()
-    if stored.signature in used.run(data).signatures or _shows(other, stored, data, 1):
+    if stored.signature in used.run(data).signatures or shows(other, stored, data, 1):
         return THERE_TOO
-    return ONLY_HERE if _shows(registry.find(stored.parser), stored, data, TRIES) else NOT_AGAIN
+    return ONLY_HERE if shows(registry.find(stored.parser), stored, data, TRIES) else NOT_AGAIN
 
 
-def _shows(parser: Parser, stored: Stored, data: bytes, tries: int) -> bool:
+def shows(parser: Parser, stored: Stored, data: bytes, tries: int) -> bool:
     """Whether it shows in one of at most ``tries`` fresh processes."""
     for _ in range(tries):
         with Replayer(parser, stored.target, relations=needs_relations(stored.signature)) as fresh:

@@ -8,6 +8,7 @@ import pytest
 
 from harness.bench import releases
 from harness.bench.releases import Defect
+from harness.triage.bisect import order
 
 
 def _row(signature: str, *, last: str, gone: str, fate: str = releases.FIXED) -> dict[str, Any]:
@@ -49,5 +50,5 @@ def test_the_committed_defects_are_of_different_names_and_of_later_releases() ->
     defects = releases.defects()
     assert len({one.name for one in defects}) == len(defects) >= 2 * releases.TARGET
     assert {one.thread.split()[0] for one in defects} <= {"PR", "issue"}
-    oldest = releases._order(releases.RELEASES[0])
-    assert [one.name for one in defects if releases._order(one.fixed) <= oldest] == []
+    oldest = order(releases.RELEASES[0])
+    assert [one.name for one in defects if order(one.fixed) <= oldest] == []
