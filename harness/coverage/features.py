@@ -48,7 +48,8 @@ def features_of(
     """
     with tempfile.TemporaryDirectory(prefix="harness-features-") as name:
         out = Path(name)
-        spec = {"parser": parser.name if parser else "", "target": target, "out": name}
+        found = (parser.name, str(parser.root)) if parser else None
+        spec = {"parser": found, "target": target, "out": name}
         workers = batches.cores()
         batch = min(max(-(-len(inputs) // workers), _BATCH[0]), _BATCH[1])
         replayed = batches.run(
@@ -151,7 +152,7 @@ def meaning(data: bytes, observation: Observation, *, judged: bool) -> list[str]
 def report(spec: Mapping[str, Any]) -> None:
     """In the child: write the features of each input of the batch."""
     target = get_target(spec["target"])
-    parser = registry.find(spec["parser"]) if target.uses_parser else None
+    parser = registry.reopen(*spec["parser"]) if target.uses_parser else None
     run = target.open(runtime.load(parser) if parser else None)
     counters = _Counters(parser, target)
     lines = _Lines(parser)

@@ -28,7 +28,7 @@ def replay(build: Parser, target: str, inputs: Sequence[bytes], folder: Path, *,
     return batches.run(
         "harness.coverage.replay",
         inputs,
-        {"parser": build.name, "target": target, "python": str(folder / "python") if python else ""},
+        {"parser": (build.name, str(build.root)), "target": target, "python": str(folder / "python") if python else ""},
         lambda process: {"LLVM_PROFILE_FILE": str(folder / f"{process}.profraw")},
         batch=max(250, -(-len(inputs) // batches.cores())),
         workers=batches.cores(),
@@ -59,7 +59,7 @@ def _python_watched(parser: Parser, data_file: str) -> Iterator[None]:
 def main(spec: Mapping[str, Any]) -> None:
     """Run the batch of ``spec``; Python coverage goes to ``spec["python"]`` with the number of the process."""
     target = get_target(spec["target"])
-    parser = registry.find(spec["parser"])
+    parser = registry.reopen(*spec["parser"])
     with _python_watched(parser, spec["python"] and f"{spec['python']}.{spec['process']}"):
         run = target.open(runtime.load(parser))
         limit_memory(target.memory_mb)

@@ -81,7 +81,8 @@ def spectra(build: Parser, target: str, inputs: Sequence[bytes], signature: str,
     """
     with tempfile.TemporaryDirectory(prefix="harness-spectra-") as name:
         folder = Path(name)
-        spec = {"parser": build.name, "target": target, "out": name, "signature": signature, "relations": relations}
+        found = (build.name, str(build.root))
+        spec = {"parser": found, "target": target, "out": name, "signature": signature, "relations": relations}
         profile = folder / "profraw"
         batches.run(
             "harness.coverage.spectra", inputs, spec, lambda _: {"LLVM_PROFILE_FILE": str(profile)}, batch=len(inputs)
@@ -209,7 +210,7 @@ class _Measurer:
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
         self.target: Target = get_target(spec["target"])
-        self._parser = registry.find(spec["parser"])
+        self._parser = registry.reopen(*spec["parser"])
         self._cell = mmap.mmap(-1, 1)
         progress.use(memoryview(self._cell))
         self._open: Run = self.target.open(runtime.load(self._parser))

@@ -104,7 +104,10 @@ def read(name: str) -> Parser | None:
     """The build called ``name``, or None when there is none or its manifest cannot be read."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", name):
         return None
-    root = (paths.parsers_dir() / name).resolve()
+    return _in_folder(name, (paths.parsers_dir() / name).resolve())
+
+
+def _in_folder(name: str, root: Path) -> Parser | None:
     try:
         manifest = json.loads((root / "manifest.json").read_text())
         parser = Parser(name, root, str(manifest["flavour"]), str(manifest["version"]), manifest)
@@ -139,6 +142,17 @@ def find(name: str | None = None, flavour: str | None = None) -> Parser:
     if reason := parser.why_not_here():
         hint = f"build it again: {build_command(wanted)}"
         raise HarnessError(f"parser {wanted} cannot be loaded: {reason}", hint=hint)
+    return parser
+
+
+def reopen(name: str, root: str) -> Parser:
+    """The build that another process found as ``name`` in the folder ``root``; ``name`` may link to a newer one by now.
+
+    Raises HarnessError when the build was removed.
+    """
+    parser = _in_folder(name, Path(root))
+    if parser is None:
+        raise HarnessError(f"the build of {name} was removed while it was in use", hint="run the command again")
     return parser
 
 
