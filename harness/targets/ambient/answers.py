@@ -11,6 +11,8 @@ from harness.format.judge import judge
 from harness.programs.arrays import WRITER_DTYPES
 from harness.programs.frameworks import FRAMEWORKS
 
+#: The fields in which a tensor may differ, in the words of signatures.
+FIELDS = ("dtype", "shape", "device", "bytes")
 #: The dtypes of the format by the words of numpy and torch.
 _CODES = {word: code for code, word in WRITER_DTYPES.items()}
 
@@ -115,10 +117,9 @@ def difference(wanted: Answer, got: Answer) -> str:
         if names[0] != names[1]:
             return "names"
         for (_, one), (_, other) in zip(wanted.tensors, got.tensors, strict=True):
-            for field in ("dtype", "shape", "device", "data"):
+            for field, word in zip(("dtype", "shape", "device", "data"), FIELDS, strict=True):
                 if getattr(one, field) != getattr(other, field):
-                    which = " of an empty tensor" if 0 in one.shape else ""
-                    return f"{'bytes' if field == 'data' else field}{which}"
+                    return f"{word} of an empty tensor" if 0 in one.shape else word
         return "answer"
     if isinstance(wanted, File) and isinstance(got, File):
         return "bytes of the file"

@@ -10,6 +10,7 @@ from harness.findings.finding import Finding
 from harness.findings.rule import Case, Rule
 from harness.findings.severity import SIDE_EFFECT, STRICTNESS, WRONG_DATA, WRONG_EXCEPTION
 from harness.oracles.oracle import Execution, oracle
+from harness.targets.ambient.answers import FIELDS
 from harness.targets.ambient.calls import Made
 from harness.targets.ambient.expectation import Expected, wrong
 
@@ -64,7 +65,9 @@ def check(execution: Execution) -> list[Finding]:
         expected: Expected = event.about
         words = wrong(trace.program, expected.plain, made)
         if words:
-            aspect = f"{made.call.route}: {expected.culprit}: {words}"
+            # Slices have code of their own: a known defect of slices hides none of whole tensors.
+            whole = made.call.kind != "get_slice" and made.call.slices and words in FIELDS
+            aspect = f"{made.call.route}: {expected.culprit}: {words}{' of a whole tensor' if whole else ''}"
             summary = f"{made.call.kind} ({made.call.route}) within {expected.culprit}: {words}; {made.error[:120]}"
             found.append(Finding(ANSWER, aspect, summary.rstrip("; ")))
         found += [

@@ -74,6 +74,12 @@ MODULES = frozenset({"save_model", "load_model"})
 #: Calls that write a file.
 WRITES = frozenset({"save_file", "serialize_file", "save_model"})
 
+#: The way of the data in calls without a backend.
+_WAYS = {
+    "load": "bytes", "deserialize": "bytes", "save": "write", "save_file": "write", "serialize": "write",
+    "serialize_file": "write", "save_model": "write",
+}  # fmt: skip
+
 
 class Call(NamedTuple):
     """One call: its kind, framework, backend and path, two numbers, and the ``states`` around it, by number, outermost first."""
@@ -94,12 +100,14 @@ class Call(NamedTuple):
     @property
     def route(self) -> str:
         """The framework and the way of the data, for signatures: calls of one route share their code."""
-        way = {
-            "load": "bytes", "deserialize": "bytes", "save": "write", "save_file": "write", "serialize": "write",
-            "serialize_file": "write", "save_model": "write",
-        }.get(self.kind, self.backend)  # fmt: skip
+        way = _WAYS.get(self.kind, self.backend)
         raw = self.kind in ("deserialize", "serialize", "serialize_file")
         return f"{'raw' if raw else self.framework} {way}"
+
+    @property
+    def slices(self) -> bool:
+        """Whether slices go the same route."""
+        return self.kind not in _WAYS
 
 
 class Program(NamedTuple):

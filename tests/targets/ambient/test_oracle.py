@@ -71,7 +71,7 @@ def raising(error: BaseException) -> Callable[[Load, Any], Any]:
 
 def test_another_answer_names_the_state_and_the_difference(found: Any) -> None:
     lie = when(lambda: not gc.isenabled(), zeros)
-    wanted = [("ambient.answer", "numpy mmap: gc disabled: bytes", WRONG_DATA)]
+    wanted = [("ambient.answer", "numpy mmap: gc disabled: bytes of a whole tensor", WRONG_DATA)]
     assert found(lie, enter("gc disabled"), step("load_file")) == wanted
     assert found(lie, enter("no_grad"), step("load_file")) == []
     assert found(lie, enter("gc disabled"), step("leave"), step("load_file")) == []
@@ -84,15 +84,21 @@ def test_two_states_that_differ_together_are_both_named(found: Any) -> None:
     lie = when(lambda: not gc.isenabled() and os.environb.get(b"HOME") == b"1", zeros)
     around = enter("gc disabled"), enter("environment HOME=1")
     assert found(lie, *around, step("load_file")) == [
-        ("ambient.answer", "numpy mmap: environment and gc: bytes", WRONG_DATA)
+        ("ambient.answer", "numpy mmap: environment and gc: bytes of a whole tensor", WRONG_DATA)
     ]
 
 
 @pytest.mark.parametrize(
     ("lie", "words"),
     [
-        (lambda real, path: {name: array.astype("float64") for name, array in real(path).items()}, "dtype"),
-        (lambda real, path: {name: array.reshape(-1, 1) for name, array in real(path).items()}, "shape"),
+        (
+            lambda real, path: {name: array.astype("float64") for name, array in real(path).items()},
+            "dtype of a whole tensor",
+        ),
+        (
+            lambda real, path: {name: array.reshape(-1, 1) for name, array in real(path).items()},
+            "shape of a whole tensor",
+        ),
         (lambda real, path: {f"x{name}": array for name, array in real(path).items()}, "names"),
     ],
 )
@@ -101,6 +107,27 @@ def test_the_first_difference_is_told(found: Any, lie: Any, words: str) -> None:
     assert found(in_thread, enter("thread of its own"), step("load_file")) == [
         ("ambient.answer", f"numpy mmap: thread of its own: {words}", WRONG_DATA)
     ]
+
+
+def test_whole_tensors_on_another_device_are_told_from_slices(
+    safetensors: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch")
+    module = importlib.import_module("safetensors.torch")
+    real = module.load_file
+
+    def load_file(path: Any, **more: Any) -> Any:
+        where = torch.get_default_device()
+        return {name: tensor.to(where) for name, tensor in real(path, **more).items()}
+
+    monkeypatch.setattr(module, "load_file", load_file)
+    steps = enter("default device meta"), step("load_file", 1), step("open", 1), step("get_slice")
+    program = VOCABULARY.encode([step("tensor"), *steps])
+    observation = Ambient().open(safetensors)(program)
+    findings = oracle.check(Execution(program, observation, target=Ambient()))
+    assert {one.aspect for one in findings} >= {
+        "pt mmap: default device meta: device", "pt mmap: default device meta: device of a whole tensor"
+    }  # fmt: skip
 
 
 def test_errors_are_findings_but_for_the_documented_ones(found: Any, safetensors: ModuleType) -> None:
@@ -156,7 +183,7 @@ def test_the_byte_order_that_a_reader_forgets_is_a_finding(found: Any) -> None:
         return sys.byteorder == "big"
 
     assert found(forgetful, enter("byte order big"), step("load_file")) == [
-        ("ambient.answer", "numpy mmap: byte order big: bytes", WRONG_DATA)
+        ("ambient.answer", "numpy mmap: byte order big: bytes of a whole tensor", WRONG_DATA)
     ]
 
 
