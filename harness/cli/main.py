@@ -64,7 +64,10 @@ def _terminated(number: int, frame: object) -> NoReturn:
 
 def main() -> NoReturn:
     """Run the command line; never returns. Exit statuses are those of the README."""
-    signal.signal(signal.SIGTERM, _terminated)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # nohup ignores SIGHUP.
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _terminated)
     try:
         result = group.main(standalone_mode=False)
     except HarnessError as error:

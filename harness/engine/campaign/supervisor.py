@@ -46,22 +46,26 @@ def hung_s(target: Target, patience: int = 1) -> float:
     return 30.0 + 3.0 * patience * target.timeout_s
 
 
+#: Ctrl-C, a request to end, and a terminal that was closed.
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 class Stop:
-    """Whether a signal asked for the end. SIGINT or SIGTERM ends the campaign cleanly, a second one at once."""
+    """Whether a signal asked for the end. One of :data:`ENDING` ends the campaign cleanly, a second one at once."""
 
     def __init__(self) -> None:
         self.asked = False
 
     @contextlib.contextmanager
     def signals(self) -> Iterator[None]:
-        """Handle both signals."""
+        """Handle the signals, but for one that is ignored, as under nohup."""
 
         def interrupt(number: int, frame: object) -> None:
             if self.asked:
                 raise KeyboardInterrupt
             self.asked = True
 
-        previous = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+        previous = {n: signal.signal(n, interrupt) for n in ENDING if signal.getsignal(n) != signal.SIG_IGN}
         try:
             yield
         finally:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -190,6 +192,41 @@ def test_a_second_ctrl_c_ends_at_once_and_keeps_the_corpus(fuzz: Fuzz, tmp_path:
     assert fuzz.session()["ended"] == "error"
 
 
+#: Runs the rest of its command line with the terminal at its standard input as the one that it hangs up with.
+IN_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_a_closed_terminal_ends_cleanly(fuzz: Fuzz) -> None:
+    outside, inside = pty.openpty()
+    command = [word for word in fuzz.command("--target", "deserialize", "--time", "10m") if word != "--no-ui"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", IN_TERMINAL, *command],
+        env={**fuzz.environment(), "TERM": "xterm"},
+        stdin=inside,
+        stdout=inside,
+        stderr=inside,
+        start_new_session=True,
+    )
+    os.close(inside)
+    try:
+        # Something reads the terminal until it is closed.
+        while not has_executions(fuzz):
+            os.read(outside, 1 << 16)
+        workers = children(process.pid)
+    finally:
+        os.close(outside)
+    assert process.wait(LONG) in (0, 1)
+    assert workers
+    assert all(map(ended, workers))
+    session = fuzz.session()
+    assert (session["interrupted"], session["ended"]) == (True, "interrupted")
+    assert len(records.entries(fuzz.campaign.with_name("ledger"))) == 1
+
+
 def test_kill_9_keeps_corpus_ledger_and_findings(fuzz: Fuzz) -> None:
     process = subprocess.Popen(
         fuzz.command("--target", "deserialize", "--time", "10m"),
@@ -212,14 +249,15 @@ def test_kill_9_keeps_corpus_ledger_and_findings(fuzz: Fuzz) -> None:
     assert len(json.loads((fuzz.campaign / "campaign.json").read_text())["sessions"]) == 2
 
 
-def wait_for_executions(fuzz: Fuzz) -> None:
-    def ran() -> bool:
-        try:
-            return fuzz.session()["executions"] > 0 and bool(corpus(fuzz, "deserialize"))
-        except (OSError, ValueError, KeyError, IndexError):
-            return False
+def has_executions(fuzz: Fuzz) -> bool:
+    try:
+        return fuzz.session()["executions"] > 0 and bool(corpus(fuzz, "deserialize"))
+    except (OSError, ValueError, KeyError, IndexError):
+        return False
 
-    wait_until(ran, what="the campaign runs and keeps an input")
+
+def wait_for_executions(fuzz: Fuzz) -> None:
+    wait_until(lambda: has_executions(fuzz), what="the campaign runs and keeps an input")
 
 
 @pytest.mark.parametrize(
