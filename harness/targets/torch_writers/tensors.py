@@ -189,9 +189,13 @@ def _layout(number: int) -> Layout:
 def make(dtype: int, shape: Shape, layout: int, number: int) -> TensorValue:
     """The tensor of these numbers in its own memory.
 
-    Where the layout needs other dtypes, the tensor has one of these. Where the layout cannot have the shape, it is plain.
+    Where the layout needs other dtypes, the tensor has one of these. Where the layout cannot have the shape, it is plain. A
+    later layout gets a shape of more dimensions instead.
     """
     word, laid = DTYPES[dtype % len(DTYPES)], _layout(layout)
+    if layout >= _LATER:
+        # One picture, with what the shape gives as channels, rows and columns.
+        shape = (1, *shape, 1, 1)[: laid.ranks[0]] if len(shape) < laid.ranks[0] else shape
     if not laid.ranks[0] <= len(shape) <= laid.ranks[1]:
         laid = LAYOUTS[0]
     if laid.dtypes and word not in laid.dtypes:

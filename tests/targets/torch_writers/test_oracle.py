@@ -155,6 +155,9 @@ def test_a_writer_that_takes_memory_as_it_lies_is_found_by_layout():
         ("strided", 3, "strided"),
         ("conj", 3, "lazy"),
         ("channels-last", picture, "channels-last"),
+        # Shapes of fewer dimensions become pictures.
+        ("channels-last", 3, "channels-last"),
+        ("channels-last", SHAPES.index((2, 2, 2)), "channels-last"),
     ]
     for layout, shape, word in laid:
         program = VOCABULARY.encode([S("tensor", 0, shape, L[layout]), S("save")])
