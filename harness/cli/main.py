@@ -64,10 +64,10 @@ def _terminated(number: int, frame: object) -> NoReturn:
 
 def main() -> NoReturn:
     """Run the command line; never returns. Exit statuses are those of the README."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        # nohup ignores SIGHUP.
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, _terminated)
+    signal.signal(signal.SIGTERM, _terminated)
+    # nohup ignores the other one.
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _terminated)
     try:
         result = group.main(standalone_mode=False)
     except HarnessError as error:

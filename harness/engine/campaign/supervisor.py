@@ -58,14 +58,16 @@ class Stop:
 
     @contextlib.contextmanager
     def signals(self) -> Iterator[None]:
-        """Handle the signals, but for one that is ignored, as under nohup."""
+        """Handle the signals. A closed terminal stays ignored under nohup."""
 
         def interrupt(number: int, frame: object) -> None:
             if self.asked:
                 raise KeyboardInterrupt
             self.asked = True
 
-        previous = {n: signal.signal(n, interrupt) for n in ENDING if signal.getsignal(n) != signal.SIG_IGN}
+        nohup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        handled = [number for number in ENDING if not (nohup and number == signal.SIGHUP)]
+        previous = {number: signal.signal(number, interrupt) for number in handled}
         try:
             yield
         finally:

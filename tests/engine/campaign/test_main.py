@@ -154,8 +154,10 @@ def test_a_defect_of_ours_is_counted_and_kept_and_not_blamed_on_the_parser(fuzz:
 
 
 def test_ctrl_c_ends_cleanly_and_loses_nothing(fuzz: Fuzz) -> None:
+    # A shell without job control starts a job in the background so.
+    background = ["env", "--ignore-signal=INT"]
     process = subprocess.Popen(
-        fuzz.command("--target", "deserialize", "--time", "10m"),
+        [*background, *fuzz.command("--target", "deserialize", "--time", "10m")],
         env=fuzz.environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -194,7 +196,9 @@ def test_a_second_ctrl_c_ends_at_once_and_keeps_the_corpus(fuzz: Fuzz, tmp_path:
 
 #: Runs the rest of its command line with the terminal at its standard input as the one that it hangs up with.
 IN_TERMINAL = """
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
+# The tests may run under nohup.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv(sys.argv[1], sys.argv[1:])
 """
