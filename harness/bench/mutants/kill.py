@@ -6,7 +6,7 @@ import hashlib
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from harness import corpus_store, paths
@@ -122,33 +122,50 @@ class Judge:
         # Only survivors are asked the costly oracles.
         for target, relations in [*((name, False) for name in order), *((n, True) for n in order if _has_relations(n))]:
             try:
-                for replayed, data, again in self._replay(parser, target, mutant, relations=relations):
-                    if replayed is None:
-                        failed += 1
-                        continue
-                    for judged in replayed.findings:
-                        if kinds is not None and judged.finding.kind not in kinds:
-                            continue
-                        if judged.signature not in self.inputs.signatures[target][data] and self._holds(
-                            judged, parser, target, data, again
-                        ):
-                            self._note(mutant, target, data)
-                            finding = judged.finding
-                            name = corpus_store.sha1(data)
-                            rule = finding.rule.name
-                            masked = judged.signature in self.inputs.known(target)
-                            kill = Kill(target, finding.oracle, finding.kind, rule, judged.signature, name, masked)
-                            return Verdict(kill, failed)
+                kill, failures = self._on_target(mutant, parser, target, kinds, relations=relations)
+                failed += failures
             except StartError as error:
                 # A busy machine may be too slow to start a process.
                 if self._starts(parser, target) or not self._starts(self._healthy, target):
                     failed += 1
                     continue
                 words = str(error).strip().splitlines()[-1][:200]
-                return Verdict(Kill(target, "start", "start", "it does not load", words, ""), failed)
+                kill = Kill(target, "start", "start", "it does not load", words, "")
+            if kill is not None:
+                return Verdict(kill, failed)
             if self.stop.is_set():
                 raise KeyboardInterrupt
         return Verdict(None, failed)
+
+    def _on_target(
+        self, mutant: Mutant, parser: Parser, target: str, kinds: frozenset[str] | None, *, relations: bool
+    ) -> tuple[Kill | None, int]:
+        """The first kill by an input of ``target``, and how many inputs the harness failed on before."""
+        with self._lock:
+            killers = list(self._killers[target, mutant.file])
+        failed = 0
+        with Replayer(parser, target, relations=relations, forks=_forks(target)) as replayer:
+            for data in dict.fromkeys([*killers, *self.inputs.by_target[target]]):
+                if self.stop.is_set():
+                    break
+                replayed = _attempt(replayer, data)
+                if replayed is None:
+                    failed += 1
+                    continue
+                for judged in replayed.findings:
+                    overlooked = kinds is not None and judged.finding.kind not in kinds
+                    if not overlooked and self._is_new(judged, target, data) and self._holds(judged, replayer, data):
+                        self._note(mutant, target, data)
+                        return self._kill(judged, target, data), failed
+        return None, failed
+
+    def _is_new(self, judged: Judged, target: str, data: bytes) -> bool:
+        return judged.signature not in self.inputs.signatures[target][data]
+
+    def _kill(self, judged: Judged, target: str, data: bytes) -> Kill:
+        finding, masked = judged.finding, judged.signature in self.inputs.known(target)
+        name = corpus_store.sha1(data)
+        return Kill(target, finding.oracle, finding.kind, finding.rule.name, judged.signature, name, masked)
 
     def _order(self, mutant: Mutant) -> list[str]:
         reached = changed.choose([mutant.file], changed.measured(), list(self.inputs.by_target)).targets
@@ -156,33 +173,16 @@ class Judge:
             place, file = self._kills[f"{mutant.file} {mutant.function}"], self._kills[mutant.file]
             return sorted(reached, key=lambda name: (-place[name], -file[name], self.inputs.seconds[name]))
 
-    def _replay(
-        self, parser: Parser, target: str, mutant: Mutant, *, relations: bool
-    ) -> Iterator[tuple[Replay | None, bytes, Callable[[], Replay | None]]]:
-        with self._lock:
-            first = list(self._killers[target, mutant.file])
-        inputs = list(dict.fromkeys([*first, *self.inputs.by_target[target]]))
-        with Replayer(parser, target, relations=relations, forks=_forks(target)) as replayer:
-            for data in inputs:
-                if self.stop.is_set():
-                    return
-
-                def again(data: bytes = data) -> Replay | None:
-                    return _attempt(replayer, data)
-
-                yield _attempt(replayer, data), data, again
-
-    def _holds(
-        self, judged: Judged, parser: Parser, target: str, data: bytes, again: Callable[[], Replay | None]
-    ) -> bool:
+    def _holds(self, judged: Judged, replayer: Replayer, data: bytes) -> bool:
         """Whether the finding shows again, and for a kind that load may cause: not on the healthy parser."""
-        second = again()
+        second = _attempt(replayer, data)
         if second is None or judged.signature not in second.signatures:
             return False
         if judged.finding.kind not in _UNSTEADY:
             return True
-        with Replayer(self._healthy, target, relations=_has_relations(target)) as replayer:
-            return judged.signature not in _run(replayer, data).signatures
+        target = replayer.target.name
+        with Replayer(self._healthy, target, relations=_has_relations(target)) as healthy:
+            return judged.signature not in _run(healthy, data).signatures
 
     def _starts(self, parser: Parser, target: str) -> bool:
         try:
