@@ -1,10 +1,12 @@
-"""Processes: the tie of a child to its parent, start times, names of signals."""
+"""Processes: the tie of a child to its parent, start times, CPU time, names of signals, a closed terminal."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
+import stat
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -47,3 +49,13 @@ def signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def leave_terminal() -> None:
+    """Print no more on a terminal that was closed: each write to it would fail."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        with contextlib.suppress(OSError):
+            if stat.S_ISCHR(os.fstat(number).st_mode):
+                os.dup2(nowhere, number)
+    os.close(nowhere)

@@ -254,8 +254,9 @@ def test_commands_have_their_statuses_and_json_its_shape(furnished: Path) -> Non
     hold("shapes", shapes, lost)
 
 
+@pytest.mark.long
 def test_a_run_of_programs_repeats_to_the_last_byte(furnished: Path) -> None:
-    """Files are run twice in tests/engine/campaign/test_main.py."""
+    """Files are run twice in tests/engine/campaign/test_main.py; by day, workers of every target in test_main_repeats.py."""
     found = []
     for campaign in ("one", "two"):
         arguments = f"--target writers --runs 1500 --seed 1 --workers 1 --no-ui --campaign {campaign}"

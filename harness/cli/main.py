@@ -14,6 +14,7 @@ import click
 
 import harness.cli as package
 from harness.errors import HarnessError
+from harness.processes import leave_terminal
 from harness.report.text import plain
 
 # Errors of the machine: a full disk or quota, a disk or folder without write permission.
@@ -59,6 +60,8 @@ def _printable(text: str) -> str:
 
 def _terminated(number: int, frame: object) -> NoReturn:
     """End as after Ctrl-C: with what is left to tidy up, and the shell's status for the signal."""
+    if number == signal.SIGHUP:
+        leave_terminal()
     sys.exit(128 + number)
 
 

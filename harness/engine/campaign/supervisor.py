@@ -26,6 +26,7 @@ from harness.engine.campaign.replay_pool import ReplayPool
 from harness.engine.campaign.units import Result, Unit
 from harness.engine.worker.libfuzzer_log import Figures
 from harness.errors import EngineError, HarnessError
+from harness.processes import leave_terminal
 from harness.targets.base import Target
 
 _POLL = 0.1
@@ -61,6 +62,8 @@ class Stop:
         """Handle the signals. A closed terminal stays ignored under nohup."""
 
         def interrupt(number: int, frame: object) -> None:
+            if number == signal.SIGHUP:
+                leave_terminal()
             if self.asked:
                 raise KeyboardInterrupt
             self.asked = True
