@@ -43,6 +43,27 @@ def session_cpu_seconds(leader: int) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
+def family_cpu_seconds(root: int) -> float:
+    """CPU seconds of a process and all its descendants, in any session, and of their children that have ended, to a clock tick.
+
+    Those of a process whose parent did not wait for it are lost with it.
+    """
+    parents: dict[int, list[int]] = {}
+    ticks: dict[int, int] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rsplit(")", 1)[1].split()
+        except (OSError, IndexError):
+            continue
+        pid = int(path.parent.name)
+        parents.setdefault(int(fields[1]), []).append(pid)
+        ticks[pid] = sum(map(int, fields[11:15]))
+    family = [root]
+    for pid in family:
+        family += parents.get(pid, ())
+    return sum(ticks.get(pid, 0) for pid in family) / os.sysconf("SC_CLK_TCK")
+
+
 def signal_name(number: int) -> str:
     """The name of a signal, such as ``SIGSEGV``; ``signal 39`` for one without a name, as real-time signals are."""
     try:

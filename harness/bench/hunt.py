@@ -43,7 +43,7 @@ def hunt(bug: Change, targets: Sequence[str], before: Parser, seconds: float, se
     folder = paths.build_dir() / "bench" / place
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    most = seconds * _slowdown()
+    most = seconds * slowdown()
     line = runner.command(folder, targets, most, seed, "--parser", parser.name, "--workers", "1")
     row: dict[str, Any] = {"targets": len(targets), "found": "", "summary": ""}
     began = time.monotonic()
@@ -69,7 +69,7 @@ def hunt(bug: Change, targets: Sequence[str], before: Parser, seconds: float, se
     return row
 
 
-def _slowdown() -> float:
+def slowdown() -> float:
     """Seconds of the clock for a CPU second of this process, at present."""
     clock, spent = time.monotonic(), time.process_time()
     while time.process_time() - spent < _LOOK_S:

@@ -320,5 +320,7 @@ def checkpoints(
     return int(not done.good)
 
 
-for one in (_bench_bugs.locate, _bench_bugs.mutants, _bench_bugs.planted, _bench_bugs.releases):
+for one in (
+    _bench_bugs.attempts_at_range, _bench_bugs.locate, _bench_bugs.mutants, _bench_bugs.planted, _bench_bugs.releases,
+):  # fmt: skip
     command.add_command(one)

@@ -1,0 +1,106 @@
+"""Sums up the attempts: by budget, and by bug."""
+
+from __future__ import annotations
+
+import statistics as plain
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from harness.bench.range import statistics
+from harness.bench.range.bugs import Bug
+from harness.bench.range.ledger import Row
+from harness.text import duration
+
+#: The goals: mean steps by budget in CPU seconds.
+GOALS = {120.0: 28.0, 1200.0: 32.0}
+
+
+def summary(rows: Sequence[Row], bugs: Sequence[Bug], price: float) -> dict[str, Any]:
+    """Figures of the ``rows`` for each budget and each bug. ``price`` is that of a CPU-hour."""
+    budgets = sorted({row["budget"] for row in rows})
+    largest = [row for row in rows if row["budget"] == budgets[-1]] if budgets else []
+    return {
+        "steps": len(bugs),
+        "price": price,
+        "budgets": [_budget([row for row in rows if row["budget"] == one], len(bugs), price) for one in budgets],
+        "bugs": [_bug(bug, rows, largest) for bug in bugs],
+        "curves": [
+            {"budget": row["budget"], "seed": row["seed"], "end": row["cpu_seconds"], "times": _times(row)}
+            for row in rows
+        ],
+    }
+
+
+def _budget(rows: Sequence[Row], steps: int, price: float) -> dict[str, Any]:
+    found = [float(len(row["detected"])) for row in rows]
+    solved = sum(count == steps for count in found)
+    hours = sum(row["cpu_seconds"] for row in rows) / 3600
+    whole = [max(_times(row)) for row in rows if len(row["detected"]) == steps]
+    low, high = statistics.mean_interval(found)
+    least, most = statistics.share_interval(solved, len(rows))
+    return {
+        "cpu_seconds": rows[0]["budget"],
+        "attempts": len(rows),
+        "failed": sum(bool(row["failed"]) for row in rows),
+        "solved": solved,
+        "solved_interval": [round(least, 3), round(most, 3)],
+        "mean_steps": round(plain.fmean(found), 2),
+        "mean_interval": [round(low, 2), round(high, 2)],
+        "least_steps": int(min(found)),
+        "most_steps": int(max(found)),
+        "seconds_to_all": round(plain.median(whole), 1) if whole else None,
+        "cpu_hours": round(hours, 4),
+        "cpu_seconds_per_step": round(3600 * hours / sum(found), 2) if sum(found) else None,
+        "price_per_step": price * hours / sum(found) if sum(found) else None,
+    }
+
+
+def _bug(bug: Bug, rows: Sequence[Row], largest: Sequence[Row]) -> dict[str, Any]:
+    """Counts are of attempts of all budgets; the time is of those of the largest budget."""
+    key = str(bug.number)
+    times = [
+        (row["detected"][key]["cpu_seconds"], True) if key in row["detected"] else (row["cpu_seconds"], False)
+        for row in largest
+    ]
+    curve = statistics.survival(times) if times else []
+    return {
+        "number": bug.number, "name": bug.name, "kind": bug.kind, "level": bug.level, "title": bug.title,
+        "from": bug.origin, "misses": list(bug.misses), "attempts": len(rows),
+        "reached": sum(row["counts"][key][0] > 0 for row in rows),
+        "triggered": sum(row["counts"][key][1] > 0 for row in rows),
+        "detected": sum(key in row["detected"] for row in rows),
+        "median_seconds": statistics.median_time(curve),
+        "survival": curve,
+        "signatures": sorted({row["detected"][key]["signature"] for row in rows if key in row["detected"]}),
+    }  # fmt: skip
+
+
+def _times(row: Row) -> list[float]:
+    return sorted(one["cpu_seconds"] for one in row["detected"].values())
+
+
+def below_goal(result: dict[str, Any]) -> bool:
+    """Whether the mean of a budget that has a goal is below it; attempts at some of the bugs have none."""
+    whole = result["steps"] == max(GOALS.values())
+    return whole and any(one["mean_steps"] < GOALS.get(one["cpu_seconds"], 0) for one in result["budgets"])
+
+
+def lines(result: dict[str, Any]) -> Iterator[str]:
+    """A line for each budget, and a table of the bugs."""
+    for one in result["budgets"]:
+        low, high = one["mean_interval"]
+        told = (
+            f"{duration(one['cpu_seconds'])} of CPU: {one['solved']} of {one['attempts']} attempts detect all "
+            f"{result['steps']}; {one['mean_steps']:.1f} on average (95 %: {low:.1f} to {high:.1f})"
+        )
+        if one["cpu_seconds_per_step"]:
+            told += f"; {one['cpu_seconds_per_step']:.1f} CPU-s and {one['price_per_step']:.6f} per step"
+        yield told + (f"; {one['failed']} failed" if one["failed"] else "")
+    rows = [("", "bug", "level", "reached", "triggered", "detected", "median CPU-s", "expected to miss it")]
+    for bug in result["bugs"]:
+        counts = (f"{bug[word]}/{bug['attempts']}" for word in ("reached", "triggered", "detected"))
+        median = "" if bug["median_seconds"] is None else f"{bug['median_seconds']:.0f}"
+        rows.append((str(bug["number"]), bug["name"], bug["level"], *counts, median, ", ".join(bug["misses"])))
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
