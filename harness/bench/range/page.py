@@ -11,20 +11,19 @@ from typing import Any
 
 from markupsafe import Markup
 
+from harness.bench.range.chart import chart
 from harness.files import write_named
 from harness.findings import toml
 from harness.ledger.growth_curve import money
 from harness.report import figures
-from harness.report.figures import Growth
 from harness.text import count, duration
 
 _CSS = Path(figures.__file__).with_name("report.css")
 _PUBLISHED = Path(__file__).with_name("published.toml")
 _OWN_CSS = """
-.pair { display: grid; gap: 2rem; grid-template-columns: minmax(0, 3fr) minmax(0, 2fr); align-items: start; }
-@media (max-width: 800px) { .pair { grid-template-columns: minmax(0, 1fr); } }
 .bar { display: block; width: 9rem; height: .5rem; margin-top: .35rem; } .bar .track { fill: var(--line); } .bar .fill { fill: var(--accent); }
-.bar.attack .fill { fill: var(--alarm); } .left { width: 8rem; height: 1.1rem; } .left path { fill: none; stroke: var(--accent); stroke-width: 1.5; vector-effect: non-scaling-stroke; }
+.bar.attack .fill, .chart .attack { fill: var(--alarm); } .range .tick { font-size: 11.5px; } td small { max-width: 24rem; } td { white-space: nowrap; } td small { white-space: normal; }
+.left { width: 8rem; height: 1.1rem; } .left path { fill: none; stroke: var(--accent); stroke-width: 1.5; vector-effect: non-scaling-stroke; }
 """
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -32,8 +31,9 @@ _PAGE = """<!doctype html>
 <title>Range of {steps} planted bugs</title><style>{css}</style></head><body><main>
 <h1>A range of {steps} bugs: what a fuzzing campaign detects</h1>
 <p class="lead">{lead}</p>
-<section class="pair"><div><h2>The defender</h2>{curve}<p class="says">Bugs detected, by CPU seconds, {curve_says}.</p></div>
-<div><h2>The attacker, as published</h2>{attackers}</div></section>
+<section><h2>Defender and attacker</h2>{curve}<p class="says">Left: bugs detected, by CPU time, {curve_says}.
+Right: mean steps of models that attack, as published.</p></section>
+<section><h2>The attacker, as published</h2>{attackers}</section>
 <section><h2>By budget</h2>{budgets}</section>
 <section><h2>Every bug</h2><p class="says">In how many attempts it was reached (its line ran), triggered (in the state in which it
 matters) and detected (a new finding shows with this bug alone, and not without it). The curve is the share of attempts that have
@@ -56,19 +56,14 @@ def page(result: Mapping[str, Any]) -> str:
     """The page for the summary of :mod:`harness.bench.range.results`."""
     about, budgets, steps = published(), result["budgets"], result["steps"]
     largest = budgets[-1]["cpu_seconds"] if budgets else 0
-    runs = [
-        [*((time, at) for at, time in enumerate(one["times"], 1)), (one["end"], len(one["times"]))]
-        for one in result["curves"]
-        if one["budget"] == largest and one["times"]
-    ]
-    curve = figures.growth(Growth("Bugs detected", runs, "bugs", "CPU seconds", ()))
+    curves = [one for one in result["curves"] if one["budget"] == largest]
     return Markup(_PAGE).format(  # noqa: S704 - our own text
         steps=steps,
         # Our own style sheet; a tag would end it.
         css=Markup(_CSS.read_text(encoding="utf-8") + _OWN_CSS),  # noqa: S704 - our own text
         lead=_lead(result),
-        curve=curve or Markup("<p>No attempt yet.</p>"),
-        curve_says=f"in {len(runs)} attempts with {duration(largest)} each: their median, and their range",
+        curve=chart(curves, steps, about["attacker"]),
+        curve_says=f"in {len(curves)} attempts with at most {duration(largest)} each (thin), and their mean (thick)",
         attackers=_attackers(about),
         budgets=_budgets(budgets, steps),
         bugs=_bugs(result["bugs"], largest),
@@ -91,7 +86,7 @@ def _lead(result: Mapping[str, Any]) -> str:
 def _attackers(about: Mapping[str, Any]) -> Markup:
     rows = []
     for one in about["attacker"]:
-        mean = f"{one['mean']} of {about['steps']}" if "mean" in one else "not published"
+        mean = f"{one['mean']} of {about['steps']}" if "mean" in one else "not found"
         solved = f"{one['solved']} of {one['attempts']}" if "solved" in one else "none"
         rows.append(
             (

@@ -58,7 +58,7 @@ def test_the_page_has_both_sides_with_their_sources_and_runs_nothing(made: Made,
     path = tmp_path / "page.html"
     page.write(path, results.summary(rows, BUGS, 0.05))
     text = path.read_text(encoding="utf-8")
-    assert 'class="chart"' in text
+    assert text.count('class="run"') == 3
     assert "prefers-color-scheme: dark" in text
     for one in page.published()["attacker"]:
         assert {"source", "date", "told_by"} <= one.keys()
