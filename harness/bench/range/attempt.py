@@ -59,24 +59,38 @@ class Plan:
         return ",".join(str(bug.number) for bug in self.bugs)
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """An input of a finding: the finding's id, and the CPU seconds of the campaign when it was stored."""
+
+    name: str
+    cpu_seconds: float
+
+
 @dataclass
-class _Watch:
-    """Follows a campaign from a thread: its CPU time, and when each finding came."""
+class Watch:
+    """Follows a campaign from a thread: its CPU time, and when each input of a finding came.
+
+    A smaller input replaces that of an earlier one with the same signature, and may be of another bug.
+    """
 
     folder: Path
     budget: float
     spent: float = 0.0
-    seen: dict[str, float] = field(default_factory=dict)
-    waiting: deque[str] = field(default_factory=deque)
+    moments: dict[str, int] = field(default_factory=dict)
+    waiting: deque[_Seen] = field(default_factory=deque)
 
     def look(self, pid: int, before: float) -> None:
         """Note the state; ``before`` are the CPU seconds of earlier sessions."""
         self.spent = max(self.spent, before + family_cpu_seconds(pid))
-        for path in sorted((self.folder / "findings").glob(f"*/{store.ABOUT}"), key=_moment):
-            if path.parent.name not in self.seen:
-                self.seen[path.parent.name] = self.spent
-                if self.spent <= self.budget + _LOOK:
-                    self.waiting.append(path.parent.name)
+        stored = ((_moment(path), path.parent.name) for path in (self.folder / "findings").glob(f"*/{store.INPUT}"))
+        for moment, name in sorted(stored):
+            # finding.json follows the input.
+            if self.moments.get(name) == moment or not (self.folder / "findings" / name / store.ABOUT).is_file():
+                continue
+            self.moments[name] = moment
+            if self.spent <= self.budget + _LOOK:
+                self.waiting.append(_Seen(name, min(self.spent, self.budget)))
 
 
 def _moment(path: Path) -> int:
@@ -109,7 +123,7 @@ class _Attempt:
         shutil.rmtree(self._place, ignore_errors=True)
         self._place.mkdir(parents=True)
         self._counts = Counts(self._place / "counts")
-        self._watch = _Watch(self._place / "campaign", plan.budget)
+        self._watch = Watch(self._place / "campaign", plan.budget)
         self._failed = False
         self._seconds = 0.0
 
@@ -133,7 +147,7 @@ class _Attempt:
                 "cpu_seconds": round(min(watch.spent, plan.budget), 1),
                 "seconds": round(self._seconds, 1),
                 "sessions": sessions,
-                "findings": len(watch.seen),
+                "findings": len(watch.moments),
                 "failed": self._failed,
                 "detected": {str(number): asdict(one) for number, one in sorted(detector.found.items())},
                 "counts": {str(number): list(self._counts.read()[number]) for number in self._numbers()},
@@ -170,17 +184,17 @@ class _Attempt:
         self._failed = campaign.returncode not in (0, 1, 130)
 
     def _judge(self, detector: Detector) -> None:
-        name = self._watch.waiting.popleft()
-        stored = store.finding_at(self._watch.folder / "findings" / name)
+        seen = self._watch.waiting.popleft()
+        stored = store.finding_at(self._watch.folder / "findings" / seen.name)
         names = {bug.number: bug.name for bug in self._plan.bugs}
-        for found in detector.judge(stored, self._watch.seen[name]):
+        for found in detector.judge(stored, seen.cpu_seconds):
             done = f"{len(detector.found)} of {len(names)}"
             self._say(f"    {done}: {names[found.number]}, after {found.cpu_seconds:.0f} CPU-s: {found.signature}")
 
 
 @contextmanager
 def _ended(
-    campaign: subprocess.Popen[bytes], watch: _Watch, before: float, limit: float
+    campaign: subprocess.Popen[bytes], watch: Watch, before: float, limit: float
 ) -> Iterator[Callable[[], bool]]:
     """Give a function that says whether the campaign runs within its budget. At the end it is interrupted, and waited for."""
     over = threading.Event()

@@ -9,11 +9,12 @@ import pytest
 
 from harness import paths
 from harness.bench.range import bugs
-from harness.bench.range.attempt import Plan, run
+from harness.bench.range.attempt import Plan, Watch, run
 from harness.bench.range.counts import Counts, switched
 from harness.bench.range.detect import Detector
 from harness.bench.range.shown import made
 from harness.findings import store
+from harness.findings.finding import Finding
 from harness.parsers.registry import Parser
 from harness.replay.replay import Replayer
 
@@ -54,6 +55,24 @@ def test_switches_are_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (os.environ[bugs.SWITCH], os.environ[bugs.COUNTS]) == ("3,7", "")
     assert os.environ[bugs.SWITCH] == "9"
     assert bugs.COUNTS not in os.environ
+
+
+def test_each_input_of_a_finding_is_judged_until_the_budget_is_spent(tmp_path: Path) -> None:
+    finding = Finding.of_signature("deserialize|panic|panic|words", "contract", "summary")
+
+    def add(data: bytes) -> None:
+        store.add(tmp_path, finding, data, parser="range", seed=1)
+
+    watch = Watch(tmp_path, budget=1e9)
+    for data, waiting in ((b"large", 1), (b"larger, so it is not kept", 1), (b"less", 2)):
+        add(data)
+        watch.look(os.getpid(), 0)
+        assert len(watch.waiting) == waiting
+    assert {seen.name for seen in watch.waiting} == {finding.id}
+    assert 0 < watch.waiting[0].cpu_seconds <= watch.waiting[1].cpu_seconds
+    late = Watch(tmp_path, budget=1.0)
+    late.look(os.getpid(), 100)
+    assert not late.waiting
 
 
 @pytest.mark.long
