@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import harness
+from harness import paths
 from harness.bench.range import results
 from harness.bench.range.attempt import Plan, folder, run
 from harness.bench.range.bugs import Bug, parser
 from harness.bench.range.ledger import Ledger
 from harness.bench.runner import Say
 from harness.files import alone
+from harness.targets.registry import get_target
 from harness.text import duration
+
+# Parts of ours that no campaign runs, and files that one may read.
+_ELSEWHERE = ("bench", "report")
+_CODE = (".py", ".rs", ".c", ".toml", ".json")
 
 
 def plans(
@@ -22,6 +31,19 @@ def plans(
     return [
         Plan(seed + number, budget, tuple(bugs), empty) for budget in sorted(set(budgets)) for number in range(attempts)
     ]
+
+
+def harness_key() -> str:
+    """A hash of what a campaign depends on beside the parser: our code without benches and reports, and the seeds."""
+    digest = hashlib.sha256()
+    root = Path(harness.__file__).parent
+    for path in sorted(root.rglob("*")):
+        inside = path.relative_to(root)
+        if inside.parts[0] not in _ELSEWHERE and "bench" not in path.name and path.suffix in _CODE:
+            digest.update(f"{inside.as_posix()}\0".encode() + path.read_bytes())
+    # Seeds are named by their content.
+    digest.update("\n".join(sorted(path.name for path in paths.corpus_dir().rglob("*") if path.is_file())).encode())
+    return digest.hexdigest()[:8]
 
 
 def measure(
@@ -39,17 +61,22 @@ def measure(
     """The result of :func:`harness.bench.range.results.summary` for all attempts that are done.
 
     ``part`` is a number and a count of parts, which may run side by side. Attempts are kept in build/bench/range, so that an
-    ended measurement goes on; ``fresh`` forgets them. ``empty``: without the committed seeds.
+    ended measurement goes on with the same harness; ``fresh`` forgets them. ``empty``: without the committed seeds.
     """
     number, of = part
     build = parser(say)
     every = plans(bugs, budgets, attempts, seed, empty=empty)
     place = folder()
-    ledger = Ledger(place, str(build.manifest["key"]), "" if of == 1 else f"{number}-of-{of}", fresh=fresh)
+    ledger = Ledger(
+        place, f"{build.manifest['key']}-{harness_key()}", "" if of == 1 else f"{number}-of-{of}", fresh=fresh
+    )
     mine = every[number - 1 :: of]
     waiting = [plan for plan in mine if ledger.row(plan) is None]
     left = sum(plan.budget for plan in waiting)
     say(f"{len(mine)} attempts, {len(mine) - len(waiting)} of them done earlier; at most {duration(left)} of CPU left")
+    if reason := get_target("torch").missing():
+        lost = sum("torch" in bug.shows for bug in bugs)
+        say(f"{lost} of the bugs cannot be detected here: {reason}")
     cores = sorted(os.sched_getaffinity(0))
     if waiting:
         with alone(place / f"lock-{number}-of-{of}", lambda: say("waiting for another measurement of the range")):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import paths
 from harness.bench.range import bugs, measure
 from harness.bench.range.ledger import Ledger
 from harness.errors import HarnessError
@@ -21,6 +22,15 @@ def test_plans_take_each_budget_once_and_the_smallest_first() -> None:
     assert found == [(60, 7), (60, 8), (90, 7), (90, 8)]
     assert ONE.switch.startswith("1,2,3,")
     assert measure.plans(BUGS, [60], 1, 7, empty=True)[0].id != ONE.id
+
+
+def test_another_harness_or_other_seeds_have_attempts_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = measure.harness_key()
+    assert before == measure.harness_key()
+    monkeypatch.setattr(paths, "corpus_dir", lambda: tmp_path)
+    assert measure.harness_key() != before
 
 
 def test_another_process_goes_on_where_one_was_killed(tmp_path: Path, made: Made) -> None:
