@@ -6,6 +6,7 @@ that of all its processes. Replays of ours, which tell the bugs of its findings,
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -29,7 +30,7 @@ from harness.bench.runner import Say
 from harness.errors import HarnessError
 from harness.findings import store
 from harness.parsers.registry import Parser
-from harness.processes import end_with_parent, family_cpu_seconds
+from harness.processes import family_cpu_seconds, started
 
 _LOOK = 0.5
 # A session that ends with so little of the budget left is the last one.
@@ -37,6 +38,10 @@ _LEAST_S = 3.0
 # Seconds of the clock, in those that a session may take: it replays its findings at the end.
 _PATIENCE = 2.0
 _GRACE_S = 120.0
+# The file with the campaign's process id, and its start time.
+_PROCESS = "process"
+# Seconds that an interrupted campaign may take to store what it has.
+_FINISH_S = 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,19 @@ def _moment(path: Path) -> int:
         return 0
 
 
+def _remove(place: Path) -> None:
+    """Remove what an attempt left that was killed, and end its campaign, which would go on to the end of its time."""
+    with contextlib.suppress(OSError, ValueError):
+        pid, began = map(int, (place / _PROCESS).read_text().split())
+        if began and started(pid) == began:
+            os.kill(pid, signal.SIGKILL)
+    limit = time.monotonic() + _GRACE_S
+    while place.exists() and time.monotonic() < limit:
+        # The last of its processes may still write there for a moment.
+        shutil.rmtree(place, ignore_errors=True)
+        time.sleep(_LOOK if place.exists() else 0)
+
+
 def folder() -> Path:
     """The folder of all attempts and results."""
     return paths.build_dir() / "bench" / "range"
@@ -120,7 +138,7 @@ class _Attempt:
     def __init__(self, plan: Plan, parser: Parser, core: int, say: Say) -> None:
         self._plan, self._parser, self._core, self._say = plan, parser, core, say
         self._place = folder() / "attempts" / plan.id
-        shutil.rmtree(self._place, ignore_errors=True)
+        _remove(self._place)
         self._place.mkdir(parents=True)
         self._counts = Counts(self._place / "counts")
         self._watch = Watch(self._place / "campaign", plan.budget)
@@ -163,25 +181,21 @@ class _Attempt:
         options = ["--parser", self._parser.name, "--workers", "1", *(["--empty-corpus"] if plan.empty else [])]
         line = runner.command(watch.folder, (), seconds, plan.seed + 1_000_000 * number, *options)
         variables = os.environ | environment(plan.switch, self._counts)
-        parent = os.getpid()
-
-        def prepare() -> None:
-            end_with_parent(parent, signal.SIGINT)
-            os.sched_setaffinity(0, {self._core})
-
         with (self._place / "log").open("ab") as log:
             campaign = subprocess.Popen(
-                line, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=variables, start_new_session=True,
-                preexec_fn=prepare,  # noqa: PLW1509 - no thread of ours runs yet
-            )  # fmt: skip
+                line, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=variables, start_new_session=True
+            )
+            # It is still starting the interpreter. Its children inherit the core.
+            os.sched_setaffinity(campaign.pid, {self._core})
+            (self._place / _PROCESS).write_text(f"{campaign.pid} {started(campaign.pid)}")
             with _ended(campaign, watch, before, time.monotonic() + _PATIENCE * seconds + _GRACE_S) as running:
                 while running() and not detector.all:
                     if watch.waiting:
                         self._judge(detector)
                     else:
                         time.sleep(_LOOK)
-        # 1: new findings; 130: interrupted, as it is here at the end of the budget.
-        self._failed = campaign.returncode not in (0, 1, 130)
+        # 1: new findings. It was interrupted at the end of the budget, once or twice.
+        self._failed = campaign.returncode not in (0, 1, 130, -signal.SIGINT)
 
     def _judge(self, detector: Detector) -> None:
         seen = self._watch.waiting.popleft()
@@ -200,12 +214,15 @@ def _ended(
     over = threading.Event()
 
     def follow() -> None:
-        asked = False
+        asked: list[float] = []
         while campaign.poll() is None:
             watch.look(campaign.pid, before)
-            if not asked and (over.is_set() or watch.spent >= watch.budget or time.monotonic() > limit):
+            now = time.monotonic()
+            ends = over.is_set() or watch.spent >= watch.budget or now > limit
+            # The second signal ends the replays of its own, which go on after the time.
+            if ends and (not asked or (len(asked) == 1 and now > asked[0] + _FINISH_S)):
                 campaign.send_signal(signal.SIGINT)
-                asked = True
+                asked.append(now)
             time.sleep(_LOOK)
         # Its last findings.
         watch.look(campaign.pid, before)

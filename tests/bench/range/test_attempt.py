@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from harness.bench.range.shown import made
 from harness.findings import store
 from harness.findings.finding import Finding
 from harness.parsers.registry import Parser
+from harness.processes import started
 from harness.replay.replay import Replayer
 
 BUGS = bugs.bugs()
@@ -103,6 +107,18 @@ def test_an_attempt_ends_when_its_bugs_are_detected(parser: Parser, place: Path)
     assert 0 < row["cpu_seconds"] < 300
     assert row["counts"][str(REST.number)][1] > 0
     assert len(said) == 2
+
+
+@pytest.mark.long
+def test_an_attempt_ends_the_campaign_of_one_that_was_killed(parser: Parser, place: Path) -> None:
+    plan = Plan(1, 8.0, (REST,))
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as left:
+        folder = place / "attempts" / plan.id
+        folder.mkdir(parents=True)
+        (folder / "process").write_text(f"{left.pid} {started(left.pid)}")
+        row = run(plan, parser, 0, lambda line: None)
+        assert left.wait(10) == -signal.SIGKILL
+    assert row["detected"].keys() == {str(REST.number)}
 
 
 @pytest.mark.long
