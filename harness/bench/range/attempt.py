@@ -144,6 +144,7 @@ class _Attempt:
         self._watch = Watch(self._place / "campaign", plan.budget)
         self._failed = False
         self._seconds = 0.0
+        self._slowdown = 1.0
 
     def run(self) -> dict[str, Any]:
         plan, watch = self._plan, self._watch
@@ -165,6 +166,7 @@ class _Attempt:
                 "cpu_seconds": round(min(watch.spent, plan.budget), 1),
                 "seconds": round(self._seconds, 1),
                 "sessions": sessions,
+                "slowdown": round(self._slowdown, 2),
                 "findings": len(watch.moments),
                 "failed": self._failed,
                 "detected": {str(number): asdict(one) for number, one in sorted(detector.found.items())},
@@ -177,7 +179,9 @@ class _Attempt:
     def _session(self, detector: Detector, number: int) -> None:
         """A campaign in the attempt's folder, until the budget is spent, its time is over, or all bugs are detected."""
         plan, watch, before = self._plan, self._watch, self._watch.spent
-        seconds = (plan.budget - before) * slowdown()
+        busy = slowdown()
+        self._slowdown = max(self._slowdown, busy)
+        seconds = (plan.budget - before) * busy
         options = ["--parser", self._parser.name, "--workers", "1", *(["--empty-corpus"] if plan.empty else [])]
         line = runner.command(watch.folder, (), seconds, plan.seed + 1_000_000 * number, *options)
         variables = os.environ | environment(plan.switch, self._counts)

@@ -62,6 +62,9 @@ def _rows(path: Path) -> list[Row]:
             row = json.loads(line)
         except ValueError:
             continue
-        if isinstance(row, dict) and {"id", "bugs", "budget", "cpu_seconds", "detected", "counts"} <= row.keys():
+        if (
+            isinstance(row, dict)
+            and {"id", "bugs", "budget", "cpu_seconds", "slowdown", "detected", "counts"} <= row.keys()
+        ):
             found.append(row)
     return found

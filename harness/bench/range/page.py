@@ -107,7 +107,7 @@ def _budgets(budgets: Sequence[Mapping[str, Any]], steps: int) -> Markup:
         rows.append(
             (
                 duration(one["cpu_seconds"]),
-                count(one["attempts"]),
+                f"{count(one['attempts'])}{', busy machine' if one['busy'] else ''}",
                 _with_bar(f"{one['mean_steps']:.1f} ({low:.1f} to {high:.1f})", one["mean_steps"] / steps),
                 _with_bar(f"{one['solved']} ({least:.0%} to {most:.0%})", one["solved"] / one["attempts"]),
                 "" if one["seconds_to_all"] is None else duration(one["seconds_to_all"]),

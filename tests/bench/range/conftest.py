@@ -25,6 +25,7 @@ def made() -> Made:
             "bugs": numbers,
             "cpu_seconds": budget,
             "failed": False,
+            "slowdown": 1.0,
             "detected": {
                 str(number): {"cpu_seconds": time, "signature": f"a|b|c|<{number}>"} for number, time in times.items()
             },

@@ -48,6 +48,10 @@ def test_a_goal_is_missed_by_a_mean_below_it(made: Made) -> None:
 def test_the_lines_name_every_bug_and_what_was_predicted(made: Made) -> None:
     lines = list(results.lines(results.summary([made(1, 60, {3: 4.0}, failed=True)], BUGS, 0.05)))
     assert lines[0].endswith("1 failed")
+    assert "busy" not in lines[0]
+    assert "in 1 the machine was busy" in next(
+        results.lines(results.summary([made(1, 60, {}, slowdown=2.0)], BUGS, 0.05))
+    )
     assert "0 of 1 attempts detect all 32; 1.0 on average" in lines[0]
     assert len(lines) == 2 + len(BUGS)
     assert "bytes, ablated" in next(line for line in lines if "header-remembered" in line)
