@@ -27,22 +27,6 @@ def started(pid: int) -> int:
     return 0 if fields[0] in "ZX" else int(fields[19])
 
 
-def session_cpu_seconds(leader: int) -> float:
-    """CPU seconds of all processes in the session of ``leader``, and of their children that have ended, to a clock tick.
-
-    Those of a process whose parent did not wait for it are lost with it.
-    """
-    ticks = 0
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rsplit(")", 1)[1].split()
-        except (OSError, IndexError):
-            continue
-        if int(fields[3]) == leader:
-            ticks += sum(map(int, fields[11:15]))
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
 def family_cpu_seconds(root: int) -> float:
     """CPU seconds of a process and all its descendants, in any session, and of their children that have ended, to a clock tick.
 

@@ -18,7 +18,7 @@ from harness.findings.store import Stored
 from harness.parsers import build
 from harness.parsers.fixes import Change
 from harness.parsers.registry import Parser
-from harness.processes import session_cpu_seconds
+from harness.processes import family_cpu_seconds
 from harness.targets.known_findings import known
 from harness.triage import compare_builds
 
@@ -48,14 +48,14 @@ def hunt(bug: Change, targets: Sequence[str], before: Parser, seconds: float, se
     row: dict[str, Any] = {"targets": len(targets), "found": "", "summary": ""}
     began = time.monotonic()
     with folder.with_suffix(".log").open("wb") as log:
-        # A session of its own, so that its CPU time can be told.
+        # A session of its own: Ctrl-C reaches it once, from here.
         campaign = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         tried: set[str] = set()
         try:
             running, spent = True, 0.0
             while running and not row["found"] and time.monotonic() - began < most + _GRACE:
                 time.sleep(_POLL)
-                spent = max(spent, session_cpu_seconds(campaign.pid))
+                spent = max(spent, family_cpu_seconds(campaign.pid))
                 running = campaign.poll() is None
                 row |= {"seconds": round(time.monotonic() - began, 1), "cpu_seconds": round(spent, 1)}
                 if finding := _new(folder, before, tried):
