@@ -105,6 +105,37 @@ def subscript(shape: tuple[int, ...], container: int, items: tuple[Step, ...]) -
     return Subscript(source, max(unusual, key=_UNUSUAL.index), value)
 
 
+def within(index: Any, array: Any) -> bool:
+    """Whether a subscript of plain integers, forward ranges and an ellipsis lies within ``array`` and gives elements.
+
+    A range may end at the end of its dimension, and not after it. Only an integer may count from the end.
+    """
+    items = index if isinstance(index, tuple) else (index,)
+    try:
+        if not array[index].size:
+            return False
+    except (IndexError, TypeError, ValueError, OverflowError):
+        return False
+    ellipsis_at = next((at for at, item in enumerate(items) if item is Ellipsis), len(items))
+    return all(
+        _within(item, array.shape[at if at < ellipsis_at else at - len(items)])
+        for at, item in enumerate(items)
+        if item is not Ellipsis
+    )
+
+
+def _within(item: Any, d: int) -> bool:
+    if isinstance(item, slice):
+        # numpy took its bounds as integers, or it would have raised an error.
+        start, stop, step = (
+            item.start or 0,
+            d if item.stop is None else item.stop,
+            1 if item.step is None else item.step,
+        )
+        return {type(start), type(stop), type(step)} == {int} and 0 <= start < stop <= d and 1 <= step <= d
+    return type(item) is int and -d <= item < d
+
+
 def _number(text: str, d: int) -> str:
     return str(arrays.bound(text, d)) if "d" in text else text
 

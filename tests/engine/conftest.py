@@ -21,8 +21,10 @@ REPOSITORY = Path(__file__).parents[2]
 class Fuzz:
     """Runs ``harness fuzz`` as people do, in a process of its own."""
 
-    def __init__(self, campaign: Path) -> None:
+    def __init__(self, campaign: Path, patience: float = 300) -> None:
         self.campaign = campaign
+        #: Seconds of the clock that a campaign may take.
+        self.patience = patience
 
     def command(self, *arguments: str) -> list[str]:
         places = ["--campaign", str(self.campaign), "--ledger", str(self.campaign.with_name("ledger"))]
@@ -33,7 +35,12 @@ class Fuzz:
 
     def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command(*arguments), env=self.environment(), capture_output=True, text=True, timeout=300, check=False
+            self.command(*arguments),
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=self.patience,
+            check=False,
         )
 
     def ledger(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ refusal. Only a framework that lacks a dtype may refuse a tensor that another on
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from harness.findings.finding import Finding
@@ -28,8 +29,19 @@ AGREEMENT = Rule(
     cases=(Case("outcome:*", STRICTNESS), Case("tensor:*", STRICTNESS)),
 )
 
+ORDER = Rule(
+    "get-tensors-order",
+    "agreement",
+    "differential",
+    WRONG_DATA,
+    title="get_tensors has another order than offset_keys",
+    why="The documentation says in which order get_tensors goes through the tensors. The dictionary has another order.",
+    sentence="Equivalent to iterating `offset_keys()` and calling `get_tensor` on each",
+    should="the dictionary of get_tensors has the order of offset_keys",
+)
 
-@oracle(AGREEMENT)
+
+@oracle(AGREEMENT, ORDER)
 def check(execution: Execution) -> list[Finding]:
     """Where the entry points of a run (its ``events``) differ, by the first thing that does.
 
@@ -39,6 +51,11 @@ def check(execution: Execution) -> list[Finding]:
     events = [event for event in getattr(execution.observation[2], "events", ()) if event.about is not None]
     readers = [event for event in events if isinstance(event.value, Reading)]
     found: dict[Difference, Finding] = {}
+    for event in readers:
+        given = _solid(event.value, [name for name, _ in event.value.tensors])
+        if event.call.endswith(".get_tensors") and event.value.offset_keys is not None and given != _order(event.value):
+            words = f"{given!r:.100}, names by offset {_order(event.value)!r:.100}"
+            found["order", event.call] = Finding(ORDER, event.call, f"{event.call} gives {words}")
     for event in events:
         same = [reader for reader in readers if reader.about is event.about]
         for other in (*readers[:1], *same[:1]):
@@ -130,5 +147,9 @@ def _rest(mine: Reading, theirs: Reading) -> Difference | None:
 
 def _order(reading: Reading) -> list[str]:
     """The names by offset, of tensors that have bytes: the others share their place, and may stand in any order."""
+    return _solid(reading, reading.offset_keys or ())
+
+
+def _solid(reading: Reading, names: Iterable[str]) -> list[str]:
     solid = {name for name, held in reading.tensors if held["data"]}
-    return [name for name in reading.offset_keys or () if name in solid]
+    return [name for name in names if name in solid]

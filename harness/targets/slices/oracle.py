@@ -1,4 +1,4 @@
-"""A slice equals numpy's slice of the whole tensor, or is refused with the documented error; never other data.
+"""A slice equals numpy's slice of the whole tensor. A read within the tensor is not refused; one beyond it may be.
 
 The binding's own example promises it: ``f.get_slice("embedding")[:, ::8]`` is "a real tensor". Callers take a part of a
 tensor to save memory, and rely on the values of that part.
@@ -10,13 +10,14 @@ from typing import Any
 
 from harness.findings.finding import Finding
 from harness.findings.rule import Case, Rule
-from harness.findings.severity import LENIENCY, WRONG_DATA
-from harness.observation import ACCEPT, Event
+from harness.findings.severity import LENIENCY, STRICTNESS, WRONG_DATA
+from harness.observation import ACCEPT, REJECT, Event
 from harness.oracles.compare import differs
 from harness.oracles.oracle import Execution, oracle
-from harness.programs import arrays
+from harness.programs import arrays, subscripts
 from harness.targets.slices import program as slices
 
+_SLICE = "A dummy object you can slice into to get a real tensor"
 SLICE = Rule(
     "numpy.*",
     "numpy",
@@ -24,24 +25,59 @@ SLICE = Rule(
     WRONG_DATA,
     title="A slice is not numpy's slice",
     why="A part of a tensor is not the part that numpy gives of the whole. The caller computes with other data, and no error says so.",
-    sentence="A dummy object you can slice into to get a real tensor",
+    sentence=_SLICE,
     should="each call gives what numpy gives of the whole array, or is refused with SafetensorError",
     check="values",
-    cases=(Case("accepted*", LENIENCY),),
+    cases=(
+        Case("accepted*", LENIENCY),
+        Case("order", sentence="Equivalent to iterating `offset_keys()` and calling `get_tensor` on each"),
+    ),
+)
+REFUSED = Rule(
+    "refused",
+    "numpy",
+    "differential",
+    STRICTNESS,
+    title="A read within a tensor is refused",
+    why="The subscript lies within the tensor and holds elements, and numpy has its dtype. The parser refuses it.",
+    sentence=_SLICE,
+    should="the call gives the values",
+    check="refused-call",
 )
 
 
-@oracle(SLICE)
+@oracle(SLICE, REFUSED)
 def check(execution: Execution) -> list[Finding]:
     """The calls of a program of target ``slices``, against the same on numpy's arrays."""
     trace = execution.trace
     if trace is None:
         return []
-    return [found for event in trace.events if event.outcome == ACCEPT for found in _check(trace.program, event)]
+    checks = {ACCEPT: _check, REJECT: _refused}
+    return [found for event in trace.events for found in checks.get(event.outcome, _free)(trace.program, event)]
 
 
 def _found(call: str, aspect: str, summary: str) -> list[Finding]:
     return [Finding(SLICE.member(call), aspect, summary)]
+
+
+def _free(program: slices.Program, event: Event) -> list[Finding]:
+    """Ends that other oracles judge."""
+    return []
+
+
+def _refused(program: slices.Program, event: Event) -> list[Finding]:
+    """A refused read of what is there, of a dtype that numpy has."""
+    call: slices.Call = event.about
+    if call.kind == "no_such_tensor":
+        return []
+    held = program.tensors if call.tensor < 0 else [program.tensors[call.tensor]]
+    made = [arrays.array(dtype, shape, salt) for _, dtype, shape, salt in held]
+    if any(array is None for array in made) or (
+        call.kind == "get_slice" and not subscripts.within(call.index, made[0])
+    ):
+        return []
+    words = f"{call.kind} of shape {list(held[0][2])} {call.source}".rstrip()
+    return [Finding(REFUSED, f"{call.kind}/{call.form or 'whole'}", f"{words} is refused: {event.error[:200]}")]
 
 
 def _check(program: slices.Program, event: Event) -> list[Finding]:
@@ -86,6 +122,10 @@ def _subscript(call: slices.Call, array: Any, value: Any) -> list[Finding]:
 def _whole(program: slices.Program, value: Any) -> list[Finding]:
     if sorted(value) != sorted(name for name, *_ in program.tensors):
         return _found("get_tensors", "names", f"get_tensors gave {sorted(value)!r:.200}")
+    # Tensors without bytes share their place, and may stand in any order.
+    solid = [name for name, _, shape, _ in program.tensors if 0 not in shape]
+    if [name for name in value if name in solid] != solid:
+        return _found("get_tensors", "order", f"get_tensors gave the order {list(value)!r:.200}")
     return [
         found
         for name, dtype, shape, salt in program.tensors

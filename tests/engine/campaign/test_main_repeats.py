@@ -60,7 +60,7 @@ def test_two_campaigns_of_one_seed_do_the_same(target: str, tmp_path: Path, sanc
     runs = {"huge": 100, "resources": 60}.get(target, 2000)
     corpora = []
     for place in ("one", "other"):
-        fuzz = Fuzz(tmp_path / place)
+        fuzz = Fuzz(tmp_path / place, patience=1800)
         done = fuzz("--target", target, "--runs", str(runs), "--seed", "4242", "--workers", "1")
         assert done.returncode in (0, 1), done.stderr
         assert fuzz.session()["per_target"][target]["executions"] == runs
@@ -75,7 +75,7 @@ def test_a_worker_that_dies_is_continued_from_the_execution_that_killed_it(
 ) -> None:
     ends = []
     for place in ("one", "other"):
-        fuzz = Fuzz(tmp_path / place)
+        fuzz = Fuzz(tmp_path / place, patience=1800)
         done = fuzz("--target", "deadly", "--runs", "6000", "--seed", "5", "--workers", "1", "--empty-corpus")
         assert done.returncode in (0, 1), done.stderr
         session = fuzz.session()

@@ -41,6 +41,12 @@ def test_honest_entry_points_are_not_accused(safetensors: ModuleType, target: An
         assert findings(run(safetensors, data, target)) == []
 
 
+def test_get_tensors_has_the_order_of_offset_keys(safetensors: ModuleType) -> None:
+    observation = run(safetensors)
+    event(observation, "pread.get_tensors").value.tensors.reverse()
+    assert findings(observation) == [("get-tensors-order", "pread.get_tensors")]
+
+
 def test_a_dtype_that_the_framework_lacks_is_no_disagreement(safetensors: ModuleType) -> None:
     for dtype, size in (("BF16", 8), ("F8_E4M3", 4), ("F6_E2M3", 3)):
         data = pack([("t", dtype, (4,), bytes(size)), *PARTS[:2]])
