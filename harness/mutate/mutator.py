@@ -63,21 +63,29 @@ class Mutator:
     """A custom mutator for libFuzzer that works on the structure of the format.
 
     ``native`` is libFuzzer's own mutation (``atheris.Mutate``), None outside libFuzzer. ``disabled`` operators are left out;
-    ValueError for an unknown name, or if none is left. Run libFuzzer with ``-mutate_depth=1``: then every base is a corpus
+    ValueError for an unknown name, or if none is left. Without
+    ``learn`` all operators that fit have the same share. Run libFuzzer with ``-mutate_depth=1``: then every base is a corpus
     member and is parsed once. An output that comes back as a base was kept, and its operator gets credit.
 
     Equal calls in equal order give equal outputs. After a call, ``expect_valid`` is True for the output of an operator that
     keeps a sound file sound: in most cases a valid file.
     """
 
-    def __init__(self, seeds: Sequence[bytes], *, native: Native | None = None, disabled: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        seeds: Sequence[bytes],
+        *,
+        native: Native | None = None,
+        disabled: Collection[str] = (),
+        learn: bool = True,
+    ) -> None:
         strange = set(disabled) - OPERATORS.keys()
         if strange:
             raise ValueError(f"no such operator: {', '.join(sorted(strange))}")
         operators = [op for name, op in OPERATORS.items() if name not in disabled]
         if not operators:
             raise ValueError("every operator is disabled")
-        self._schedule = Schedule(operators)
+        self._schedule = Schedule(operators, learn=learn)
         self._tables = self._schedule.tables
         self._rng = Rng(0, native=native)
         #: New bases; the caller empties the list.

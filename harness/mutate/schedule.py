@@ -47,7 +47,8 @@ class OperatorStats(NamedTuple):
 class Schedule:
     """Tables of operators, one per level of base, rebuilt from the outputs that were kept."""
 
-    def __init__(self, operators: Sequence[Operator]) -> None:
+    def __init__(self, operators: Sequence[Operator], *, learn: bool = True) -> None:
+        self._learn = learn
         self.operators = list(operators)
         size = len(self.operators)
         self.sound = frozenset(i for i, op in enumerate(self.operators) if op.family == "sound")
@@ -80,6 +81,9 @@ class Schedule:
     def _weights(self, index: int) -> list[float]:
         weights = [0.0] * len(self.operators)
         tensors, large = index // 3 % 3, index >= 9
+        if not self._learn:
+            fits = [op.tensors <= tensors and self.errors[i] < ERROR_LIMIT for i, op in enumerate(self.operators)]
+            return [one / max(sum(fits), 1) for one in fits]
         for family, share in _SHARES[index % 3].items():
             rates: dict[int, float] = {}
             for i, op in enumerate(self.operators):

@@ -37,6 +37,9 @@ class StepMutator:
     Then the operator gets the credit, and the base joins the bank for crossover.
     """
 
+    #: Whether programs take steps of other programs of the corpus.
+    crossover = True
+
     def __init__(self, vocabulary: Vocabulary) -> None:
         kinds = vocabulary.kinds
         self._kinds = kinds
@@ -132,6 +135,8 @@ class StepMutator:
             self._kept[index] += 1
         steps = [data[at : at + STEP] for at in range(0, len(data) - STEP + 1, STEP)]
         if not steps:
+            return
+        if not self.crossover:
             return
         if len(self._bank) < _BANK:
             self._bank.append(steps)

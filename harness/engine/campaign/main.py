@@ -35,7 +35,8 @@ class CampaignSettings:
     """Settings of a campaign of ``seconds``, or of ``runs`` executions per target.
 
     ``patience``: seconds without a status after which a worker is replaced; 0 leaves it to the target. ``quota`` limits the corpus
-    of each target. ``others`` are further targets, which cannot run here.
+    of each target. ``others`` are further targets, which cannot run here. Only the bench changes ``worker_options``, which are fields
+    of WorkerSettings, and ``even``: all targets get the same time.
     """
 
     folder: Path
@@ -52,6 +53,7 @@ class CampaignSettings:
     patience: float = 0.0
     quota: Quota = QUOTA
     others: Mapping[str, State] = field(default_factory=dict)
+    even: bool = False
 
 
 @dataclass
@@ -163,7 +165,7 @@ class Campaign:
         settings = self.settings
         if settings.runs:
             return Listed([self._unit(name, number, 0.0) for number, name in enumerate(settings.targets)])
-        return Shared(settings.targets, settings.workers, settings.seconds, self._unit)
+        return Shared(settings.targets, settings.workers, settings.seconds, self._unit, even=settings.even)
 
     def _unit(self, target: str, number: int, seconds: float) -> Unit:
         settings = self.settings

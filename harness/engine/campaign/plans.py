@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from harness.engine.campaign.scheduling import Shares, Yield
+from harness.engine.campaign.scheduling import FLOOR, Shares, Yield
 from harness.engine.campaign.units import Result, Unit
 
 #: Builds a unit from its target, its number and its seconds.
@@ -52,8 +52,10 @@ class Shared:
     A campaign goes on beyond its time for targets that had no turn yet or still run their seeds: at most :func:`overtime_s`.
     """
 
-    def __init__(self, targets: tuple[str, ...], workers: int, seconds: float, make: Make) -> None:
-        self._shares = Shares(targets, workers, seconds)
+    def __init__(
+        self, targets: tuple[str, ...], workers: int, seconds: float, make: Make, *, even: bool = False
+    ) -> None:
+        self._shares = Shares(targets, workers, seconds, floor=1.0 if even else FLOOR)
         self._make = make
         self._number = 0
         self._deadline = time.monotonic() + seconds

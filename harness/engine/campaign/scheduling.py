@@ -57,7 +57,8 @@ class _Account:
 class Shares:
     """The plan of a campaign of ``seconds`` of the clock with ``workers`` at a time."""
 
-    def __init__(self, targets: tuple[str, ...], workers: int, seconds: float) -> None:
+    def __init__(self, targets: tuple[str, ...], workers: int, seconds: float, *, floor: float = FLOOR) -> None:
+        self._floor = floor
         self._accounts = {name: _Account() for name in targets}
         self._workers = workers
         self._equal = seconds * workers / max(len(targets), 1)
@@ -69,7 +70,7 @@ class Shares:
         whole = sum(rates.values())
         if not whole:
             return dict.fromkeys(rates, 1 / max(count, 1))
-        return {name: FLOOR / count + (1 - FLOOR) * rate / whole for name, rate in rates.items()}
+        return {name: self._floor / count + (1 - self._floor) * rate / whole for name, rate in rates.items()}
 
     def next(self, left: float) -> tuple[str, float] | None:
         """Target and seconds of the next slice, with ``left`` seconds to go; None where start-up would take all of it.

@@ -27,7 +27,7 @@ from harness.engine.worker.fork_router import ForkRouter
 from harness.engine.worker.libfuzzer_log import LibFuzzerLog
 from harness.engine.worker.native import NativeCounters
 from harness.engine.worker.opening import collect_seldom, is_open, load, mark_open, open_target
-from harness.engine.worker.own_mutator import OwnMutator
+from harness.engine.worker.own_mutator import mutator_of
 from harness.engine.worker.semantics import SIZE, SemanticCounters
 from harness.engine.worker.session import Session
 from harness.engine.worker.settings import WorkerSettings
@@ -39,7 +39,6 @@ from harness.engine.worker.usage import cpu_seconds, median, process_start, resi
 from harness.errors import EngineError, HarnessError
 from harness.files import write_atomic
 from harness.findings import store
-from harness.mutate import Mutator
 from harness.observation import describe
 from harness.parsers import registry, runtime
 from harness.processes import end_with_parent
@@ -104,6 +103,7 @@ class Worker:
             slot,
             # Inputs in the fork server are judged there.
             oracles=settings.oracles and not self.fork_router.everything,
+            judge=settings.judge,
             semantics=settings.semantics,
             refused_sample=settings.refused_sample,
             runs=settings.runs,
@@ -115,18 +115,8 @@ class Worker:
         self.native = native
         seeds = arguments.seeds(settings, target)
         self.session.tally.seeds = len(seeds)
-        own = target.mutator()
-        # A target whose inputs are no files has a mutator of its own.
-        self.mutator = (
-            OwnMutator(own)
-            if own is not None
-            else Mutator(
-                [data for _, data in seeds],
-                # Fuzz() replaces ``Mutate`` by a working function, so each call looks it up.
-                native=lambda data, size: atheris.Mutate(data, size),  # noqa: PLW0108
-                disabled=frozenset(settings.disabled),
-            )
-        )
+        # Fuzz() replaces ``Mutate`` by a working function, so each call looks it up.
+        self.mutator = mutator_of(settings, target, seeds, lambda data, size: atheris.Mutate(data, size))  # noqa: PLW0108
         words = arguments.arguments(settings, target, seeds)
         self._fuzzing_since, self._fuzzing_from = time.process_time(), time.monotonic()
         internal = runtime.internal_libfuzzer(parser)
@@ -139,10 +129,8 @@ class Worker:
         self.finish()
 
     def _hook(self) -> Callable[[bytes, int, int], bytes]:
-        """The mutator for libFuzzer. The bench compares ours with libFuzzer's own and with a replay."""
-        settings, atheris = self.settings, self.atheris
-        if settings.mutator == "bytes":
-            return lambda data, size, _seed: atheris.Mutate(data, size)
+        """The mutator for libFuzzer: ours, or a replay."""
+        settings = self.settings
         if settings.mutator == "replay" and settings.record is not None:
             recorded = itertools.cycle(recording.read(settings.record))
             return lambda _data, _size, _seed: next(recorded)
@@ -275,7 +263,7 @@ class Worker:
 
     def _end(self) -> None:
         """Finish, but within the seeds wait for the first mutation: only then does libFuzzer log the edges of the seeds."""
-        if self._checked or self.settings.mutator != "grammar":
+        if self._checked or self.settings.mutator == "replay":
             self.finish()
         self.session.stop()
 

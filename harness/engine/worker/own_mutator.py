@@ -1,10 +1,14 @@
-"""Adapter for the mutator of a target whose inputs are no files."""
+"""The mutator of a worker, and an adapter for that of a target whose inputs are no files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from harness.mutate import OperatorStats
+from harness.engine.worker.settings import WorkerSettings
+from harness.mutate import Mutator, OperatorStats
+from harness.mutate.rng import Native
+from harness.programs.mutate import StepMutator
+from harness.targets.base import Target
 
 
 class OwnMutator:
@@ -31,3 +35,18 @@ class OwnMutator:
         """Its statistics by operator; empty where it has none."""
         own = getattr(self._mutate, "stats", None)
         return {} if own is None else dict(own())
+
+
+def mutator_of(
+    settings: WorkerSettings, target: Target, seeds: Sequence[tuple[str, bytes]], native: Native
+) -> Mutator | OwnMutator:
+    """The mutator that the settings ask for. ``native`` is libFuzzer's own mutation of bytes."""
+    if settings.mutator == "bytes":
+        return OwnMutator(lambda data, size, _seed: bytes(native(data, size)))
+    own = target.mutator()
+    if own is None:
+        files = [data for _, data in seeds]
+        return Mutator(files, native=native, disabled=frozenset(settings.disabled), learn=settings.schedule)
+    if isinstance(own, StepMutator):
+        own.crossover = settings.crossover
+    return OwnMutator(own)

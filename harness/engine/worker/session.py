@@ -68,6 +68,7 @@ class Session:
         slot: Slot,
         *,
         oracles: bool = True,
+        judge: bool = True,
         semantics: bool = True,
         refused_sample: int = 128,
         runs: int = 0,
@@ -81,9 +82,9 @@ class Session:
         self._run = run
         self._slot = slot
         # Whether the independent judge reads this target's inputs. Other targets have oracles of their own only.
-        self._oracles = oracles and target.judged
-        self._own = own_check(target) if oracles else None
-        self._guard = guard_check(target, run) if oracles else None
+        self._oracles = oracles and judge and target.judged
+        self._own = own_check(target) if oracles and judge else None
+        self._guard = guard_check(target, run) if oracles and judge else None
         self._features_of = target.features if oracles and target.has_features else None
         self._contract = oracles
         self._counters = counters

@@ -21,7 +21,8 @@ class WorkerSettings(JsonFile):
     Only the bench changes the following. ``mutator``: "bytes" is libFuzzer's own, "replay" repeats the inputs in ``record``.
     ``record``: the file for the inputs of the run. ``oracles`` and ``semantics`` switch those off. ``fork_server``: whether every
     input runs in the fork server, or none; None leaves it to the target. ``inner_loop``: whether several mutations may run per
-    execution of libFuzzer.
+    execution of libFuzzer. ``judge`` off leaves the oracle for panics and undocumented errors alone. ``schedule`` off gives all
+    operators the same share. ``crossover`` off keeps programs from taking steps of others.
     """
 
     target: str
@@ -42,6 +43,9 @@ class WorkerSettings(JsonFile):
     record: Path | None = None
     fork_server: bool | None = None
     inner_loop: bool = True
+    judge: bool = True
+    schedule: bool = True
+    crossover: bool = True
     options: tuple[str, ...] = ()
 
     @property
