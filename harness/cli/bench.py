@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from harness import paths
-from harness.cli import _bench, _bench_bugs, _options
+from harness.cli import _bench, _bench_bugs, _bench_peers, _options
 from harness.errors import HarnessError
 from harness.findings.finding import Finding
 from harness.parsers import registry
@@ -322,5 +322,6 @@ def checkpoints(
 
 for one in (
     _bench_bugs.attempts_at_range, _bench_bugs.locate, _bench_bugs.mutants, _bench_bugs.planted, _bench_bugs.releases,
+    _bench_peers.peers,
 ):  # fmt: skip
     command.add_command(one)
