@@ -92,3 +92,15 @@ def test_bench_operators_wants_to_know_which_to_switch_off_together(project: Pat
     done = bench_operators("--together")
     assert done.returncode == 2
     assert "--operator" in done.stderr
+
+
+def test_a_worker_runs_on_bytes_alone_and_with_parts_off(sancov_parser: Parser) -> None:
+    off = {"judge": False, "semantics": False, "schedule": False, "crossover": False}
+    with runner.scratch() as folder:
+        done = runner.fuzz("deserialize", sancov_parser.name, folder, runs=3000, seed_dirs=(), mutator="bytes", **off)
+        assert done.status.executions == 3000
+        assert (done.status.judged, done.status.operators) == (0, {})
+        # Bytes alone hardly ever make a header.
+        assert done.share("deep") < 0.2
+        programs = runner.fuzz("writers", sancov_parser.name, folder, runs=300, seed_dirs=(), **off)
+        assert programs.status.executions == 300

@@ -174,3 +174,10 @@ def test_unknown_and_all_disabled_are_refused() -> None:
         Mutator(SEEDS, disabled=["shape.none"])
     with pytest.raises(ValueError, match="every operator is disabled"):
         Mutator(SEEDS, disabled=OPERATORS)
+
+
+def test_without_learning_all_operators_have_one_share() -> None:
+    mutator = Mutator(SEEDS, learn=False)
+    for number in range(20_000):
+        mutator(SEEDS[number % len(SEEDS)], 4096, number)
+    assert {stats.weight for stats in mutator.stats().values()} == {round(1 / len(OPERATORS), 4)}

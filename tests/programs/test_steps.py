@@ -140,3 +140,13 @@ def test_shrinking_gives_back_what_does_not_hold():
 @given(strategies.programs(WORDS))
 def test_drawn_programs_are_programs(program: bytes):
     assert WORDS.encode(WORDS.decode(program)) == program
+
+
+def test_without_crossover_no_program_is_banked():
+    with_it, without = StepMutator(WORDS), StepMutator(WORDS)
+    without.crossover = False
+    for mutator in (with_it, without):
+        for made in mutants(mutator, BASE, 50):
+            mutator(made, 64, 1)
+    assert with_it._bank
+    assert not without._bank

@@ -149,7 +149,8 @@ class Afl(Peer):
         if self._libraries is None:
             return {}
         search = os.pathsep.join([str(self._libraries / "bin"), os.environ["PATH"]])
-        return {"PATH": search, "XDG_DATA_HOME": str(self._libraries / "share")}
+        share = self._libraries / "share"
+        return {"PATH": search} | ({"XDG_DATA_HOME": str(share)} if share.is_dir() else {})
 
     def _fuzzer(self) -> Path:
         """afl-fuzz where cargo-afl keeps that of the present compiler. Run by itself, it gets our signals."""

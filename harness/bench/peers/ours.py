@@ -64,7 +64,7 @@ class Ours(Peer):
 
     stops = False
     end = signal.SIGINT
-    fine = frozenset({0, 1})
+    fine = frozenset({0, 1, 130})
 
     def __init__(self, name: str) -> None:
         self.part = PARTS[name]
@@ -93,5 +93,6 @@ class Ours(Peer):
         raise NotImplementedError
 
     def findings(self, place: Path) -> list[Path]:
-        """The records of its findings."""
-        return list((place / "campaign" / "findings").glob(f"*/{store.ABOUT}"))
+        """The inputs of its findings, where the record that follows each is there."""
+        found = (place / "campaign" / "findings").glob(f"*/{store.INPUT}")
+        return [path for path in found if path.with_name(store.ABOUT).is_file()]

@@ -20,6 +20,7 @@ from typing import Any
 from harness.bench.hunt import slowdown
 from harness.bench.peers import detect
 from harness.bench.peers.builds import CALLS, DEEP, Builds
+from harness.bench.peers.ours import Ours
 from harness.bench.peers.peer import Peer, Session, folder
 from harness.bench.range.bugs import Bug
 from harness.bench.range.counts import Counts, environment
@@ -35,7 +36,7 @@ _LEAST_S = 0.5
 _STILLBORN_S = 0.3
 # Seconds of the clock that a budget may take, per second; and those to end in good order.
 _PATIENCE = 4.0
-_END_S = 20.0
+_FINISH_S, _END_S = 6.0, 20.0
 _GRACE_S = 120.0
 
 
@@ -70,7 +71,7 @@ class _Trial:
         self._bugs = {bug.number: bug for bug in bugs}
         self._place = folder() / "trials" / plan.id
         shutil.rmtree(self._place, ignore_errors=True)
-        self._place.mkdir(parents=True)
+        (self._place / "kept").mkdir(parents=True)
         self._log = self._place / "log"
         self._counts = Counts(self._place / "counts")
         self._spent = 0.0
@@ -78,26 +79,29 @@ class _Trial:
         self._mended: set[int] = set()
         # The first CPU second of each state, by the bug's number; and the findings, with theirs.
         self._first: dict[str, dict[int, float]] = {"reached": {}, "triggered": {}, "detected": {}}
-        self._seen: dict[Path, float] = {}
-        self._judged: set[Path] = set()
+        self._moments: dict[Path, int] = {}
+        self._kept: list[tuple[Path, float]] = []
+        self._judged = 0
+        # Findings of no bug, or of one that is detected already.
+        self._unexplained = 0
 
     def run(self, say: Say) -> dict[str, Any]:
         plan, began = self._plan, time.monotonic()
         own = Counts(self._place / "counts-of-replays")
         with detect.judge_of(self._peer, self._builds.sancov, list(self._bugs.values()), own) as judge:
             while plan.budget - self._spent >= _LEAST_S:
-                before = self._spent, len(self._seen)
+                before = self._spent, len(self._kept)
                 code, ran_out = self._session()
                 self._judge(judge, say)
                 if ran_out:
                     break
-                if len(self._seen) == before[1]:
+                if len(self._kept) == before[1]:
                     self._check(code, self._spent - before[0])
         counts = self._counts.read()
         return {
             "id": plan.id, "peer": plan.peer, "seed": plan.seed, "budget": plan.budget, "bugs": sorted(self._bugs),
             "cpu_seconds": round(self._spent, 2), "seconds": round(time.monotonic() - began, 1),
-            "sessions": self._sessions, "findings": len(self._seen),
+            "sessions": self._sessions, "findings": len(self._kept), "unexplained": self._unexplained,
             "calls": counts[CALLS][0], "deep": counts[DEEP][0],
             **{word: {str(number): at for number, at in sorted(first.items())} for word, first in self._first.items()},
         }  # fmt: skip
@@ -169,15 +173,29 @@ class _Trial:
                 if triggered:
                     self._first["triggered"].setdefault(number, at)
         for path in self._peer.findings(self._place / "work"):
-            self._seen.setdefault(path, at)
+            with contextlib.suppress(OSError):
+                moment = path.stat().st_mtime_ns
+                if self._moments.get(path) != moment:
+                    self._keep(path, at)
+                    self._moments[path] = moment
+
+    def _keep(self, path: Path, at: float) -> None:
+        """Copy a finding: in a campaign of ours a smaller input replaces it, which may be of another bug."""
+        copy = self._place / "kept" / str(len(self._kept))
+        if isinstance(self._peer, Ours):
+            shutil.copytree(path.parent, copy)
+            copy /= path.name
+        else:
+            shutil.copyfile(path, copy)
+        self._kept.append((copy, at))
 
     def _judge(self, judge: detect.Endings | detect.Signatures, say: Say) -> None:
         """Judge the new findings, and mend the bugs that they show where the peer stops at them."""
-        for path, at in sorted(self._seen.items(), key=lambda one: one[1]):
-            if path in self._judged:
-                continue
-            self._judged.add(path)
-            for number in judge.judge(path, at):
+        fresh, self._judged = self._kept[self._judged :], len(self._kept)
+        for path, at in fresh:
+            shown = judge.judge(path, at)
+            self._unexplained += not shown
+            for number in shown:
                 self._first["detected"].setdefault(number, at)
                 if self._peer.stops:
                     self._mended.add(number)
@@ -199,10 +217,13 @@ def _descendants(root: int) -> list[int]:
 def _end(process: subprocess.Popen[bytes], sign: int, family: dict[int, int]) -> None:
     """End the program in good order, else at once, and all that it started."""
     if process.poll() is None:
-        process.send_signal(sign)
-        try:
-            process.wait(_END_S)
-        except subprocess.TimeoutExpired:
+        # The second signal ends the replays of a campaign, which go on after its time.
+        for seconds in (_FINISH_S, _END_S):
+            process.send_signal(sign)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(seconds)
+                break
+        else:
             family |= {pid: started(pid) for pid in _descendants(process.pid)}
             process.kill()
             process.wait()

@@ -123,6 +123,7 @@ def test_nothing_is_left_running_after_an_interrupt(
             raise KeyboardInterrupt
         return 0.0
 
+    monkeypatch.setattr(trial, "_FINISH_S", 0.1)
     monkeypatch.setattr(trial, "_END_S", 0.1)
     monkeypatch.setattr(trial, "family_cpu_seconds", looked)
     with pytest.raises(KeyboardInterrupt):
@@ -142,6 +143,7 @@ def test_afl_is_left_out_where_it_cannot_be_had(tmp_path: Path, monkeypatch: pyt
     cargo.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert native.Afl().missing() == f"there is no cargo-afl {native.AFL}; .ci/peers installs it"
+    (tmp_path / "share").mkdir()
     cargo.write_text(f"#!/bin/sh\necho 'cargo-afl {native.AFL} (AFL++ version 4.40c)'\n")
     assert re.match(r"AFL\+\+ is not built for rustc .*: cargo afl config --build", native.Afl(tmp_path).missing())
     with pytest.raises(HarnessError, match="the peer afl cannot run: AFL"):

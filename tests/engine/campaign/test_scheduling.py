@@ -126,3 +126,12 @@ def test_one_that_cannot_be_driven_leaves_its_time_to_the_others() -> None:
 
 def test_a_signature_is_worth_more_than_members() -> None:
     assert Yield(signatures=1).worth > Yield(members=40).worth > Yield(edges=1).worth > Yield(members=1).worth
+
+
+def test_with_a_floor_of_all_every_target_has_the_same_share() -> None:
+    shares = Shares(("a", "b"), 1, 60.0, floor=1.0)
+    for _ in range(4):
+        chosen = shares.next(60.0)
+        assert chosen is not None
+        shares.finished(chosen[0], chosen[1], chosen[1], 0.4, Yield(members=100 if chosen[0] == "a" else 0))
+    assert shares.shares() == {"a": 0.5, "b": 0.5}

