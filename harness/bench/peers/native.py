@@ -150,7 +150,10 @@ class Afl(Peer):
             return {}
         search = os.pathsep.join([str(self._libraries / "bin"), os.environ["PATH"]])
         share = self._libraries / "share"
-        return {"PATH": search} | ({"XDG_DATA_HOME": str(share)} if share.is_dir() else {})
+        # AFL++ may lie in its usual place all the same.
+        return {"PATH": search} | (
+            {"XDG_DATA_HOME": str(share)} if any(share.glob("afl.rs/*/*/afl/bin/afl-fuzz")) else {}
+        )
 
     def _fuzzer(self) -> Path:
         """afl-fuzz where cargo-afl keeps that of the present compiler. Run by itself, it gets our signals."""

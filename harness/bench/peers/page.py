@@ -105,12 +105,12 @@ def _comparison(peers: Iterable[Mapping[str, Any]]) -> Markup:
     for one in peers:
         told = one.get("a12", {})
         rows.append((
-            one["title"], str(one["trials"]), str(one["can_reach"]), *(_median(one[word]) for word in ("reached", "triggered", "detected")),
-            _median(one["time"]), *(_effect(told.get(word)) for word in ("detected", "detected_of_reachable", "triggered")),
+            one["title"], str(one["trials"]), str(one["can_trigger"]), *(_median(one[word]) for word in ("reached", "triggered", "detected")),
+            _median(one["time"]), *(_effect(told.get(word)) for word in ("detected", "detected_of_possible", "triggered")),
             f"{told['detected']['p']:.2g}" if told else "", count(one["deep_per_cpu_second"]), percent(one["deep_share"], 1, 1),
         ))  # fmt: skip
-    heads = ("peer", "trials", "can reach", "reached", "triggered", "detected", "mean CPU-s to a bug", "A12 of ours",
-             "of bugs it can reach", "to trigger", "p", "deep per CPU-s", "deep")  # fmt: skip
+    heads = ("peer", "trials", "can trigger", "reached", "triggered", "detected", "mean CPU-s to a bug", "A12 of ours",
+             "of bugs it can trigger", "to trigger", "p", "deep per CPU-s", "deep")  # fmt: skip
     return _table(heads, rows)
 
 

@@ -14,8 +14,8 @@ from harness import paths
 from harness.bench.peers.builds import Builds
 from harness.bench.runner import Say
 
-#: Bugs in lines that `SafeTensors::deserialize` runs, in all of the crate's code in memory, in `safetensors.numpy.load`, in
-#: the calls of the Hypothesis peer, and all of them.
+#: Bugs that some input can trigger: of `SafeTensors::deserialize`, of all of the crate's code in memory, of
+#: `safetensors.numpy.load`, of the calls of the Hypothesis peer; and all of them.
 DESERIALIZE = frozenset({1, 2, 9, 10, 11, 12, 14, 15, 25})
 CRATE = DESERIALIZE | {5, 13, 16, 17, 18}
 NUMPY_LOAD = DESERIALIZE | {13, 27}
@@ -44,7 +44,7 @@ class Session:
 
 
 class Peer(ABC):
-    """One way to fuzz. ``name`` and ``title`` are those of its row; ``bugs`` are the numbers that its calls can reach."""
+    """One way to fuzz. ``name`` and ``title`` are those of its row; ``bugs`` are those that its calls can trigger."""
 
     name: str
     title: str

@@ -44,7 +44,7 @@ def is_part(name: str) -> bool:
 def _peer(peer: Peer, rows: Sequence[Row], ours: Sequence[Row], bugs: Sequence[Bug]) -> dict[str, Any]:
     numbers = frozenset(bug.number for bug in bugs)
     found: dict[str, Any] = {
-        "name": peer.name, "title": peer.title, "trials": len(rows), "can_reach": len(peer.bugs & numbers),
+        "name": peer.name, "title": peer.title, "trials": len(rows), "can_trigger": len(peer.bugs & numbers),
         **{word: _told([len(row[word]) for row in rows]) for word in WORDS},
         "time": _told([mean_time(row, "detected", numbers) for row in rows]),
         "calls_per_cpu_second": round(statistics.median(row["calls"] / row["cpu_seconds"] for row in rows), 1),
@@ -56,7 +56,7 @@ def _peer(peer: Peer, rows: Sequence[Row], ours: Sequence[Row], bugs: Sequence[B
     if ours and peer.name != OURS:
         found["a12"] = {
             "detected": _against(ours, rows, "detected", numbers),
-            "detected_of_reachable": _against(ours, rows, "detected", peer.bugs & numbers),
+            "detected_of_possible": _against(ours, rows, "detected", peer.bugs & numbers),
             "triggered": _against(ours, rows, "triggered", numbers),
         }
     return found
@@ -103,10 +103,10 @@ def lines(result: Mapping[str, Any], bugs: Sequence[Bug]) -> Iterator[str]:
     peers = result["peers"]
     yield f"{duration(result['budget'])} of CPU per trial; {result['bugs']} bugs; medians with their 95 % intervals"
     yield from _table(
-        ("peer", "trials", "can reach", *WORDS, "mean CPU-s to a bug", "A12 of ours", "of those it can reach", "p",
+        ("peer", "trials", "can trigger", *WORDS, "mean CPU-s to a bug", "A12 of ours", "of those it can trigger", "p",
          "A12 to trigger", "deep/CPU-s", "deep"),
-        ([one["name"], str(one["trials"]), str(one["can_reach"]), *(_median(one[word]) for word in WORDS),
-          _median(one["time"], 1), _a12(one, "detected"), _a12(one, "detected_of_reachable"),
+        ([one["name"], str(one["trials"]), str(one["can_trigger"]), *(_median(one[word]) for word in WORDS),
+          _median(one["time"], 1), _a12(one, "detected"), _a12(one, "detected_of_possible"),
           f"{one['a12']['detected']['p']:.2g}" if "a12" in one else "", _a12(one, "triggered"),
           count(one["deep_per_cpu_second"]), f"{100 * one['deep_share']:.1f} %"] for one in peers),
     )  # fmt: skip
