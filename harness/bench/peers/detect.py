@@ -21,6 +21,7 @@ from harness.bench.range.detect import Detector
 from harness.errors import HarnessError
 from harness.findings import store
 from harness.parsers.registry import Parser
+from harness.triage.filing import TRIES
 
 ALL = "all"
 # Seconds for a replay, and its exit status here when it takes longer.
@@ -37,15 +38,17 @@ class Judge(Protocol):
     def __exit__(self, *_: object) -> None:
         """They end."""
 
-    def judge(self, path: Path, cpu_seconds: float) -> list[int]:
-        """The numbers of the bugs that this finding is the first to show."""
+    def judge(self, path: Path, cpu_seconds: float, among: Collection[int]) -> list[int]:
+        """The numbers of the bugs that this finding is the first to show, ``among`` those that the trial has triggered."""
 
 
 class Endings:
-    """Judges the inputs that ended a peer's program. ``waiting`` are the numbers of the bugs that are not detected."""
+    """Judges the inputs that ended a peer's program."""
 
-    def __init__(self, peer: Peer, bugs: Collection[int], counts: Counts) -> None:
-        self._peer, self._waiting, self._counts = peer, set(bugs), counts
+    def __init__(self, peer: Peer, bugs: Collection[Bug], counts: Counts) -> None:
+        self._peer, self._waiting, self._counts = peer, {bug.number for bug in bugs}, counts
+        # A bug of memory or threads does not show in each run.
+        self._tries = {bug.number: TRIES if bug.kind in ("thread", "lifetime") else 1 for bug in bugs}
 
     def __enter__(self) -> Self:
         return self
@@ -53,15 +56,18 @@ class Endings:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def judge(self, path: Path, cpu_seconds: float) -> list[int]:
+    def judge(self, path: Path, cpu_seconds: float, among: Collection[int]) -> list[int]:
         """Replay it with the bugs that were on, then with each that it triggers alone."""
         self._ends(path, ",".join(map(str, sorted(self._waiting))))
-        triggered = self._counts.triggered() & self._waiting
+        triggered = self._counts.triggered() & self._waiting & set(among)
         if not triggered or self._ends(path, ""):
             return []
-        found = [number for number in sorted(triggered) if self._ends(path, str(number))]
+        found = [number for number in sorted(triggered) if self._shows(path, number)]
         self._waiting.difference_update(found)
         return found
+
+    def _shows(self, path: Path, number: int) -> bool:
+        return any(self._ends(path, str(number)) for _ in range(self._tries[number]))
 
     def _ends(self, path: Path, switch: str) -> bool:
         """Whether the input ends the program with these bugs on."""
@@ -93,7 +99,7 @@ class Signatures:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def judge(self, path: Path, cpu_seconds: float) -> list[int]:
+    def judge(self, path: Path, cpu_seconds: float, among: Collection[int]) -> list[int]:
         """As the range judges them."""
         try:
             stored = store.finding_at(path.parent)
@@ -102,11 +108,11 @@ class Signatures:
             return []
         if self._detector.all or (self._kinds and stored.kind not in self._kinds):
             return []
-        return [one.number for one in self._detector.judge(stored, cpu_seconds)]
+        return [one.number for one in self._detector.judge(stored, cpu_seconds) if one.number in among]
 
 
 def judge_of(peer: Peer, parser: Parser, bugs: Collection[Bug], counts: Counts) -> Endings | Signatures:
     """The judge for the findings of a peer."""
     if isinstance(peer, Ours):
         return Signatures(peer, parser, bugs, counts)
-    return Endings(peer, [bug.number for bug in bugs], counts)
+    return Endings(peer, bugs, counts)

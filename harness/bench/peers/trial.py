@@ -195,7 +195,7 @@ class _Trial:
         """Judge the new findings, and mend the bugs that they show where the peer stops at them."""
         fresh, self._judged = self._kept[self._judged :], len(self._kept)
         for path, at in fresh:
-            shown = judge.judge(path, at)
+            shown = judge.judge(path, at, self._first["triggered"])
             self._unexplained += not shown
             for number in shown:
                 self._first["detected"].setdefault(number, at)
