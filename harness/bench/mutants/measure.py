@@ -15,9 +15,10 @@ from harness.bench.mutants import mutant as listing
 from harness.bench.mutants import reasons, survivors
 from harness.bench.mutants.build import Slot, UnviableError, folder
 from harness.bench.mutants.kill import Inputs, Judge
-from harness.bench.mutants.ledger import KILLED, SURVIVED, UNVIABLE, Ledger, Row
+from harness.bench.mutants.ledger import KILLED, SURVIVED, UNVIABLE, Ledger
 from harness.bench.mutants.mutant import Mutant
 from harness.bench.mutants.peers import Peer, Upstream, make
+from harness.bench.row_file import Row
 from harness.bench.runner import Say
 from harness.errors import HarnessError
 from harness.files import alone

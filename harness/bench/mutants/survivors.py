@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from harness.bench import hunt
 from harness.bench.mutants import reasons
-from harness.bench.mutants.ledger import SURVIVED, Ledger, Row
+from harness.bench.mutants.ledger import SURVIVED, Ledger
 from harness.bench.mutants.mutant import Mutant
+from harness.bench.row_file import Row
 from harness.bench.runner import Say
 from harness.coverage import changed
 from harness.parsers.registry import Parser

@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.bench.peers.effect import effect, median_interval
-from harness.bench.peers.ledger import Row
 from harness.bench.peers.peer import Peer
 from harness.bench.range.bugs import Bug
+from harness.bench.row_file import Row
 from harness.text import count, duration
 
 OURS, SEEDED = "ours", "ours+seeds"

@@ -1,33 +1,25 @@
-"""The attempts that are done, one JSON object a line: a measurement that was ended goes on with the next attempt."""
+"""The attempts that are done: a measurement that was ended goes on with the next attempt."""
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from harness.bench.range.attempt import Plan
-from harness.errors import HarnessError
+from harness.bench.row_file import Row, RowFile
 
-#: The result of an attempt, as :func:`harness.bench.range.attempt.run` gives it.
-Row = dict[str, Any]
+_FIELDS = ("id", "bugs", "budget", "cpu_seconds", "detected", "counts")
 
 
 class Ledger:
-    """The attempts on one build, in ``folder``. Raises HarnessError where it cannot be written.
+    """The attempts on one build, in ``folder``. A row is the result of :func:`harness.bench.range.attempt.run`.
 
     ``key`` names the build. A ``part`` ("2-of-8") has a file of its own, and the attempts of all parts are read.
     """
 
     def __init__(self, folder: Path, key: str, part: str = "", *, fresh: bool = False) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._path = folder / f"{key}{part and '-'}{part}.jsonl"
-        files = sorted(folder.glob(f"{key}*.jsonl"), key=lambda path: path.stat().st_mtime)
-        for path in files if fresh else ():
-            path.unlink()
-        self._rows = {_id(row["id"], row["bugs"]): row for path in files if path.is_file() for row in _rows(path)}
+        self._file = RowFile(folder, key, part, _FIELDS, fresh=fresh)
+        self._rows = {_id(row["id"], row["bugs"]): row for row in self._file.rows}
 
     def row(self, plan: Plan) -> Row | None:
         """The result of an attempt, where it was done with the same bugs and did not fail."""
@@ -35,36 +27,10 @@ class Ledger:
         return None if row is None or row["failed"] else row
 
     def add(self, row: Row) -> None:
-        """Write a result to the disk."""
-        try:
-            with self._path.open("ab") as file:
-                # A full disk may have left part of an earlier line.
-                file.write(b"\n" + json.dumps(row).encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise HarnessError(
-                f"the attempt {row['id']} cannot be written: {error.strerror}",
-                hint="make room, and run the same command again: it repeats this attempt",
-            ) from error
+        """Write a result to the disk. Raises HarnessError where it cannot be written."""
+        self._file.add(row, f"the attempt {row['id']}", "repeats this attempt")
         self._rows[_id(row["id"], row["bugs"])] = row
 
 
 def _id(name: str, numbers: Sequence[int]) -> tuple[str, tuple[int, ...]]:
     return name, tuple(numbers)
-
-
-def _rows(path: Path) -> list[Row]:
-    """The whole lines of the file."""
-    found = []
-    for line in path.read_bytes().splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if (
-            isinstance(row, dict)
-            and {"id", "bugs", "budget", "cpu_seconds", "slowdown", "detected", "counts"} <= row.keys()
-        ):
-            found.append(row)
-    return found

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.bench.range import statistics
 from harness.bench.range.bugs import Bug
-from harness.bench.range.ledger import Row
+from harness.bench.row_file import Row
 from harness.text import duration
 
 #: Seconds of the clock for one of CPU, from which on a machine was too busy for a fair attempt: the campaign plans by the clock.

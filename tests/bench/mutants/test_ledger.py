@@ -52,7 +52,7 @@ def test_a_peer_that_is_asked_later_judges_what_compiles(tmp_path: Path) -> None
 
 def test_a_full_disk_is_an_error_that_names_the_mutant(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path, "key")
-    ledger._path = Path("/dev/full")
+    (tmp_path / "key.jsonl").symlink_to("/dev/full")
     with pytest.raises(HarnessError, match=r"a\.rs:1:1: replace \+ with - cannot be written: No space left") as caught:
         ledger.add(ONE, KILLED, "inputs")
     assert "it goes on from here" in str(caught.value.hint)
