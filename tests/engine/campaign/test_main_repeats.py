@@ -57,7 +57,7 @@ def test_two_workers_of_one_seed_do_the_same(
 @pytest.mark.long
 @pytest.mark.parametrize("target", TARGETS)
 def test_two_campaigns_of_one_seed_do_the_same(target: str, tmp_path: Path, sancov_parser: object) -> None:
-    runs = {"huge": 100, "resources": 60}.get(target, 2000)
+    runs = {"huge": 100, "resources": 60, "sizes": 500}.get(target, 2000)
     corpora = []
     for place in ("one", "other"):
         fuzz = Fuzz(tmp_path / place, patience=1800)
