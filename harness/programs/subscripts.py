@@ -111,6 +111,8 @@ def within(index: Any, array: Any) -> bool:
     A range may end at the end of its dimension, and not after it. Only an integer may count from the end.
     """
     items = index if isinstance(index, tuple) else (index,)
+    if not all(type(item) in (int, slice) or item is Ellipsis for item in items):
+        return False
     try:
         if not array[index].size:
             return False
@@ -133,7 +135,7 @@ def _within(item: Any, d: int) -> bool:
             1 if item.step is None else item.step,
         )
         return {type(start), type(stop), type(step)} == {int} and 0 <= start < stop <= d and 1 <= step <= d
-    return type(item) is int and -d <= item < d
+    return bool(-d <= item < d)
 
 
 def _number(text: str, d: int) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from harness.observation import ACCEPT, REJECT
 from harness.oracles.oracle import Execution
+from harness.programs import subscripts
 from harness.targets.slices import oracle
 from harness.targets.slices.program import VOCABULARY, decode
 from harness.targets.slices.target import Slices
@@ -129,3 +130,15 @@ def test_a_read_of_what_is_there_may_not_be_refused():
 def test_a_subscript_that_leaves_the_tensor_or_gives_nothing_may_be_refused(item: Any):
     program = VOCABULARY.encode([*FILE, S("index"), item])
     assert found(lying(get_slice=part(__getitem__=refuse)), program) == []
+
+
+@pytest.mark.parametrize("word", subscripts.ODD)
+def test_other_items_may_be_refused_wherever_they_stand(word: str):
+    odd = S("odd", subscripts.ODD.index(word))
+    lie = lying(get_slice=part(__getitem__=refuse))
+    one = [("refused", "get_slice/odd")]
+    # A tuple is the whole subscript where it stands alone.
+    assert found(lie, VOCABULARY.encode([*FILE, S("index"), odd])) == (one if word.startswith(("slice", "(")) else [])
+    for items in ([odd, S("int")], [S("ellipsis"), odd]):
+        assert found(lie, VOCABULARY.encode([*FILE, S("index"), *items])) == (one if word.startswith("slice") else [])
+    assert found(lie, VOCABULARY.encode([*FILE, S("index"), *[odd] * 5])) == []
