@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -38,3 +40,10 @@ def duration(seconds: float) -> str:
     else:
         large, small = f"{whole // 86_400} days", f"{whole % 86_400 // 3600} h"
     return large if small.startswith("0 ") else f"{large} {small}"
+
+
+def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lines of a table: each cell as wide as the widest of its column, two spaces between."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -11,6 +11,7 @@ import re
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness import paths
@@ -50,7 +51,8 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
 });
 """
 
-_FLAGS = " ".join(("--cfg fuzzing", *SANCOV, "-Ccodegen-units=1"))
+#: Flags of the compiler, as `cargo fuzz` sets them.
+FLAGS = " ".join(("--cfg fuzzing", *SANCOV, "-Ccodegen-units=1"))
 
 
 def build(parser: Parser) -> Path:
@@ -59,23 +61,32 @@ def build(parser: Parser) -> Path:
     if not (crate / "Cargo.toml").is_file():
         raise HarnessError(f"parser {parser.name} has no source", hint="harness build --release 0.8.0")
     folder = paths.build_dir() / "bench" / "native"
+    manifest = _MANIFEST.format(path=json.dumps(str(crate)))
+    return compiled(folder, manifest, _MAIN, "native-peer", ["cargo"], {"RUSTFLAGS": FLAGS}, "the native peer")
+
+
+def compiled(
+    folder: Path, manifest: str, main: str, name: str, cargo: Sequence[str], variables: Mapping[str, str], words: str
+) -> Path:
+    """Compile the program ``name`` of a manifest and a main file in ``folder``; returns it.
+
+    ``cargo`` is the command before ``build``. Raises HarnessError with ``words`` and the compiler's message.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomic(folder / "Cargo.toml", _MANIFEST.format(path=json.dumps(str(crate))))
-    write_atomic(folder / "main.rs", _MAIN)
+    write_atomic(folder / "Cargo.toml", manifest)
+    write_atomic(folder / "main.rs", main)
     triple = toolchain.compiler().host
     done = subprocess.run(
-        ["cargo", "build", "--release", "--quiet", "--target", triple],
+        [*cargo, "build", "--release", "--quiet", "--target", triple],
         cwd=folder,
-        env=os.environ | {"RUSTFLAGS": _FLAGS},
+        env={**os.environ, **variables},
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
-        raise HarnessError(
-            f"the native peer does not build:\n{done.stderr[-3000:]}", hint="harness doctor checks cargo"
-        )
-    return folder / "target" / triple / "release" / "native-peer"
+        raise HarnessError(f"{words} does not build:\n{done.stderr[-3000:]}", hint="harness doctor checks cargo")
+    return folder / "target" / triple / "release" / name
 
 
 def run(program: Path, seconds: float, seed: int) -> tuple[list[tuple[float, bytes]], int]:

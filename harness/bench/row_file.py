@@ -45,6 +45,12 @@ class RowFile:
             ) from error
 
 
+def part_name(part: tuple[int, int]) -> str:
+    """The part K of N as ("K-of-N"); "" where there is one part."""
+    number, of = part
+    return "" if of == 1 else f"{number}-of-{of}"
+
+
 def _rows(path: Path, fields: frozenset[str]) -> list[Row]:
     """The whole lines of the file."""
     found = []

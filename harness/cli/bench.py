@@ -204,6 +204,7 @@ def resources(
     from harness.targets.resources.calls import CALLS
     from harness.targets.resources.meter import valgrind
     from harness.targets.resources.oracle import COSTS
+    from harness.text import columns
 
     _bench.known("call", calls, CALLS, f"there are: {', '.join(CALLS)}")
     _bench.known("family", families, FAMILIES, f"there are: {', '.join(FAMILIES)}")
@@ -230,9 +231,8 @@ def resources(
     if as_json:
         return status
     for rows in (measures.table(measured) if measured else [], measures.limits(compared) if compared else []):
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
-        for row in rows:
-            click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+        for line in columns(rows):
+            click.echo(line)
     for finding, new in told:
         click.echo(f"{'new' if new else 'known'}: {finding.id}: {finding.summary}")
     if status:

@@ -18,7 +18,7 @@ from harness.bench.mutants.kill import Inputs, Judge
 from harness.bench.mutants.ledger import KILLED, SURVIVED, UNVIABLE, Ledger
 from harness.bench.mutants.mutant import Mutant
 from harness.bench.mutants.peers import Peer, Upstream, make
-from harness.bench.row_file import Row
+from harness.bench.row_file import Row, part_name
 from harness.bench.runner import Say
 from harness.errors import HarnessError
 from harness.files import alone
@@ -51,7 +51,7 @@ def measure(
     mutants = listing.share(mutants, *part)
     inputs = Inputs.committed()
     key = str(parser.manifest["key"])
-    ledger = Ledger(folder(), key, "" if part[1] == 1 else f"{part[0]}-of-{part[1]}", fresh=fresh)
+    ledger = Ledger(folder(), key, part_name(part), fresh=fresh)
     waiting = [one for one in mutants if not ledger.replayed(one, inputs.key) or ledger.lacking(one, beside)]
     say(f"{len(mutants)} mutants, {len(mutants) - len(waiting)} of them judged earlier")
     if waiting:

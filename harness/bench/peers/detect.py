@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from harness.bench.peers.ours import Ours
-from harness.bench.peers.peer import Peer
+from harness.bench.peers.peer import EndingPeer, Peer
 from harness.bench.range.bugs import Bug
 from harness.bench.range.counts import Counts, environment
 from harness.bench.range.detect import Detector
@@ -45,10 +45,10 @@ class Judge(Protocol):
 class Endings:
     """Judges the inputs that ended a peer's program."""
 
-    def __init__(self, peer: Peer, bugs: Collection[Bug], counts: Counts) -> None:
+    def __init__(self, peer: EndingPeer, bugs: Collection[Bug], counts: Counts) -> None:
         self._peer, self._waiting, self._counts = peer, {bug.number for bug in bugs}, counts
         # A bug of memory or threads does not show in each run.
-        self._tries = {bug.number: TRIES if bug.kind in ("thread", "lifetime") else 1 for bug in bugs}
+        self._tries = {bug.number: TRIES if bug.unsteady else 1 for bug in bugs}
 
     def __enter__(self) -> Self:
         return self
@@ -115,4 +115,5 @@ def judge_of(peer: Peer, parser: Parser, bugs: Collection[Bug], counts: Counts) 
     """The judge for the findings of a peer."""
     if isinstance(peer, Ours):
         return Signatures(peer, parser, bugs, counts)
+    assert isinstance(peer, EndingPeer)
     return Endings(peer, bugs, counts)

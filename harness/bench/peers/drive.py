@@ -11,7 +11,7 @@ from typing import Any
 from harness.engine.campaign.main import Campaign, CampaignSettings
 from harness.engine.worker.json_file import JsonFile
 from harness.errors import HarnessError
-from harness.targets.registry import all_targets, broken_targets, get_target, not_installed
+from harness.targets.registry import all_targets, broken_targets, not_installed
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Drive(JsonFile):
     def settings(self) -> CampaignSettings:
         """Those of the campaign."""
         unable = {**not_installed(), **broken_targets()}
-        able = tuple(name for name in all_targets() if name not in unable and not get_target(name).missing())
+        able = tuple(name for name in all_targets() if name not in unable)
         return CampaignSettings(
             folder=self.folder.resolve(),
             targets=self.targets or able,

@@ -17,6 +17,7 @@ from harness.bench.peers.properties import Hypothesis
 from harness.bench.peers.trial import Plan, run
 from harness.bench.peers.upstream import Upstream
 from harness.bench.range import bugs
+from harness.bench.row_file import part_name
 from harness.bench.runner import Say
 from harness.errors import HarnessError
 from harness.files import alone
@@ -59,7 +60,7 @@ def measure(
         say(f"left out: {name}: {reason}")
     able = {peer.name: peer for peer in peers if peer.name not in left_out}
     build, planted, place = builds(say), bugs.bugs(), folder()
-    ledger = Ledger(place, str(build.sancov.manifest["key"]), "" if of == 1 else f"{number}-of-{of}", fresh=fresh)
+    ledger = Ledger(place, str(build.sancov.manifest["key"]), part_name(part), fresh=fresh)
     chosen = plans(list(able), budget, trials, seed)
     mine = chosen[number - 1 :: of]
     waiting = [plan for plan in mine if ledger.row(plan) is None]

@@ -13,14 +13,13 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from harness.bench.native import FLAGS, compiled
 from harness.bench.peers import peer
 from harness.bench.peers.builds import Builds
-from harness.bench.peers.peer import CRATE, DESERIALIZE, Peer, Session
+from harness.bench.peers.peer import CRATE, DESERIALIZE, EndingPeer, Session
 from harness.bench.runner import Say
-from harness.errors import HarnessError
-from harness.files import alone, write_atomic
+from harness.files import alone
 from harness.parsers import toolchain
-from harness.parsers.flavours import SANCOV
 
 _RUST = Path(__file__).with_name("rust")
 _MANIFEST = """\
@@ -45,8 +44,6 @@ debug = 1
 overflow-checks = true
 debug-assertions = true
 """
-#: Flags of the compiler, as `cargo fuzz` sets them.
-_FLAGS = " ".join(("--cfg fuzzing", *SANCOV, "-Ccodegen-units=1"))
 #: Versions of cargo-afl and of the crate afl, which are one. `.ci/peers` installs cargo-afl.
 AFL = "0.18.2"
 
@@ -59,25 +56,12 @@ def _compiled(
     place = peer.folder() / "programs" / name
     place.mkdir(parents=True, exist_ok=True)
     with alone(place / "lock", lambda: None):
-        write_atomic(place / "Cargo.toml", _MANIFEST.format(dependencies=dependencies, path=json.dumps(str(crate))))
-        write_atomic(place / "main.rs", (_RUST / main).read_text(encoding="utf-8"))
-        triple = toolchain.compiler().host
-        done = subprocess.run(
-            [*command, "build", "--release", "--quiet", "--target", triple],
-            cwd=place,
-            env={**os.environ, **variables},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise HarnessError(
-                f"the peer {name} does not build:\n{done.stderr[-3000:]}", hint="harness doctor checks cargo"
-            )
-        return place / "target" / triple / "release" / "peer"
+        manifest = _MANIFEST.format(dependencies=dependencies, path=json.dumps(str(crate)))
+        text = (_RUST / main).read_text(encoding="utf-8")
+        return compiled(place, manifest, text, "peer", command, variables, f"the peer {name}")
 
 
-class LibFuzzer(Peer):
+class LibFuzzer(EndingPeer):
     """libFuzzer with upstream's own target: ``SafeTensors::deserialize`` on the bytes, and no check of the answer."""
 
     name = "libfuzzer"
@@ -92,7 +76,7 @@ class LibFuzzer(Peer):
 
     def prepare(self, builds: Builds, say: Say) -> None:
         """Compile it."""
-        self._program = _compiled(self.name, self._main, self._dependencies, builds, ["cargo"], {"RUSTFLAGS": _FLAGS})
+        self._program = _compiled(self.name, self._main, self._dependencies, builds, ["cargo"], {"RUSTFLAGS": FLAGS})
 
     def command(self, session: Session) -> list[str]:
         """LibFuzzer with its own defaults."""
@@ -118,7 +102,7 @@ class Generator(LibFuzzer):
         return [*words, "-len_control=0"]
 
 
-class Afl(Peer):
+class Afl(EndingPeer):
     """AFL++ with upstream's own target. It goes on after a crash, and needs an input to begin with: one byte."""
 
     name = "afl"

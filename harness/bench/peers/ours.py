@@ -88,10 +88,6 @@ class Ours(Peer):
         drive.save(path)
         return peer.python("drive", str(path))
 
-    def replay(self, path: Path) -> list[str]:
-        """The harness replays its findings itself (:mod:`harness.bench.peers.detect`)."""
-        raise NotImplementedError
-
     def findings(self, place: Path) -> list[Path]:
         """The inputs of its findings, where the record that follows each is there."""
         found = (place / "campaign" / "findings").glob(f"*/{store.INPUT}")

@@ -68,10 +68,6 @@ class Peer(ABC):
     def command(self, session: Session) -> list[str]:
         """The command line of a session."""
 
-    @abstractmethod
-    def replay(self, path: Path) -> list[str]:
-        """The command line that runs the input at ``path`` alone; a finding shows by an exit status above or below 0."""
-
     def environment(self) -> Mapping[str, str]:
         """Variables of its programs."""
         return {}
@@ -79,6 +75,14 @@ class Peer(ABC):
     def findings(self, place: Path) -> list[Path]:
         """The inputs of its findings so far, in any order."""
         return [path for path in (place / "found").glob("*") if path.is_file()]
+
+
+class EndingPeer(Peer):
+    """A peer whose findings are inputs that end its program."""
+
+    @abstractmethod
+    def replay(self, path: Path) -> list[str]:
+        """The command line that runs the input at ``path`` alone; a finding shows by an exit status above or below 0."""
 
 
 def folder() -> Path:

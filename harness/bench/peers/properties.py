@@ -23,7 +23,7 @@ from hypothesis.extra import numpy as arrays_of
 
 from harness.bench.peers import peer
 from harness.bench.peers.builds import Builds
-from harness.bench.peers.peer import CALLS, Peer, Session
+from harness.bench.peers.peer import CALLS, EndingPeer, Session
 from harness.bench.runner import Say
 from harness.parsers import registry, runtime
 
@@ -48,13 +48,13 @@ _large = st.builds(np.full, st.integers(1_000, 20_000), st.integers(0, 9), st.sa
 _lies = st.none() | st.tuples(st.sampled_from(("dtype", "shape", "begin", "end", "rest", "length")), st.integers(-9, 9) | st.integers())  # fmt: skip
 
 
-class Hypothesis(Peer):
+class Hypothesis(EndingPeer):
     """Hypothesis alone."""
 
     name = "hypothesis"
     title = "Hypothesis alone: files, round trips, parts"
     bugs = CALLS
-    fine = Peer.fine | {143}
+    fine = EndingPeer.fine | {143}
 
     def prepare(self, builds: Builds, say: Say) -> None:
         """Nothing is compiled beyond the build."""

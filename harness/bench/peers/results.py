@@ -7,14 +7,14 @@ over the bugs. A12 is the chance that a trial of the peer takes longer than one 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.bench.peers.effect import effect, median_interval
 from harness.bench.peers.peer import Peer
 from harness.bench.range.bugs import Bug
 from harness.bench.row_file import Row
-from harness.text import count, duration
+from harness.text import columns, count, duration
 
 OURS, SEEDED = "ours", "ours+seeds"
 WORDS = ("reached", "triggered", "detected")
@@ -102,14 +102,17 @@ def lines(result: Mapping[str, Any], bugs: Sequence[Bug]) -> Iterator[str]:
     """The table of all peers, that of the parts, the misses, and the peers that were left out."""
     peers = result["peers"]
     yield f"{duration(result['budget'])} of CPU per trial; {result['bugs']} bugs; medians with their 95 % intervals"
-    yield from _table(
-        ("peer", "trials", "can trigger", *WORDS, "mean CPU-s to a bug", "A12 of ours", "of those it can trigger", "p",
-         "A12 to trigger", "deep/CPU-s", "deep"),
-        ([one["name"], str(one["trials"]), str(one["can_trigger"]), *(_median(one[word]) for word in WORDS),
+    heads = (
+        "peer", "trials", "can trigger", *WORDS, "mean CPU-s to a bug", "A12 of ours", "of those it can trigger", "p",
+        "A12 to trigger", "deep/CPU-s", "deep",
+    )  # fmt: skip
+    cells = [
+        (one["name"], str(one["trials"]), str(one["can_trigger"]), *(_median(one[word]) for word in WORDS),
           _median(one["time"], 1), _a12(one, "detected"), _a12(one, "detected_of_possible"),
           f"{one['a12']['detected']['p']:.2g}" if "a12" in one else "", _a12(one, "triggered"),
-          count(one["deep_per_cpu_second"]), f"{100 * one['deep_share']:.1f} %"] for one in peers),
-    )  # fmt: skip
+          count(one["deep_per_cpu_second"]), f"{100 * one['deep_share']:.1f} %") for one in peers
+    ]  # fmt: skip
+    yield from columns([heads, *cells])
     for one in peers:
         if is_part(one["name"]) and "a12" in one:
             told = one["a12"]["detected"]
@@ -117,7 +120,8 @@ def lines(result: Mapping[str, Any], bugs: Sequence[Bug]) -> Iterator[str]:
             yield f"{one['title']}: {worth} (A12 {_a12(one, 'detected')})"
     names = [one["name"] for one in peers]
     yield "detected in so many trials, after so many CPU seconds (median; a miss counts as the budget):"
-    yield from _table(("", "bug", *names), ([str(bug.number), bug.name, *(_hits(one, bug.number) for one in peers)] for bug in bugs))  # fmt: skip
+    hits = [(str(bug.number), bug.name, *(_hits(one, bug.number) for one in peers)) for bug in bugs]
+    yield from columns([("", "bug", *names), *hits])
     for name, reason in result["left_out"].items():
         yield f"left out: {name}: {reason}"
 
@@ -139,13 +143,3 @@ def _a12(one: Mapping[str, Any], word: str) -> str:
         return ""
     told = one["a12"][word]
     return f"{told['a12']:.2f} ({told['low']:.2f}-{told['high']:.2f})"
-
-
-_Cells: Callable[[Sequence[str]], list[str]] = list
-
-
-def _table(heads: Sequence[str], rows: Any) -> Iterator[str]:
-    every = [list(heads), *map(_Cells, rows)]
-    widths = [max(len(row[at]) for row in every) for at in range(len(heads))]
-    for row in every:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -16,18 +16,18 @@ from typing import Any
 
 from harness.bench.peers import peer
 from harness.bench.peers.builds import Builds
-from harness.bench.peers.peer import NUMPY_LOAD, Peer, Session
+from harness.bench.peers.peer import NUMPY_LOAD, EndingPeer, Session
 from harness.bench.runner import Say
 from harness.parsers import registry, runtime
 
 
-class Upstream(Peer):
+class Upstream(EndingPeer):
     """Atheris as upstream uses it."""
 
     name = "python"
     title = "atheris in upstream's style, Python instrumentation"
     bugs = NUMPY_LOAD
-    fine = Peer.fine | {72}  # libFuzzer's status for its end by a signal
+    fine = EndingPeer.fine | {72}  # libFuzzer's status for its end by a signal
 
     def prepare(self, builds: Builds, say: Say) -> None:
         """Nothing is compiled beyond the build."""

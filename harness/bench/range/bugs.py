@@ -41,6 +41,11 @@ class Bug:
     origin: str = ""
     misses: tuple[str, ...] = ()
 
+    @property
+    def unsteady(self) -> bool:
+        """Whether it may not show in each run: it depends on other threads, or on memory that was freed."""
+        return self.kind in ("thread", "lifetime")
+
 
 @dataclass(frozen=True, slots=True)
 class Planted:

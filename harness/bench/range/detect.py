@@ -21,8 +21,6 @@ from harness.targets.known_findings import known
 from harness.targets.registry import get_target
 from harness.triage.filing import TRIES, needs_relations
 
-#: Kinds of bugs that may not show in each run.
-_UNSTEADY = ("thread", "lifetime")
 #: Kinds of findings whose process ended.
 _DEATHS = ("crash", "hang", "memory")
 #: Processes that are kept, those of the last targets.
@@ -102,7 +100,7 @@ class Detector:
 
         The way in which a process dies of foreign memory may change. Any new signature then stands for that of the finding.
         """
-        tries = TRIES if bug.kind in _UNSTEADY else 1
+        tries = TRIES if bug.unsteady else 1
         dies = parts(stored.signature).kind in _DEATHS
         for _ in range(tries):
             self._counts.reset()

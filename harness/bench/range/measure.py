@@ -14,6 +14,7 @@ from harness.bench.range import results
 from harness.bench.range.attempt import Plan, folder, run
 from harness.bench.range.bugs import Bug, parser
 from harness.bench.range.ledger import Ledger
+from harness.bench.row_file import part_name
 from harness.bench.runner import Say
 from harness.files import alone
 from harness.targets.registry import get_target
@@ -67,9 +68,7 @@ def measure(
     build = parser(say)
     every = plans(bugs, budgets, attempts, seed, empty=empty)
     place = folder()
-    ledger = Ledger(
-        place, f"{build.manifest['key']}-{harness_key()}", "" if of == 1 else f"{number}-of-{of}", fresh=fresh
-    )
+    ledger = Ledger(place, f"{build.manifest['key']}-{harness_key()}", part_name(part), fresh=fresh)
     mine = every[number - 1 :: of]
     waiting = [plan for plan in mine if ledger.row(plan) is None]
     left = sum(plan.budget for plan in waiting)

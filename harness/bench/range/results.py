@@ -9,7 +9,7 @@ from typing import Any
 from harness.bench.range import statistics
 from harness.bench.range.bugs import Bug
 from harness.bench.row_file import Row
-from harness.text import duration
+from harness.text import columns, duration
 
 #: Seconds of the clock for one of CPU, from which on a machine was too busy for a fair attempt: the campaign plans by the clock.
 BUSY = 1.3
@@ -106,6 +106,4 @@ def lines(result: dict[str, Any]) -> Iterator[str]:
         counts = (f"{bug[word]}/{bug['attempts']}" for word in ("reached", "triggered", "detected"))
         median = "" if bug["median_seconds"] is None else f"{bug['median_seconds']:.0f}"
         rows.append((str(bug["number"]), bug["name"], bug["level"], *counts, median, ", ".join(bug["misses"])))
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    yield from columns(rows)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import random
 import statistics
 from collections.abc import Callable, Sequence
 
-#: Share of intervals.
-LEVEL = 0.95
+from harness.bench.bootstrap import LEVEL, interval
+
 _RESAMPLES = 4000
 
 
@@ -26,10 +25,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
     """The interval of the mean by the bootstrap, always the same for the same values; the value itself of one."""
     if len(values) < 2:
         return (values[0], values[0]) if values else (0.0, 0.0)
-    draw = random.Random(0)
-    means = sorted(statistics.fmean(draw.choices(values, k=len(values))) for _ in range(_RESAMPLES))
-    cut = round((1 - LEVEL) / 2 * _RESAMPLES)
-    return means[cut], means[-1 - cut]
+    return interval(lambda draw: statistics.fmean(draw.choices(values, k=len(values))), _RESAMPLES)
 
 
 def survival(times: Sequence[tuple[float, bool]]) -> list[tuple[float, float]]:

@@ -52,9 +52,12 @@ def check(execution: Execution) -> list[Finding]:
     readers = [event for event in events if isinstance(event.value, Reading)]
     found: dict[Difference, Finding] = {}
     for event in readers:
-        given = _solid(event.value, [name for name, _ in event.value.tensors])
-        if event.call.endswith(".get_tensors") and event.value.offset_keys is not None and given != _order(event.value):
-            words = f"{given!r:.100}, names by offset {_order(event.value)!r:.100}"
+        reading = event.value
+        if not event.call.endswith(".get_tensors") or reading.offset_keys is None:
+            continue
+        given, wanted = _solid(reading, [name for name, _ in reading.tensors]), _order(reading)
+        if given != wanted:
+            words = f"{given!r:.100}, names by offset {wanted!r:.100}"
             found["order", event.call] = Finding(ORDER, event.call, f"{event.call} gives {words}")
     for event in events:
         same = [reader for reader in readers if reader.about is event.about]
