@@ -18,6 +18,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from harness.targets.lifetimes.kit import ended
+
 #: Seconds that the writer waits for the act.
 PATIENCE = 2.0
 _CALLS = {"x86_64": 323, "aarch64": 282}
@@ -83,7 +85,7 @@ def faulting(call: Callable[[], Any], act: Callable[[], Any], value: Any) -> Any
         # The child gives the page back before it ends. It ends, too, when this process dies.
         os.close(end)
         os.waitpid(child, 0)
-        thread.join()
+        ended(thread)
         for one in (descriptor, met, ready, done, over):
             os.close(one)
 

@@ -20,6 +20,7 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 import types
 import weakref
 from collections.abc import Callable, Iterator
@@ -250,9 +251,16 @@ def other(act: Callable[[], Any]) -> Callable[[], None]:
     def go() -> None:
         thread = threading.Thread(target=_tried, args=(act,), daemon=True)
         thread.start()
-        thread.join()
+        ended(thread)
 
     return go
+
+
+def ended(thread: threading.Thread) -> None:
+    """Wait for the end of a thread. A joined one still returns its memory: the next allocations would depend on the clock."""
+    thread.join()
+    while os.path.exists(f"/proc/self/task/{thread.native_id}"):
+        time.sleep(0)
 
 
 class at:  # noqa: N801 - reads as a word in an index
