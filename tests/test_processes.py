@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 
-from harness.processes import family_cpu_seconds, signal_name, started
+from harness.processes import family_cpu_seconds, fixed_addresses, signal_name, started
 
 
 def test_signals_without_a_name_have_their_number() -> None:
@@ -32,3 +32,16 @@ def test_the_cpu_time_of_a_family_has_that_of_children_in_other_sessions() -> No
         leader.communicate(b"\n")
     assert 0.2 < spent < 60
     assert family_cpu_seconds(leader.pid) == 0
+
+
+def test_processes_at_fixed_addresses_have_the_same_ones() -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "import ctypes; print(ctypes.addressof(ctypes.c_int.in_dll(ctypes.CDLL(None), 'stdout')))",
+    ]
+    with fixed_addresses():
+        same = {subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout for _ in range(3)}
+    random = {subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout for _ in range(3)}
+    assert len(same) == 1
+    assert len(random) > 1

@@ -21,7 +21,7 @@ from harness.engine.worker.settings import WorkerSettings
 from harness.engine.worker.status import WorkerStatus
 from harness.errors import EngineError, HarnessError
 from harness.parsers import registry, runtime
-from harness.processes import signal_name
+from harness.processes import fixed_addresses, signal_name
 from harness.programs import guarded
 from harness.targets import scratch
 from harness.targets.registry import get_target
@@ -64,7 +64,8 @@ class WorkerProcess:
         if self.target.uses_parser:
             # AddressSanitizer needs its libraries first in the process.
             environment |= runtime.environment(registry.find(settings.parser), mutator=True)
-        with settings.log.open("ab") as log:
+        # A program that reads freed memory can only be repeated where that memory is at the same address.
+        with settings.log.open("ab") as log, fixed_addresses() if settings.runs else contextlib.nullcontext():
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "harness.engine.worker.main", str(path)],
                 stdin=subprocess.DEVNULL,

@@ -50,11 +50,16 @@ class ForkRouter:
         if self._server is not None:
             self._server.open(run)
 
+    def cpu_seconds(self) -> float:
+        """CPU seconds of the fork server's processes."""
+        return self._server.cpu_seconds() if self._server is not None else 0.0
+
     def wrap(self, session: Session, execute: Callable[[bytes], None]) -> Callable[[bytes], None]:
         """``execute``, but inputs that may kill the process go to the fork server."""
         server, hazard_of = self._server, self._hazard
         if server is None or hazard_of is None:
             return execute
+        server.prepare()
         run_forked, tally, every = session.run_forked, session.tally, self.everything
 
         def keep_report() -> None:

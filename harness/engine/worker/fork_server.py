@@ -1,7 +1,7 @@
 """Runs inputs that may kill their process in a forked child under limits, many inputs to a child.
 
-The child is a copy of the worker with everything loaded. The worker's slot holds the input and the number of its call. Both
-processes share it, and it outlives both. After a run, the parser's native counters are copied into the worker's own table, where
+The child is a copy of the worker with everything loaded, as it was before the first input (:mod:`.zygote`). The worker's slot
+holds the input and the number of its call. Both processes share it, and it outlives both. After a run, the parser's native counters are copied into the worker's own table, where
 libFuzzer reads them. Findings of the oracles come back as a message. The death of a child is a finding, with its input, its
 call and its output; the next input gets a new child. Counters of Python code stay in the child: the features of
 :meth:`Target.features` stand for them.
@@ -11,6 +11,7 @@ Limits of a child: data size (without a sanitizer), CPU of one run, file size, n
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import mmap
 import os
@@ -29,11 +30,12 @@ from typing import NamedTuple, NoReturn
 from harness.engine.worker.essential_tokens import DEADLY, essential_tokens
 from harness.engine.worker.native import NativeCounters
 from harness.engine.worker.slot import Slot
+from harness.engine.worker.zygote import Zygote
 from harness.findings.finding import Finding
 from harness.observation import REJECT, Observation, Run
 from harness.oracles import guard
 from harness.parsers import runtime
-from harness.processes import end_with_parent
+from harness.processes import cpu_seconds_of
 from harness.replay.child import limit_memory
 from harness.replay.exit_reason import exit_reason
 from harness.replay.judge import judge_observation
@@ -96,6 +98,7 @@ class ForkServer:
         # Shorter than libFuzzer's own timeout, which would end the worker.
         self._seconds = 0.8 * target.timeout_s * patience
         self._run: Run | None = None
+        self._zygote: Zygote | None = None
         self._pid = 0
         self._line: socket.socket | None = None
         self._left = 0
@@ -116,6 +119,11 @@ class ForkServer:
         """Run inputs with ``run`` from now on."""
         self._run = run
 
+    def prepare(self) -> None:
+        """Fork the zygote, if there is none. Call it before the worker's memory depends on the clock."""
+        if self._zygote is None:
+            self._zygote = Zygote(self._serve)
+
     def wanted(self, data: bytes, hazard: str) -> bool:
         """Whether to run an input: of inputs known to kill, only a sample."""
         if self.deaths[hazard] < _ENOUGH and not any(all(word in data for word in guard) for guard in self.guards):
@@ -126,7 +134,7 @@ class ForkServer:
     def __call__(self, data: bytes, hazard: str = "") -> Remote:
         """Run one input. Raises RuntimeError where an oracle failed on it."""
         if self._left <= 0 or time.monotonic() - self._born > self._age:
-            self.close()
+            self._end_child()
             self._start()
         self._left -= 1
         view = self._view
@@ -176,13 +184,15 @@ class ForkServer:
 
     def _reap(self) -> int | None:
         """The exit status of the child as in :mod:`subprocess`; None where it still lives after five seconds."""
-        for _ in range(500):
-            pid, status = os.waitpid(self._pid, os.WNOHANG)
-            if pid:
-                self._pid = 0
-                return os.waitstatus_to_exitcode(status)
-            time.sleep(0.01)
-        return None
+        assert self._zygote is not None
+        try:
+            status = self._zygote.reap()
+        except OSError:
+            self._lose_zygote()
+            raise
+        if status is not None:
+            self._pid = 0
+        return status
 
     def _forget(self) -> None:
         """Drop the connection to a dead child."""
@@ -191,38 +201,59 @@ class ForkServer:
         self._line = None
         self._left = 0
 
+    def cpu_seconds(self) -> float:
+        """CPU seconds of the zygote and its children, to a clock tick."""
+        return sum(cpu_seconds_of(pid) for pid in (self._pid, self._zygote.pid)) if self._zygote is not None else 0.0
+
     def close(self) -> None:
-        """End the child, if there is one."""
+        """End the zygote and its child, if there are any."""
+        self._end_child()
+        if self._zygote is not None:
+            self._zygote.close()
+            self._zygote = None
+
+    def _end_child(self) -> None:
         if self._pid:
-            # The child holds nothing that needs care.
-            os.kill(self._pid, signal.SIGKILL)
-            self._reap()
+            # The child holds nothing that needs care. Without its zygote it is gone.
+            with contextlib.suppress(OSError):
+                os.kill(self._pid, signal.SIGKILL)
+                self._reap()
+        self._forget()
+
+    def _lose_zygote(self) -> None:
+        """Forget a dead zygote and its child. The next input gets new ones."""
+        assert self._zygote is not None
+        self._zygote.close()
+        self._zygote, self._pid = None, 0
         self._forget()
 
     def _start(self) -> None:
+        # The zygote must not have the ends of this line: the worker sees the death of the child by its end.
+        self.prepare()
         ours, theirs = socket.socketpair()
         # A timeout of the socket costs one system call less than select().
         whole = int(self._seconds)
         wait = struct.pack("@ll", whole, int(1e6 * (self._seconds - whole)))
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, wait)
         os.ftruncate(self._said, 0)
-        worker = os.getpid()
-        self._pid = os.fork()
-        if not self._pid:
-            ours.close()
-            self._serve(theirs, worker)
-        theirs.close()
+        assert self._zygote is not None
         self._line = ours
+        with theirs:
+            try:
+                self._pid = self._zygote.fork(theirs)
+            except OSError:
+                self._lose_zygote()
+                raise
         self._left = self._batch
         self._born = time.monotonic()
         self.children += 1
 
     # The following methods run in the child.
 
-    def _serve(self, line: socket.socket, worker: int) -> NoReturn:
+    def _serve(self, line: socket.socket) -> NoReturn:
         status = 1
         try:
-            self._limit(worker)
+            self._limit()
             while line.recv(1):
                 message = pickle.dumps(self._one(), pickle.HIGHEST_PROTOCOL)
                 if self._counters is not None:
@@ -236,11 +267,7 @@ class ForkServer:
         finally:
             os._exit(status)
 
-    def _limit(self, worker: int) -> None:
-        if not end_with_parent(worker, signal.SIGKILL):
-            os._exit(0)
-        # A signal to the group of processes is for the worker. It kills this child when it ends.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    def _limit(self) -> None:
         os.lseek(self._said, 0, os.SEEK_SET)
         os.dup2(self._said, 1)
         os.dup2(self._said, 2)

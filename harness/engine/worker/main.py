@@ -293,7 +293,7 @@ class Worker:
                 if len(found.smallest) < found.stored:
                     self._store(found)
         tally, semantic, engine = self.session.tally, len(self.counters.index), self._log.read()
-        edges, spent = max(engine.covered - semantic, 0), cpu_seconds()
+        edges, spent = max(engine.covered - semantic, 0), round(cpu_seconds() + self.fork_router.cpu_seconds(), 3)
         if self._checked:
             self._moments.append(
                 Moment(

@@ -43,6 +43,13 @@ def words(execution: Execution) -> list[Finding]:
     return [FOUND] if b"w" in execution.data else []
 
 
+def spin() -> None:
+    """Use a quarter of a second of CPU time."""
+    until = time.process_time() + 0.25
+    while time.process_time() < until:
+        pass
+
+
 def use_up_cpu() -> None:
     """Lower the limit to what may be used up already, and say what it was."""
     before, most = resource.getrlimit(resource.RLIMIT_CPU)
@@ -69,6 +76,7 @@ class Deadly(Target):
         "n": lambda: os.write(2, b"memory allocation of 99 bytes failed\n") and os.abort(),
         "o": lambda: os.write(2, b"\nthread 'main' has overflowed its stack\n") and os.abort(),
         "c": use_up_cpu,
+        "u": spin,
         "f": lambda: os.truncate(os.environ["DEADLY_FILE"], 65 << 20),
     }
 
@@ -153,6 +161,25 @@ def test_a_file_past_the_limit_is_refused_and_kills_nobody(
     assert (remote.outcome, remote.error.partition(":")[0]) == ("raise", "OSError")
     assert server(b"-").outcome == ACCEPT
     assert server.children == 1
+
+
+def test_a_zygote_that_is_killed_costs_one_input(start: Start) -> None:
+    server = start(Deadly())
+    assert server(b"-").outcome == ACCEPT
+    assert server._zygote is not None
+    os.kill(server._zygote.pid, signal.SIGKILL)
+    with pytest.raises(OSError):
+        server(b"h")
+    assert server(b"-").outcome == ACCEPT
+
+
+def test_the_cpu_time_of_a_child_counts_while_it_runs(start: Start) -> None:
+    server = start(Deadly())
+    before = server.cpu_seconds()
+    assert server(b"u").outcome == ACCEPT
+    assert server.cpu_seconds() - before > 0.2
+    server._end_child()
+    assert server.cpu_seconds() - before > 0.2
 
 
 def test_many_inputs_share_a_child_and_a_batch_has_an_end(start: Start) -> None:
