@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
+import shlex
+import sys
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -42,8 +47,20 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def about() -> dict[str, str]:
+    """Command, date and machine of a measurement."""
+    return {"command": shlex.join(["harness", *sys.argv[1:]]), "at": now(), "machine": _machine()}
+
+
+def _machine() -> str:
+    rows = (line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines())
+    model = next((value.strip() for name, _, value in rows if name.strip() == "model name"), platform.machine())
+    return f"{model}, {len(os.sched_getaffinity(0))} cores, CPython {platform.python_version()}"
+
+
 def keep(name: str, result: dict[str, Any], as_json: bool) -> None:
     """Merge into the stored result, so that parts can be measured one at a time; print the result as JSON if asked."""
+    result = {"about": about(), **result}
     path = paths.build_dir() / "bench" / f"{name}.json"
     try:
         stored = json.loads(path.read_text())

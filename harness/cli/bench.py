@@ -320,6 +320,36 @@ def checkpoints(
     return int(not done.good)
 
 
+@command.command(epilog="Example: harness bench results --from build/weekly --page docs/results.md")
+@click.option(
+    "--from", "folder", type=_options.PATH, metavar="DIR", help="Folder with the results.  [default: build/bench]"
+)
+@click.option(
+    "--page", "page", type=_options.PATH, metavar="FILE", help="Write the page here.  [default: build/bench/results.md]"
+)
+@_options.as_json("Print the figures as JSON.")
+def results(folder: Path | None, page: Path | None, as_json: bool) -> int:
+    """Make one page of what the benches measured: figures, intervals, goals, commands, machines, dates.
+
+    Measures nothing. Exit status 1: a figure misses its goal.
+    """
+    from dataclasses import asdict
+
+    from harness.bench import claims
+    from harness.files import write_named
+
+    place = folder or paths.build_dir() / "bench"
+    found = claims.stored(place)
+    page = page or place / "results.md"
+    write_named(page, claims.page(found))
+    every = [claim for name, result in found.items() for claim in claims.claims(name, result)]
+    if as_json:
+        _options.print_json([asdict(claim) for claim in every])
+    else:
+        click.echo(f"{len(every)} figures, {sum(claim.met is False for claim in every)} below their goal: {page}")
+    return int(any(claim.met is False for claim in every))
+
+
 for one in (
     _bench_bugs.attempts_at_range, _bench_bugs.locate, _bench_bugs.mutants, _bench_bugs.planted, _bench_bugs.releases,
     _bench_peers.peers,

@@ -28,6 +28,9 @@ UNPLAYED = {
     "Check checkpoints": "it downloads 800 MB of libraries; tests/bench/checkpoints has their layouts",
     "Judge mutants": "it takes an hour; tests/bench/mutants judges a few",
     "Sum up the mutants": "it reads what the parts have uploaded",
+    "Make attempts at the range": "it takes an hour; tests/bench/range makes one",
+    "Fuzz by every peer": "it takes an hour; tests/bench/peers makes some trials",
+    "Sum up the parts": "it reads what the parts have uploaded",
     "Get the compiler's LLVM tools": "it changes the compiler's installation; where there are such tools, `Measure` is played",
 }
 #: Those that take minutes, played where HARNESS_LONG=1 is set, as by the nightly workflow.
@@ -35,6 +38,7 @@ LONG = {"Fuzz every target past its seeds", "Measure what calls cost"}
 PLAYED = {
     *test_fuzz.ALL,
     *("Plan", "Build the parser", "Fuzz", "Gather", "Fail on what is new", "Replay", "Measure", "Show the trend"),
+    "Make the page",
 }
 
 #: A target that does not open, and the folder of the package that brings it.
@@ -153,6 +157,18 @@ def test_open_findings_are_replayed(stage: Stage) -> None:
     played = stage.play("nightly.yml", "recheck", {}, arguments, skip)
     assert (played.ran, played.failed) == (["Replay"], ""), played.said
     assert " xfailed" in played.said
+
+
+def test_the_page_of_all_results_is_shown(stage: Stage) -> None:
+    place = stage.home / "build/bench"
+    place.mkdir(parents=True)
+    row = {"seconds": 180, "rows": [{"bug": str(number)} for number in range(24)], "found": 3}
+    (place / "planted.json").write_text(json.dumps(row))
+    played = stage.play("weekly.yml", "results", {}, {}, ["Sum up the parts"])
+    # A missed goal stands on the page; the job goes on.
+    assert (played.ran, played.failed) == (["Make the page"], ""), played.said
+    assert "| 3 of 24 |" in played.summary
+    assert "**missed**" in played.summary
 
 
 def test_coverage_and_its_trend(stage: Stage) -> None:

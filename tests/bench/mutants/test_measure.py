@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from harness.bench import claims
 from harness.bench.mutants import build, measure, page, reasons
 from harness.bench.mutants import mutant as listing
 from harness.bench.mutants.kill import Inputs
@@ -57,6 +58,21 @@ def test_the_score_leaves_out_what_does_not_compile_and_what_is_proven_equal(mon
     lines = list(page.lines(found))
     assert lines[0].split() == ["file", "mutants", "unviable", "killed", "survived", "equivalent", "score"]
     assert lines[-1] == "survivor without a reason: a.rs:2"
+    told = claims.claims("mutants", found)
+    assert [(one.figure, one.met) for one in told] == [
+        ("1 of 2, 50.0%", None),
+        ("1 of 2, 50.0%", None),
+        ("1 of 2", False),
+    ]
+
+
+def test_the_score_of_a_known_file_has_a_goal() -> None:
+    rows = [_row(f"src/slice.rs:{number}", "killed", by=BY, peers={"upstream": ""}) for number in range(20)]
+    score, whole, upstream, explained = claims.claims("mutants", measure.summary(rows))
+    assert (score.figure, score.goal, score.met) == ("20 of 20, 100.0%", "95%", True)
+    assert whole.goal == ""
+    assert (upstream.figure, upstream.interval) == ("0 of 20", "0% to 17%")
+    assert explained.met is True
 
 
 def test_a_peer_is_compared_on_the_mutants_that_it_judged() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from harness.bench import claims
 from harness.bench.peers import measure, page, results
 from harness.bench.range import bugs
 
@@ -44,6 +45,14 @@ def test_ours_is_compared_with_each_peer(made: Made) -> None:
     assert one["first"]["3"] == {"reached": 3, "triggered": 0, "detected": 0, "median": 60}
     assert "a12" not in found["ours"]
     assert not results.below_goal(found[""])
+
+
+def test_the_claims_have_a_goal_for_peers_and_none_for_parts(made: Made) -> None:
+    rows = [made(name, seed, 60, {1: 1.0 + seed}) for seed in (1, 2, 3) for name in ("ours", "ours-repair", "bytes")]
+    found = claims.claims("peers", summary(rows)[""])
+    chances = [one for one in found if "A12" in one.subject]
+    assert {(one.figure, one.goal, one.met) for one in chances} == {("0.50", "0.8", False), ("0.50", "", None)}
+    assert len(found) == 5
 
 
 def test_a_part_without_effect_has_no_measured_worth(made: Made) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.bench import claims
 from harness.bench.range import bugs, page, results
 
 from .conftest import Made
@@ -43,6 +44,16 @@ def test_a_goal_is_missed_by_a_mean_below_it(made: Made) -> None:
     # Another budget has no goal, nor has a part of the bugs.
     assert not results.below_goal(results.summary([made(1, 60, {1: 1.0})], BUGS, 0.05))
     assert not results.below_goal(results.summary([made(1, 120, {1: 1.0})], BUGS[:4], 0.05))
+
+
+def test_the_claims_are_means_and_solved_attempts_of_each_budget(made: Made) -> None:
+    everything = {bug.number: 1.0 for bug in BUGS}
+    rows = [made(1, 120, {1: 1.0}), made(1, 1200, everything), made(2, 1200, everything)]
+    found = claims.claims("range", results.summary(rows, BUGS, 0.05))
+    assert [(one.figure, one.goal, one.met) for one in found] == [
+        ("1.0", "28", False), ("0 of 1", "", None), ("32.0", "32", True), ("2 of 2", "", None),
+    ]  # fmt: skip
+    assert found[-1].interval == "16% to 100%"
 
 
 def test_the_lines_name_every_bug_and_what_was_predicted(made: Made) -> None:
