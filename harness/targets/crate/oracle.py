@@ -161,7 +161,10 @@ def _slice(program: Program, call: Call, event: Event) -> list[Finding]:
     if event.outcome == REJECT:
         return _refused_part(wanted, shape, words, event)
     if wanted.fault:
-        return rules.found(event.call, f"accepted/{wanted.fault}", f"{words} gives a part")
+        # A bound past the largest integer is a cause of its own: it must not hide others.
+        within = all(max(start, stop) <= LARGEST for _, start, stop in wanted.outside)
+        fault = "past-end" if wanted.fault == expectation.OUTSIDE and within else wanted.fault
+        return rules.found(event.call, f"accepted/{fault}", f"{words} gives a part")
     if event.call == "slice_byte_ranges":
         shape_given, ranges = event.value
         content = arrays.content(dtype, shape, salt)

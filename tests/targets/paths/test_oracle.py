@@ -15,7 +15,7 @@ import pytest
 from harness.programs.steps import Step
 from harness.replay.judge import judge_run
 from harness.targets.paths import other_process
-from harness.targets.paths.program import ACTS, THINGS, VOCABULARY
+from harness.targets.paths.program import ACTS, NAMES, THINGS, VOCABULARY
 from harness.targets.paths.target import Paths
 
 step = VOCABULARY.step
@@ -120,6 +120,15 @@ def test_each_liar_among_writers_is_found_and_the_honest_one_is_not(
     safetensors: ModuleType, liar: Any, names: set[str]
 ) -> None:
     assert judged(safetensors, (SAVE,), write=liar) == names
+
+
+@pytest.mark.parametrize(("name", "more"), [("longest-name", " (short path)"), ("longest-path", "")])
+def test_a_short_path_that_is_too_long_has_a_cause_of_its_own(safetensors: ModuleType, name: str, more: str) -> None:
+    def too_long(path: Any, raw: bytes) -> None:
+        raise safetensors.SafetensorError("File name too long")
+
+    steps = (step("name", NAMES.index(name)), SAVE)
+    assert judged(safetensors, steps, write=too_long) == {f"paths.refused|SafetensorError: File name too long{more}"}
 
 
 @pytest.mark.parametrize("thing", THINGS)
