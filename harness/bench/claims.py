@@ -190,6 +190,7 @@ _BENCHES: dict[str, Callable[[Mapping[str, Any]], Iterator[Claim]]] = {
     "releases": _releases,
     "planted": _planted,
     "planted-blind": _planted,
+    "planted-third": _planted,
     "locate": _locate,
     "survival": _survival,
     "forecast": _forecast,
