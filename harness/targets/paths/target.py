@@ -20,7 +20,7 @@ from harness.targets.paths.acts import job
 from harness.targets.paths.arguments import Argument, argument, fair
 from harness.targets.paths.calls import Calls
 from harness.targets.paths.facts import Facts
-from harness.targets.paths.program import ACTS, FILES, SAME_PATH, VOCABULARY, Scene, decode, explain
+from harness.targets.paths.program import ACTS, FILES, NAMES, SAME_PATH, SPELLINGS, VOCABULARY, Scene, decode, explain
 from harness.targets.paths.world import Plain, World, as_user, enterable, plain_read, plain_write, remove, why_no_nodes
 
 
@@ -140,6 +140,13 @@ class Paths(ProgramTarget):
             for large, words in enumerate(("", " large data", " large header")):
                 faults = [step("act", ACTS.index(fault), point) for point in range(1, 6)]
                 plans[fault + words] = [one for act in faults for one in (act, step("save_file", 0, 0, large))]
+        # Each name and each form of the argument once, three to a program.
+        for kind, values in (("name", NAMES), ("spelling", SPELLINGS)):
+            for first in range(0, len(values), 3):
+                some = range(first, first + 3)
+                plans[f"{kind} {first}"] = [
+                    one for at in some for one in (step(kind, at), step("save_file"), step("load_file"))
+                ]
         return {name: encode(steps) for name, steps in plans.items()}
 
 
