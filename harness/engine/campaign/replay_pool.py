@@ -14,7 +14,7 @@ import contextlib
 import os
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -58,7 +58,9 @@ class ReplayPool:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="replay", initializer=_low_priority)
         self._running: Future[None] | None = None
         self._submitted: list[Future[None]] = []
-        self._asked: set[str] = set()
+        # The target of each finding that was asked for, and the replays of each target.
+        self._asked: dict[str, str] = {}
+        self._by_target: Counter[str] = Counter()
         self._waiting: deque[str] = deque()
         # Replays by finding: number of runs, and of those that showed it.
         self._runs: dict[str, tuple[int, int]] = {}
@@ -98,7 +100,7 @@ class ReplayPool:
         if self._busy():
             return
         if self._waiting:
-            self._running = self._submit(self._replay, self._waiting.popleft())
+            self._running = self._submit(self._replay, self._next())
             return
         path = worker.settings.memory / SKIPPED
         data: bytes | None = None
@@ -111,6 +113,13 @@ class ReplayPool:
                 self._sampled = time.monotonic()
         if data is not None:
             self._running = self._submit(self._run, worker.settings, data)
+
+    def _next(self) -> str:
+        """A waiting finding, of the target with the fewest replays so far: many findings of one target let others pass."""
+        name = min(self._waiting, key=lambda name: self._by_target[self._asked[name]])
+        self._waiting.remove(name)
+        self._by_target[self._asked[name]] += 1
+        return name
 
     def _busy(self) -> bool:
         return self._running is not None and not self._running.done()
@@ -135,7 +144,7 @@ class ReplayPool:
         """Replay those of ``findings``, by id, that are new and not covered."""
         for name, entry in findings.items():
             if name not in self._asked and not entry.get("known"):
-                self._asked.add(name)
+                self._asked[name] = str(entry.get("target", ""))
                 self._waiting.append(name)
 
     def replayed(self) -> list[tuple[str, dict[str, Any]]]:
@@ -154,7 +163,7 @@ class ReplayPool:
         said = 0.0
         while (self._waiting or running) and time.monotonic() - began < (least if hurry() else whole):
             while self._waiting and len(running) < self._workers:
-                running.add(self._submit(self._replay, self._waiting.popleft()))
+                running.add(self._submit(self._replay, self._next()))
             if time.monotonic() - said >= _SAID_EVERY:
                 said = time.monotonic()
                 say(self._state())

@@ -49,6 +49,23 @@ def confirm(campaign: Path, *names: str, hurry: bool = False) -> dict[str, dict[
         return dict(pool.replayed())
 
 
+def test_many_findings_of_one_target_let_others_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sancov_parser: Parser
+) -> None:
+    monkeypatch.setattr(replay_pool, "REPLAYS", 1)
+    many = [
+        stored(tmp_path, Finding(contract.RAISED, f"NoSuchError{number}", "it does not show", target="deserialize"), sancov_parser)
+        for number in range(4)
+    ]  # fmt: skip
+    last = stored(
+        tmp_path, Finding(contract.RAISED, "NoSuchError", "of another target", target="safe_open"), sancov_parser
+    )
+    with ReplayPool(tmp_path, sample=False) as pool:
+        pool.confirm({name: {"target": "deserialize"} for name in many} | {last: {"target": "safe_open"}})
+        pool.finish()
+        assert [name for name, _ in pool.replayed()].index(last) <= 1
+
+
 def test_what_shows_each_time_holds_and_what_does_not_is_flaky(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sancov_parser: Parser
 ) -> None:
