@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from harness import paths
 from harness.bench import runner
 from harness.errors import EngineError
 from harness.findings import store
-from harness.findings.store import Stored
 from harness.parsers import build
 from harness.parsers.fixes import Change
 from harness.parsers.registry import Parser
@@ -29,6 +29,8 @@ _POLL = 2.0
 # CPU seconds that the speed of the machine is measured for.
 _LOOK_S = 0.5
 _GRACE = 120.0
+# Most findings that are tried at one look.
+_MOST = 6
 
 
 def hunt(bug: Change, targets: Sequence[str], before: Parser, seconds: float, seed: int, place: str) -> dict[str, Any]:
@@ -58,13 +60,15 @@ def hunt(bug: Change, targets: Sequence[str], before: Parser, seconds: float, se
                 spent = max(spent, family_cpu_seconds(campaign.pid))
                 running = campaign.poll() is None
                 row |= {"seconds": round(time.monotonic() - began, 1), "cpu_seconds": round(spent, 1)}
-                if finding := _new(folder, before, tried):
-                    row |= {"found": finding.signature, "summary": finding.summary, "target": finding.target}
-                    row["input"] = str(finding.input)
+                _look(folder, before, tried, row)
         finally:
             if campaign.poll() is None:
                 campaign.send_signal(signal.SIGINT)
             code = campaign.wait()
+    # Findings of its last moments, and those that waited behind others.
+    ended = time.monotonic()
+    while not row["found"] and time.monotonic() - ended < _GRACE and _look(folder, before, tried, row):
+        pass
     row["failed"] = code not in (0, 1, 130) and not row["found"]
     return row
 
@@ -77,15 +81,26 @@ def slowdown() -> float:
     return max((time.monotonic() - clock) / _LOOK_S, 1.0)
 
 
-def _new(folder: Path, before: Parser, tried: set[str]) -> Stored | None:
-    """A finding of the campaign that only the build with the bug shows, or None."""
-    fresh = [one for one in store.findings(folder) if one.id not in tried and known(one.signature) is None]
+def _look(folder: Path, before: Parser, tried: set[str], row: dict[str, Any]) -> bool:
+    """Try some findings, and add to the ``row`` one that only the build with the bug shows. False: none was left to try.
+
+    Each target has its turn: many findings that do not repeat must not hold up the others.
+    """
+    turns: Counter[str] = Counter()
+    waiting = []
+    for one in store.findings(folder):
+        if one.id not in tried and known(one.signature) is None:
+            waiting.append((turns[one.target], one))
+            turns[one.target] += 1
+    chosen = [one for _, one in sorted(waiting, key=lambda pair: pair[0])][:_MOST]
     try:
-        for finding, state in compare_builds.compare(fresh, before):
+        for finding, state in compare_builds.compare(chosen, before):
             tried.add(finding.id)
             if state == compare_builds.ONLY_HERE:
-                return finding
+                row |= {"found": finding.signature, "summary": finding.summary, "target": finding.target}
+                row["input"] = str(finding.input)
+                break
     except EngineError:
         # On a loaded machine a process may not start in time. The rest is tried at the next look.
-        return None
-    return None
+        pass
+    return bool(chosen)

@@ -9,7 +9,18 @@ import pytest
 
 from harness.observation import ACCEPT, REJECT, Event, Trace, observe
 from harness.oracles.oracle import Execution
-from harness.parsers.crate_api.library import INCLUSIVE, Dtype, Fitted, Header, Info, Listing, Part, Refusal, View, Wrapped
+from harness.parsers.crate_api.library import (
+    INCLUSIVE,
+    Dtype,
+    Fitted,
+    Header,
+    Info,
+    Listing,
+    Part,
+    Refusal,
+    View,
+    Wrapped,
+)
 from harness.targets.crate import oracle
 from harness.targets.crate.program import VOCABULARY, decode
 from harness.targets.registry import get_target
