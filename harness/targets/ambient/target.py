@@ -85,7 +85,7 @@ class Ambient(ProgramTarget):
         return [call.kind for call in decode(data).calls]
 
     def seeds(self) -> dict[str, bytes]:
-        """A program for each kind of state, with calls of one group; the groups take turns."""
+        """A program for each kind of state, with calls of one group; the groups take turns. One for each further value."""
         step, encode = VOCABULARY.step, VOCABULARY.encode
         groups = {
             "reads": [step("load"), step("load_file"), step("open", 0, 1), step("get_tensor", 1), step("get_slice")],
@@ -105,6 +105,11 @@ class Ambient(ProgramTarget):
             f"{kind.replace(' ', '-')}-{name}": [step("tensor", 1), step("enter", number), *calls]
             for (kind, number), (name, calls) in zip(first.items(), itertools.cycle(groups.items()), strict=False)
         }
+        # Further values of a kind: each with a reader and a writer, by bytes and by path.
+        both = [*groups["writes"][:2], *groups["reads"][:2]]
+        for number, state in enumerate(STATES):
+            if state.kind != "environment" and state.needs != "paddle" and number != first[state.kind]:
+                plans[f"{state.words}-both"] = [step("tensor", 1), step("enter", number), *both]
         reads = [step("load", 2), step("load_file", 2), step("load_file", 2, 1), step("open", 2), step("get_tensor")]
         writes = [step("save", 2), step("save_file", 2), step("save_file", 2, 0, 2)]
         numbers = {state.kind: number for number, state in enumerate(STATES) if state.needs == "paddle"}
