@@ -127,6 +127,15 @@ class TorchWriters(ProgramTarget):
                 step("save_model"),
                 step("load_model", 0, 0, 1),
             ],
+            # The second half has the name of the whole, which the dictionary then lacks.
+            "parts": [
+                step("tensor", 0, 3),
+                step("view", 0, 3),
+                step("view", 0, 4),
+                step("name"),
+                step("save"),
+                step("save_file"),
+            ],
             "halves": [step("tensor", 0, 3, 3), step("view", 0, 4), step("save_model"), step("save")],
             "missing": [*two, step("save_model"), step("load_model", 2), step("load_model", 2, 1)],
             "unexpected": [*two, step("save_model"), step("load_model", 1), step("load_model", 1, 1)],

@@ -33,6 +33,13 @@ def test_a_program_that_makes_nothing_writes_one_tensor():
     assert decode(VOCABULARY.encode([S("load")])).calls[0].kind == "save"
 
 
+def test_parts_of_one_memory_are_sound_where_they_have_no_byte_in_common():
+    halves = S("tensor", 0, 3), S("view", 0, V["first-half"]), S("view", 0, V["second-half"])
+    # The second half has the name of the whole.
+    assert things(*halves, S("name")).sound
+    assert things(*halves).odd == "shared"
+
+
 def test_a_plain_dictionary_is_sound_and_what_cannot_be_written_is_not():
     assert things(S("tensor", 0, 3), S("tensor", 1, 1)).sound
     assert things(S("tensor", ODD_DTYPES)).odd == "dtype"
