@@ -50,7 +50,7 @@ _STATUS_EVERY = 0.5
 _SMALLER_EVERY = 5.0
 _SKIPPED_SAMPLE = 1024
 # Most seconds that a slice may take beyond its time to get past its seeds.
-_GRACE_S = 15.0
+_GRACE_S = 40.0
 
 
 class Worker:
