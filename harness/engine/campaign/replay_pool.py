@@ -116,7 +116,8 @@ class ReplayPool:
 
     def _next(self) -> str:
         """A waiting finding, of the target with the fewest replays so far: many findings of one target let others pass."""
-        name = min(self._waiting, key=lambda name: self._by_target[self._asked[name]])
+        # Of a copy: threads of running replays add to the queue.
+        name = min(tuple(self._waiting), key=lambda name: self._by_target[self._asked[name]])
         self._waiting.remove(name)
         self._by_target[self._asked[name]] += 1
         return name
