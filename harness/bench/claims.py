@@ -43,6 +43,11 @@ def claims(name: str, result: Mapping[str, Any]) -> list[Claim]:
     return list(_BENCHES[name](result))
 
 
+def every(results: Mapping[str, Mapping[str, Any]]) -> list[Claim]:
+    """The figures of all results, by bench."""
+    return [claim for name, result in results.items() for claim in claims(name, result)]
+
+
 def stored(folder: Path) -> dict[str, dict[str, Any]]:
     """The results in ``folder``, by bench. Raises HarnessError where there is none, or one cannot be read."""
     found = {}
@@ -52,7 +57,7 @@ def stored(folder: Path) -> dict[str, dict[str, Any]]:
             try:
                 found[name] = json.loads(path.read_bytes())
             except ValueError as error:
-                raise HarnessError(f"{path} is no JSON: {error}", hint=f"run `harness bench {name}` again") from error
+                raise HarnessError(f"{path} is no JSON: {error}", hint="measure again, or delete it") from error
     if not found:
         raise HarnessError(f"no results in {folder}", hint="measure first, such as by `harness bench planted`")
     return found
@@ -60,9 +65,9 @@ def stored(folder: Path) -> dict[str, dict[str, Any]]:
 
 def page(results: Mapping[str, Mapping[str, Any]]) -> str:
     """The page in Markdown."""
-    rows = [(name, claim) for name, result in results.items() for claim in claims(name, result)]
-    missed = sum(claim.met is False for _, claim in rows)
-    judged = sum(claim.met is not None for _, claim in rows)
+    rows = every(results)
+    missed = sum(claim.met is False for claim in rows)
+    judged = sum(claim.met is not None for claim in rows)
     lines = [
         "# Results",
         "",
@@ -70,7 +75,7 @@ def page(results: Mapping[str, Mapping[str, Any]]) -> str:
         "",
         "| measured | figure | 95 % interval | goal | |",
         "|---|---|---|---|---|",
-        *(_row(claim) for _, claim in rows),
+        *map(_row, rows),
         "",
         "| bench | command | date | machine |",
         "|---|---|---|---|",
@@ -118,7 +123,7 @@ def _mutants(result: Mapping[str, Any]) -> Iterator[Claim]:
 def _range(result: Mapping[str, Any]) -> Iterator[Claim]:
     for one in result["budgets"]:
         budget, (low, high) = duration(one["cpu_seconds"]), one["mean_interval"]
-        goal = attempts.GOALS.get(one["cpu_seconds"]) if result["steps"] == max(attempts.GOALS.values()) else None
+        goal = attempts.goal(result, one)
         yield Claim(
             "range",
             f"bugs of {result['steps']} detected in {budget} of CPU, mean of {one['attempts']} attempts",
@@ -189,8 +194,7 @@ _BENCHES: dict[str, Callable[[Mapping[str, Any]], Iterator[Claim]]] = {
     "peers": _peers,
     "releases": _releases,
     "planted": _planted,
-    "planted-blind": _planted,
-    "planted-third": _planted,
+    **{f"planted-{name}": _planted for name in planted.SETS[1:]},
     "locate": _locate,
     "survival": _survival,
     "forecast": _forecast,

@@ -342,7 +342,7 @@ def results(folder: Path | None, page: Path | None, as_json: bool) -> int:
     found = claims.stored(place)
     page = page or place / "results.md"
     write_named(page, claims.page(found))
-    every = [claim for name, result in found.items() for claim in claims.claims(name, result)]
+    every = claims.every(found)
     if as_json:
         _options.print_json([asdict(claim) for claim in every])
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics as plain
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.bench.range import statistics
@@ -82,10 +82,14 @@ def _times(row: Row) -> list[float]:
     return sorted(one["cpu_seconds"] for one in row["detected"].values())
 
 
-def below_goal(result: dict[str, Any]) -> bool:
-    """Whether the mean of a budget that has a goal is below it; attempts at some of the bugs have none."""
-    whole = result["steps"] == max(GOALS.values())
-    return whole and any(one["mean_steps"] < GOALS.get(one["cpu_seconds"], 0) for one in result["budgets"])
+def goal(result: Mapping[str, Any], budget: Mapping[str, Any]) -> float | None:
+    """The goal for the mean of one of the budgets of a result, if it has one; attempts at some of the bugs have none."""
+    return GOALS.get(budget["cpu_seconds"]) if result["steps"] == max(GOALS.values()) else None
+
+
+def below_goal(result: Mapping[str, Any]) -> bool:
+    """Whether the mean of a budget is below its goal."""
+    return any(one["mean_steps"] < (goal(result, one) or 0) for one in result["budgets"])
 
 
 def lines(result: dict[str, Any]) -> Iterator[str]:
