@@ -1,10 +1,10 @@
 """Runs inputs that may kill their process in a forked child under limits, many inputs to a child.
 
 The child is a copy of the worker with everything loaded, as it was before the first input (:mod:`.zygote`). The worker's slot
-holds the input and the number of its call. Both processes share it, and it outlives both. After a run, the parser's native counters are copied into the worker's own table, where
-libFuzzer reads them. Findings of the oracles come back as a message. The death of a child is a finding, with its input, its
-call and its output; the next input gets a new child. Counters of Python code stay in the child: the features of
-:meth:`Target.features` stand for them.
+holds the input and the number of its call. Both processes share it, and it outlives both. After a run, the parser's native
+counters are copied into the worker's own table, where libFuzzer reads them. Findings of the oracles come back as a message. The
+death of a child is a finding, with its input, its call and its output; the next input gets a new child. Counters of Python code
+stay in the child: the features of :meth:`Target.features` stand for them.
 
 Limits of a child: data size (without a sanitizer), CPU of one run, file size, no core dump. The worker watches the clock.
 """
