@@ -86,13 +86,14 @@ class Listing(NamedTuple):
 class Part(NamedTuple):
     """A ``SliceIterator``: its shape, its length in bytes, and each chunk with the length left after it.
 
-    ``more`` says whether it gave something after its end.
+    ``more``: it gave something after its end. ``method``: the first of ``Iterator`` that differs from ``next``, or "".
     """
 
     shape: list[int]
     length: int
     chunks: list[tuple[bytes, int]]
     more: bool
+    method: str
 
 
 class Dtype(NamedTuple):
@@ -236,7 +237,6 @@ def indexer_words(items: Sequence[Item]) -> bytes:
 
 WRAPPED_ERRORS = b"\x0b"
 
-
 # -- answers --------------------------------------------------------------------------------------------------
 
 
@@ -342,7 +342,8 @@ class Crate:
         """A part of a tensor."""
         answer = self._ask(request)
         shape, length = answer.numbers(), answer.number()
-        return Part(shape, length, answer.row(lambda: (answer.bytes(), answer.number())), answer.byte() == 1)
+        row = answer.row(lambda: (answer.bytes(), answer.number()))
+        return Part(shape, length, row, answer.byte() == 1, answer.text())
 
     def byte_ranges(self, request: bytes) -> tuple[list[int], list[tuple[int, int]]]:
         """The shape of a part, and where its bytes lie."""
@@ -385,9 +386,8 @@ class Crate:
     def dtypes(self, request: bytes) -> list[Dtype]:
         """The answers of each dtype about itself."""
         answer = self._ask(request)
-        return answer.row(
-            lambda: Dtype(answer.text(), answer.text(), answer.number(), answer.number(), answer.number())
-        )
+        text, number = answer.text, answer.number
+        return answer.row(lambda: Dtype(text(), text(), number(), number(), number()))
 
     def indexer_words(self, request: bytes) -> list[str]:
         """Each item as text."""

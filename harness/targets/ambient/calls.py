@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -30,6 +30,7 @@ from harness.targets.ambient.program import (
     MODULES,
     NAMES,
     ON_FILE,
+    PARTS,
     PATHS,
     STRICT,
     WITH_PATH,
@@ -234,9 +235,11 @@ class _Session:
         self._runner, self._program, self._content = runner, program, content
         self._file: Any = None
         self._model: Any = None
+        self._own = contextlib.ExitStack()
 
     def close(self) -> None:
-        """Close the open file."""
+        """Close the open files."""
+        self._own.close()
         if self._file is not None:
             self._file.__exit__(None, None, None)
             self._file = None
@@ -261,6 +264,8 @@ class _Session:
             return lambda: self._open(call, path, more)
         if call.kind == "close":
             return self.close
+        if call.kind == "index":
+            return self._index(call, more)
         if call.kind in ON_FILE:
             return lambda: self._asked(call, more)
         if call.kind in MODULES:
@@ -293,12 +298,25 @@ class _Session:
         with open(path, "rb") as file:
             self._file = self._runner.handle(file, call.framework, **more).__enter__()
 
+    def _index(self, call: Call, more: dict[str, str]) -> Callable[[], Any]:
+        """A part of a slice object that is made here, outside the states. A refusal of the object is raised within them."""
+        try:
+            file = self._file if self._file is not None else self._own.enter_context(self._open_own(call, more))
+            part = file.get_slice(NAMES[call.first % len(self._program.tensors)])
+        except Exception as error:
+            return partial(_raise, error)
+        return lambda: self._part(part, call)
+
+    def _open_own(self, call: Call, more: dict[str, str]) -> Any:
+        """The input as a new open file."""
+        path = str(self._runner.folder(call._replace(path=0)) / _INPUT)
+        return self._runner.package.safe_open(path, call.framework, **more)
+
     def _asked(self, call: Call, more: dict[str, str]) -> Any:
         """A call on the open file, or on one of its own."""
         if self._file is not None:
             return self._ask(self._file, call)
-        path = str(self._runner.folder(call._replace(path=0)) / _INPUT)
-        with self._runner.package.safe_open(path, call.framework, **more) as file:
+        with self._open_own(call, more) as file:
             return self._ask(file, call)
 
     def _ask(self, file: Any, call: Call) -> Any:
@@ -309,7 +327,9 @@ class _Session:
         name = NAMES[call.first % len(self._program.tensors)]
         if call.kind == "get_tensor":
             return {name: file.get_tensor(name)}
-        part = file.get_slice(name)
+        return self._part(file.get_slice(name), call)
+
+    def _part(self, part: Any, call: Call) -> Any:
         return part.get_shape(), part.get_dtype(), part[arrays.index(INDICES[call.second % len(INDICES)])]
 
     def _module(self, call: Call, *, zero: bool) -> Any:
@@ -332,7 +352,7 @@ class _Session:
         """The answer of a call in its form, read outside all states."""
         if call.kind in ("load", "load_file", "get_tensor", "get_tensors"):
             return answers.tensors(value)
-        if call.kind == "get_slice":
+        if call.kind in PARTS:
             shape, dtype, part = value
             return answers.tensors({"part": part}, (shape, dtype))
         if call.kind == "load_model":
@@ -354,6 +374,10 @@ class _Session:
             keys, by_offset, metadata = value
             return Raw((keys, sorted(by_offset), metadata))
         return Raw(value)
+
+
+def _raise(error: Exception) -> Any:
+    raise error
 
 
 def _fields(spec: Any) -> tuple[Any, ...]:

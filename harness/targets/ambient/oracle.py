@@ -13,6 +13,7 @@ from harness.oracles.oracle import Execution, oracle
 from harness.targets.ambient.answers import FIELDS
 from harness.targets.ambient.calls import Made
 from harness.targets.ambient.expectation import Expected, wrong
+from harness.targets.ambient.program import PARTS
 
 _ORDER = "Endianness: Little-endian."
 _DEVICE = "The device where the tensors need to be located after load. [`device` defaults to `cpu`]"
@@ -66,7 +67,7 @@ def check(execution: Execution) -> list[Finding]:
         words = wrong(trace.program, expected.plain, made)
         if words:
             # Slices have code of their own: a known defect of slices hides none of whole tensors.
-            whole = made.call.kind != "get_slice" and made.call.slices and words in FIELDS
+            whole = made.call.kind not in PARTS and made.call.slices and words in FIELDS
             aspect = f"{made.call.route}: {expected.culprit}: {words}{' of a whole tensor' if whole else ''}"
             summary = f"{made.call.kind} ({made.call.route}) within {expected.culprit}: {words}; {made.error[:120]}"
             found.append(Finding(ANSWER, aspect, summary.rstrip("; ")))

@@ -61,12 +61,15 @@ VOCABULARY = Vocabulary(
         Kind("serialize_file", 1, ((0,), (0,), _PATHS)),
         Kind("save_model", 2, ((0, 1), (0,), _PATHS)),
         Kind("load_model", 3, (STRICT, _BACKEND, _PATHS)),
+        Kind("index", 4, (range(4), range(len(INDICES)))),
     ],
     max_steps=16,
 )
 _CALLS = {kind.name for kind in VOCABULARY.kinds[4:]}
 #: Calls on the open file. Without one they open a file of their own.
-ON_FILE = frozenset({"get_tensor", "get_tensors", "get_slice", "names"})
+ON_FILE = frozenset({"get_tensor", "get_tensors", "get_slice", "index", "names"})
+#: Calls that take a part of a tensor. The slice object of ``index`` was made before the states were entered.
+PARTS = frozenset({"get_slice", "index"})
 #: Calls that take a path.
 WITH_PATH = frozenset({"load_file", "open", "open_handle", "save_file", "serialize_file", "save_model", "load_model"})
 #: Calls of torch alone.

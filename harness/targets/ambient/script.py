@@ -41,6 +41,7 @@ def _source(call: Call, program: Program) -> str:
             "get_tensor": f"file.get_tensor({name!r})",
             "get_tensors": "file.get_tensors()",
             "get_slice": f"file.get_slice({name!r})[{index}]",
+            "index": f"part[{index}]  # part = file.get_slice({name!r}), made outside",
             "names": "file.keys(), file.offset_keys(), file.metadata()",
         }[call.kind] + f"  # {backend}"
     if call.kind in MODULES:

@@ -88,7 +88,14 @@ class Ambient(ProgramTarget):
         """A program for each kind of state, with calls of one group; the groups take turns. One for each further value."""
         step, encode = VOCABULARY.step, VOCABULARY.encode
         groups = {
-            "reads": [step("load"), step("load_file"), step("open", 0, 1), step("get_tensor", 1), step("get_slice")],
+            "reads": [
+                step("load"),
+                step("load_file"),
+                step("open", 0, 1),
+                step("get_tensor", 1),
+                step("get_slice"),
+                step("index", 1),
+            ],
             "torch": [
                 step("load", 1),
                 step("load_file", 1),

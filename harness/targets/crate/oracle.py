@@ -176,6 +176,10 @@ def _slice(program: Program, call: Call, event: Event) -> list[Finding]:
         steps = [one - other for one, other in pairwise(lengths)]
         if lengths[-1] or steps != [len(chunk) for chunk, _ in given.chunks] or given.more:
             return rules.found(event.call, "length", f"{words}: {lengths!r:.100} bytes are left at each chunk")
+        if given.method:
+            return rules.found(
+                event.call, f"method/{given.method}", f"{words} gives other chunks by {given.method}() than by next()"
+            )
     if tuple(shape_given) != wanted.shape:
         return rules.found(event.call, "shape", f"{words} has shape {shape_given}, not {list(wanted.shape)}")
     if data != wanted.data:

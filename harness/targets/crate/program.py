@@ -48,12 +48,14 @@ HANDED = ("TensorView", "&TensorView", "View (borrowed)", "View (owned)")
 LONG = HEADER_LIMIT
 PLACES = ("new.safetensors", "no-such-folder/file.safetensors", "folder")
 
+#: From this third argument on, the dimension that fills whole bytes is the first.
+_OUTER = 128
 #: Bytes of the caller's buffer: none, a part of a text, and all of most.
 _ROOM = (0, 1, 20, 30, 40, 60, 80, 255)
 
 VOCABULARY = Vocabulary(
     [
-        Kind("tensor", 3, (range(len(DTYPES)), range(20), (0,)), rare=True),
+        Kind("tensor", 3, (range(len(DTYPES)), range(20), (0, _OUTER)), rare=True),
         Kind("deserialize", 2),
         Kind("read_metadata", 2),
         Kind("named", 2, ((0, 0, 1, 2, 3),)),
@@ -145,8 +147,9 @@ def _tensors(steps: tuple[Step, ...]) -> Tensors:
     made: dict[str, tuple[str, str, tuple[int, ...], int]] = {}
     for place, step in enumerate(steps[:MOST_TENSORS]):
         dtype, shape = DTYPES[step.a % len(DTYPES)], SHAPES[step.b % len(SHAPES)]
-        # Elements of less than a byte must fill whole bytes.
-        shape = (*shape, 4) if DTYPE_BITS[dtype] % 8 else shape
+        # Elements of less than a byte must fill whole bytes. The rows need not.
+        if DTYPE_BITS[dtype] % 8:
+            shape = (4, *shape) if step.c >= _OUTER else (*shape, 4)
         name = NAMES[(step.c + place) % len(NAMES)]
         made.setdefault(name, (name, dtype, shape, place))
     return tuple(made.values()) or _DEFAULT

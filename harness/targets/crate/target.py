@@ -94,6 +94,12 @@ class RustCrate(ProgramTarget):
             "short": [*file, step("damage", 0, 0, 255), step("deserialize")],
             "long": [*file, step("damage", 2, 0, 0), step("deserialize")],
             "sub-byte": [step("tensor", DTYPES.index("F4")), step("part"), step("range"), step("range", 1, 0, 1)],
+            "sub-byte rows": [
+                step("tensor", DTYPES.index("F4"), 3, 128),
+                step("part"),
+                step("range", 0, 0, 1),
+                step("range", 1, 0, 4),
+            ],
             "none": [*file, step("change", 0, 10), step("change", 0, 10), step("metadata"), step("serialize")],
             "header": [*file, step("entry"), step("header_text"), step("header_into"), step("header_into", 255)],
             "wrong header": [*file, step("damage", 4, 40, 9), step("header_text")],

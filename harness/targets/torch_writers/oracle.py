@@ -100,9 +100,16 @@ LOADED = _rule(
     "load_model leaves a model with other values",
     "The module does not hold what was loaded onto it.",
 )
+KEPT = _rule(
+    "kept",
+    SIDE_EFFECT,
+    "save_model keeps another of several names",
+    "Several names have one whole memory. Upstream's test test_remove_duplicate_names keeps the first of them in sorted order. "
+    "With another choice the same model gives another file.",
+)
 
 
-@oracle(WRITTEN, REFUSED, CHANGED, UNREAD, READ, TWICE, UNSTABLE, RESAVED, ANSWER, LOADED)
+@oracle(WRITTEN, REFUSED, CHANGED, UNREAD, READ, TWICE, UNSTABLE, RESAVED, ANSWER, LOADED, KEPT)
 def check(execution: Execution) -> list[Finding]:
     """The files and readings of a program of target ``torch_writers``, against what the program asked for."""
     trace = execution.trace
@@ -156,7 +163,25 @@ def _written(things: Things, event: Event) -> list[Finding]:
         wrong = (_wrong_module if call.kind == "save_model" else _wrong)(things, event.value)
         if wrong:
             found.append(Finding(WRITTEN, wrong[0], f"{call.kind}: {wrong[1]}"))
+        elif call.kind == "save_model" and (other := _other_kept(things, event.value)):
+            found.append(Finding(KEPT, "name", other))
     return found
+
+
+def _other_kept(things: Things, raw: bytes) -> str:
+    """In words, a name in the file before which another name with the same whole memory sorts; "" where there is none."""
+    header = judged(raw).header
+    assert header is not None  # only of right files
+    whole_memory: dict[int, list[str]] = {}
+    for name in sorted(things.state):
+        made = things.state[name]
+        if made.complete and made.data:
+            whole_memory.setdefault(made.memory.number, []).append(name)
+    for tensor in header.tensors:
+        names = next((names for names in whole_memory.values() if tensor.name in names), [tensor.name])
+        if names[0] != tensor.name:
+            return f"save_model keeps {tensor.name!r:.80} of the names {names!r:.150}"
+    return ""
 
 
 def _writer(call: Call) -> str:

@@ -120,6 +120,7 @@ class TorchWriters(ProgramTarget):
             ],
             "empty": [step("tensor", 0, 5), step("save"), step("load"), step("twice")],
             "tied": [*tied, step("save_model"), step("load_model"), step("load_model", 3, 1)],
+            "tied-often": [*tied, step("view"), step("view", 0, 1), step("view", 0, 2), step("save_model")],
             "tied-save": [*tied, step("save"), step("save_file")],
             "part-of-a-whole": [
                 step("tensor", 0, 3),

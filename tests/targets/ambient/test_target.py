@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import os
 import sys
+import threading
 from types import ModuleType
 from typing import Any
 
@@ -159,6 +160,43 @@ def test_a_handle_lives_through_changes_of_the_state(run: Any) -> None:
         step("get_tensors"),
     ]
     assert aspects(run, *opened, step("get_slice"), step("leave"), step("names"), step("close")) == set()
+
+
+def test_a_slice_object_is_made_outside_the_states_that_its_part_is_taken_in(
+    safetensors: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: dict[str, threading.Thread] = {}
+    real = safetensors.safe_open
+
+    class Slice:
+        def __init__(self, part: Any) -> None:
+            threads["made"] = threading.current_thread()
+            self._part = part
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._part, name)
+
+        def __getitem__(self, index: Any) -> Any:
+            threads["used"] = threading.current_thread()
+            return self._part[index]
+
+    class Opened:
+        def __init__(self, *given: Any, **more: Any) -> None:
+            self._file = real(*given, **more)
+
+        def __enter__(self) -> Any:
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            self._file.__exit__(*error)
+
+        def get_slice(self, name: str) -> Slice:
+            return Slice(self._file.get_slice(name))
+
+    monkeypatch.setattr(safetensors, "safe_open", Opened)
+    trace = Ambient().open(safetensors)(VOCABULARY.encode([enter("thread of its own"), step("index")]))[2]
+    assert trace.events[0].outcome == ACCEPT
+    assert threads["made"] is threading.main_thread() is not threads["used"]
 
 
 @pytest.mark.skipif(not TORCH, reason="needs torch")

@@ -105,7 +105,7 @@ def test_the_honest_crate_passes(answers: dict[str, Event], name: str):
 
 HEADER = Header({"a": Info("F32", [2, 3], 0, 24)}, True, ["a"], 24, None)
 LISTING = Listing(1, False, ["a"], [("a", TENSOR)], [("a", TENSOR)])
-PART = Part([1, 3], 12, [(DATA[:12], 0)], False)
+PART = Part([1, 3], 12, [(DATA[:12], 0)], False, "")
 LIES: list[tuple[str, Any, tuple[str, str]]] = [
     ("deserialize", LISTING._replace(length=2), ("crate.len", "count")),
     ("deserialize", LISTING._replace(empty=True), ("crate.len", "count")),
@@ -119,6 +119,7 @@ LIES: list[tuple[str, Any, tuple[str, str]]] = [
     ("slice", PART._replace(chunks=[(DATA[12:], 0)]), ("crate.slice", "bytes")),
     ("slice", PART._replace(length=24), ("crate.slice", "length")),
     ("slice", PART._replace(more=True), ("crate.slice", "length")),
+    ("slice", PART._replace(method="nth"), ("crate.slice", "method/nth")),
     ("outside", PART, ("crate.slice", "accepted/past-end")),
     ("too-many", PART, ("crate.slice", "accepted/too-many")),
     ("slice_byte_ranges", ([1, 3], [(12, 24)]), ("crate.slice_byte_ranges", "bytes")),

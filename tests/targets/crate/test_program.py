@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from harness.format.judge import judge
 from harness.parsers.crate_api.library import INCLUSIVE, NARROW, RANGE, SELECT, Item
 from harness.programs import strategies
+from harness.programs.arrays import DTYPES
 from harness.targets.crate import rust
 from harness.targets.crate.expectation import AT_END, MISALIGNED, NO_ELEMENTS, OUTSIDE, REVERSED, TOO_MANY, part
 from harness.targets.crate.program import VOCABULARY, Call, bounds, decode
@@ -35,6 +36,13 @@ def calls(*steps) -> tuple[Call, ...]:
 def test_an_index_is_written_as_rust(steps, source):
     (call,) = calls(S("tensor", 0, 3), *steps)
     assert rust.index(call) == source
+
+
+@pytest.mark.parametrize(("place", "shape"), [(0, (2, 3, 4)), (128, (4, 2, 3))])
+def test_elements_of_less_than_a_byte_fill_bytes_and_their_rows_need_not(place: int, shape: tuple[int, ...]):
+    program = decode(VOCABULARY.encode([S("tensor", DTYPES.index("F4"), 3, place)]))
+    assert program.tensors[0][2] == shape
+    assert judge(program.raw).verdict == "accept"
 
 
 @pytest.mark.parametrize(

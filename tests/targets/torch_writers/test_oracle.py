@@ -191,6 +191,11 @@ def dropping(self: Honest, model: Any, filename: str, metadata: Any = None, forc
     self.save_file(without(tensors, "b"), filename, {**(metadata or {}), "b": "a", "c": "a"})
 
 
+def keeping(self: Honest, model: Any, filename: str, metadata: Any = None, force_contiguous: bool = True) -> None:
+    tensors = without(model.state_dict(), "a")
+    self.save_file(tensors, filename, {**(metadata or {}), "a": "b"})
+
+
 def adding(self: Honest, model: Any, filename: str, metadata: Any = None, force_contiguous: bool = True) -> None:
     Honest.save_model(self, model, filename, metadata)
     metadata["more"] = "x"
@@ -208,6 +213,7 @@ def refuse(*_: Any, **__: Any) -> Any:
     ("library", "finding"),
     [
         (lying(save_model=dropping), ("torch.written", "lost")),
+        (lying(save_model=keeping), ("torch.kept", "name")),
         (lying(save_model=adding), ("torch.changed", "save_model: metadata")),
         (lying(save_model=whole), ("torch.refused", "save_model: advises save_model")),
         (lying(save_model=refuse), ("torch.refused", "save_model: Refused: no such luck: N")),

@@ -108,25 +108,56 @@ fn by_value<'a>(view: &'a TensorView<'a>, item: &Item) -> Outcome<Result<SliceIt
     })
 }
 
-/// Take a part of `view` and write its shape, its chunks, and the bytes that are left after each.
+/// Take a part of `view` and write its shape, its chunks, the bytes that are left after each, and the method that differs.
 pub fn part<'a>(view: &'a TensorView<'a>, form: u8, items: &[Item], out: &mut Writer) -> Outcome<()> {
-    let mut chunks = match (form, items) {
-        (0, _) => view.sliced_data(&indexers(items)?),
-        (1, [item]) => by_value(view, item)?,
-        _ => by_operator(view, items)?,
-    }?;
+    let take = || -> Outcome<SliceIterator<'a>> {
+        Ok(match (form, items) {
+            (0, _) => view.sliced_data(&indexers(items)?),
+            (1, [item]) => by_value(view, item)?,
+            _ => by_operator(view, items)?,
+        }?)
+    };
+    let mut chunks = take()?;
     out.numbers(&chunks.newshape());
     out.number(chunks.remaining_byte_len());
-    let mut given: Vec<(&[u8], usize)> = vec![];
+    let mut given: Vec<&[u8]> = vec![];
+    let mut left: Vec<usize> = vec![];
     while let Some(chunk) = chunks.next() {
-        given.push((chunk, chunks.remaining_byte_len()));
+        given.push(chunk);
+        left.push(chunks.remaining_byte_len());
     }
     out.number(given.len());
-    for (chunk, left) in given {
+    for (chunk, left) in given.iter().zip(left) {
         out.raw(chunk);
         out.number(left);
     }
     // An iterator that has ended gives nothing more.
     out.byte(u8::from(chunks.next().is_some()));
+    out.text(other_method(take, &given)?);
     Ok(())
+}
+
+/// The first method of `Iterator` that gives other chunks than `next` gives, "" for none.
+fn other_method<'a>(take: impl Fn() -> Outcome<SliceIterator<'a>>, given: &[&'a [u8]]) -> Outcome<&'static str> {
+    let (least, most) = take()?.size_hint();
+    if given.len() < least || most.is_some_and(|most| given.len() > most) {
+        return Ok("size_hint");
+    }
+    if take()?.count() != given.len() {
+        return Ok("count");
+    }
+    if take()?.last() != given.last().copied() {
+        return Ok("last");
+    }
+    // The chunk after the first, and those that follow it.
+    let mut chunks = take()?;
+    if chunks.nth(1) != given.get(1).copied() || !chunks.eq(given.iter().skip(2).copied()) {
+        return Ok("nth");
+    }
+    if !take()?.step_by(2).eq(given.iter().step_by(2).copied()) {
+        return Ok("step_by");
+    }
+    let mut folded: Vec<&[u8]> = vec![];
+    take()?.for_each(|chunk| folded.push(chunk));
+    Ok(if folded == given { "" } else { "for_each" })
 }
