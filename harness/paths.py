@@ -23,8 +23,8 @@ def shown(path: Path) -> Path:
 
 
 def build_dir() -> Path:
-    """Instrumented parsers, campaigns, caches; safe to delete."""
-    return home() / "build"
+    """Instrumented parsers, campaigns, caches; safe to delete. Compilers note paths, so a link is followed."""
+    return (home() / "build").resolve()
 
 
 def parsers_dir() -> Path:

@@ -52,7 +52,7 @@ class Verdict:
 
 @dataclass(slots=True)
 class Inputs:
-    """The committed corpus and the inputs of filed findings, by target, and the signatures of the healthy parser on each."""
+    """The committed corpus, the targets' own seeds and the inputs of filed findings, by target, and the signatures of the healthy parser on each."""
 
     by_target: dict[str, list[bytes]]
     signatures: dict[str, dict[bytes, frozenset[str]]] = field(default_factory=dict)
@@ -60,14 +60,15 @@ class Inputs:
 
     @classmethod
     def committed(cls) -> Inputs:
-        """Those of every target that can run here."""
+        """Those of every target that can run here, and its own seeds."""
         filed: dict[str, list[bytes]] = defaultdict(list)
         for crash in crashes.crashes():
             filed[crash.target].append(crash.data())
         found = {}
         for name in changed.drivable():
-            seeds = corpus_store.list_seeds(paths.corpus_dir() / name).seeds
-            found[name] = [*(data for _, data in seeds), *filed[name]]
+            seeds = dict(corpus_store.list_seeds(paths.corpus_dir() / name).seeds)
+            seeds |= {corpus_store.sha1(data): data for data in get_target(name).seeds().values()}
+            found[name] = [*seeds.values(), *filed[name]]
         return cls({name: inputs for name, inputs in found.items() if inputs})
 
     @property

@@ -133,15 +133,16 @@ def seeds(
 ) -> tuple[int, list[str]]:
     """The number of the target's seeds, and a line for each skipped file.
 
-    Without any, the target's ``own`` seeds go into the last folder. Raises HarnessError where there is none either, unless
-    ``empty``.
+    Unless ``empty``, the target's ``own`` seeds that are in no folder go into the last one: a minimised corpus lacks those that
+    reach no new code, and the oracles judge them all the same. Raises HarnessError where there is no seed, unless ``empty``.
     """
     listings = [(folder, corpus_store.list_seeds(folder)) for folder in folders]
     count = sum(len(listing.seeds) for _, listing in listings)
-    if not count and own and not empty:
-        for data in own.values():
+    there = {name for _, listing in listings for name, _ in listing.seeds}
+    for name, data in {corpus_store.sha1(data): data for data in own.values()}.items():
+        if name not in there and not empty:
             corpus_store.add(folders[-1], data)
-        count = len(set(own.values()))
+            count += 1
     if not count and not empty:
         raise HarnessError(
             f"no seeds for target {target}: looked in {', '.join(str(folder) for folder in folders)}",
