@@ -42,7 +42,9 @@ def _main(script: str, libraries: list[str], environment: dict[str, str], folder
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
-    installed = [path for path in sys.path if "site-packages" in path or path.startswith((sys.base_prefix, sys.prefix))]
+    # Some builds of Python have a prefix with "..".
+    prefixes = tuple(map(os.path.realpath, (sys.base_prefix, sys.prefix)))
+    installed = [path for path in sys.path if "site-packages" in path or os.path.realpath(path).startswith(prefixes)]
     sys.path[:] = [os.path.dirname(script), *libraries, *installed]
     sys.argv[:] = [script]
     status = 0
