@@ -87,13 +87,15 @@ class Ambient(ProgramTarget):
     def seeds(self) -> dict[str, bytes]:
         """A program for each kind of state, with calls of one group; the groups take turns. One for each further value."""
         step, encode = VOCABULARY.step, VOCABULARY.encode
+        # A wrong place in the file shows in the second tensor alone.
+        two = [step("tensor", 1), step("tensor", 0, 1)]
         groups = {
             "reads": [
                 step("load"),
                 step("load_file"),
                 step("open", 0, 1),
                 step("get_tensor", 1),
-                step("get_slice"),
+                step("get_slice", 1),
                 step("index", 1),
             ],
             "torch": [
@@ -109,14 +111,14 @@ class Ambient(ProgramTarget):
         }
         first = {state.kind: number for number, state in reversed([*enumerate(STATES)]) if state.needs != "paddle"}
         plans = {
-            f"{kind.replace(' ', '-')}-{name}": [step("tensor", 1), step("enter", number), *calls]
+            f"{kind.replace(' ', '-')}-{name}": [*two, step("enter", number), *calls]
             for (kind, number), (name, calls) in zip(first.items(), itertools.cycle(groups.items()), strict=False)
         }
         # Further values of a kind: each with a reader and a writer, by bytes and by path.
         both = [*groups["writes"][:2], *groups["reads"][:2]]
         for number, state in enumerate(STATES):
             if state.kind != "environment" and state.needs != "paddle" and number != first[state.kind]:
-                plans[f"{state.words}-both"] = [step("tensor", 1), step("enter", number), *both]
+                plans[f"{state.words}-both"] = [*two, step("enter", number), *both]
         reads = [step("load", 2), step("load_file", 2), step("load_file", 2, 1), step("open", 2), step("get_tensor")]
         writes = [step("save", 2), step("save_file", 2), step("save_file", 2, 0, 2)]
         numbers = {state.kind: number for number, state in enumerate(STATES) if state.needs == "paddle"}

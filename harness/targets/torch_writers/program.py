@@ -37,8 +37,8 @@ CONTAINERS = (
     "None",
 )
 ODD_CONTAINERS = 3
-#: The model for a file by number: that of the program, with zeros as values; without its last name; with another name; with
-#: tensors that share no memory; and with a longer first tensor.
+#: The model for a file by number: that of the program, with zeros as values; without its last name; with two other names;
+#: with tensors that share no memory; and with a longer first tensor.
 MODELS = ("same", "fewer", "more", "untied", "longer")
 
 _PLAIN = (*[0] * 16, *LAYOUT_NUMBERS.values())
@@ -191,7 +191,8 @@ class Things:
         if which == "fewer":
             return tuple(row[:-1])
         if which == "more":
-            return (*row, ("one.more", Item("", values.make(0, (2,), 0, len(row)), FORMS[1])))
+            more = (Item("", values.make(0, (2,), 0, len(row) + place), FORMS[1]) for place in range(2))
+            return (*row, *zip(("one.more", "two.more"), more, strict=True))
         if which in ("untied", "longer"):
             separate = [
                 (

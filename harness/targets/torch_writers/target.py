@@ -34,6 +34,7 @@ from harness.targets import scratch
 from harness.targets.base import Language, ProgramTarget
 from harness.targets.torch_writers import oracle, script
 from harness.targets.torch_writers.program import ANNOUNCED, VOCABULARY, WRITES, Call, Program, Things, decode
+from harness.targets.torch_writers.tensors import LAYOUT_NUMBERS, LAYOUTS, VIEWS
 
 #: The reader that other calls begin with.
 _READER = {"load_model": "load_file", "resave": "load"}
@@ -152,6 +153,12 @@ class TorchWriters(ProgramTarget):
             "value": [step("value"), step("save")],
             "holder": [*two, step("holder", 3), step("save"), step("holder", 1), step("save")],
         }
+        saved = [step("save"), step("save_model"), step("load_model")]
+        # Of a transposed view torch itself raises an error.
+        views = {word: at for at, (word, *_) in enumerate(VIEWS) if word != "flipped"}
+        plans |= {f"view-{word}": [step("tensor", 0, 3), step("view", 0, at), *saved] for word, at in views.items()}
+        layouts = {laid.word: LAYOUT_NUMBERS[laid.word] for laid in LAYOUTS if not laid.odd}
+        plans |= {f"layout-{word}": [step("tensor", 0, 3, at), *saved] for word, at in layouts.items()}
         return {name: encode(steps) for name, steps in plans.items()}
 
 

@@ -100,7 +100,7 @@ def test_models_differ_from_the_program_as_they_say():
     made = things(S("tensor", 0, 3), S("view"))
     names = {which: [key for key, _ in made.model(which)] for which in MODELS}
     assert names == {
-        "same": ["a", "b"], "fewer": ["a"], "more": ["a", "b", "one.more"], "untied": ["a", "b"], "longer": ["a", "b"],
+        "same": ["a", "b"], "fewer": ["a"], "more": ["a", "b", "one.more", "two.more"], "untied": ["a", "b"], "longer": ["a", "b"],
     }  # fmt: skip
     first, second = (item.tensor for _, item in made.model("untied"))
     assert first is not None
