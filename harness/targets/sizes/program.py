@@ -306,12 +306,22 @@ def seeds() -> dict[str, bytes]:
     """A program per kind of call, and per kind of length."""
     step, encode = VOCABULARY.step, VOCABULARY.encode
     two = [step("tensor", 8, 1), step("tensor", 6, 2, 5)]
+    equal = [step("tensor", 9, 1)] * 2
     read = [step("safe_open", 0, 0), step("safe_open", 0, 1, 3), step("safe_open", 1, 0), step("safe_open", 1, 1, 4)]
     plans: dict[str, list[Step]] = {
         "deserialize": [*two, step("deserialize"), step("load"), step("load", 1)],
         "safe_open": [*two, *read],
         "load_file": [*two, step("load_file"), step("load_file", 0, 1), step("load_file", 1), step("load_file", 1, 1)],
         "parts": [*two, *(step("safe_open", 0, 0, number) for number in range(1, len(READINGS)))],
+        "equal": [
+            *equal,
+            step("load"),
+            step("load", 1),
+            step("load_file"),
+            step("load_file", 1, 1),
+            step("deserialize"),
+        ],
+        "equal-open": [*equal, *(step("safe_open", number % 2, number // 2, 1) for number in range(4)), step("save")],
         "save": [*two, step("save"), step("save", 1), step("serialize")],
         "save_file": [*two, step("save_file"), step("save_file", 1), step("serialize_file")],
         "mebibyte": [step("tensor", 16, 1), step("tensor", 17, 2, 4), *read[:2], step("save"), step("save", 1)],
