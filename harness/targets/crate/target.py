@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
@@ -16,7 +17,7 @@ from harness.parsers import api, runtime
 from harness.parsers.crate_api import extension, library
 from harness.parsers.crate_api.library import Crate, Item, Lacking, PanicException, Refusal
 from harness.parsers.registry import Parser
-from harness.programs.arrays import DTYPES
+from harness.programs.arrays import DTYPES, SHAPES
 from harness.programs.steps import Step
 from harness.targets import scratch
 from harness.targets.base import Language, ProgramTarget
@@ -108,11 +109,26 @@ class RustCrate(ProgramTarget):
             "file past the limit": [*file, step("past_limit", 1)],
             "damaged": [*file, step("damage", 0), step("deserialize"), step("read_metadata")],
         }
+        plans |= _pairs_of_items()
         return {name: encode(steps) for name, steps in plans.items()}
 
     def call_names(self, data: bytes) -> list[str]:
         """The kinds of the calls of a program, in order."""
         return [call.kind for call in decode(data).calls]
+
+
+def _pairs_of_items() -> dict[str, list[Step]]:
+    """Parts by each pair of some items, of rows of five elements: of whole bytes, of four bits, and of six."""
+    step = VOCABULARY.step
+    outer = [step("range", 0, 1), step("range", 0, 4), step("range", 1, 1, 3), step("range", 2, 4)]
+    inner = [step("range", 0, 3), step("range", 5, 0, 4), step("range", 1, 1, 8), step("range", 2, 1), step("range", 3)]
+    plans = {}
+    for dtype, (number, first) in itertools.product(("U8", "F4", "F6_E2M3"), enumerate(outer)):
+        # A third argument of 128 puts a dimension before those of elements that are no whole bytes.
+        tensor = step("tensor", DTYPES.index(dtype), SHAPES.index((7, 5) if dtype == "U8" else (5,)), 128)
+        parts = [one for second in inner for one in (step("part"), first, second)]
+        plans[f"pairs of items {dtype} {number}"] = [tensor, *parts]
+    return plans
 
 
 class _Runner:
