@@ -59,7 +59,14 @@ WRITTEN = Rule(
     cases=TEXTS,
 )
 FORMAT = {name: dataclasses.replace(rule, check=SIGNATURE) for name, rule in format_rules("crate").items()}
-REFUSED = FORMAT["refused"] = dataclasses.replace(FORMAT["refused"], title="A valid file, part or value is refused")
+_MISALIGNED = Case(
+    "misaligned",
+    why="The part begins and ends at bytes of the tensor. The documentation refuses those parts alone that do not end at one.",
+    sentence="the slice does not end up at a byte boundary, this is invalid",
+)
+REFUSED = FORMAT["refused"] = dataclasses.replace(
+    FORMAT["refused"], title="A valid file, part or value is refused", cases=(_MISALIGNED,)
+)
 
 
 def found(call: str, aspect: str, words: str) -> list[Finding]:

@@ -16,7 +16,7 @@ from harness.observation import ACCEPT, REJECT, Event
 from harness.oracles.oracle import Execution, oracle
 from harness.oracles.written import TEXTS, judged, only_metadata_order_differs
 from harness.programs.arrays import WRITER_DTYPES
-from harness.targets.torch_writers.program import WRITES, Call, Program, Things, whole
+from harness.targets.torch_writers.program import TWIN, WRITES, Call, Program, Things, whole
 from harness.targets.torch_writers.tensors import TensorValue
 
 Held = dict[str, tuple[str, tuple[int, ...], bytes | None]]
@@ -384,7 +384,7 @@ def _loaded(program: Program, event: Event) -> list[Finding]:
         words = f"load_model says that {said_unexpected} are unexpected, and {sorted(unexpected)} are"
         found.append(Finding(ANSWER, "unexpected", words))
     wanted: Held = {name: file[name] for name in there}
-    if call.model == "same" and not missing:
+    if call.model in ("same", TWIN) and not missing:
         wanted = {key: (made.dtype, made.shape, made.data) for key, made in tensors.items()}
     wrong = _difference(wanted, {name: state[name] for name in wanted})
     if wrong:

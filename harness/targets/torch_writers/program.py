@@ -40,6 +40,8 @@ ODD_CONTAINERS = 3
 #: The model for a file by number: that of the program, with zeros as values; without its last name; with two other names;
 #: with tensors that share no memory; and with a longer first tensor.
 MODELS = ("same", "fewer", "more", "untied", "longer")
+#: The model with a second name for the first tensor, which sorts before it. Its number leaves stored programs their meaning.
+TWIN, TWIN_NUMBER = "twin", 255
 
 _PLAIN = (*[0] * 16, *LAYOUT_NUMBERS.values())
 # Default values: dtypes that the reader for torch knows, contiguous layouts, views of the whole memory or of its first half,
@@ -63,7 +65,7 @@ VOCABULARY = Vocabulary(
         Kind("save_model", 12, ((0, 0, 1),)),
         Kind("load", 10),
         Kind("load_file", 6, (range(2),)),
-        Kind("load_model", 12, ((0, 0, *range(len(MODELS))), range(2), range(2)), default_values=((0,), range(2), range(2))),
+        Kind("load_model", 12, ((0, 0, *range(len(MODELS)), TWIN_NUMBER), range(2), range(2)), default_values=((0,), range(2), range(2))),
         Kind("again", 4),
         Kind("resave", 5),
         Kind("twice", 4, (range(3),)),
@@ -186,10 +188,13 @@ class Things:
         return not self.odd_state and not any(made.odd for made in row) and whole(row, contiguous=contiguous)
 
     def model(self, which: str) -> tuple[tuple[str, Item], ...]:
-        """The names and items of a module for ``load_model``, by its word in :data:`MODELS`."""
+        """The names and items of a module for ``load_model``, by its word in :data:`MODELS`, or :data:`TWIN`."""
         row = list(zip(self.names, self.items, strict=True))
         if which == "fewer":
             return tuple(row[:-1])
+        if which == TWIN:
+            first = self.items[0]
+            return (*row, ("!twin", Item("", first.tensor, first.form, first.value, -1 if first.tensor is None else 0)))
         if which == "more":
             more = (Item("", values.make(0, (2,), 0, len(row) + place), FORMS[1]) for place in range(2))
             return (*row, *zip(("one.more", "two.more"), more, strict=True))
@@ -244,7 +249,8 @@ def _call(step: Step) -> Call:
     if kind == "save_model":
         return Call(kind, contiguous=not step.a & 1)
     if kind == "load_model":
-        return Call(kind, backend=BACKENDS[step.c & 1], model=MODELS[step.a % len(MODELS)], strict=not step.b & 1)
+        model = TWIN if step.a == TWIN_NUMBER else MODELS[step.a % len(MODELS)]
+        return Call(kind, backend=BACKENDS[step.c & 1], model=model, strict=not step.b & 1)
     if kind == "twice":
         return Call(kind, backend=BACKENDS[step.a % 3 == 2], reader=READERS[step.a % 3])
     return Call(kind, backend=BACKENDS[step.a & 1] if kind == "load_file" else "mmap")

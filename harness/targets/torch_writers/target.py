@@ -33,7 +33,16 @@ from harness.programs.steps import Step
 from harness.targets import scratch
 from harness.targets.base import Language, ProgramTarget
 from harness.targets.torch_writers import oracle, script
-from harness.targets.torch_writers.program import ANNOUNCED, VOCABULARY, WRITES, Call, Program, Things, decode
+from harness.targets.torch_writers.program import (
+    ANNOUNCED,
+    TWIN_NUMBER,
+    VOCABULARY,
+    WRITES,
+    Call,
+    Program,
+    Things,
+    decode,
+)
 from harness.targets.torch_writers.tensors import LAYOUT_NUMBERS, LAYOUTS, VIEWS
 
 #: The reader that other calls begin with.
@@ -141,6 +150,7 @@ class TorchWriters(ProgramTarget):
             "halves": [step("tensor", 0, 3, 3), step("view", 0, 4), step("save_model"), step("save")],
             "missing": [*two, step("save_model"), step("load_model", 2), step("load_model", 2, 1)],
             "unexpected": [*two, step("save_model"), step("load_model", 1), step("load_model", 1, 1)],
+            "twin": [*two, step("save"), step("load_model", TWIN_NUMBER), step("load_model", TWIN_NUMBER, 1, 1)],
             "other-shape": [*two, step("save_model"), step("load_model", 4)],
             "layouts": [
                 step("tensor", 0, 3, 1),

@@ -247,6 +247,8 @@ def spoiled(model: Any, answer: Any) -> Any:
         (loading(lambda model, answer: ([], [])), [S("load_model", 2, 1)], ("torch.answer", "missing")),
         (loading(lambda model, answer: ([], [])), [S("load_model", 1, 1)], ("torch.answer", "unexpected")),
         (loading(lambda model, answer: (set(), [])), [S("load_model")], ("torch.answer", "types: ('set', 'list')")),
+        (loading(lambda model, answer: (["!twin"], [])), [S("load_model", 255, 1)], ("torch.answer", "missing")),
+        (lying(load_model=refuse), [S("load_model", 255)], ("torch.unread", "load_model: Refused: no such luck: N")),
         (lying(load_model=refuse), [S("load_model")], ("torch.unread", "load_model: Refused: no such luck: N")),
     ],
 )

@@ -14,7 +14,7 @@ from harness.programs.arrays import SHAPES
 from harness.programs.saving import NAMES
 from harness.targets.torch_writers import script as torch_source
 from harness.targets.torch_writers import tensors as torch_made
-from harness.targets.torch_writers.program import CONTAINERS, MODELS, VOCABULARY, Things, decode, whole
+from harness.targets.torch_writers.program import CONTAINERS, MODELS, TWIN, VOCABULARY, Things, decode, whole
 from harness.targets.torch_writers.tensors import DTYPES, LAYOUT_NUMBERS, LAYOUTS, ODD_DTYPES, VIEWS, TensorValue
 
 S = VOCABULARY.step
@@ -98,10 +98,12 @@ def test_a_conjugate_has_the_other_sign_in_its_imaginary_part():
 
 def test_models_differ_from_the_program_as_they_say():
     made = things(S("tensor", 0, 3), S("view"))
-    names = {which: [key for key, _ in made.model(which)] for which in MODELS}
+    names = {which: [key for key, _ in made.model(which)] for which in (*MODELS, TWIN)}
     assert names == {
         "same": ["a", "b"], "fewer": ["a"], "more": ["a", "b", "one.more", "two.more"], "untied": ["a", "b"], "longer": ["a", "b"],
+        TWIN: ["a", "b", "!twin"],
     }  # fmt: skip
+    assert made.model(TWIN)[-1][1].tensor is made.items[0].tensor
     first, second = (item.tensor for _, item in made.model("untied"))
     assert first is not None
     assert second is not None
