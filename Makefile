@@ -39,6 +39,7 @@ lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url --no-emit-find-links --extra dev pyproject.toml -o requirements.lock
 	.ci/lock-torch
+	.ci/lock-cluster
 	.ci/checkpoints lock
 	.ci/mutants lock
 

@@ -124,7 +124,8 @@ def test_every_command_shows_an_example_that_it_takes(name: str) -> None:
 
 def test_the_extras_are_the_frameworks_and_our_own_tools() -> None:
     extras = set(PROJECT["project"]["optional-dependencies"])
-    assert extras == {"torch", "jax", "tensorflow", "paddle", "mlx", "hub", "checkpoints", "mutants", "test", "dev"}
+    frameworks = {"torch", "jax", "tensorflow", "paddle", "mlx"}
+    assert extras == {*frameworks, "hub", "checkpoints", "cluster", "mutants", "test", "dev"}
 
 
 def locked(name: str) -> list[tuple[str, str, str]]:
@@ -159,8 +160,8 @@ def test_torch_is_locked_beside_what_all_need() -> None:
     assert [name for name, version, _ in TORCH if both.get(name, version) != version] == []
 
 
-@pytest.mark.parametrize("extra", ["checkpoints", "mutants"])
-def test_libraries_that_a_measurement_needs_are_locked_beside_the_rest(extra: str) -> None:
+@pytest.mark.parametrize("extra", ["checkpoints", "cluster", "mutants"])
+def test_libraries_that_some_commands_need_are_locked_beside_the_rest(extra: str) -> None:
     versions: dict[str, set[str]] = {}
     for name, version, _ in locked(f"requirements-{extra}.lock"):
         versions.setdefault(name, set()).add(version)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import hashlib
 import json
 import re
 import sysconfig
@@ -88,6 +90,23 @@ class Parser:
         """The defect records whose edits were applied to the source before it was compiled."""
         return tuple(self.manifest.get("fixes", ()))
 
+    @functools.cached_property
+    def content(self) -> str:
+        """A hash (SHA-256) over what runs of the build: modules, extension, novelty.c's library. Edges are known by it.
+
+        Two machines that compile the same source may get different hashes. Raises HarnessError where a file cannot be read.
+        """
+        digest = hashlib.sha256(self.flavour.encode())
+        try:
+            for path in [*sorted(_run_from(self.site)), *([self.novelty] if self.novelty.is_file() else [])]:
+                named = path.relative_to(self.root).as_posix()
+                digest.update(f"\n{named} {hashlib.sha256(path.read_bytes()).hexdigest()}".encode())
+        except OSError as error:
+            raise HarnessError(
+                f"cannot read {error.filename}: {error.strerror}", hint=build_command(self.name)
+            ) from error
+        return digest.hexdigest()
+
     def why_not_here(self) -> str:
         """The reason why this interpreter cannot load the build, as a clause; empty when it can."""
         abi = str(self.manifest["abi"])
@@ -98,6 +117,12 @@ class Parser:
 def abi_of_this_python() -> str:
     """The tag in the names of version-specific extension modules, such as ``cpython-311-x86_64-linux-gnu``."""
     return str(sysconfig.get_config_var("SOABI"))
+
+
+def _run_from(site: Path) -> list[Path]:
+    """The files of a site folder that run: no records of the installer, which hold paths, and no compiled bytecode."""
+    found = (path for path in site.rglob("*") if path.is_file())
+    return [path for path in found if not re.search(r"(?:\.dist-info|/__pycache__)/", path.as_posix())]
 
 
 def read(name: str) -> Parser | None:

@@ -112,3 +112,24 @@ def test_a_build_without_its_module_is_none(empty: Path) -> None:
 @pytest.mark.parametrize("name", ["", "..", "../x", "/etc", "-x", "a b", ".builds"])
 def test_no_name_leads_out_of_the_folder(empty: Path, name: str) -> None:
     assert registry.read(name) is None
+
+
+def test_a_build_is_known_by_what_runs_of_it(empty: Path) -> None:
+    def content() -> str:
+        found = registry.read("one")
+        assert found is not None
+        return found.content
+
+    root = plant(empty, "one")
+    first = content()
+    (root / "site" / "safetensors-1.dist-info").mkdir()
+    (root / "site" / "safetensors-1.dist-info" / "RECORD").write_text("a path of this machine")
+    (root / "site" / "__pycache__").mkdir()
+    (root / "site" / "__pycache__" / "x.pyc").write_bytes(b"compiled")
+    assert content() == first
+    (root / "site" / "more.py").write_text("1")
+    second = content()
+    (root / "site" / "more.py").rename(root / "site" / "other.py")
+    third = content()
+    (root / registry.NOVELTY).write_bytes(b"library")
+    assert len({first, second, third, content()}) == 4
