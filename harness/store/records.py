@@ -43,8 +43,11 @@ class Identity:
     targets: tuple[str, ...] = ()
 
 
-def join(objects: Objects, mine: Identity) -> Identity:
-    """Join the campaign in the store, or begin it. Returns its identity. Raises HarnessError for another campaign."""
+def join(objects: Objects, mine: Identity, targets: Sequence[str] = ()) -> Identity:
+    """Join the campaign in the store, or begin it. Returns its identity. Raises HarnessError for another campaign.
+
+    ``targets``: those that are to be driven; those of ``mine`` where it is empty.
+    """
     words = json.dumps({"format": FORMAT, **dataclasses.asdict(mine)})
     if objects.create(IDENTITY, words.encode()):
         return mine
@@ -66,13 +69,13 @@ def join(objects: Objects, mine: Identity) -> Identity:
             f"{another}: its parser is {str(raw.get('parser'))[:12]}, and the one here is {mine.parser[:12]}",
             hint="name its --parser, copy its folder in build/parsers from a host that has it, or use an empty prefix",
         )
-    targets = tuple(map(str, raw.get("targets", ())))
-    if targets and (foreign := sorted(set(mine.targets) - set(targets))):
+    theirs = tuple(map(str, raw["targets"])) if isinstance(raw.get("targets"), list) else ()
+    if theirs and (foreign := sorted(set(targets or mine.targets) - set(theirs))):
         raise HarnessError(
             f"{another}: it has no target {', '.join(foreign[:3])}",
-            hint=f"it has {', '.join(targets)}; use an empty prefix",
+            hint=f"it has {', '.join(theirs)}; use an empty prefix",
         )
-    return Identity(mine.harness, mine.python, mine.parser, targets)
+    return Identity(mine.harness, mine.python, mine.parser, theirs)
 
 
 def check_clock(objects: Objects, host: str) -> None:
@@ -99,9 +102,10 @@ def check_id(name: str) -> str:
 
 
 def put_finding(objects: Objects, about: Mapping[str, Any], data: bytes) -> bool:
-    """Store a finding with its input, beside other inputs of the same finding; whether it is new there."""
+    """Store a finding with its input, beside other inputs of the same finding; whether this host is the first with it."""
     words = json.dumps({**about, "input": base64.b64encode(data).decode()})
-    return objects.create(f"findings/{about['id']}/{len(data):08d}-{sha1(data)}.json", words.encode())
+    objects.create(f"findings/{about['id']}/{len(data):08d}-{sha1(data)}.json", words.encode())
+    return objects.create(f"signatures/{about['id']}", b"")
 
 
 def get_findings(objects: Objects, known: Mapping[str, int]) -> Iterator[tuple[dict[str, Any], bytes]]:

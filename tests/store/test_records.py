@@ -30,13 +30,17 @@ def about(data: bytes, **changed: Any) -> dict[str, Any]:
 def test_the_first_one_begins_the_campaign_and_others_join_it(objects: Objects) -> None:
     assert records.join(objects, MINE) == MINE
     assert records.join(objects, MINE) == MINE
-    one = dataclasses.replace(MINE, targets=("torch",))
-    assert records.join(objects, one).targets == MINE.targets
+    # A unit has one of the targets.
+    one = dataclasses.replace(MINE, targets=())
+    assert records.join(objects, one, ("torch",)).targets == MINE.targets
+    with pytest.raises(HarnessError, match="no target numpy"):
+        records.join(objects, one, ("numpy",))
 
 
 def test_a_store_without_targets_takes_any(objects: Objects) -> None:
     records.join(objects, dataclasses.replace(MINE, targets=()))
     assert records.join(objects, MINE).targets == ()
+    assert records.join(objects, MINE, ("numpy",)).targets == ()
 
 
 @pytest.mark.parametrize(
@@ -76,9 +80,9 @@ def test_a_clock_that_is_wrong_is_named(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_the_smallest_input_of_a_finding_is_read(objects: Objects) -> None:
-    for data in (b"large one", b"small", b"medium!"):
-        assert records.put_finding(objects, about(data), data)
-    assert not records.put_finding(objects, about(b"small"), b"small")
+    inputs = (b"large one", b"small", b"medium!", b"small")
+    # The first host with a finding gets credit for it.
+    assert [records.put_finding(objects, about(data), data) for data in inputs] == [True, False, False, False]
     ((fields, data),) = records.get_findings(objects, {})
     assert (data, fields) == (b"small", about(b"small"))
     name = fields["id"]

@@ -16,6 +16,7 @@ from typing import Any
 from harness import corpus_store
 from harness.engine.campaign import deaths, folder
 from harness.engine.campaign.campaign_corpus import QUOTA, Quota
+from harness.engine.campaign.exchange import Exchange
 from harness.engine.campaign.plans import Listed, Plan, Shared
 from harness.engine.campaign.progress import Progress
 from harness.engine.campaign.replay_pool import ReplayPool
@@ -207,7 +208,7 @@ class Campaign:
         return None
 
 
-def run_unit(unit: Unit, place: Path) -> Result:
+def run_unit(unit: Unit, place: Path, exchange: Exchange | None = None) -> Result:
     """Run one unit in the folder ``place``. Raises HarnessError where it cannot be set up."""
     registry.find(unit.parser)
     get_target(unit.target)
@@ -218,6 +219,6 @@ def run_unit(unit: Unit, place: Path) -> Result:
         plan, stop = Listed([unit]), Stop()
         corpus = corpus_store.locked_whole(place / "corpus")
         with corpus, stop.signals(), ReplayPool(place, sample=not unit.runs) as replay_pool:
-            Supervisor(place, plan, 1, progress, replay_pool, stop).run()
+            Supervisor(place, plan, 1, progress, replay_pool, stop, exchange=exchange).run()
     # A signal may have ended it before it began.
     return plan.results[0] if plan.results else Result(unit.target)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from harness.engine.campaign import deaths
 from harness.engine.campaign.campaign_corpus import QUOTA, CampaignCorpus, Quota
+from harness.engine.campaign.exchange import Exchange
 from harness.engine.campaign.figures import TargetFigures, ledger_entry
 from harness.engine.campaign.folder import leave
 from harness.engine.campaign.plans import Plan
@@ -164,7 +165,10 @@ class _Job:
 
 @dataclass(eq=False)
 class Supervisor:
-    """Use :meth:`run` once. ``view`` gets the progress several times a second, ``save`` is called once a second."""
+    """Use :meth:`run` once. ``view`` gets the progress several times a second, ``save`` is called once a second.
+
+    ``exchange`` shares inputs with other hosts.
+    """
 
     folder: Path
     plan: Plan
@@ -177,6 +181,7 @@ class Supervisor:
     save: Callable[[], object] = lambda: None
     patience: float = 0.0
     quota: Quota = QUOTA
+    exchange: Exchange | None = None
     #: Targets that did not open or that die before their first input, with the error.
     left_out: dict[str, HarnessError] = field(default_factory=dict, init=False)
     #: Numbers of replaced workers by reason.
@@ -259,6 +264,7 @@ class Supervisor:
         for job in self._jobs:
             self._sync(job)
             self.replay_pool.offer(job.worker)
+        self._receive()
         self.replay_pool.confirm(self.progress.findings)
         self._take_replays()
         self.save()
@@ -279,6 +285,20 @@ class Supervisor:
             if other is not job and other.unit.target == job.unit.target:
                 for name in fresh.keys() - other.seeds:
                     other.worker.corpus_sync.give(name, fresh[name])
+
+        if self.exchange is not None and fresh:
+            self.exchange.offer(job.unit.target, fresh)
+
+    def _receive(self) -> None:
+        """Give inputs of other hosts to the workers on their target."""
+        if self.exchange is None:
+            return
+        shared = [job for job in self._jobs if job.unit.shared]
+        for target in {job.unit.target for job in shared}:
+            received = self.exchange.received(target)
+            for job in shared:
+                for name in received.keys() - job.seeds if job.unit.target == target else ():
+                    job.worker.corpus_sync.give(name, received[name])
 
     def _look(self, job: _Job) -> None:
         """Check one worker."""

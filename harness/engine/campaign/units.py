@@ -50,6 +50,8 @@ class Result(JsonFile):
     finding covers. ``statistics`` has the figures of campaign.json, summed over the unit's workers: one, unless some died.
     ``seconds`` of the clock run from the unit's start to its end, ``start_seconds`` to its first mutation (0 without one).
     ``edges`` and ``features`` are libFuzzer's, after the seeds and at the end. ``problem``: why the target cannot be driven.
+    ``store``: the figures of the exchange with a store, where there was one; ``corpus`` and ``new`` then name only inputs and
+    findings that no other host had stored before.
     """
 
     target: str
@@ -66,3 +68,4 @@ class Result(JsonFile):
     workers: int = 0
     problem: str = ""
     statistics: dict[str, Any] = field(default_factory=dict)
+    store: dict[str, Any] = field(default_factory=dict)

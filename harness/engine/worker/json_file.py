@@ -21,14 +21,30 @@ class JsonFile:
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read what :meth:`save` wrote. Raises HarnessError when the file is none."""
-        hints, hint = get_type_hints(cls), f"write it with {cls.__name__}.save"
         try:
             raw = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise cls._unreadable(path, error) from error
+        return cls.of(raw, path)
+
+    @classmethod
+    def of(cls, raw: Any, source: object) -> Self:
+        """The value of parsed JSON. Raises HarnessError, which names ``source``, where it is none."""
+        hints = get_type_hints(cls)
+        try:
             if unknown := raw.keys() - hints.keys():
-                raise HarnessError(f"{path} has an unknown field {min(unknown)!r}", hint=hint)
+                raise HarnessError(f"{source} has an unknown field {min(unknown)!r}", hint=_hint(cls))
             return cls(**{name: _value(hints[name], value) for name, value in raw.items()})
-        except (OSError, ValueError, AttributeError, TypeError) as error:
-            raise HarnessError(f"{path} cannot be read: {error}", hint=hint) from error
+        except (ValueError, AttributeError, TypeError) as error:
+            raise cls._unreadable(source, error) from error
+
+    @classmethod
+    def _unreadable(cls, source: object, error: Exception) -> HarnessError:
+        return HarnessError(f"{source} cannot be read: {error}", hint=_hint(cls))
+
+
+def _hint(kind: type) -> str:
+    return f"write it with {kind.__name__}.save"
 
 
 def _value(hint: Any, value: Any) -> Any:
