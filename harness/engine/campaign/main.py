@@ -6,6 +6,7 @@ atomically every second, so that it also holds the spending of a campaign that i
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -211,10 +212,14 @@ class Campaign:
 def run_unit(unit: Unit, place: Path, exchange: Exchange | None = None) -> Result:
     """Run one unit in the folder ``place``. Raises HarnessError where it cannot be set up."""
     registry.find(unit.parser)
-    get_target(unit.target)
+    target = get_target(unit.target)
     with folder.locked(place):
         folder.prepare(place)
-        folder.seeds(unit.seed_dirs, unit.target, empty=not unit.seed_dirs)
+        if unit.seed_dirs:
+            # Seeds of the target that no folder has go into the unit's own.
+            seed_dirs = (*unit.seed_dirs, place / "corpus" / target.name)
+            folder.seeds(seed_dirs, target.name, own=target.seeds())
+            unit = dataclasses.replace(unit, seed_dirs=seed_dirs)
         progress = Progress((unit.target,), unit.seconds, unit.runs)
         plan, stop = Listed([unit]), Stop()
         corpus = corpus_store.locked_whole(place / "corpus")

@@ -78,7 +78,7 @@ def test_inputs_wait_on_the_disk_while_the_store_is_away(
             first.offer("torch", add(tmp_path / "a", b"one", b"two"))
             wait_until(lambda: first.problem, what="an attempt")
         assert first.waiting() == 2
-        assert first.state()["lag_seconds"] > 0
+        wait_until(lambda: first.state()["lag_seconds"] > 0, what="a lag")
         with pytest.raises(HarnessError, match="2 inputs wait in") as raised:
             first.finish(0.1)
         assert "run the same command again" in raised.value.hint
