@@ -71,6 +71,13 @@ def not_driven(text: str) -> str:
 
 def lines_run(parser: Parser, data_files: Sequence[Path]) -> dict[str, int]:
     """Number of lines that ran, by Python file of the parser that is driven here. Raises HarnessError when a data file cannot be read."""
+    site = parser.site.resolve()
+    found = lines_of_files(parser, data_files)
+    return {name: len(lines) for name, lines in found.items() if not not_driven((site / name).read_text())}
+
+
+def lines_of_files(parser: Parser, data_files: Sequence[Path]) -> dict[str, set[int]]:
+    """The lines that ran, by Python file of the parser. Raises HarnessError when a data file cannot be read."""
     ran: dict[str, set[int]] = {}
     site = parser.site.resolve()
     try:
@@ -84,7 +91,7 @@ def lines_run(parser: Parser, data_files: Sequence[Path]) -> dict[str, int]:
                 )
     except CoverageException as error:
         raise HarnessError(f"coverage.py: {error}", hint="build the parser again: harness build --coverage") from error
-    return {name: len(lines) for name, lines in ran.items() if not not_driven((site / name).read_text())}
+    return ran
 
 
 def _pair(branch: Sequence[int]) -> tuple[int, int]:

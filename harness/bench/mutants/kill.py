@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from harness import corpus_store, paths
 from harness.bench.mutants.mutant import Mutant
+from harness.bench.mutants.reached import Reached
 from harness.coverage import changed
 from harness.errors import EngineError, StartError
 from harness.findings import crashes
@@ -44,10 +45,14 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``kill`` is None for a survivor. ``failed`` counts the inputs on which the harness itself failed."""
+    """``kill`` is None for a survivor. ``failed`` counts the inputs on which the harness itself failed.
+
+    ``reached`` counts the targets whose inputs run the place of the mutant.
+    """
 
     kill: Kill | None
     failed: int
+    reached: int
 
 
 @dataclass(slots=True)
@@ -103,9 +108,11 @@ class Inputs:
 class Judge:
     """Judges mutants, from several threads. Targets and inputs that killed others of the same place come first."""
 
-    def __init__(self, inputs: Inputs, healthy: Parser) -> None:
+    def __init__(self, inputs: Inputs, healthy: Parser, reached: Reached | None = None) -> None:
+        """``reached`` leaves out targets that do not run the place of a mutant."""
         #: The inputs that it replays.
         self.inputs = inputs
+        self._reached = reached
         self._healthy = healthy
         self._lock = threading.Lock()
         self._kills: dict[str, Counter[str]] = defaultdict(Counter)
@@ -133,10 +140,10 @@ class Judge:
                 words = str(error).strip().splitlines()[-1][:200]
                 kill = Kill(target, "start", "start", "it does not load", words, "")
             if kill is not None:
-                return Verdict(kill, failed)
+                return Verdict(kill, failed, len(order))
             if self.stop.is_set():
                 raise KeyboardInterrupt
-        return Verdict(None, failed)
+        return Verdict(None, failed, len(order))
 
     def _on_target(
         self, mutant: Mutant, parser: Parser, target: str, kinds: frozenset[str] | None, *, relations: bool
@@ -169,7 +176,9 @@ class Judge:
         return Kill(target, finding.oracle, finding.kind, finding.rule.name, judged.signature, name, masked)
 
     def _order(self, mutant: Mutant) -> list[str]:
-        reached = changed.choose([mutant.file], changed.measured(), list(self.inputs.by_target)).targets
+        reached = self._reached.targets(mutant) if self._reached is not None else None
+        if reached is None:
+            reached = changed.choose([mutant.file], changed.measured(), list(self.inputs.by_target)).targets
         with self._lock:
             place, file = self._kills[f"{mutant.file} {mutant.function}"], self._kills[mutant.file]
             return sorted(reached, key=lambda name: (-place[name], -file[name], self.inputs.seconds[name]))

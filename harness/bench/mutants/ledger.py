@@ -17,7 +17,8 @@ class Ledger:
     """The results of one source, in ``folder``. Other threads may add to it.
 
     A row has the fields of the mutant, ``status``, ``by`` (the kill, or None), ``why`` (of an unviable one) and ``inputs``
-    (their key). It also has ``failed`` (inputs on which the harness failed), ``seconds`` and ``peers`` (for each, the killer or "").
+    (their key). It also has ``failed`` (inputs on which the harness failed), ``reached`` (targets that run its place), ``seconds``
+    and ``peers`` (for each, the killer or "").
     ``key`` names the source. A ``part`` ("2-of-8") has a file of its own, and the results of all parts are read.
     """
 

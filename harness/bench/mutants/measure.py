@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.bench.mutants import mutant as listing
-from harness.bench.mutants import reasons, survivors
+from harness.bench.mutants import reached, reasons, survivors
 from harness.bench.mutants.build import Slot, UnviableError, folder
 from harness.bench.mutants.kill import Inputs, Judge
 from harness.bench.mutants.ledger import KILLED, SURVIVED, UNVIABLE, Ledger
@@ -55,6 +55,7 @@ def measure(
     waiting = [one for one in mutants if not ledger.replayed(one, inputs.key) or ledger.lacking(one, beside)]
     say(f"{len(mutants)} mutants, {len(mutants) - len(waiting)} of them judged earlier")
     if waiting:
+        coverage = reached.coverage_build(parser)
         with alone(folder() / "lock", lambda: say("waiting for another measurement of mutants")):
             slots = [Slot(number, parser) for number in range(min(SLOTS, len(waiting)))]
             # Upstream's tests load the extension without libFuzzer.
@@ -63,7 +64,8 @@ def measure(
                 slots[0].compile_unchanged()
             say(f"this parser, on {sum(map(len, inputs.by_target.values()))} inputs:")
             inputs.judge_healthy(slots[0].parser, say)
-            judge = Judge(inputs, parser)
+            say("the regions that the inputs of each target run:")
+            judge = Judge(inputs, parser, reached.measure(coverage, inputs.by_target, say))
             others = [make(name, judge) for name in beside]
             for peer in others:
                 peer.prepare(slots[0])
@@ -156,6 +158,7 @@ class _Run:
             self._judge.inputs.key,
             by=kill and dataclasses.asdict(kill),
             failed=verdict.failed,
+            reached=verdict.reached,
             seconds=round(time.monotonic() - began, 1),
             peers=earlier.get("peers", {}),
         )
@@ -180,7 +183,7 @@ def summary(rows: Iterable[Row]) -> dict[str, Any]:
     rows = list(rows)
     explained = reasons.load()
     left = [
-        {"name": row["name"], "id": row["id"], "campaign": row.get("campaign")}
+        {"name": row["name"], "id": row["id"], "campaign": row.get("campaign"), "reached": row.get("reached")}
         | explained.get(row["name"], reasons.NONE)
         for row in rows
         if row["status"] == SURVIVED

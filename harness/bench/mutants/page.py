@@ -23,7 +23,8 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
     for one in result["survivors"]:
         if not one["reason"]:
             found = (one.get("campaign") or {}).get("found")
-            yield f"survivor without a reason: {one['name']}" + (f"; a campaign finds {found}" if found else "")
+            more = "; no input runs its place" if one.get("reached") == 0 else ""
+            yield f"survivor without a reason: {one['name']}{more}" + (f"; a campaign finds {found}" if found else "")
 
 
 def _row(name: str, figures: Mapping[str, Any]) -> tuple[str, ...]:
