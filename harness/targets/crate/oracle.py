@@ -13,6 +13,7 @@ from harness.findings.finding import Finding
 from harness.format.dtypes import DTYPE_BITS
 from harness.format.header import Tensor
 from harness.format.judge import Judgement, judge
+from harness.format.rules import HEADER_LIMIT
 from harness.observation import ACCEPT, NOT_READ, REJECT, Event, Reading
 from harness.oracles import differential
 from harness.oracles.oracle import Execution, oracle
@@ -31,7 +32,7 @@ from harness.parsers.crate_api.library import (
 )
 from harness.programs import arrays
 from harness.targets.crate import expectation, rules, rust
-from harness.targets.crate.program import Call, Program, bounds
+from harness.targets.crate.program import LONGEST, Call, Program, bounds
 
 #: The largest index of Rust: an error or a text cannot tell the one after it.
 LARGEST = (1 << 64) - 1
@@ -301,9 +302,14 @@ def _fitted(program: Program, call: Call, event: Event) -> list[Finding]:
 
 
 def _past_limit(program: Program, call: Call, event: Event) -> list[Finding]:
+    """A header of 100,000,000 bytes is written, and a longer one is not."""
     if event.outcome == ACCEPT:
-        words = "writes a header of more than 100,000,000 bytes"
+        if call.room == LONGEST and event.value == HEADER_LIMIT:
+            return []
+        words = f"writes a header of {event.value:,} bytes for a value of {call.room:,}"
         return [Finding(rules.WRITTEN, "serialize: framing.header-limit", words)]
+    if call.room == LONGEST:
+        return rules.refused(event, "limit")
     if event.value.variant != "HeaderTooLarge":
         return rules.found(event.call, "error/limit", f"is refused with {event.value.variant}: {event.error[:100]}")
     return []

@@ -46,6 +46,8 @@ _CHANGES = ("longer", "shorter", "same-name", "reserved-name", "begin", "end", "
 HANDED = ("TensorView", "&TensorView", "View (borrowed)", "View (owned)")
 #: A value of metadata as long as the limit of a header: the header with it is past the limit.
 LONG = HEADER_LIMIT
+#: The length of a value with which the header has just that many bytes.
+LONGEST = HEADER_LIMIT - len('{"__metadata__":{"long":""}}')
 PLACES = ("new.safetensors", "no-such-folder/file.safetensors", "folder")
 
 #: From this third argument on, the dimension that fills whole bytes is the first.
@@ -80,7 +82,7 @@ VOCABULARY = Vocabulary(
         Kind("header_text", 2),
         Kind("header_into", 1, (_ROOM,)),
         Kind("refusal_into", 1, (_ROOM, range(MOST_TENSORS))),
-        Kind("past_limit", 1, (range(2),), always_invalid=True, expensive=True),
+        Kind("past_limit", 1, (range(2), range(2)), always_invalid=True, expensive=True),
     ],
     max_steps=16,
 )
@@ -92,7 +94,7 @@ _ITEMS = frozenset((_RANGE, _NARROW, _STRIDE))
 class Call(NamedTuple):
     """One call. ``tensor`` is the place of its tensor, or -1; ``form`` how an index or tensors are handed over.
 
-    ``items`` is the index. ``place`` is the name of the file that ``serialize_to_file`` writes. ``room`` is the size of a buffer.
+    ``items`` is the index. ``place`` is the name of the file that ``serialize_to_file`` writes. ``room`` is the size of a buffer, or of a value of metadata.
     """
 
     kind: str
@@ -276,7 +278,7 @@ def _calls(steps: list[Step], tensors: Tensors) -> Iterable[Call]:
         elif name == "view":
             yield Call(name, step.a)
         elif name == "past_limit":
-            yield Call(name, place=PLACES[0] if step.a % 2 else "")
+            yield Call(name, place=PLACES[0] if step.a % 2 else "", room=LONGEST if step.b % 2 else LONG)
         elif name in ("header_into", "refusal_into"):
             yield Call(name, step.b, room=step.a)
         elif name in ("serialize", "serialize_to_file"):

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from harness.findings.crashes import Crash
 from harness.parsers.crate_api.library import BOUNDS, BY_TUPLE, BY_VALUE, KINDS, NARROW, Item
 from harness.parsers.registry import default_release
-from harness.targets.crate.program import HANDED, LONG, Call, Program
+from harness.targets.crate.program import HANDED, Call, Program
 
 _NAMES = {
     "safetensors::slice": ("slice_byte_ranges", "IndexOp", "TensorIndexer"),
@@ -128,7 +128,7 @@ def lines(program: Program, call: Call) -> list[str]:
         return _into(call, f'std::io::Write::write_fmt(&mut rest, format_args!("{{}}", {refusal}))')
     if call.kind == "past_limit":
         return [
-            f'    let long = HashMap::from([("long".to_string(), "x".repeat({LONG}))]);',
+            f'    let long = HashMap::from([("long".to_string(), "x".repeat({call.room}))]);',
             f'    println!("{{:?}}", {_writer(call.place)}(Vec::<(&str, TensorView)>::new(), Some(long){_where(call.place)}));',
         ]
     if call.kind in ("serialize", "serialize_to_file"):

@@ -23,7 +23,7 @@ from harness.targets import scratch
 from harness.targets.base import Language, ProgramTarget
 from harness.targets.crate import oracle, rust
 from harness.targets.crate.expectation import overflows
-from harness.targets.crate.program import ABSENT, LONG, PLACES, VOCABULARY, Call, Program, decode
+from harness.targets.crate.program import ABSENT, PLACES, VOCABULARY, Call, Program, decode
 
 
 class RustCrate(ProgramTarget):
@@ -33,6 +33,8 @@ class RustCrate(ProgramTarget):
     description = "the Rust API: SafeTensors, TensorView, Metadata, IndexOp, serialize, Dtype, by programs"
     vocabulary = VOCABULARY
     oracles = (oracle.check,)
+    # A file with the longest header, and its text.
+    memory_mb = 1024
     language = Language(decode, rust.explain, lambda program: None, rust.reproducer)
     built_on = ("deserialize", "slices", "backends", "parallel", "writers")
     calls = ("deserialize", "read_metadata")
@@ -107,6 +109,8 @@ class RustCrate(ProgramTarget):
             "refusal": [*file, step("change", 0, 0), *(step("refusal_into", room) for room in (0, 30, 255))],
             "past the limit": [*file, step("past_limit")],
             "file past the limit": [*file, step("past_limit", 1)],
+            "at the limit": [*file, step("past_limit", 0, 1)],
+            "file at the limit": [*file, step("past_limit", 1, 1)],
             "damaged": [*file, step("damage", 0), step("deserialize"), step("read_metadata")],
         }
         plans |= _pairs_of_items()
@@ -138,7 +142,8 @@ class _Runner:
         self._crate = crate
         self._api = has
         self._folder = ""
-        self._refusals: dict[str, Refusal] = {}
+        # The ends of calls with metadata at or past the limit, by place and size.
+        self._limits: dict[tuple[str, int], int | Refusal] = {}
 
     def run(self, data: bytes) -> Observation:
         program = decode(data)
@@ -163,24 +168,34 @@ class _Runner:
         if kind == "serialize_to_file":
             return self._written(program, call)
         if kind == "past_limit":
-            return self._past_limit(call.place)
+            return self._past_limit(call)
         if kind == "slice":
             name = program.tensors[call.tensor][0]
             return crate.part(_part(call.form, program.raw, name, call.items))
         return _CALLS[kind](crate, program, call)
 
-    def _past_limit(self, place: str) -> bytes:
-        """A file with metadata past the limit. Writing it takes a second, so each place is asked once."""
-        if place not in self._refusals:
-            path = self._path(place) if place else ""
+    def _past_limit(self, call: Call) -> int:
+        """The size of the header of a file with metadata at or past the limit. Writing takes a second, so each is asked once."""
+        key = call.place, call.room
+        if key not in self._limits:
+            path = self._path(call.place) if call.place else ""
             try:
-                return self._crate.serialize(library.serialize(library.OWNED, (), None, path, long=LONG))
+                request = library.serialize(library.OWNED, (), None, path, long=call.room)
+                if path:
+                    self._crate.serialize_to_file(request)
+                    with open(path, "rb") as file:
+                        self._limits[key] = int.from_bytes(file.read(8), "little")
+                else:
+                    self._limits[key] = int.from_bytes(self._crate.serialize(request)[:8], "little")
             except Refusal as error:
-                self._refusals[place] = error
+                self._limits[key] = error
             finally:
                 if os.path.isfile(path):
                     os.unlink(path)
-        raise self._refusals[place].with_traceback(None)
+        found = self._limits[key]
+        if isinstance(found, Refusal):
+            raise found.with_traceback(None)
+        return found
 
     def _path(self, place: str) -> str:
         """A place in a folder of our own."""
