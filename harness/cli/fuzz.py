@@ -84,6 +84,10 @@ class Duration(click.ParamType[float]):
 @click.option(
     "--ledger", type=click.Path(path_type=Path), help="Folder for the session's record. Default: build/ledger."
 )
+@click.option(
+    "--cluster", metavar="ADDRESS", help="Run units on hosts of a Dask scheduler; local:N starts N hosts here."
+)
+@click.option("--store", metavar="URL", help="Folder or s3://BUCKET/PREFIX that the hosts of --cluster share.")
 @click.option("--no-ui", is_flag=True, help="Print lines instead of the live view.")
 @click.option("--strict", is_flag=True, help="Exit with status 1 for known findings that are open, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the session's ledger entry as JSON at the end.")
@@ -101,6 +105,8 @@ def command(
     max_files: int,
     disabled: tuple[str, ...],
     ledger: Path | None,
+    cluster: str | None,
+    store: str | None,
     no_ui: bool,
     strict: bool,
     as_json: bool,
@@ -110,6 +116,8 @@ def command(
     A target that was named and never ran gives 3. Without --target, the end names the targets that did not run.
     """
     _known_operators(disabled)
+    if (cluster is None) != (store is None):
+        raise click.UsageError("--cluster and --store go together: hosts share nothing but a store")
     settings = CampaignSettings(
         folder=(folder or paths.campaigns_dir() / "main").resolve(),
         targets=choose(names),
@@ -124,7 +132,8 @@ def command(
         disabled=disabled,
         quota=Quota(max_bytes, max_files),
     )
-    outcome = drive(settings, ledger, no_ui=no_ui)
+    hosts = (cluster, store) if cluster and store else None
+    outcome = drive(settings, ledger, no_ui=no_ui, hosts=hosts)
     if as_json:
         more = {"campaign": str(settings.folder), "not_run": states.as_json([outcome.session])}
         click.echo(json.dumps(outcome.session | more, indent=1))
@@ -149,16 +158,29 @@ def choose(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(chosen))
 
 
-def drive(settings: CampaignSettings, ledger: Path | None, *, no_ui: bool) -> Outcome:
-    """Run a campaign, show it on stderr, and write its record to the folder ``ledger`` (None: the default)."""
+def drive(
+    settings: CampaignSettings, ledger: Path | None, *, no_ui: bool, hosts: tuple[str, str] | None = None
+) -> Outcome:
+    """Run a campaign, show it on stderr, and write its record to the folder ``ledger`` (None: the default).
+
+    ``hosts``: the cluster that runs it, and the address of its store.
+    """
     console = Console(stderr=True)
     live = console.is_terminal and not no_ui
     _keep(settings.folder, ledger)
-    with View(console, live=live, say=lambda text: click.echo(text, err=True)) as view:
+    with View(console, live=live, say=_say) as view:
         try:
+            if hosts:
+                from harness.engine.cluster import drive as cluster
+
+                return cluster.run(settings, view, *hosts, say=_say)
             return Campaign(settings, view).run()
         finally:
             _keep(settings.folder, ledger)
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
 
 
 def never_ran(sessions: Sequence[dict[str, Any]], names: Collection[str]) -> None:

@@ -13,6 +13,7 @@ same store, and its result is there, too, as ``results/ID.json``. A unit with a 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from harness.engine.campaign import shared_unit
 from harness.engine.campaign.main import run_unit
 from harness.engine.campaign.units import Unit
 from harness.errors import HarnessError
+from harness.processes import end_with_parent
 
 
 def main(arguments: list[str]) -> int:
@@ -33,7 +35,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--patience", type=float, default=shared_unit.PATIENCE_S, help="seconds that a store may be away at the end"
     )
+    parser.add_argument("--parent", type=int, metavar="PID", help="end, as after SIGTERM, when this process ends")
     given = parser.parse_args(arguments)
+    if given.parent and not end_with_parent(given.parent, signal.SIGTERM):
+        return HarnessError.exit_status
     folder = given.folder or given.result.parent
     try:
         unit = Unit.load(given.unit)

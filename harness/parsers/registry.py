@@ -129,10 +129,11 @@ def read(name: str) -> Parser | None:
     """The build called ``name``, or None when there is none or its manifest cannot be read."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", name):
         return None
-    return _in_folder(name, (paths.parsers_dir() / name).resolve())
+    return in_folder(name, (paths.parsers_dir() / name).resolve())
 
 
-def _in_folder(name: str, root: Path) -> Parser | None:
+def in_folder(name: str, root: Path) -> Parser | None:
+    """The build in the folder ``root`` under that name, or None when there is none or its manifest cannot be read."""
     try:
         manifest = json.loads((root / "manifest.json").read_text())
         parser = Parser(name, root, str(manifest["flavour"]), str(manifest["version"]), manifest)
@@ -175,7 +176,7 @@ def reopen(name: str, root: str) -> Parser:
 
     Raises HarnessError when the build was removed.
     """
-    parser = _in_folder(name, Path(root))
+    parser = in_folder(name, Path(root))
     if parser is None:
         raise HarnessError(f"the build of {name} was removed while it was in use", hint="run the command again")
     return parser

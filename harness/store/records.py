@@ -10,7 +10,7 @@ import dataclasses
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -187,3 +187,21 @@ def _table(objects: Objects, path: str, limit: int) -> dict[str, Any] | None:
         objects.refused.add(path, "no JSON object")
         return None
     return raw
+
+
+def put_session(objects: Objects, session: Mapping[str, Any]) -> bool:
+    """Store a session of the ledger that has ended; False where it is there."""
+    return objects.create(f"ledger/{check_id(str(session['id']))}.json", json.dumps(session).encode())
+
+
+def get_sessions(objects: Objects, known: Collection[str]) -> list[dict[str, Any]]:
+    """The sessions of the ledger whose ids are not ``known``, the first one first."""
+    found = []
+    for entry in objects.list("ledger"):
+        name = entry.name.removesuffix(".json")
+        if name not in known and (session := _table(objects, entry.path, _LARGE)) is not None:
+            if session.get("id") == name:
+                found.append(session)
+            else:
+                objects.refused.add(entry.path, "no session of that id")
+    return sorted(found, key=lambda session: str(session.get("started")))

@@ -10,15 +10,42 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
-from harness.engine.campaign.process import WorkerProcess
 from harness.engine.worker import species
-from harness.engine.worker.status import Moment
+from harness.engine.worker.status import Moment, WorkerStatus
 
 #: Most points of a curve, however long the session.
 POINTS = 120
 FIELDS = ("executions", "edges", "features", "semantic", "corpus", "signatures")
+
+
+class Place(Protocol):
+    """The target of a worker, and the folder with the file of its species."""
+
+    @property
+    def target(self) -> str:
+        """The name of the target."""
+        ...
+
+    @property
+    def memory(self) -> Path:
+        """A folder with :data:`species.FILE`, where the worker has counted."""
+        ...
+
+
+class Watched(Protocol):
+    """A worker as figures see it: a process of this machine, or of another one. Times are of the monotonic clock here."""
+
+    started: float
+    last_new: float
+    status: WorkerStatus
+
+    @property
+    def settings(self) -> Place:
+        """Target and folder."""
+        ...
 
 
 class Curve:
@@ -85,10 +112,10 @@ class Discovery:
     def __init__(self, names: Iterable[str], began: float) -> None:
         self._began = began
         self._targets = {name: _Target() for name in names}
-        self._latest: dict[WorkerProcess, Moment] = {}
-        self._counts: dict[WorkerProcess, species.Counts] = {}
+        self._latest: dict[Watched, Moment] = {}
+        self._counts: dict[Watched, species.Counts] = {}
 
-    def ended(self, worker: WorkerProcess) -> None:
+    def ended(self, worker: Watched) -> None:
         """Keep a worker's counts before its folder is deleted."""
         self._follow(worker)
         target = self._targets[worker.settings.target]
@@ -98,7 +125,7 @@ class Discovery:
             target.cpu_seconds += moment.cpu_seconds
         target.counts.add(self._counts.pop(worker, species.Counts()))
 
-    def _follow(self, worker: WorkerProcess) -> None:
+    def _follow(self, worker: Watched) -> None:
         """Add a worker's new moments to its target's curve, on top of all other workers."""
         moments, known = worker.status.moments, self._latest.get(worker)
         fresh = [moment for moment in moments if known is None or moment.clock > known.clock]
@@ -121,7 +148,7 @@ class Discovery:
             target.curve.take(moment.clock - self._began, cpu_seconds + moment.cpu_seconds, values)
         self._latest[worker] = fresh[-1]
 
-    def update(self, findings: Iterable[Mapping[str, Any]], active: Iterable[WorkerProcess]) -> None:
+    def update(self, findings: Iterable[Mapping[str, Any]], active: Iterable[Watched]) -> None:
         """Follow the running workers. ``findings`` are all findings of the session so far."""
         for target in self._targets.values():
             target.found = []
@@ -145,13 +172,17 @@ class Discovery:
         )
         return list(zip((at for at, _ in steps), accumulate(gain for _, gain in steps), strict=True))
 
-    def summary(self, name: str) -> dict[str, Any]:
-        """``curve`` and ``species`` of a target, for the ledger. Signatures are counted on every execution."""
-        target = self._targets[name]
+    def counts(self, name: str) -> species.Counts:
+        """The incidences of a target's species, summed over its workers."""
         counts = species.Counts()
-        counts.add(target.counts)
+        counts.add(self._targets[name].counts)
         for worker, running in self._counts.items():
             if worker.settings.target == name:
                 counts.add(running)
+        return counts
+
+    def summary(self, name: str) -> dict[str, Any]:
+        """``curve`` and ``species`` of a target, for the ledger. Signatures are counted on every execution."""
+        target = self._targets[name]
         found = species.frequencies(target.found, sampled=target.curve.executions, every=1)
-        return {"curve": target.curve.points, "species": counts.summary() | {"signatures": found}}
+        return {"curve": target.curve.points, "species": self.counts(name).summary() | {"signatures": found}}

@@ -22,7 +22,8 @@ from harness.engine.campaign.plans import Listed, Plan, Shared
 from harness.engine.campaign.progress import Progress
 from harness.engine.campaign.replay_pool import ReplayPool
 from harness.engine.campaign.states import State
-from harness.engine.campaign.supervisor import Stop, Supervisor
+from harness.engine.campaign.stop import Stop
+from harness.engine.campaign.supervisor import Supervisor
 from harness.engine.campaign.units import Result, Unit
 from harness.engine.worker import memory, usage
 from harness.errors import HarnessError
@@ -77,11 +78,17 @@ class Outcome:
 
 
 class Campaign:
-    """Runs the settings' targets; use :meth:`run` once."""
+    """Runs the settings' targets; use :meth:`run` once. ``supervisor``: another class, which runs units elsewhere."""
 
-    def __init__(self, settings: CampaignSettings, view: Callable[[Progress], None]) -> None:
+    def __init__(
+        self,
+        settings: CampaignSettings,
+        view: Callable[[Progress], None],
+        supervisor: Callable[..., Supervisor] = Supervisor,
+    ) -> None:
         self.settings = settings
         self._view = view
+        self._make_supervisor = supervisor
         self._stop = Stop()
         self._ended = ""
 
@@ -117,7 +124,7 @@ class Campaign:
             corpus = corpus_store.locked_whole(settings.folder / "corpus")
             pool = ReplayPool(settings.folder, workers=settings.workers, sample=not settings.runs)
             with corpus, self._stop.signals(), pool as replay_pool:
-                self._supervisor = supervisor = Supervisor(
+                self._supervisor = supervisor = self._make_supervisor(
                     settings.folder,
                     self._plan(),
                     settings.workers,
@@ -209,13 +216,18 @@ class Campaign:
         return None
 
 
-def run_unit(unit: Unit, place: Path, exchange: Exchange | None = None) -> Result:
-    """Run one unit in the folder ``place``. Raises HarnessError where it cannot be set up."""
+def run_unit(
+    unit: Unit, place: Path, exchange: Exchange | None = None, view: Callable[[Progress], None] = lambda _: None
+) -> Result:
+    """Run one unit in the folder ``place``. Raises HarnessError where it cannot be set up.
+
+    ``view`` gets the progress several times a second, and once more at the end.
+    """
     registry.find(unit.parser)
     target = get_target(unit.target)
     with folder.locked(place):
         folder.prepare(place)
-        if unit.seed_dirs:
+        if exchange is None and unit.seed_dirs:
             # Seeds of the target that no folder has go into the unit's own.
             seed_dirs = (*unit.seed_dirs, place / "corpus" / target.name)
             folder.seeds(seed_dirs, target.name, own=target.seeds())
@@ -224,6 +236,6 @@ def run_unit(unit: Unit, place: Path, exchange: Exchange | None = None) -> Resul
         plan, stop = Listed([unit]), Stop()
         corpus = corpus_store.locked_whole(place / "corpus")
         with corpus, stop.signals(), ReplayPool(place, sample=not unit.runs) as replay_pool:
-            Supervisor(place, plan, 1, progress, replay_pool, stop, exchange=exchange).run()
+            Supervisor(place, plan, 1, progress, replay_pool, stop, view=view, exchange=exchange).run()
     # A signal may have ended it before it began.
     return plan.results[0] if plan.results else Result(unit.target)

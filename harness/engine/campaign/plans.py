@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -40,6 +41,10 @@ class Listed:
     def drop(self, target: str) -> None:
         """Remove the target's units."""
         self._units = [unit for unit in self._units if unit.target != target]
+
+    def left(self) -> float:
+        """Seconds to the end: without a bound."""
+        return math.inf
 
     def over(self) -> bool:
         """Never: such units end by their executions."""
@@ -85,6 +90,10 @@ class Shared:
     def drop(self, target: str) -> None:
         """Share the target's time among the others."""
         self._shares.drop(target)
+
+    def left(self) -> float:
+        """Seconds to the end of the time, without overtime."""
+        return self._deadline - time.monotonic()
 
     def over(self) -> bool:
         """Whether time and overtime are used up."""

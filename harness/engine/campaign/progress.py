@@ -7,14 +7,13 @@ import time
 from collections import Counter
 from typing import Any
 
-from harness.engine.campaign.discovery import Discovery
+from harness.engine.campaign.discovery import Discovery, Watched
 from harness.engine.campaign.figures import TargetFigures, ledger_entry
-from harness.engine.campaign.process import WorkerProcess
 from harness.findings import verdicts
 from harness.text import duration
 
 
-def _count_findings(findings: dict[str, dict[str, Any]], worker: WorkerProcess) -> None:
+def _count_findings(findings: dict[str, dict[str, Any]], worker: Watched) -> None:
     """Add a worker's findings."""
     for name, found in worker.status.findings.items():
         _count(findings, name, found | {"target": worker.settings.target})
@@ -47,16 +46,16 @@ class Progress:
         # Sums over ended workers: a night has hundreds of them.
         self._done: dict[str, TargetFigures] = {name: TargetFigures() for name in names}
         self._done_findings: dict[str, dict[str, Any]] = {}
-        # Targets that got past their seeds.
-        self._fuzzed: set[str] = set()
+        #: Targets that got past their seeds.
+        self.fuzzed: set[str] = set()
         # The ledger's entry of a target is kept while its figures do not change.
         self._entries: dict[str, dict[str, Any]] = {}
         self._stale: set[str] = set()
         # Targets whose figures the next :meth:`update` sums up anew. Until then their entries would hold old figures.
         self._changed: set[str] = set()
         #: The workers that run now.
-        self.active: list[WorkerProcess] = []
-        self._discovery = Discovery(names, self.began)
+        self.active: list[Watched] = []
+        self.discovery = Discovery(names, self.began)
 
     @property
     def elapsed(self) -> float:
@@ -74,25 +73,25 @@ class Progress:
 
     def gained(self) -> list[tuple[float, int]]:
         """The curve of discovery up to now (:meth:`Discovery.gained`)."""
-        points = self._discovery.gained()
+        points = self.discovery.gained()
         return [(0.0, 0), *points, (self.elapsed, points[-1][1])] if points else []
 
-    def started(self, worker: WorkerProcess) -> None:
+    def started(self, worker: Watched) -> None:
         """Count a started worker."""
         self.workers += 1
         self._changed.add(worker.settings.target)
 
-    def ended(self, worker: WorkerProcess) -> None:
+    def ended(self, worker: Watched) -> None:
         """Keep the last status of a worker that has ended."""
         self._add(self._done.setdefault(worker.settings.target, TargetFigures()), worker)
         _count_findings(self._done_findings, worker)
-        self._discovery.ended(worker)
+        self.discovery.ended(worker)
         self._changed.add(worker.settings.target)
 
-    def _add(self, figures: TargetFigures, worker: WorkerProcess) -> None:
+    def _add(self, figures: TargetFigures, worker: Watched) -> None:
         figures.add(ledger_entry(worker.status))
         if worker.status.mutating:
-            self._fuzzed.add(worker.settings.target)
+            self.fuzzed.add(worker.settings.target)
 
     def died(self, found: dict[str, Any]) -> None:
         """Add the finding of a worker's death. Its ``count`` is that of this death."""
@@ -108,7 +107,7 @@ class Progress:
         """Add the result of a finding's replays."""
         self.findings[name] |= fields
 
-    def update(self, active: list[WorkerProcess]) -> None:
+    def update(self, active: list[Watched]) -> None:
         """Sum up ended and running workers."""
         self.active = list(active)
         figures = {name: self._done[name] for name in self.names}
@@ -124,7 +123,7 @@ class Progress:
         self.targets = figures
         for name, found in findings.items():
             self._merge_finding(name, found)
-        self._discovery.update(self.findings.values(), active)
+        self.discovery.update(self.findings.values(), active)
         self._stale |= self._changed
         self._changed.clear()
 
@@ -161,7 +160,7 @@ class Progress:
         """The session's entry of the ledger. A target's part stays the same object while its figures do not change."""
         for name, target in self.targets.items():
             if name in self._stale or name not in self._entries:
-                self._entries[name] = target.summary() | self._discovery.summary(name)
+                self._entries[name] = target.summary() | self.discovery.summary(name)
         self._stale.clear()
         return {
             "seconds": round(self.elapsed, 2),
@@ -172,6 +171,6 @@ class Progress:
             "per_target": {name: self._entries[name] for name in self.targets},
             "findings": self.findings,
             "new": self.new(),
-            "not_fuzzed": [name for name in self.targets if name not in self._fuzzed],
+            "not_fuzzed": [name for name in self.targets if name not in self.fuzzed],
             "too_wide": [{"rule": rule, "share": round(share, 4)} for rule, share in self.too_wide()],
         }

@@ -19,6 +19,8 @@ from typing import Any
 from harness.engine.campaign import folder
 from harness.engine.campaign.exchange import PLACE, Exchange
 from harness.engine.campaign.main import run_unit
+from harness.engine.campaign.stop import Stop
+from harness.engine.campaign.unit_report import REPORT, Reporter
 from harness.engine.campaign.units import Result, Unit
 from harness.errors import HarnessError
 from harness.files import write_atomic
@@ -26,6 +28,7 @@ from harness.parsers import registry
 from harness.store import records
 from harness.store.objects import Objects, Unreachable, open_store
 from harness.store.records import Identity
+from harness.targets.registry import get_target
 
 #: Default of the seconds after a unit in which its results must reach the store.
 PATIENCE_S = 60.0
@@ -56,25 +59,29 @@ def run(
     """
     objects = open_store(address)
     parser = registry.find(unit.parser)
-    host = socket.gethostname()
-    with folder.locked(place / PLACE):
+    host, stop = socket.gethostname(), Stop()
+    with folder.locked(place / PLACE), stop.signals():
         there = _join(objects, place / PLACE, identity(parser), unit.target, host, say)
         exchange = Exchange(objects, place, host, parser.content, say)
         file = place / PLACE / _UNIT
         left = _left(file)
         if left and left["result"] is not None and name not in ("", left["id"]):
             # An earlier unit of this folder did not reach the store.
-            _stored(exchange, left, file, patience)
+            _stored(exchange, left, file, patience, stop)
         began = left if left and name in ("", left["id"]) else _begun(file, name)
         if there and (known := records.get_result(objects, began["id"])) is not None:
-            exchange.finish(patience)
+            exchange.finish(patience, lambda: stop.asked)
             file.unlink()
             say(f"unit {began['id']} has a result in the store")
             return Result.of(known, f"the result of {began['id']}")
         if began["result"] is None:
-            began["result"] = dataclasses.asdict(_run(_with_seeds(unit, exchange, there=there), place, exchange))
+            ready = _with_seeds(unit, exchange, there=there)
+            if stop.asked:
+                raise HarnessError("the unit was ended before it began", hint="run the same command again")
+            result = _run(ready, place, exchange)
+            began["result"] = dataclasses.asdict(result)
             write_atomic(file, json.dumps(began))
-        return _stored(exchange, began, file, patience)
+        return _stored(exchange, began, file, patience, stop)
 
 
 def _join(objects: Objects, place: Path, mine: Identity, target: str, host: str, say: Callable[[str], object]) -> bool:
@@ -116,6 +123,8 @@ def _begun(file: Path, name: str) -> dict[str, Any]:
 def _with_seeds(unit: Unit, exchange: Exchange, *, there: bool) -> Unit:
     """The unit with the inputs and guards of all hosts."""
     seeds = exchange.seed(unit.target) if there else exchange.seeds(unit.target)
+    own = get_target(unit.target).seeds()
+    folder.seeds((*unit.seed_dirs, seeds), unit.target, own=own, empty=not unit.seed_dirs)
     guards = exchange.guards(unit.target) if there else ()
     return dataclasses.replace(
         unit,
@@ -127,13 +136,15 @@ def _with_seeds(unit: Unit, exchange: Exchange, *, there: bool) -> Unit:
 
 
 def _run(unit: Unit, place: Path, exchange: Exchange) -> Result:
+    reporter = Reporter(unit.target, place / REPORT, exchange.state)
     with exchange:
-        return run_unit(unit, place, exchange)
+        result = run_unit(unit, place, exchange, reporter)
+    return dataclasses.replace(result, report=reporter.last())
 
 
-def _stored(exchange: Exchange, began: dict[str, Any], file: Path, patience: float) -> Result:
+def _stored(exchange: Exchange, began: dict[str, Any], file: Path, patience: float, stop: Stop) -> Result:
     """The result of the unit in ``file``, after all of it has reached the store."""
-    exchange.finish(patience)
+    exchange.finish(patience, lambda: stop.asked)
     result = Result.of(began["result"], f"the result in {file}")
     created = exchange.created.get(result.target, set())
     result = dataclasses.replace(

@@ -6,12 +6,11 @@ are copied to the campaign's folder and to the other workers on the same target.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
@@ -24,10 +23,10 @@ from harness.engine.campaign.plans import Plan
 from harness.engine.campaign.process import WorkerProcess
 from harness.engine.campaign.progress import Progress
 from harness.engine.campaign.replay_pool import ReplayPool
+from harness.engine.campaign.stop import Stop
 from harness.engine.campaign.units import Result, Unit
 from harness.engine.worker.libfuzzer_log import Figures
 from harness.errors import EngineError, HarnessError
-from harness.processes import leave_terminal
 from harness.targets.base import Target
 
 _POLL = 0.1
@@ -46,37 +45,6 @@ def hung_s(target: Target, patience: int = 1) -> float:
     ``patience``: the number of its target's timeouts that a run may take.
     """
     return 30.0 + 3.0 * patience * target.timeout_s
-
-
-#: Ctrl-C, a request to end, and a terminal that was closed.
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class Stop:
-    """Whether a signal asked for the end. One of :data:`ENDING` ends the campaign cleanly, a second one at once."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    @contextlib.contextmanager
-    def signals(self) -> Iterator[None]:
-        """Handle the signals. A closed terminal stays ignored under nohup."""
-
-        def interrupt(number: int, frame: object) -> None:
-            if number == signal.SIGHUP:
-                leave_terminal()
-            if self.asked:
-                raise KeyboardInterrupt
-            self.asked = True
-
-        nohup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-        handled = [number for number in ENDING if not (nohup and number == signal.SIGHUP)]
-        previous = {number: signal.signal(number, interrupt) for number in handled}
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
 
 
 @dataclass(eq=False)

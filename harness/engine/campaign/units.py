@@ -51,7 +51,7 @@ class Result(JsonFile):
     ``seconds`` of the clock run from the unit's start to its end, ``start_seconds`` to its first mutation (0 without one).
     ``edges`` and ``features`` are libFuzzer's, after the seeds and at the end. ``problem``: why the target cannot be driven.
     ``store``: the figures of the exchange with a store, where there was one; ``corpus`` and ``new`` then name only inputs and
-    findings that no other host had stored before.
+    findings that no other host had stored before. ``report`` is the last one of :mod:`harness.engine.campaign.unit_report`.
     """
 
     target: str
@@ -69,3 +69,4 @@ class Result(JsonFile):
     problem: str = ""
     statistics: dict[str, Any] = field(default_factory=dict)
     store: dict[str, Any] = field(default_factory=dict)
+    report: dict[str, Any] = field(default_factory=dict)

@@ -19,7 +19,7 @@ from rich.segment import SegmentLines
 from rich.table import Table
 from rich.text import Text
 
-from harness.engine.campaign.process import WorkerProcess
+from harness.engine.campaign.discovery import Watched
 from harness.engine.campaign.progress import Progress
 from harness.engine.worker.status import WorkerStatus
 from harness.engine.worker.tally import STAGES
@@ -139,7 +139,7 @@ class Dashboard:
         hidden = len(active) - len(shown)
         return Group(table, Text(f"and {hidden} more workers", "dim")) if hidden else table
 
-    def _tile(self, worker: WorkerProcess, width: int) -> Panel:
+    def _tile(self, worker: Watched, width: int) -> Panel:
         status, found = worker.status, worker.status.findings.values()
         new = sum(not entry.get("known") for entry in found)
         body: RenderableType = f"starting, {_time(self._now - worker.started)}"
@@ -163,13 +163,13 @@ class Dashboard:
         return Panel(body, title=Text(self._name(worker), "bold"), subtitle=subtitle, title_align="left",
                      subtitle_align="right", border_style="dim", width=width, height=_TILE[1])  # fmt: skip
 
-    def _name(self, worker: WorkerProcess) -> str:
+    def _name(self, worker: Watched) -> str:
         """The worker's target, with a number where several workers drive it."""
         target = worker.settings.target
         same = [other for other in self._progress.active if other.settings.target == target]
         return f"{target} #{1 + same.index(worker)}" if len(same) > 1 else target
 
-    def _row(self, worker: WorkerProcess) -> Sequence[str]:
+    def _row(self, worker: Watched) -> Sequence[str]:
         status = worker.status
         return (
             self._name(worker), short(status.rate), _deep(status), count(status.edges), count(status.semantic_features),

@@ -95,6 +95,12 @@ class Counts:
         for key, count in other.features.items():
             self.features[key] = self.features.get(key, 0) + count
 
+    def to_bytes(self) -> bytes:
+        """The counts as :func:`of_bytes` reads them."""
+        header = _HEADER.pack(self.sampled, self.every, len(self.edges), len(self.features))
+        features = numpy.array([[*self.features], [*self.features.values()]], numpy.uint32)
+        return header + self.edges.tobytes() + features.tobytes()
+
     def summary(self) -> dict[str, dict[str, Any]]:
         """The frequency counts by kind of species, for the ledger. Kinds without any species are left out."""
         kinds = {"edges": self.edges, "semantic": numpy.array([*self.features.values()], numpy.uint32)}
@@ -122,11 +128,18 @@ def frequencies(counts: Sequence[int] | NDArray[numpy.uint32], *, sampled: int, 
 def read(path: Path) -> Counts | None:
     """Read the counts that :meth:`Sampler.write` wrote; None where the file is missing or cut."""
     try:
-        raw = path.read_bytes()
+        return of_bytes(path.read_bytes())
+    except OSError:
+        return None
+
+
+def of_bytes(raw: bytes) -> Counts | None:
+    """The counts of a file of :meth:`Sampler.write`; None where it is cut."""
+    try:
         found = Counts()
         found.sampled, found.every, edges, known = _HEADER.unpack_from(raw)
         values = numpy.frombuffer(raw, numpy.uint32, edges + 2 * known, _HEADER.size)
-    except (OSError, ValueError, struct.error):
+    except (ValueError, struct.error):
         return None
     found.edges = values[:edges].copy()
     found.features = dict(zip(values[edges : edges + known].tolist(), values[edges + known :].tolist(), strict=True))

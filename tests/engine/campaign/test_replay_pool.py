@@ -16,7 +16,8 @@ from harness.engine.campaign.plans import Listed
 from harness.engine.campaign.process import WorkerProcess, new_settings
 from harness.engine.campaign.progress import Progress
 from harness.engine.campaign.replay_pool import ReplayPool
-from harness.engine.campaign.supervisor import Stop, Supervisor
+from harness.engine.campaign.stop import Stop
+from harness.engine.campaign.supervisor import Supervisor
 from harness.engine.worker import memory
 from harness.findings import store
 from harness.findings.finding import Finding

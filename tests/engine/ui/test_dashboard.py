@@ -71,7 +71,7 @@ def campaign(workers: int, *, seconds: float = 120.0, runs: int = 0) -> Progress
     ]
     progress = Progress(tuple(dict.fromkeys(entry["target"] for entry in recorded)), seconds, runs)
     progress.began = NOW - RECORDED["elapsed"]
-    progress._discovery._began = progress.began
+    progress.discovery._began = progress.began
     progress.update(active)
     return progress
 

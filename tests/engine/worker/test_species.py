@@ -45,3 +45,15 @@ def test_counts_go_through_a_file_and_add_up_over_workers(tmp_path: Path) -> Non
 @pytest.mark.parametrize(("rate", "every"), [(10, 1), (1000, 1), (5000, 8), (100_000, 128), (10_000_000, 256)])
 def test_a_quick_target_is_looked_at_less_often(rate: float, every: int) -> None:
     assert species.spacing(rate) == every
+
+
+def test_counts_go_to_another_machine_and_come_back() -> None:
+    counts = species.Counts()
+    counts.sampled, counts.every = 7, 4
+    counts.edges = numpy.array([0, 3, 1], numpy.uint32)
+    counts.features = {5: 2, 9: 1}
+    back = species.of_bytes(counts.to_bytes())
+    assert back is not None
+    assert back.summary() == counts.summary()
+    assert (back.features, back.edges.tolist()) == (counts.features, [0, 3, 1])
+    assert species.of_bytes(counts.to_bytes()[:-1]) is None

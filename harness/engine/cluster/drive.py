@@ -1,0 +1,63 @@
+"""Drives a campaign whose units run on the hosts of a Dask cluster, and whose corpus and findings are in a store."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import secrets
+import socket
+from collections.abc import Callable
+
+from harness.engine.campaign import folder
+from harness.engine.campaign.main import Campaign, CampaignSettings, Outcome
+from harness.engine.campaign.progress import Progress
+from harness.engine.cluster.host import FOLDER
+from harness.engine.cluster.mirror import Mirror
+from harness.engine.cluster.placing import Hosts, needs_dask, scheduler, unsafe
+from harness.engine.cluster.supervisor import ClusterSupervisor
+from harness.errors import HarnessError
+from harness.parsers import registry
+from harness.store.objects import open_store
+
+
+def run(
+    settings: CampaignSettings,
+    view: Callable[[Progress], None],
+    cluster: str,
+    store: str,
+    say: Callable[[str], object],
+) -> Outcome:
+    """Run a campaign on ``cluster``, an address or ``local:N``, with the store at the address ``store``.
+
+    The folder of the settings mirrors the store. ``say`` gets warnings. Raises HarnessError: no scheduler, no host that can run
+    units, a store that cannot be used or that belongs to another campaign.
+    """
+    needs_dask()
+    if settings.fresh:
+        raise HarnessError("a store cannot be started over", hint="name an empty prefix as --store in place of --fresh")
+    if store.startswith("memory:"):
+        raise HarnessError(f"{store} is the memory of one process", hint="name a folder or s3://BUCKET/PREFIX")
+    if "://" not in store:
+        store = os.path.abspath(store)
+    parser = registry.find(settings.parser)
+    mirror = Mirror(open_store(store), settings.folder, parser, socket.gethostname())
+    mirror.join(settings.targets)
+    # Hosts of this machine have their folders beside the campaign's.
+    os.environ.setdefault(FOLDER, str(settings.folder / "hosts"))
+    with scheduler(cluster, settings.workers) as address:
+        if warning := unsafe(address):
+            say(warning)
+        hosts = Hosts(address, parser.content, store)
+        try:
+            hosts.first()
+            for reason in hosts.refused.values():
+                say(reason)
+            with folder.locked(settings.folder):
+                mirror.sessions()
+            settings = dataclasses.replace(settings, workers=hosts.slots())
+            outcome = Campaign(settings, view, lambda *given, **named: ClusterSupervisor(*given, **named).on(
+                hosts, mirror, f"unit-{secrets.token_hex(4)}", settings.empty)).run()  # fmt: skip
+            mirror.sessions()
+        finally:
+            hosts.close()
+    return outcome

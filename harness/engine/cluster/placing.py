@@ -1,0 +1,242 @@
+"""Dask's part: the connection to a scheduler, the hosts that take units, and the placing of units on them."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import ipaddress
+import logging
+import re
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from harness.engine.cluster import host
+from harness.engine.cluster.checks import Facts, facts, problem
+from harness.engine.cluster.host import Task
+from harness.errors import HarnessError
+from harness.store.objects import INSTALL
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+_LOCAL = re.compile(r"local(?::(\d{1,3}))?")
+#: Seconds in which a scheduler must answer at the start, and in which a lost one may come back.
+ANSWER_S, RETURN_S = 15.0, 120.0
+# Seconds in which the first host must be there.
+_FIRST_S = 60.0
+
+
+@dataclasses.dataclass(eq=False)
+class Placed:
+    """A unit that Dask has placed, or will place. ``future`` is None where its scheduler was lost."""
+
+    task: Task
+    future: Future[Any] | None
+
+    def done(self) -> bool:
+        """Whether its task has ended in any way, or is lost."""
+        return self.future is None or self.future.done() or self.future.status == "lost"
+
+    def words(self) -> str:
+        """The last words of a task that ended without a result."""
+        if self.future is None or self.future.status != "finished":
+            return "its host is gone"
+        with contextlib.suppress(Exception):
+            ended = self.future.result(timeout=5)
+            return f"{ended['host']} ended it with status {ended['status']}: {str(ended['words'])[-300:]}"
+        return "its host is gone"
+
+
+@dataclasses.dataclass(frozen=True)
+class Checked:
+    """A host by name, with its units at a time, its facts, and the reason why it cannot take units, or ""."""
+
+    name: str
+    slots: int
+    facts: Facts
+    problem: str
+
+
+class Hosts:
+    """The hosts of the cluster at ``address``. ``content`` is the hash of the parser, ``store`` the address of the store."""
+
+    def __init__(self, address: str, content: str, store: str) -> None:
+        """Connect. Raises HarnessError where no scheduler answers."""
+        self._address, self._content, self._store = address, content, store
+        self._client = connect(address)
+        self._topics: list[tuple[str, Callable[[dict[str, Any]], object]]] = []
+        self._mine = facts(store, content)
+        #: Hosts that are left out, by address, with the reason; and those that were found sound, with their units at a time.
+        self.refused: dict[str, str] = {}
+        self._sound: dict[str, int] = {}
+        self._lost_at: float | None = None
+
+    def close(self) -> None:
+        """End the connection."""
+        with contextlib.suppress(Exception):
+            self._client.close(timeout=5)
+
+    def first(self) -> None:
+        """Wait for the first sound host. Raises HarnessError with the reasons where there is none."""
+        deadline = time.monotonic() + _FIRST_S
+        while not self._sound:
+            self.look()
+            if self._sound:
+                return
+            if self.refused or time.monotonic() > deadline:
+                reasons = "; ".join(self.refused.values()) or "none has joined the scheduler"
+                raise HarnessError(
+                    f"no host can run units: {reasons}",
+                    hint=f"start hosts: harness worker {self._address} --store {self._store}",
+                )
+            time.sleep(0.5)
+
+    def look(self) -> str:
+        """Check hosts that are new, and forget those that are gone. Returns the state in words where something is wrong.
+
+        Raises HarnessError where the scheduler has been away for too long.
+        """
+        if self._client.status != "running":
+            return self._again()
+        self._lost_at = None
+        workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        fresh = [name for name in workers if name not in self._sound and name not in self.refused]
+        for name in [name for name in self._sound if name not in workers]:
+            del self._sound[name]
+        for name, found in self._asked(fresh).items():
+            why = problem(self._mine, found) if isinstance(found, Facts) else str(found)
+            if why:
+                self.refused[name] = f"host {workers[name].get('name', name)} is left out: {why}"
+            else:
+                self._sound[name] = int(workers[name]["nthreads"])
+        return next(iter(self.refused.values()), "")
+
+    def facts(self) -> list[Checked]:
+        """All hosts, checked anew."""
+        workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        asked = self._asked(list(workers))
+        return [
+            Checked(str(one.get("name", name)), int(one["nthreads"]), asked[name], problem(self._mine, asked[name]))
+            for name, one in workers.items()
+            if isinstance(asked.get(name), Facts)
+        ]
+
+    def _asked(self, names: list[str]) -> dict[str, Any]:
+        if not names:
+            return {}
+        found: dict[str, Any] = self._client.run(facts, self._store, self._content, workers=names, on_error="return")
+        return found
+
+    def _again(self) -> str:
+        """Connect anew after the scheduler was lost."""
+        now = time.monotonic()
+        self._lost_at = self._lost_at or now
+        self._sound = {}
+        try:
+            client = connect(self._address, 5.0)
+        except HarnessError as error:
+            if now - self._lost_at > RETURN_S:
+                raise HarnessError(
+                    f"the scheduler at {self._address} has been away for {RETURN_S:.0f} s",
+                    hint="start it and its hosts, then run the same command: the campaign goes on",
+                ) from error
+            return f"the scheduler at {self._address} is away; hosts store what they have"
+        self.close()
+        self._client = client
+        for topic, take in self._topics:
+            self._subscribe(topic, take)
+        return f"the scheduler at {self._address} is back"
+
+    def slots(self) -> int:
+        """The number of units that run at a time."""
+        return sum(self._sound.values())
+
+    def submit(self, task: Task) -> Placed:
+        """Give a unit to a sound host."""
+        if self._client.status != "running" or not self._sound:
+            return Placed(task, None)
+        future = self._client.submit(
+            host.run, task, key=f"{task.id}-{time.monotonic_ns()}", workers=list(self._sound), allow_other_workers=False, pure=False
+        )  # fmt: skip
+        return Placed(task, future)
+
+    def runs(self, placed: Placed) -> bool:
+        """Whether the unit may still be at its end: its host stores the results after it was asked to end."""
+        return placed.future is not None and bool(self._sound)
+
+    def cancel(self, placed: list[Placed]) -> None:
+        """Ask units to end. Their results go to the store."""
+        with contextlib.suppress(Exception):
+            self._client.cancel([one.future for one in placed if one.future is not None], force=True)
+
+    def listen(self, topic: str, take: Callable[[dict[str, Any]], object]) -> None:
+        """Call ``take`` with each report of the hosts, in a thread of Dask's."""
+        self._topics.append((topic, take))
+        self._subscribe(topic, take)
+
+    def _subscribe(self, topic: str, take: Callable[[dict[str, Any]], object]) -> None:
+        self._client.subscribe_topic(topic, lambda event: take(event[1]))
+
+
+def connect(address: str, seconds: float = 0.0) -> Client:
+    """A client of the scheduler at ``address``. Raises HarnessError where none answers in some ``seconds`` (:data:`ANSWER_S`)."""
+    import distributed
+
+    try:
+        return distributed.Client(address, timeout=seconds or ANSWER_S, set_as_default=False, name="harness")
+    except (OSError, ValueError, RuntimeError, TimeoutError) as error:
+        raise no_scheduler(address) from error
+
+
+def no_scheduler(address: str) -> HarnessError:
+    """The error where no scheduler answers."""
+    return HarnessError(
+        f"no scheduler answers at {address}",
+        hint="start one: dask scheduler --host ADDRESS; or fuzz on this machine: --cluster local",
+    )
+
+
+def needs_dask() -> None:
+    """Raise HarnessError where Dask is not installed."""
+    try:
+        import distributed  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise HarnessError("a cluster needs the package distributed, which is not installed", hint=INSTALL) from error
+    # It logs each lost connection with a traceback; :meth:`Hosts.look` says it in a line.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+
+
+def unsafe(address: str) -> str:
+    """A warning where a scheduler listens beyond this machine without TLS; "" where it does not."""
+    parts = urlsplit(address if "://" in address else f"tcp://{address}")
+    with contextlib.suppress(ValueError):
+        if parts.scheme == "tls" or ipaddress.ip_address(parts.hostname or "").is_loopback:
+            return ""
+    if parts.hostname == "localhost":
+        return ""
+    return f"{address} has no TLS: everyone who reaches it can run programs on its hosts (docs/scale.md)"
+
+
+@contextlib.contextmanager
+def scheduler(cluster: str, workers: int) -> Iterator[str]:
+    """The address of the scheduler that ``cluster`` names. ``local`` and ``local:N`` start one here, with N hosts.
+
+    The default of N is ``workers``. Raises HarnessError.
+    """
+    needs_dask()
+    match = _LOCAL.fullmatch(cluster)
+    if match is None:
+        yield cluster
+        return
+    import distributed
+
+    count = int(match[1]) if match[1] else workers
+    if not count:
+        raise HarnessError("local:0 has no hosts", hint="name at least one: local:1")
+    with distributed.LocalCluster(
+        n_workers=count, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, memory_limit=0, silence_logs=50
+    ) as started:  # fmt: skip
+        yield str(started.scheduler_address)

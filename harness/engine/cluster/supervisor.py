@@ -1,0 +1,258 @@
+"""Runs the units of a plan on the hosts of a Dask cluster. Results, inputs and findings come from the store alone.
+
+Dask only places units on hosts. A unit whose host is gone is given to another one, and nobody blames it. The view and the ledger get
+their figures from reports of the hosts while a unit runs, and from its result at its end.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+import time
+from collections import Counter, deque
+from pathlib import Path
+from typing import Any
+
+from harness.engine.campaign.folder import seed_dirs
+from harness.engine.campaign.supervisor import Supervisor
+from harness.engine.campaign.unit_report import read_species, read_status
+from harness.engine.campaign.units import Result, Unit
+from harness.engine.cluster.host import Task
+from harness.engine.cluster.mirror import Mirror
+from harness.engine.cluster.placing import Hosts, Placed
+from harness.engine.worker import species
+from harness.engine.worker.status import WorkerStatus
+from harness.errors import EngineError, HarnessError
+from harness.store import records
+from harness.targets import scratch
+
+_POLL_S = 0.2
+_SHOW_EVERY_S = 0.5
+_KEEP_EVERY_S = 2.0
+# Most seconds at the end in which asked units store their results.
+_END_S = 100.0
+# After so many losses a unit is given up. Its target goes on.
+_LOSSES = 10
+#: Longest slice in seconds: the ledger gets a unit's figures in full at its end.
+LONGEST_S = 1800.0
+
+
+@dataclasses.dataclass(frozen=True)
+class _Place:
+    target: str
+    memory: Path
+
+
+class RemoteWorker:
+    """A unit on a host, as the view and the ledger see it: one worker. ``memory`` is a folder of this process for its species."""
+
+    def __init__(self, target: str, memory: Path) -> None:
+        self.settings = _Place(target, memory)
+        self.started = self.last_new = time.monotonic()
+        self.status = WorkerStatus()
+        self.lag = (0, 0.0)
+
+    def take(self, report: dict[str, Any]) -> None:
+        """Take a report. One that is none, or older, changes nothing."""
+        try:
+            status, table = read_status(report), read_species(report)
+        except ValueError:
+            return
+        if status.executions < self.status.executions:
+            return
+        if status.corpus > self.status.corpus:
+            self.last_new = time.monotonic()
+        # The campaign has its own time of a finding.
+        found = {name: _without(entry, "first_seconds") for name, entry in status.findings.items()}
+        self.status = dataclasses.replace(status, findings=found)
+        waiting, lag = report.get("waiting"), report.get("lag_seconds")
+        self.lag = (waiting, lag) if isinstance(waiting, int) and isinstance(lag, float) else (0, 0.0)
+        if table:
+            (self.settings.memory / species.FILE).write_bytes(table)
+
+
+@dataclasses.dataclass(eq=False)
+class _Job:
+    """A unit on its way, on one host at a time."""
+
+    unit: Unit
+    task: Task
+    worker: RemoteWorker
+    placed: Placed
+    lost: int = 0
+
+
+class ClusterSupervisor(Supervisor):
+    """A supervisor whose units run on ``hosts``. ``mirror`` keeps the campaign's folder in step with the store."""
+
+    def on(self, hosts: Hosts, mirror: Mirror, topic: str, empty: bool) -> ClusterSupervisor:
+        """Set the hosts, and store parser and seeds; returns the supervisor. ``empty``: without the committed seeds."""
+        self.hosts, self.mirror, self._topic = hosts, mirror, topic
+        self._memory = Path(scratch.make())
+        self._running: list[_Job] = []
+        self._reports: deque[dict[str, Any]] = deque()
+        self._problems: Counter[str] = Counter()
+        # The last words about the hosts.
+        self._warned = ""
+        mirror.begin({name: seed_dirs(self.folder, name, empty=empty) for name in self.progress.names})
+        hosts.listen(topic, self._reports.append)
+        return self
+
+    def run(self) -> None:
+        """Run to the end of the plan, or to a request to stop. Raises HarnessError."""
+        try:
+            self._drive_hosts()
+        finally:
+            self.hosts.cancel([job.placed for job in self._running])
+            scratch.remove(self._memory)
+
+    def passed_over(self) -> dict[str, int]:
+        """Nothing: the quota of a folder holds on the host that has it."""
+        return {}
+
+    def _drive_hosts(self) -> None:
+        shown = kept = 0.0
+        ends: float | None = None
+        while self._submit() or self._running:
+            time.sleep(_POLL_S)
+            while self._reports:
+                self._take(self._reports.popleft())
+            for job in list(self._running):
+                if job.placed.done():
+                    self._ended_on_host(job)
+            if self._finishing() and ends is None:
+                ends = time.monotonic() + _END_S
+                self.hosts.cancel([job.placed for job in self._running])
+            if ends is not None:
+                self._collect(over=time.monotonic() > ends)
+            now = time.monotonic()
+            if now - shown >= _SHOW_EVERY_S:
+                shown = now
+                self._show_hosts()
+            if now - kept >= _KEEP_EVERY_S:
+                kept = now
+                self._keep_hosts()
+        self._keep_hosts(last=True)
+        self._show_hosts()
+
+    def _submit(self) -> bool:
+        """Give units to free hosts; whether there was one."""
+        started = False
+        while not self._finishing() and len(self._running) < self.hosts.slots() and (unit := self.plan.next()):
+            name = f"{self._topic}-{secrets.token_hex(6)}"
+            seconds = min(unit.seconds, LONGEST_S)
+            placed = dataclasses.replace(unit, seed_dirs=(), guards=(), shared=False, seconds=seconds)
+            task = Task(
+                name,
+                _plain(placed),
+                self.mirror.objects.address,
+                self.mirror.content,
+                time.time() + self.plan.left(),
+                self._topic,
+            )
+            (self._memory / name).mkdir()
+            worker = RemoteWorker(unit.target, self._memory / name)
+            self._running.append(_Job(unit, task, worker, self.hosts.submit(task)))
+            self.progress.started(worker)
+            started = True
+        return started
+
+    def _take(self, event: dict[str, Any]) -> None:
+        """Take a report of a host."""
+        for job in self._running:
+            if job.task.id == event.get("unit") and isinstance(event.get("report"), dict):
+                job.worker.take(event["report"])
+
+    def _ended_on_host(self, job: _Job) -> None:
+        """Take the result of a unit that ended, from the store; without one, give the unit to a host again."""
+        try:
+            raw = records.get_result(self.mirror.objects, job.task.id)
+        except HarnessError as error:
+            self.progress.warning = str(error)
+            return
+        if raw is not None:
+            self._finished(job, raw)
+        elif not self._finishing():
+            self._lost(job)
+
+    def _lost(self, job: _Job) -> None:
+        words = job.placed.words()
+        self.progress.warning = f"a unit of {job.unit.target} is given to a host again: {words}"
+        self.replaced["lost"] += 1
+        job.lost += 1
+        if job.lost >= _LOSSES:
+            self._done(job, Result(job.unit.target, seconds=time.monotonic() - job.worker.started))
+        else:
+            job.placed = self.hosts.submit(job.task)
+
+    def _collect(self, *, over: bool) -> None:
+        """At the end, take the results that units have stored after they were asked to end."""
+        try:
+            for job in list(self._running):
+                raw = records.get_result(self.mirror.objects, job.task.id)
+                if raw is not None:
+                    self._finished(job, raw)
+                elif over or not self.hosts.runs(job.placed):
+                    self._done(job, Result(job.unit.target))
+        except HarnessError as error:
+            self.progress.warning = str(error)
+            if over:
+                raise
+
+    def _finished(self, job: _Job, raw: dict[str, Any]) -> None:
+        try:
+            result = Result.of(raw, f"the result of {job.task.id}")
+        except HarnessError as error:
+            self.progress.warning = str(error)
+            result = Result(job.unit.target)
+        job.worker.take(result.report)
+        if result.problem:
+            self._problem(job, result.problem)
+        self._done(job, result)
+
+    def _done(self, job: _Job, result: Result) -> None:
+        self._running.remove(job)
+        self.progress.ended(job.worker)
+        scratch.remove(job.worker.settings.memory)
+        self.plan.finished(job.unit, result)
+
+    def _problem(self, job: _Job, problem: str) -> None:
+        """A host cannot drive a target. It is left out where a second unit says so, or where there is one host."""
+        self._problems[job.unit.target] += 1
+        self.progress.warning = problem
+        if self._problems[job.unit.target] > 1 or self.hosts.slots() < 2:
+            self.left_out.setdefault(job.unit.target, EngineError(problem, hint="run `harness cluster doctor`"))
+            self.plan.drop(job.unit.target)
+
+    def _show_hosts(self) -> None:
+        self.progress.update([job.worker for job in self._running])
+        waiting = sum(job.worker.lag[0] for job in self._running)
+        lag = max((job.worker.lag[1] for job in self._running), default=0.0)
+        if lag:
+            self.progress.warning = f"the store gives some hosts no answer for {lag:.0f} s: {waiting} inputs wait there"
+        self.view(self.progress)
+
+    def _keep_hosts(self, *, last: bool = False) -> None:
+        """Get new findings, look after the hosts, and write the ledger."""
+        try:
+            self.mirror.get(self.progress.targets if last else ())
+            self.mirror.replayed(self.progress.findings)
+        except HarnessError as error:
+            self.progress.warning = f"{error}; hosts go on"
+            if last:
+                raise
+        before, self._warned = self._warned, self.hosts.look()
+        if self._warned or before == self.progress.warning:
+            self.progress.warning = self._warned
+        self.save()
+
+
+def _plain(unit: Unit) -> dict[str, Any]:
+    """The unit as JSON has it."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value for name, value in dataclasses.asdict(unit).items()
+    }
+
+
+def _without(entry: dict[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in entry.items() if name != key}
