@@ -27,6 +27,7 @@ from harness.engine.campaign.stop import Stop
 from harness.engine.campaign.units import Result, Unit
 from harness.engine.worker.libfuzzer_log import Figures
 from harness.errors import EngineError, HarnessError
+from harness.replay import replay
 from harness.targets.base import Target
 
 _POLL = 0.1
@@ -171,6 +172,10 @@ class Supervisor:
                 job.worker.kill()
             leave(self.folder)
             raise
+
+    def replay_cpu_seconds(self) -> float:
+        """CPU seconds of all replays so far."""
+        return replay.cpu_seconds()
 
     def passed_over(self) -> dict[str, int]:
         """By target, the number of inputs that were not saved: beyond the quota and without a new edge."""

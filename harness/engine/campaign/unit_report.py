@@ -20,6 +20,7 @@ from harness.engine.campaign.progress import Progress
 from harness.engine.worker import species
 from harness.engine.worker.status import Moment, WorkerStatus
 from harness.files import write_atomic
+from harness.replay import replay
 
 #: The file in a unit's folder.
 REPORT = "report.json"
@@ -58,6 +59,7 @@ class Reporter:
             "status": json.loads(status_of(progress, self._target).to_json()),
             "waiting": state["waiting"],
             "lag_seconds": state["lag_seconds"],
+            "replay_cpu_seconds": replay.cpu_seconds(),
         }
 
 

@@ -18,6 +18,7 @@ from harness.engine.cluster.supervisor import ClusterSupervisor
 from harness.errors import HarnessError
 from harness.parsers import registry
 from harness.store.objects import open_store
+from harness.targets.registry import get_target
 
 
 def run(
@@ -52,12 +53,22 @@ def run(
             hosts.first()
             for reason in hosts.refused.values():
                 say(reason)
-            with folder.locked(settings.folder):
-                mirror.sessions()
+            begin(mirror, settings)
             settings = dataclasses.replace(settings, workers=hosts.slots())
             outcome = Campaign(settings, view, lambda *given, **named: ClusterSupervisor(*given, **named).on(
-                hosts, mirror, f"unit-{secrets.token_hex(4)}", settings.empty)).run()  # fmt: skip
+                hosts, mirror, f"unit-{secrets.token_hex(4)}")).run()  # fmt: skip
             mirror.sessions()
         finally:
             hosts.close()
     return outcome
+
+
+def begin(mirror: Mirror, settings: CampaignSettings) -> None:
+    """Store parser and seeds, and get what the store has, before the time of the campaign begins. Raises HarnessError."""
+    with folder.locked(settings.folder):
+        mirror.sessions()
+        seeds = {}
+        for name in settings.targets:
+            seeds[name] = folder.seed_dirs(settings.folder, name, empty=settings.empty)
+            folder.seeds(seeds[name], name, own=get_target(name).seeds(), empty=settings.empty)
+        mirror.begin(seeds)

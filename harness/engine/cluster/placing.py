@@ -8,6 +8,7 @@ import ipaddress
 import logging
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -30,18 +31,20 @@ _FIRST_S = 60.0
 
 @dataclasses.dataclass(eq=False)
 class Placed:
-    """A unit that Dask has placed, or will place. ``future`` is None where its scheduler was lost."""
+    """A unit on the host of the address ``host``. ``gone``: the host, or its scheduler, is."""
 
     task: Task
-    future: Future[Any] | None
+    host: str
+    future: Future[Any]
+    gone: bool = False
 
     def done(self) -> bool:
         """Whether its task has ended in any way, or is lost."""
-        return self.future is None or self.future.done() or self.future.status == "lost"
+        return self.gone or self.future.done() or self.future.status == "lost"
 
     def words(self) -> str:
         """The last words of a task that ended without a result."""
-        if self.future is None or self.future.status != "finished":
+        if self.gone or self.future.status != "finished":
             return "its host is gone"
         with contextlib.suppress(Exception):
             ended = self.future.result(timeout=5)
@@ -72,6 +75,7 @@ class Hosts:
         self.refused: dict[str, str] = {}
         self._sound: dict[str, int] = {}
         self._lost_at: float | None = None
+        self._placed: list[Placed] = []
 
     def close(self) -> None:
         """End the connection."""
@@ -103,8 +107,7 @@ class Hosts:
         self._lost_at = None
         workers = self._client.scheduler_info(n_workers=-1)["workers"]
         fresh = [name for name in workers if name not in self._sound and name not in self.refused]
-        for name in [name for name in self._sound if name not in workers]:
-            del self._sound[name]
+        self._forget([name for name in self._sound if name not in workers])
         for name, found in self._asked(fresh).items():
             why = problem(self._mine, found) if isinstance(found, Facts) else str(found)
             if why:
@@ -133,7 +136,7 @@ class Hosts:
         """Connect anew after the scheduler was lost."""
         now = time.monotonic()
         self._lost_at = self._lost_at or now
-        self._sound = {}
+        self._forget(list(self._sound))
         try:
             client = connect(self._address, 5.0)
         except HarnessError as error:
@@ -149,27 +152,48 @@ class Hosts:
             self._subscribe(topic, take)
         return f"the scheduler at {self._address} is back"
 
+    def _forget(self, names: list[str]) -> None:
+        """Forget hosts that are gone, with the units on them."""
+        lost = [one for one in self._placed if one.host in names]
+        for one in lost:
+            one.gone = True
+        for name in names:
+            del self._sound[name]
+        self.cancel(lost)
+
     def slots(self) -> int:
         """The number of units that run at a time."""
         return sum(self._sound.values())
 
+    def free(self) -> bool:
+        """Whether a host has room for one more unit."""
+        return self._free() is not None
+
+    def _free(self) -> str | None:
+        self._placed = [one for one in self._placed if not one.done()]
+        used = Counter(one.host for one in self._placed)
+        return next((name for name, units in self._sound.items() if used[name] < units), None)
+
     def submit(self, task: Task) -> Placed:
-        """Give a unit to a sound host."""
-        if self._client.status != "running" or not self._sound:
-            return Placed(task, None)
-        future = self._client.submit(
-            host.run, task, key=f"{task.id}-{time.monotonic_ns()}", workers=list(self._sound), allow_other_workers=False, pure=False
-        )  # fmt: skip
-        return Placed(task, future)
+        """Give a unit to a host with room; there must be one (:meth:`free`).
+
+        Dask would queue the unit of a lost host behind another one, and leave a host that joins later idle.
+        """
+        name = self._free()
+        assert name is not None
+        key = f"{task.id}-{time.monotonic_ns()}"
+        future = self._client.submit(host.run, task, key=key, workers=[name], allow_other_workers=False, pure=False)
+        self._placed.append(Placed(task, name, future))
+        return self._placed[-1]
 
     def runs(self, placed: Placed) -> bool:
         """Whether the unit may still be at its end: its host stores the results after it was asked to end."""
-        return placed.future is not None and bool(self._sound)
+        return not placed.gone and placed.host in self._sound
 
     def cancel(self, placed: list[Placed]) -> None:
         """Ask units to end. Their results go to the store."""
         with contextlib.suppress(Exception):
-            self._client.cancel([one.future for one in placed if one.future is not None], force=True)
+            self._client.cancel([one.future for one in placed], force=True)
 
     def listen(self, topic: str, take: Callable[[dict[str, Any]], object]) -> None:
         """Call ``take`` with each report of the hosts, in a thread of Dask's."""

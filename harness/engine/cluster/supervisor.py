@@ -13,7 +13,6 @@ from collections import Counter, deque
 from pathlib import Path
 from typing import Any
 
-from harness.engine.campaign.folder import seed_dirs
 from harness.engine.campaign.supervisor import Supervisor
 from harness.engine.campaign.unit_report import read_species, read_status
 from harness.engine.campaign.units import Result, Unit
@@ -23,6 +22,7 @@ from harness.engine.cluster.placing import Hosts, Placed
 from harness.engine.worker import species
 from harness.engine.worker.status import WorkerStatus
 from harness.errors import EngineError, HarnessError
+from harness.foreign_json import number
 from harness.store import records
 from harness.targets import scratch
 
@@ -51,6 +51,7 @@ class RemoteWorker:
         self.started = self.last_new = time.monotonic()
         self.status = WorkerStatus()
         self.lag = (0, 0.0)
+        self.replay_cpu_seconds = 0.0
 
     def take(self, report: dict[str, Any]) -> None:
         """Take a report. One that is none, or older, changes nothing."""
@@ -64,9 +65,12 @@ class RemoteWorker:
             self.last_new = time.monotonic()
         # The campaign has its own time of a finding.
         found = {name: _without(entry, "first_seconds") for name, entry in status.findings.items()}
-        self.status = dataclasses.replace(status, findings=found)
+        # No moment of the unit was before its start, whatever its host says.
+        moments = [moment._replace(clock=max(moment.clock, self.started)) for moment in status.moments]
+        self.status = dataclasses.replace(status, findings=found, moments=moments)
         waiting, lag = report.get("waiting"), report.get("lag_seconds")
         self.lag = (waiting, lag) if isinstance(waiting, int) and isinstance(lag, float) else (0, 0.0)
+        self.replay_cpu_seconds = max(self.replay_cpu_seconds, number(report.get("replay_cpu_seconds")))
         if table:
             (self.settings.memory / species.FILE).write_bytes(table)
 
@@ -85,16 +89,17 @@ class _Job:
 class ClusterSupervisor(Supervisor):
     """A supervisor whose units run on ``hosts``. ``mirror`` keeps the campaign's folder in step with the store."""
 
-    def on(self, hosts: Hosts, mirror: Mirror, topic: str, empty: bool) -> ClusterSupervisor:
-        """Set the hosts, and store parser and seeds; returns the supervisor. ``empty``: without the committed seeds."""
+    def on(self, hosts: Hosts, mirror: Mirror, topic: str) -> ClusterSupervisor:
+        """Set the hosts; returns the supervisor."""
         self.hosts, self.mirror, self._topic = hosts, mirror, topic
         self._memory = Path(scratch.make())
         self._running: list[_Job] = []
         self._reports: deque[dict[str, Any]] = deque()
         self._problems: Counter[str] = Counter()
+        # Of replays of units that have ended.
+        self._replay_cpu = 0.0
         # The last words about the hosts.
         self._warned = ""
-        mirror.begin({name: seed_dirs(self.folder, name, empty=empty) for name in self.progress.names})
         hosts.listen(topic, self._reports.append)
         return self
 
@@ -105,6 +110,11 @@ class ClusterSupervisor(Supervisor):
         finally:
             self.hosts.cancel([job.placed for job in self._running])
             scratch.remove(self._memory)
+
+    def replay_cpu_seconds(self) -> float:
+        """CPU seconds of all replays so far, those of hosts included."""
+        running = sum(job.worker.replay_cpu_seconds for job in self._running)
+        return super().replay_cpu_seconds() + self._replay_cpu + running
 
     def passed_over(self) -> dict[str, int]:
         """Nothing: the quota of a folder holds on the host that has it."""
@@ -138,7 +148,7 @@ class ClusterSupervisor(Supervisor):
     def _submit(self) -> bool:
         """Give units to free hosts; whether there was one."""
         started = False
-        while not self._finishing() and len(self._running) < self.hosts.slots() and (unit := self.plan.next()):
+        while not self._finishing() and self._room() and (unit := self.plan.next()):
             name = f"{self._topic}-{secrets.token_hex(6)}"
             seconds = min(unit.seconds, LONGEST_S)
             placed = dataclasses.replace(unit, seed_dirs=(), guards=(), shared=False, seconds=seconds)
@@ -157,6 +167,10 @@ class ClusterSupervisor(Supervisor):
             started = True
         return started
 
+    def _room(self) -> bool:
+        """Whether there is a host for a new unit: those of lost units come first."""
+        return len(self._running) < self.hosts.slots() and self.hosts.free()
+
     def _take(self, event: dict[str, Any]) -> None:
         """Take a report of a host."""
         for job in self._running:
@@ -172,7 +186,7 @@ class ClusterSupervisor(Supervisor):
             return
         if raw is not None:
             self._finished(job, raw)
-        elif not self._finishing():
+        elif not self._finishing() and self.hosts.free():
             self._lost(job)
 
     def _lost(self, job: _Job) -> None:
@@ -213,6 +227,7 @@ class ClusterSupervisor(Supervisor):
     def _done(self, job: _Job, result: Result) -> None:
         self._running.remove(job)
         self.progress.ended(job.worker)
+        self._replay_cpu += job.worker.replay_cpu_seconds
         scratch.remove(job.worker.settings.memory)
         self.plan.finished(job.unit, result)
 

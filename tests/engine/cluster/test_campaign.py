@@ -37,12 +37,13 @@ def test_a_campaign_over_two_hosts_is_killed_and_resumed(parts: Cluster) -> None
     wait_until(lambda: list((parts.campaign / "findings").glob("*/finding.json")), what="findings reach the driver")
     before = parts.everything()
     assert any(path.startswith("corpus/") for path in before)
-    # One host is gone, and then the driver.
+    # One host is gone, and a new one gets its unit. Then the driver is gone.
     parts.kill_host(1)
     parts.fuzzes(2)
-    parts.kill("driver")
     parts.host(1)
     parts.joined(1, times=2)
+    parts.fuzzes(1)
+    parts.kill("driver")
     # The same command goes on, for a short time.
     parts.driver(20, *TARGET)
     assert parts.wait("driver") in (0, 1), parts.log("driver").read_text()
