@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import socket
 
 import click
 
+from harness.cli import _options
 from harness.errors import HarnessError
 from harness.parsers import registry
 
@@ -49,3 +51,30 @@ def doctor(address: str, store: str, parser: str | None, as_json: bool) -> int:
             has = f"Python {one.facts.python}, {one.facts.shared_mb} MB shared memory, {one.facts.disk_mb} MB disk"
             click.echo(f"{one.name}: {one.slots} at a time, {has}: {said}")
     return 2 if any(one.problem for one in found) else 0
+
+
+@command.command(epilog="Example: harness cluster prune --store s3://fuzz/night --target deserialize")
+@click.option("--store", required=True, metavar="URL", help="Folder or s3://BUCKET/PREFIX of the campaign.")
+@_options.targets("Only this target; may be repeated. Default: all in the store.")
+@_options.parser("Instrumented parser that runs the inputs. Default: the newest release.")
+@_options.as_json("Print JSON instead of lines.")
+def prune(store: str, targets: tuple[str, ...], parser: str | None, as_json: bool) -> None:
+    """Delete inputs of a store that reach nothing the others do not. Every region stays. Hosts may run meanwhile."""
+    from harness.coverage import shared
+    from harness.engine.campaign.shared_unit import identity
+    from harness.store import records
+    from harness.store.objects import open_store
+
+    objects, build = open_store(store), registry.find(parser, flavour="sancov")
+    records.join(objects, identity(build), targets)
+    chosen = targets or tuple(shared.targets(objects))
+    if not chosen:
+        raise HarnessError(f"{store} has no inputs", hint="name the store of a campaign")
+    changes = [shared.prune(objects, target, build, socket.gethostname()) for target in chosen]
+    if as_json:
+        _options.print_json([dataclasses.asdict(change) for change in changes])
+        return
+    for one in changes:
+        click.echo(
+            f"{one.target}: {one.before} inputs before, {one.after} after; regions {one.regions_before} to {one.regions_after}"
+        )

@@ -6,10 +6,12 @@ object by object, counted and named (:class:`Refusals`).
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 INSTALL = "pip install 'safetensors-harness[cluster]'"
 #: Most seconds of one request, its repetitions included.
 _PATIENCE_S = 15.0
+# Objects that one request deletes.
+_DELETED = 500
 # Names that a refusal keeps.
 _NAMED = 20
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)*")
@@ -137,6 +141,20 @@ class Objects:
         finally:
             self.requests["list"] += max(pages, 1)
         return sorted(found, key=lambda entry: entry.path)
+
+    def delete(self, paths: Sequence[str]) -> None:
+        """Delete objects. Only the pruning of a corpus does."""
+        self.requests["delete"] += len(paths)
+        for start in range(0, len(paths), _DELETED):
+            try:
+                self._store.delete([*paths[start : start + _DELETED]])
+            except FileNotFoundError:
+                # Someone else deleted one of them: the others go one by one.
+                for path in paths[start : start + _DELETED]:
+                    with contextlib.suppress(FileNotFoundError):
+                        self._store.delete(path)
+            except Exception as error:
+                self._fail("delete from", error)
 
     @staticmethod
     def _inside(folder: Path, path: str) -> bool:

@@ -40,6 +40,8 @@ class SharedCorpus:
         self.position = position
         # Batches within the slack that were read.
         self._read: set[str] = set()
+        # All batches that :meth:`whole` has read.
+        self._whole: list[str] = []
 
     def push(self, inputs: Mapping[str, bytes], host: str) -> frozenset[str]:
         """Store inputs, given by SHA-1, then a batch with their names. Returns those that this call created."""
@@ -124,3 +126,20 @@ class SharedCorpus:
         for start in range(0, len(names), BATCH):
             self.announce(names[start : start + BATCH], host)
         return left
+
+    def whole(self, host: str) -> set[str]:
+        """The names of all inputs, for :meth:`prune`. Use a new reader. Inputs in no batch are announced first."""
+        self._whole = [entry.path for entry in self._objects.list(self._manifest)]
+        names = self.fresh()
+        return names | self.adopt(names, host)
+
+    def prune(self, lost: Collection[str], kept: Collection[str], host: str) -> None:
+        """Delete the inputs ``lost``, and put batches with ``kept`` in the place of those that :meth:`whole` read.
+
+        The new batches are written first, so a kill in between leaves a whole corpus. Inputs that hosts stored since then stay.
+        """
+        names = sorted(kept)
+        for start in range(0, len(names), BATCH):
+            self.announce(names[start : start + BATCH], host)
+        self._objects.delete(self._whole)
+        self._objects.delete([f"{self._inputs}/{name}" for name in sorted(lost)])

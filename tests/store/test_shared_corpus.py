@@ -126,3 +126,22 @@ def test_a_batch_of_the_far_future_hides_none(objects: Objects, mine: SharedCorp
     mine.push(named(b"good"), "one")
     assert reader.fresh() == named(b"good").keys()
     assert sum(objects.refused.counts.values()) == 1
+
+
+def test_pruning_deletes_what_it_has_seen_and_no_more(objects: Objects, mine: SharedCorpus) -> None:
+    mine.push(named(b"a", b"b", b"c"), "one")
+    pruner, host = other(objects), other(objects)
+    host.fresh()
+    assert pruner.whole("pruner") == named(b"a", b"b", b"c").keys()
+    # A host stores one more while the inputs are judged.
+    mine.push(named(b"later"), "one")
+    pruner.prune(named(b"b").keys(), named(b"a", b"c").keys(), "pruner")
+    left = named(b"a", b"c", b"later").keys()
+    assert {entry.name for entry in objects.list("corpus/deserialize")} == left
+    assert other(objects).fresh() == left
+    assert len(objects.list(f"manifest/deserialize/{PARSER}")) == 2
+    # A host that runs learns of the later one, and misses nothing.
+    assert host.fresh() >= named(b"later").keys()
+    # Twice is as good as once.
+    pruner.prune(named(b"b").keys(), named(b"a", b"c").keys(), "pruner")
+    assert other(objects).fresh() == left
