@@ -177,6 +177,34 @@ def survival(parser: str | None, times: int, seconds: float, seed: int, as_json:
     return int(result["survived"] < times)
 
 
+@command.command(epilog="Example: harness bench cluster --times 5 --time 60s --hosts 10 --hosts 100 --hosts 1000")
+@_options.parser()
+@click.option("--target", default="deserialize", show_default=True, metavar="T", help="Target to fuzz.")
+@_bench.count("--times", 0, 100, 5, "Pairs of campaigns: one process with two workers, and two hosts with one.")
+@_bench.time("60s")
+@click.option("--hosts", multiple=True, type=click.IntRange(1, 10_000), help="Simulate so many hosts; may be repeated.")
+@_bench.as_json
+def cluster(parser: str | None, target: str, times: int, seconds: float, hosts: tuple[int, ...], as_json: bool) -> int:
+    """Measure what hosts cost against one machine, and what a driver with many hosts costs; writes build/bench/cluster.json.
+
+    Exit status 1: two hosts make fewer than 0.95 of the executions or edges of one machine per CPU-second.
+    """
+    from harness.bench import cluster as measure
+    from harness.bench import simulated_hosts
+
+    say, build = _options.sayer(as_json), registry.find(parser)
+    result: dict[str, Any] = {}
+    if times:
+        say(f"{times} pairs of campaigns of {seconds:.0f} s on {target}:")
+        result["pairs"] = measure.pairs(target, build.name, times, seconds, say)
+    if hosts:
+        say(f"a driver with simulated hosts, {seconds:.0f} s each:")
+        result["simulated"] = simulated_hosts.scale(target, build, hosts, seconds, say)
+    _bench.keep("cluster", result, as_json)
+    medians = result.get("pairs", {}).get("medians", {})
+    return int(any(medians.get(name, 1.0) < measure.LEAST for name in ("executions", "edges")))
+
+
 @command.command(epilog="Example: harness bench resources --call get_tensor --family tensors --family other-data")
 @_options.parser("Plain build (see `harness build --wheel`).")
 @_bench.only("--call", "calls", "entry point")
