@@ -10,7 +10,7 @@ import dataclasses
 import json
 import re
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,7 +137,28 @@ def _finding(objects: Objects, path: str, name: str, content: str) -> tuple[dict
     except (ValueError, KeyError, TypeError, AttributeError, HarnessError):
         objects.refused.add(path, "no finding, or one of another name")
         return None
-    return about, data
+    return {name: value for name, value in about.items() if _CHECKS.get(name, _any)(value)}, data
+
+
+def _any(_: object) -> bool:
+    return True
+
+
+def _words(value: object) -> bool:
+    """Whether ``value`` may be a guard."""
+    return isinstance(value, list) and 0 < len(value) <= _TOKENS and all(isinstance(one, str) and one for one in value)
+
+
+def _replays(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(name), int) for name in ("runs", "held"))
+
+
+#: Fields that others may add to a finding; one of another type is left out.
+_CHECKS: dict[str, Callable[[object], bool]] = {
+    "replays": _replays,
+    "flaky": lambda value: isinstance(value, bool),
+    "guard": _words,
+}
 
 
 def put_guard(objects: Objects, target: str, words: Sequence[str]) -> bool:
@@ -153,10 +174,8 @@ def get_guards(objects: Objects, target: str) -> list[str]:
         data = objects.read(entry.path, _GUARD_SIZE)
         try:
             words = json.loads(data or b"")
-            if not isinstance(words, list) or not all(isinstance(word, str) and word for word in words):
-                raise ValueError("no list of words")
-            if not 0 < len(words) <= _TOKENS or sha1(data or b"") != entry.name:
-                raise ValueError("not its own name")
+            if not _words(words) or sha1(data or b"") != entry.name:
+                raise ValueError("no list of words, or not its own name")
         except (ValueError, RecursionError):
             objects.refused.add(entry.path, "no guard")
             continue
@@ -200,8 +219,12 @@ def get_sessions(objects: Objects, known: Collection[str]) -> list[dict[str, Any
     for entry in objects.list("ledger"):
         name = entry.name.removesuffix(".json")
         if name not in known and (session := _table(objects, entry.path, _LARGE)) is not None:
-            if session.get("id") == name:
+            parts = [session.get("per_target"), session.get("findings")]
+            sound = all(
+                isinstance(part, dict) and all(isinstance(one, dict) for one in part.values()) for part in parts
+            )
+            if session.get("id") == name and sound:
                 found.append(session)
             else:
-                objects.refused.add(entry.path, "no session of that id")
+                objects.refused.add(entry.path, "no session of the ledger")
     return sorted(found, key=lambda session: str(session.get("started")))

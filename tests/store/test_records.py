@@ -141,3 +141,33 @@ def test_the_environment_is_the_only_place_of_credentials(objects: Objects) -> N
     for entry in objects.list(""):
         assert secret.encode() not in (objects.read(entry.path, 10**6) or b"")
     assert secret not in objects.address
+
+
+def test_sessions_of_the_ledger_are_read_once_and_in_order(objects: Objects) -> None:
+    sessions = [
+        {"id": name, "started": at, "per_target": {"torch": {}}, "findings": {}}
+        for name, at in (("b", "2"), ("a", "3"), ("c", "1"))
+    ]
+    for session in sessions:
+        assert records.put_session(objects, session)
+        assert not records.put_session(objects, session)
+    for name, content in (("x", {"id": "other"}), ("y", {"id": "y", "per_target": {"torch": 1}, "findings": {}})):
+        objects.create(f"ledger/{name}.json", json.dumps(content).encode())
+    assert [session["id"] for session in records.get_sessions(objects, ())] == ["c", "b", "a"]
+    assert [session["id"] for session in records.get_sessions(objects, ("a", "b"))] == ["c"]
+    assert objects.refused.counts == {"no session of the ledger": 2}
+
+
+def test_fields_of_other_types_are_left_out_of_a_finding(objects: Objects) -> None:
+    good = {"replays": {"runs": 10, "held": 9}, "flaky": True, "guard": ["F8"]}
+    bad = {"replays": {"runs": "ten"}, "flaky": "yes", "guard": [""]}
+    for data, more in ((b"good", good), (b"bad", bad)):
+        objects.create(
+            f"findings/{about(data)['id']}/{len(data):08d}-{sha1(data)}.json",
+            json.dumps(about(data) | more | {"input": base64.b64encode(data).decode()}).encode(),
+        )
+    ((fields, data),) = records.get_findings(objects, {})
+    assert (data, fields) == (b"bad", about(b"bad"))
+    objects = open_store(f"memory://{time.monotonic_ns()}")
+    records.put_finding(objects, about(b"good") | good, b"good")
+    assert next(records.get_findings(objects, {}))[0] == about(b"good") | good

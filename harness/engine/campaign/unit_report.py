@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+import math
 import time
 import zlib
 from collections.abc import Callable, Mapping
@@ -88,10 +89,32 @@ def read_status(report: Mapping[str, Any]) -> WorkerStatus:
     """The status in a report of another machine, its moments on the clock of this one. Raises ValueError where it is none."""
     try:
         status = WorkerStatus.from_json(json.dumps(report["status"]).encode())
+        if not _sound(status):
+            raise TypeError("fields of other types")
         shift = time.monotonic() - float(report["now"])
         return dataclasses.replace(status, moments=[m._replace(clock=m.clock + shift) for m in status.moments])
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise ValueError(f"no report of a unit: {error}") from error
+
+
+def _sound(status: WorkerStatus) -> bool:
+    """Whether all fields have the types of a worker's own."""
+    own = WorkerStatus()
+    for one in dataclasses.fields(WorkerStatus):
+        value, kind = getattr(status, one.name), type(getattr(own, one.name))
+        if not _number(value) if kind in (int, float) else type(value) is not kind:
+            return False
+    found = [
+        isinstance(entry, dict)
+        and all(isinstance(entry.get(name), str) for name in ("known", "signature"))
+        and all(_number(entry.get(name)) for name in ("count", "size"))
+        for entry in status.findings.values()
+    ]
+    return all(found) and all(map(_number, (value for moment in status.moments for value in moment)))
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def read_species(report: Mapping[str, Any]) -> bytes:

@@ -70,3 +70,11 @@ class Result(JsonFile):
     statistics: dict[str, Any] = field(default_factory=dict)
     store: dict[str, Any] = field(default_factory=dict)
     report: dict[str, Any] = field(default_factory=dict)
+
+    def sound(self) -> bool:
+        """Whether its figures are numbers and its names are text; another machine may say anything."""
+        figures = (self.seconds, self.start_seconds, self.cpu_seconds, self.executions, *self.edges, *self.features)
+        names = (self.target, self.problem, *self.corpus, *self.findings, *self.new)
+        numbers = all(isinstance(one, int | float) and 0 <= one < 1e15 for one in figures)
+        whole = len(self.edges) == len(self.features) == 2 and isinstance(self.report, dict)
+        return numbers and whole and all(isinstance(one, str) for one in names)

@@ -261,6 +261,6 @@ def scheduler(cluster: str, workers: int) -> Iterator[str]:
     if not count:
         raise HarnessError("local:0 has no hosts", hint="name at least one: local:1")
     with distributed.LocalCluster(
-        n_workers=count, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, memory_limit=0, silence_logs=50
+        n_workers=count, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", memory_limit=0, silence_logs=50
     ) as started:  # fmt: skip
         yield str(started.scheduler_address)

@@ -29,6 +29,7 @@ from harness.targets import scratch
 _POLL_S = 0.2
 _SHOW_EVERY_S = 0.5
 _KEEP_EVERY_S = 2.0
+_COLLECT_EVERY_S = 1.0
 # Most seconds at the end in which asked units store their results.
 _END_S = 100.0
 # After so many losses a unit is given up. Its target goes on.
@@ -121,7 +122,7 @@ class ClusterSupervisor(Supervisor):
         return {}
 
     def _drive_hosts(self) -> None:
-        shown = kept = 0.0
+        shown = kept = asked = 0.0
         ends: float | None = None
         while self._submit() or self._running:
             time.sleep(_POLL_S)
@@ -133,9 +134,10 @@ class ClusterSupervisor(Supervisor):
             if self._finishing() and ends is None:
                 ends = time.monotonic() + _END_S
                 self.hosts.cancel([job.placed for job in self._running])
-            if ends is not None:
-                self._collect(over=time.monotonic() > ends)
             now = time.monotonic()
+            if ends is not None and now - asked >= _COLLECT_EVERY_S:
+                asked = now
+                self._collect(over=now > ends)
             if now - shown >= _SHOW_EVERY_S:
                 shown = now
                 self._show_hosts()
@@ -214,9 +216,13 @@ class ClusterSupervisor(Supervisor):
                 raise
 
     def _finished(self, job: _Job, raw: dict[str, Any]) -> None:
+        name = f"the result of {job.task.id}"
         try:
-            result = Result.of(raw, f"the result of {job.task.id}")
+            result = Result.of(raw, name)
+            if not result.sound() or result.target != job.unit.target:
+                raise HarnessError(f"{name} is none")
         except HarnessError as error:
+            self.mirror.objects.refused.add(f"results/{job.task.id}.json", "no result of a unit")
             self.progress.warning = str(error)
             result = Result(job.unit.target)
         job.worker.take(result.report)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,3 +60,20 @@ def test_what_is_no_unit_is_said_so(tmp_path: Path, text: str, words: str) -> No
     (tmp_path / "unit.json").write_text(json.dumps(known | {"colour": "red"}))
     with pytest.raises(HarnessError, match="unknown field 'colour'"):
         Unit.load(tmp_path / "unit.json")
+
+
+def test_results_of_other_machines_are_checked() -> None:
+    good = Result("deserialize", 1.5, executions=3, edges=(4, 5), corpus=("a",))
+    assert good.sound()
+    changes: tuple[dict[str, Any], ...] = (
+        {"seconds": "1"},
+        {"executions": -1},
+        {"edges": (1,)},
+        {"features": (1, "2")},
+        {"corpus": (1,)},
+        {"cpu_seconds": float("nan")},
+        {"report": []},
+        {"problem": None},
+    )
+    for changed in changes:
+        assert not Result(**{**vars(good), **changed}).sound(), changed
