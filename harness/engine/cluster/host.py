@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.corpus_store import sha1
 from harness.engine.campaign.unit_report import REPORT
 from harness.engine.campaign.units import Unit
 from harness.errors import HarnessError
@@ -68,7 +69,7 @@ def run(task: Task) -> dict[str, Any]:
     def report(words: dict[str, Any]) -> None:
         worker.log_event(task.topic, {"unit": task.id, "host": worker.name, "report": words})
 
-    with _slot(folder()) as place:
+    with _slot(folder() / _campaign(task)) as place:
         status, words = run_in(task, place, wanted, report)
     return {"status": status, "host": str(worker.name), "words": words}
 
@@ -127,6 +128,11 @@ def _environment(place: Path) -> dict[str, str]:
         return dict(os.environ)
     (place / "memory").mkdir(exist_ok=True)
     return os.environ | {scratch.VARIABLE: str(place / "memory")}
+
+
+def _campaign(task: Task) -> str:
+    """The name of a campaign's folder on a host, which may serve several stores."""
+    return sha1(f"{task.store} {task.content}".encode())[:12]
 
 
 @contextlib.contextmanager

@@ -181,7 +181,7 @@ class Cluster:
     def reports(self) -> dict[str, int]:
         """The executions of the running units, by folder."""
         found = {}
-        for path in self.folder.glob("host-*/slot-*/report.json"):
+        for path in self.folder.glob("host-*/*/slot-*/report.json"):
             with contextlib.suppress(OSError, ValueError):
                 found[str(path)] = int(json.loads(path.read_text())["status"]["executions"])
         return found
@@ -193,7 +193,7 @@ class Cluster:
         def more() -> bool:
             now = self.reports()
             moved = {path for path, count in now.items() if count and count != before.get(path)}
-            hosts = {Path(path).parents[1].name for path in moved}
+            hosts = {Path(path).parents[2].name for path in moved}
             return hosts >= ({f"host-{number}"} if number is not None else {"host-1", "host-2"})
 
         wait_until(more, what="hosts to run inputs")

@@ -58,3 +58,9 @@ def test_a_host_without_room_or_without_the_parser_runs_none(
     status, words = host.run_in(task, tmp_path / "slot", lambda: True, lambda _: None)
     assert (status, "of free disk" in words) == (2, True)
     assert not (tmp_path / "slot" / "unit.json").exists()
+
+
+def test_a_host_has_a_folder_for_each_store_and_parser(task: Task) -> None:
+    others = [dataclasses.replace(task, store="s3://other"), dataclasses.replace(task, content="ab" * 32)]
+    assert len({host._campaign(one) for one in (task, *others)}) == 3
+    assert host._campaign(dataclasses.replace(task, id="another")) == host._campaign(task)
