@@ -104,8 +104,8 @@ class Hosts:
         """
         if self._client.status != "running":
             return self._again()
-        self._lost_at = None
         workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        self.refused = {name: why for name, why in self.refused.items() if name in workers}
         fresh = [name for name in workers if name not in self._sound and name not in self.refused]
         self._forget([name for name in self._sound if name not in workers])
         for name, found in self._asked(fresh).items():
@@ -114,7 +114,19 @@ class Hosts:
                 self.refused[name] = f"host {workers[name].get('name', name)} is left out: {why}"
             else:
                 self._sound[name] = int(workers[name]["nthreads"])
+        if not self._sound:
+            return self._nobody()
+        self._lost_at = None
         return next(iter(self.refused.values()), "")
+
+    def _nobody(self) -> str:
+        """The state without a sound host, in words. Raises HarnessError where it lasts too long."""
+        self._lost_at = self._lost_at or time.monotonic()
+        reason = next(iter(self.refused.values()), f"{self._address} has no hosts")
+        if time.monotonic() - self._lost_at > RETURN_S:
+            hint = f"start hosts: harness worker {self._address} --store {self._store}; then run the same command"
+            raise HarnessError(f"no host can run units: {reason}", hint=hint)
+        return f"waiting for hosts: {reason}"
 
     def facts(self) -> list[Checked]:
         """All hosts, checked anew."""
@@ -159,7 +171,8 @@ class Hosts:
             one.gone = True
         for name in names:
             del self._sound[name]
-        self.cancel(lost)
+        if lost:
+            self.cancel(lost)
 
     def slots(self) -> int:
         """The number of units that run at a time."""

@@ -124,7 +124,7 @@ class ClusterSupervisor(Supervisor):
     def _drive_hosts(self) -> None:
         shown = kept = asked = 0.0
         ends: float | None = None
-        while self._submit() or self._running:
+        while self._submit() or self._running or self._waits():
             time.sleep(_POLL_S)
             while self._reports:
                 self._take(self._reports.popleft())
@@ -172,6 +172,10 @@ class ClusterSupervisor(Supervisor):
     def _room(self) -> bool:
         """Whether there is a host for a new unit: those of lost units come first."""
         return len(self._running) < self.hosts.slots() and self.hosts.free()
+
+    def _waits(self) -> bool:
+        """Whether no host is there for a unit, and one may come."""
+        return not self._finishing() and not self._room()
 
     def _take(self, event: dict[str, Any]) -> None:
         """Take a report of a host."""
