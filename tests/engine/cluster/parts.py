@@ -178,6 +178,11 @@ class Cluster:
             entry.path for part in ("corpus", "findings", "guards", "results", "ledger") for entry in objects.list(part)
         }
 
+    def lost(self, before: set[str]) -> list[str]:
+        """Those objects of an earlier :meth:`everything` that can no longer be read, whatever a listing says."""
+        objects = open_store(STORE)
+        return [path for path in sorted(before - self.everything()) if objects.read(path, 1 << 30) is None]
+
     def reports(self) -> dict[str, int]:
         """The executions of the running units, by folder."""
         found = {}
