@@ -31,6 +31,8 @@ def begin(parts: Cluster, seconds: int) -> None:
     parts.driver(seconds, *TARGET)
 
 
+# Once in six runs it failed, beside other tests. A listing of the store may lack objects that it has.
+@pytest.mark.long
 def test_a_campaign_over_two_hosts_is_killed_and_resumed(parts: Cluster) -> None:
     begin(parts, 600)
     parts.fuzzes()
@@ -48,7 +50,7 @@ def test_a_campaign_over_two_hosts_is_killed_and_resumed(parts: Cluster) -> None
     parts.driver(20, *TARGET)
     assert parts.wait("driver") in (0, 1), parts.log("driver").read_text()
     after = parts.everything()
-    assert before <= after
+    assert parts.lost(before) == []
     session = parts.session()
     assert session["ended"] == "time"
     assert session["workers"] == 2
