@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import socket
 
 import click
@@ -21,8 +20,8 @@ def command() -> None:
 @command.command(epilog="Example: harness cluster doctor tcp://10.0.0.1:8786 --store s3://fuzz/night")
 @click.argument("address")
 @click.option("--store", default="", metavar="URL", help="Store that each host must be able to use.")
-@click.option("--parser", metavar="NAME", help="Instrumented parser to fuzz (see `harness build`).")
-@click.option("--json", "as_json", is_flag=True, help="Print the facts about each host as JSON.")
+@_options.parser("Instrumented parser to fuzz (see `harness build`).")
+@_options.as_json("Print the facts about each host as JSON.")
 def doctor(address: str, store: str, parser: str | None, as_json: bool) -> int:
     """Check each host of a scheduler: versions, parser, shared memory, disk, clock and store.
 
@@ -42,7 +41,7 @@ def doctor(address: str, store: str, parser: str | None, as_json: bool) -> int:
             f"{address} has no hosts", hint=f"start some: harness worker {address} --store {store or 'URL'}"
         )
     if as_json:
-        click.echo(json.dumps([dataclasses.asdict(one.facts) | {"problem": one.problem} for one in found], indent=1))
+        _options.print_json([dataclasses.asdict(one.facts) | {"problem": one.problem} for one in found])
     else:
         if warning := unsafe(address):
             click.echo(warning, err=True)

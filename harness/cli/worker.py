@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from harness import paths
+from harness.cli import _options
 
 
 @click.command(epilog="Example: harness worker tcp://10.0.0.1:8786 --store s3://fuzz/night --workers 8")
@@ -20,7 +21,7 @@ from harness import paths
     type=click.Path(path_type=Path),
     help="Folder of this host. Keep it: results that did not reach the store are there. Default: build/host.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print each change of the state as a JSON object in a line.")
+@_options.as_json("Print each change of the state as a JSON object in a line.")
 def command(address: str, store: str, workers: int | None, folder: Path | None, as_json: bool) -> None:
     """Run units of `harness fuzz --cluster ADDRESS` on this machine, until a signal ends it.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+import platform
 import re
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -41,6 +42,11 @@ class Identity:
     python: str
     parser: str
     targets: tuple[str, ...] = ()
+
+
+def python_version() -> str:
+    """This Python, as identities name it."""
+    return ".".join(platform.python_version_tuple()[:2])
 
 
 def join(objects: Objects, mine: Identity, targets: Sequence[str] = ()) -> Identity:

@@ -143,11 +143,9 @@ class Exchange:
 
     def state(self) -> dict[str, Any]:
         """Figures for people and for the result. ``lag_seconds``: how long inputs wait that could not be stored."""
-        with self._lock:
-            waiting = sum(map(len, self._waiting.values()))
         return {
             "address": self.objects.address,
-            "waiting": waiting,
+            "waiting": self.waiting(),
             "lag_seconds": round(time.monotonic() - self._since, 1) if self.problem else 0.0,
             "created": sum(map(len, self.created.values())),
             "pulled": self.pulled.total(),

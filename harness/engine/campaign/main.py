@@ -6,10 +6,9 @@ atomically every second, so that it also holds the spending of a campaign that i
 
 from __future__ import annotations
 
-import dataclasses
 import secrets
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -231,7 +230,7 @@ def run_unit(
             # Seeds of the target that no folder has go into the unit's own.
             seed_dirs = (*unit.seed_dirs, place / "corpus" / target.name)
             folder.seeds(seed_dirs, target.name, own=target.seeds())
-            unit = dataclasses.replace(unit, seed_dirs=seed_dirs)
+            unit = replace(unit, seed_dirs=seed_dirs)
         progress = Progress((unit.target,), unit.seconds, unit.runs)
         plan, stop = Listed([unit]), Stop()
         corpus = corpus_store.locked_whole(place / "corpus")

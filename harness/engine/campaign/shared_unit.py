@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import platform
 import secrets
 import socket
 from collections.abc import Callable
@@ -38,8 +37,7 @@ _JOINED = "joined.json"
 
 def identity(parser: registry.Parser, targets: tuple[str, ...] = ()) -> Identity:
     """The identity of a campaign of this harness and Python."""
-    python = ".".join(platform.python_version_tuple()[:2])
-    return Identity(version("safetensors-harness"), python, parser.content, targets)
+    return Identity(version("safetensors-harness"), records.python_version(), parser.content, targets)
 
 
 def run(

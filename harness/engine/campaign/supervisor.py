@@ -10,7 +10,7 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
@@ -254,11 +254,8 @@ class Supervisor:
     def _sync(self, job: _Job, *, ended: bool = False) -> None:
         """Copy new inputs to the campaign's corpus, and to the other workers on the same target."""
         fresh = job.worker.sync(ended=ended)
-        for other in self._jobs if job.unit.shared else ():
-            if other is not job and other.unit.target == job.unit.target:
-                for name in fresh.keys() - other.seeds:
-                    other.worker.corpus_sync.give(name, fresh[name])
-
+        if job.unit.shared:
+            self._give(fresh, [other for other in self._sharing(job.unit.target) if other is not job])
         if self.exchange is not None and fresh:
             self.exchange.offer(job.unit.target, fresh)
 
@@ -266,12 +263,18 @@ class Supervisor:
         """Give inputs of other hosts to the workers on their target."""
         if self.exchange is None:
             return
-        shared = [job for job in self._jobs if job.unit.shared]
-        for target in {job.unit.target for job in shared}:
-            received = self.exchange.received(target)
-            for job in shared:
-                for name in received.keys() - job.seeds if job.unit.target == target else ():
-                    job.worker.corpus_sync.give(name, received[name])
+        for target in {job.unit.target for job in self._jobs if job.unit.shared}:
+            self._give(self.exchange.received(target), self._sharing(target))
+
+    def _sharing(self, target: str) -> list[_Job]:
+        """The running units of a target that read the inputs of others."""
+        return [job for job in self._jobs if job.unit.shared and job.unit.target == target]
+
+    def _give(self, inputs: Mapping[str, bytes], jobs: Iterable[_Job]) -> None:
+        """Give inputs, by name, to the workers of these units."""
+        for job in jobs:
+            for name in inputs.keys() - job.seeds:
+                job.worker.corpus_sync.give(name, inputs[name])
 
     def _look(self, job: _Job) -> None:
         """Check one worker."""

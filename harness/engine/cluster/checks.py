@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 import shutil
 import socket
 import time
@@ -55,7 +54,7 @@ def facts(store: str, content: str) -> Facts:
         host=socket.gethostname(),
         harness=version("safetensors-harness"),
         code=_code(),
-        python=".".join(platform.python_version_tuple()[:2]),
+        python=records.python_version(),
         atheris=version("atheris"),
         parser=next((one.name for one in registry.available() if one.content == content), ""),
         shared_mb=shutil.disk_usage(scratch.base()).free >> 20,

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness import paths
 from harness.corpus_store import sha1
 from harness.engine.campaign.unit_report import REPORT
 from harness.engine.campaign.units import Unit
@@ -52,7 +53,7 @@ class Task:
 
 def folder() -> Path:
     """The folder of this host process: of its environment, else ``build/host``."""
-    return Path(os.environ.get(FOLDER) or Path("build") / "host").resolve()
+    return Path(os.environ.get(FOLDER) or paths.build_dir() / "host").resolve()
 
 
 def run(task: Task) -> dict[str, Any]:
