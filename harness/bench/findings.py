@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+from harness import paths
 from harness.bench import runner
 from harness.bench.runner import Say
 from harness.errors import EngineError
@@ -14,44 +19,64 @@ from harness.findings.crashes import Crash
 from harness.triage import filing
 
 
-def campaigns(targets: Sequence[str], seeds: int, seconds: float, say: Say) -> dict[str, Any]:
+def campaigns(targets: Sequence[str], seeds: Sequence[int], seconds: float, say: Say) -> dict[str, Any]:
     """Run one campaign per random seed, from the committed corpus, and repeat all its findings.
 
     Each finding runs again in a fresh process on the checked build and on the release wheel. It counts as ``wheel``
     (users have it), ``build-only`` (only the checked build shows it) or ``lost`` (neither shows it: false or flaky).
-    ``defects`` counts defects of the harness during the campaign.
+    ``defects`` counts defects of the harness during the campaign. A campaign with new or lost findings stays in
+    build/bench/findings for ``harness triage``; others are deleted.
     """
     rows = []
-    for seed in range(1, seeds + 1):
-        with runner.scratch() as folder:
-            session = runner.campaign(folder, targets, seconds, seed)
-            where: Counter[str] = Counter()
-            lost = []
-            for stored in store.findings(folder):
-                flavours = {one.parser.flavour if one.parser else "wheel" for one in _shown(stored)}
-                kind = "wheel" if "wheel" in flavours else "build-only" if flavours else "lost"
-                where[kind] += 1
-                if kind == "lost":
-                    lost.append(stored.signature)
+    for seed in seeds:
+        folder = folder_of(seed)
+        session = runner.campaign(folder, targets, seconds, seed)
+        found = store.findings(folder)
+        say(f"  seed {seed}: {len(found)} findings in {session['executions']:,} executions; repeating them")
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            kinds = list(threads.map(_kind, found))
+        where = Counter(kinds)
         rows.append(
             {
                 "seed": seed,
                 "executions": session["executions"],
                 "known": len(session["findings"]) - len(session["new"]),
                 "new": len(session["new"]),
+                "new_ids": session["new"],
                 "defects": sum(target["defects"] for target in session["per_target"].values()),
                 **{name: where[name] for name in ("wheel", "build-only", "lost")},
-                "lost_signatures": lost,
+                "lost_signatures": [one.signature for one, kind in zip(found, kinds, strict=True) if kind == "lost"],
             }
         )
-        say(
-            f"  seed {seed}: {sum(where.values())} findings ({rows[-1]['new']} new): {where['wheel']} on the wheel, "
-            f"{where['build-only']} on the checked build only, {where['lost']} that do not repeat; "
-            f"{rows[-1]['defects']} defects of the harness"
-        )
-        for signature in lost:
-            say(f"    does not repeat: {signature}")
+        tell(rows[-1], folder, say)
     return {"seconds": seconds, "rows": rows}
+
+
+def folder_of(seed: int) -> Path:
+    """An empty campaign folder for this random seed."""
+    folder = paths.build_dir() / "bench" / "findings" / f"seed-{seed}"
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "findings").mkdir(parents=True)
+    return folder
+
+
+def tell(row: dict[str, Any], folder: Path, say: Say) -> None:
+    """Say the figures of one campaign; delete its ``folder`` unless a finding there needs triage."""
+    say(
+        f"  seed {row['seed']}: {row['wheel']} on the wheel, {row['build-only']} on the checked build only, "
+        f"{row['lost']} that do not repeat; {row['new']} new; {row['defects']} defects of the harness"
+    )
+    for signature in row["lost_signatures"]:
+        say(f"    does not repeat: {signature}")
+    if row["new"] or row["lost"]:
+        say(f"    triage them: harness triage --campaign {paths.shown(folder)}")
+    else:
+        shutil.rmtree(folder)
+
+
+def _kind(stored: store.Stored) -> str:
+    flavours = {one.parser.flavour if one.parser else "wheel" for one in _shown(stored)}
+    return "wheel" if "wheel" in flavours else "build-only" if flavours else "lost"
 
 
 def _shown(stored: store.Stored) -> list[filing.Shown]:

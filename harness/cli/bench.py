@@ -128,6 +128,7 @@ def operators(
 
 @command.command(epilog="Example: harness bench findings --campaigns 3 --time 10m --filed")
 @_bench.count("--campaigns", 0, 100, 3, "Number of campaigns, each with its own random seed.")
+@_bench.count("--seed", 1, 2**31 - 101, 1, "Random seed of the first campaign; each later one adds 1.")
 @_bench.time("10m")
 @_options.targets()
 @click.option("--filed", is_flag=True, help="Repeat and minimise all findings in crashes/ too.")
@@ -135,8 +136,15 @@ def operators(
 @_bench.count("--times", 1, 100, 10, "Fresh processes per filed finding.")
 @_bench.as_json
 def findings(
-    campaigns: int, seconds: float, targets: tuple[str, ...], filed: bool, names: tuple[str, ...], times: int, as_json: bool
-) -> int:  # fmt: skip
+    campaigns: int,
+    seed: int,
+    seconds: float,
+    targets: tuple[str, ...],
+    filed: bool,
+    names: tuple[str, ...],
+    times: int,
+    as_json: bool,
+) -> int:
     """Repeat the findings of several campaigns, and the filed findings; writes build/bench/findings.json.
 
     Exit status 1: a finding does not repeat, a filed finding is not minimal, or the harness itself failed.
@@ -147,7 +155,7 @@ def findings(
     result: dict[str, Any] = {}
     if campaigns:
         say(f"campaigns of {seconds:.0f} s with {campaigns} seeds:")
-        result["campaigns"] = measure.campaigns(targets, campaigns, seconds, say)
+        result["campaigns"] = measure.campaigns(targets, range(seed, seed + campaigns), seconds, say)
     if filed or names:
         say("filed findings:")
         result["filed"] = measure.filed(names, times, say)

@@ -10,7 +10,7 @@ import pytest
 
 from harness import paths
 from harness.bench import findings
-from harness.findings import crashes
+from harness.findings import crashes, store
 
 ROOT = Path(__file__).parents[2]
 ID = "header.padding-362800e8"
@@ -50,8 +50,22 @@ def test_what_a_campaign_finds_is_repeated_and_counted_by_build(project: Path, m
     shutil.rmtree(project / "corpus")
     shutil.copytree(ROOT / "corpus" / "slices", project / "corpus" / "slices")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    (row,) = findings.campaigns(["slices"], 1, 6, lambda _: None)["rows"]
+    said: list[str] = []
+    (row,) = findings.campaigns(["slices"], [1], 6, said.append)["rows"]
     assert row["executions"] > 100
     assert row["wheel"] + row["build-only"] == row["new"] + row["known"] > 0
     assert (row["lost"], row["lost_signatures"], row["defects"]) == (0, [], 0)
-    assert list((paths.build_dir() / "bench").glob("run-*")) == []
+    kept = paths.build_dir() / "bench" / "findings" / "seed-1"
+    # The filed findings of slices are not in this project, so the campaign has new ones: it stays for `harness triage`.
+    assert row["new"] == len(store.findings(kept)) == len(row["new_ids"]) > 0
+    assert said[-1].endswith("harness triage --campaign build/bench/findings/seed-1")
+
+
+@pytest.mark.parametrize(("new", "lost", "stays"), [(0, 0, False), (1, 0, True), (0, 1, True)])
+def test_a_campaign_stays_while_a_finding_needs_triage(project: Path, new: int, lost: int, stays: bool):
+    kept = findings.folder_of(3)
+    row = {"seed": 3, "wheel": 4, "build-only": 0, "lost": lost, "new": new, "defects": 0, "lost_signatures": ["a|b"] * lost}
+    said: list[str] = []
+    findings.tell(row, kept, said.append)
+    assert kept.is_dir() == stays
+    assert ("triage" in said[-1]) == stays
