@@ -40,10 +40,11 @@ class Share(click.ParamType[tuple[int, int]]):
 )  # fmt: skip
 @click.option("--campaign", type=Duration(), help="Then fuzz each survivor for so long.  [default: not at all]")
 @_bench.count("--seed", 1, 2**31 - 1, 1, "Random seed of these campaigns.")
+@click.option("--record", is_flag=True, help="Keep the killers: later measurements try them first.")
 @_bench.as_json
 def mutants(
     parser: str | None, libraries: Path, only: tuple[str, ...], shard: tuple[int, int], fresh: bool, beside: tuple[str, ...],
-    campaign: float | None, seed: int, as_json: bool,
+    campaign: float | None, seed: int, record: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Make each small mistake in the parser that two libraries of mutations list, and replay the corpus on it.
 
@@ -55,8 +56,9 @@ def mutants(
     say = _options.sayer(as_json)
     base = registry.find(parser, "sancov")
     result = measure.measure(
-        base, libraries, say, only=only, part=shard, fresh=fresh, beside=beside, campaign=campaign or 0, seed=seed
-    )
+        base, libraries, say, only=only, part=shard, fresh=fresh, beside=beside, campaign=campaign or 0, seed=seed,
+        record=record,
+    )  # fmt: skip
     _bench.keep("mutants" if not only and shard == (1, 1) else "mutants-part", {"at": _bench.now(), **result}, as_json)
     for line in page.lines(result) if not as_json else ():
         click.echo(line)

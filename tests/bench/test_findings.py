@@ -64,7 +64,15 @@ def test_what_a_campaign_finds_is_repeated_and_counted_by_build(project: Path, m
 @pytest.mark.parametrize(("new", "lost", "stays"), [(0, 0, False), (1, 0, True), (0, 1, True)])
 def test_a_campaign_stays_while_a_finding_needs_triage(project: Path, new: int, lost: int, stays: bool):
     kept = findings.folder_of(3)
-    row = {"seed": 3, "wheel": 4, "build-only": 0, "lost": lost, "new": new, "defects": 0, "lost_signatures": ["a|b"] * lost}
+    row = {
+        "seed": 3,
+        "wheel": 4,
+        "build-only": 0,
+        "lost": lost,
+        "new": new,
+        "defects": 0,
+        "lost_signatures": ["a|b"] * lost,
+    }
     said: list[str] = []
     findings.tell(row, kept, said.append)
     assert kept.is_dir() == stays

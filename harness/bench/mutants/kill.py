@@ -6,10 +6,11 @@ import hashlib
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from harness import corpus_store, paths
+from harness.bench.mutants.killers import DIGITS, Killer
 from harness.bench.mutants.mutant import Mutant
 from harness.bench.mutants.reached import Reached
 from harness.coverage import changed
@@ -108,11 +109,18 @@ class Inputs:
 class Judge:
     """Judges mutants, from several threads. Targets and inputs that killed others of the same place come first."""
 
-    def __init__(self, inputs: Inputs, healthy: Parser, reached: Reached | None = None) -> None:
-        """``reached`` leaves out targets that do not run the place of a mutant."""
+    def __init__(
+        self,
+        inputs: Inputs,
+        healthy: Parser,
+        reached: Reached | None = None,
+        killers: Mapping[str, Killer] | None = None,
+    ) -> None:
+        """``reached`` leaves out targets that do not run the place of a mutant. ``killers``, by id of a mutant, come first."""
         #: The inputs that it replays.
         self.inputs = inputs
         self._reached = reached
+        self._known = killers or {}
         self._healthy = healthy
         self._lock = threading.Lock()
         self._kills: dict[str, Counter[str]] = defaultdict(Counter)
@@ -150,7 +158,7 @@ class Judge:
     ) -> tuple[Kill | None, int]:
         """The first kill by an input of ``target``, and how many inputs the harness failed on before."""
         with self._lock:
-            killers = list(self._killers[target, mutant.file])
+            killers = [*self._last_killer(mutant, target), *self._killers[target, mutant.file]]
         failed = 0
         with Replayer(parser, target, relations=relations, forks=_forks(target)) as replayer:
             for data in dict.fromkeys([*killers, *self.inputs.by_target[target]]):
@@ -167,6 +175,13 @@ class Judge:
                         return self._kill(judged, target, data), failed
         return None, failed
 
+    def _last_killer(self, mutant: Mutant, target: str) -> list[bytes]:
+        """The input of ``target`` that killed the mutant in the last measurement, if there is one."""
+        known = self._known.get(mutant.id)
+        if known is None or known.target != target or not known.input:
+            return []
+        return [data for data in self.inputs.by_target[target] if corpus_store.sha1(data)[:DIGITS] == known.input]
+
     def _is_new(self, judged: Judged, target: str, data: bytes) -> bool:
         return judged.signature not in self.inputs.signatures[target][data]
 
@@ -179,9 +194,12 @@ class Judge:
         reached = self._reached.targets(mutant) if self._reached is not None else None
         if reached is None:
             reached = changed.choose([mutant.file], changed.measured(), list(self.inputs.by_target)).targets
+        last = known.target if (known := self._known.get(mutant.id)) else None
         with self._lock:
             place, file = self._kills[f"{mutant.file} {mutant.function}"], self._kills[mutant.file]
-            return sorted(reached, key=lambda name: (-place[name], -file[name], self.inputs.seconds[name]))
+            return sorted(
+                reached, key=lambda name: (name != last, -place[name], -file[name], self.inputs.seconds[name])
+            )
 
     def _holds(self, judged: Judged, replayer: Replayer, data: bytes) -> bool:
         """Whether the finding shows again, and for a kind that load may cause: not on the healthy parser."""

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.bench.mutants import killers, reached, reasons, survivors
 from harness.bench.mutants import mutant as listing
-from harness.bench.mutants import reached, reasons, survivors
 from harness.bench.mutants.build import Slot, UnviableError, folder
 from harness.bench.mutants.kill import Inputs, Judge
 from harness.bench.mutants.ledger import KILLED, SURVIVED, UNVIABLE, Ledger
@@ -40,12 +40,13 @@ def measure(
     beside: Sequence[str] = (),
     campaign: float = 0,
     seed: int = 1,
+    record: bool = False,
 ) -> dict[str, Any]:
     """Replay the committed corpus on every mutant of the source of ``parser``; the result of :func:`summary`.
 
     ``only`` chooses mutants whose name contains one of these texts; ``part`` is a number and a count of parts. Results are
     kept in build/bench/mutants, so that an ended measurement goes on. ``fresh`` forgets them. ``beside`` names peers that judge
-    the same mutants. With ``campaign`` a survivor is fuzzed for so many seconds, from ``seed``.
+    the same mutants. With ``campaign`` a survivor is fuzzed for so many seconds, from ``seed``. ``record`` keeps the killers.
     """
     mutants = [one for one in listing.every(parser.source, libraries) if not only or any(t in one.name for t in only)]
     mutants = listing.share(mutants, *part)
@@ -65,7 +66,7 @@ def measure(
             say(f"this parser, on {sum(map(len, inputs.by_target.values()))} inputs:")
             inputs.judge_healthy(slots[0].parser, say)
             say("the regions that the inputs of each target run:")
-            judge = Judge(inputs, parser, reached.measure(coverage, inputs.by_target, say))
+            judge = Judge(inputs, parser, reached.measure(coverage, inputs.by_target, say), killers.load())
             others = [make(name, judge) for name in beside]
             for peer in others:
                 peer.prepare(slots[0])
@@ -73,7 +74,11 @@ def measure(
     if campaign:
         say(f"campaigns of {campaign:.0f} s on survivors without a reason:")
         survivors.fuzz(mutants, ledger, parser, inputs.key, campaign, seed, say)
-    return summary([ledger.rows[one.id] for one in mutants if one.id in ledger.rows])
+    rows = [ledger.rows[one.id] for one in mutants if one.id in ledger.rows]
+    result = summary(rows)
+    if record:
+        say(f"killers of {killers.record(rows)} mutants are on record")
+    return result
 
 
 class _Run:
@@ -181,9 +186,15 @@ def summary(rows: Iterable[Row]) -> dict[str, Any]:
     ``score`` is the share of killed mutants among those that compile and are not proven to be equivalent.
     """
     rows = list(rows)
-    explained = reasons.load()
+    explained, known = reasons.load(), killers.load()
     left = [
-        {"name": row["name"], "id": row["id"], "campaign": row.get("campaign"), "reached": row.get("reached")}
+        {
+            "name": row["name"],
+            "id": row["id"],
+            "campaign": row.get("campaign"),
+            "reached": row.get("reached"),
+            "killed_before_by": known[row["id"]].target if row["id"] in known else "",
+        }
         | explained.get(row["name"], reasons.NONE)
         for row in rows
         if row["status"] == SURVIVED

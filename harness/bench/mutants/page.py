@@ -24,6 +24,7 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
         if not one["reason"]:
             found = (one.get("campaign") or {}).get("found")
             more = "; no input runs its place" if one.get("reached") == 0 else ""
+            more += f"; {one['killed_before_by']} killed it before" if one["killed_before_by"] else ""
             yield f"survivor without a reason: {one['name']}{more}" + (f"; a campaign finds {found}" if found else "")
 
 
