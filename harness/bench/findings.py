@@ -16,14 +16,20 @@ from harness.bench.runner import Say
 from harness.errors import EngineError
 from harness.findings import crashes, store
 from harness.findings.crashes import Crash
+from harness.replay import replay
+from harness.targets.known_findings import known
 from harness.triage import filing
+
+#: How a finding of a campaign shows again.
+KINDS = ("wheel", "build-only", "symptom", "lost")
 
 
 def campaigns(targets: Sequence[str], seeds: Sequence[int], seconds: float, say: Say) -> dict[str, Any]:
     """Run one campaign per random seed, from the committed corpus, and repeat all its findings.
 
     Each finding runs again in a fresh process on the checked build and on the release wheel. It counts as ``wheel``
-    (users have it), ``build-only`` (only the checked build shows it) or ``lost`` (neither shows it: false or flaky).
+    (users have it), ``build-only`` (only the checked build shows it), ``symptom`` (it is known, and its
+    input shows another known finding) or ``lost`` (neither shows it: false or flaky).
     ``defects`` counts defects of the harness during the campaign. A campaign with new or lost findings stays in
     build/bench/findings for ``harness triage``; others are deleted.
     """
@@ -44,7 +50,7 @@ def campaigns(targets: Sequence[str], seeds: Sequence[int], seconds: float, say:
                 "new": len(session["new"]),
                 "new_ids": session["new"],
                 "defects": sum(target["defects"] for target in session["per_target"].values()),
-                **{name: where[name] for name in ("wheel", "build-only", "lost")},
+                **{name: where[name] for name in KINDS},
                 "lost_signatures": [one.signature for one, kind in zip(found, kinds, strict=True) if kind == "lost"],
             }
         )
@@ -64,7 +70,7 @@ def tell(row: dict[str, Any], folder: Path, say: Say) -> None:
     """Say the figures of one campaign; delete its ``folder`` unless a finding there needs triage."""
     say(
         f"  seed {row['seed']}: {row['wheel']} on the wheel, {row['build-only']} on the checked build only, "
-        f"{row['lost']} that do not repeat; {row['new']} new; {row['defects']} defects of the harness"
+        f"{row['symptom']} by another known finding, {row['lost']} that do not repeat; {row['new']} new; {row['defects']} defects of the harness"
     )
     for signature in row["lost_signatures"]:
         say(f"    does not repeat: {signature}")
@@ -75,16 +81,18 @@ def tell(row: dict[str, Any], folder: Path, say: Say) -> None:
 
 
 def _kind(stored: store.Stored) -> str:
-    flavours = {one.parser.flavour if one.parser else "wheel" for one in _shown(stored)}
-    return "wheel" if "wheel" in flavours else "build-only" if flavours else "lost"
-
-
-def _shown(stored: store.Stored) -> list[filing.Shown]:
-    newest = filing.newest_builds(stored.target)
+    others = set[str]()
     for _ in range(filing.TRIES):
-        if found := filing.shows(stored.target, stored.signature, stored.data(), newest):
-            return found
-    return []
+        flavours = set()
+        for build in filing.newest_builds(stored.target):
+            shown = {one.signature for one in replay.once(build, stored.target, stored.data()).findings}
+            if stored.signature in shown:
+                flavours.add(build.flavour if build else "wheel")
+            others |= shown
+        if flavours:
+            return "wheel" if "wheel" in flavours else "build-only"
+    # A defect of memory has several symptoms, by luck.
+    return "symptom" if known(stored.signature) and any(map(known, others)) else "lost"
 
 
 def filed(names: Sequence[str], times: int, say: Say) -> dict[str, Any]:

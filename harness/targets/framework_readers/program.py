@@ -94,6 +94,12 @@ class Program(NamedTuple):
         """Whether the framework takes the parts of a call itself: torch and paddle do of mapped files."""
         return bool(call.indices) and call.backend == "mmap" and self.word in ("pt", "paddle")
 
+    def judged(self, call: Call) -> bool:
+        """Whether the answer is the parser's. An index has one ellipsis at most, and frameworks take a second one in ways of their own."""
+        asked = call.backend == "mmap" or call.twin
+        several = any(isinstance(index, tuple) and sum(item is ... for item in index) > 1 for index in call.indices)
+        return not (several and asked and self.slices_itself(call._replace(backend="mmap")))
+
     def file(self, version: int) -> bytes:
         """The file in one of its two contents: the same header, other values."""
         return arrays.file(tuple((name, dtype, shape, salt + 8 * version) for name, dtype, shape, salt in self.tensors))

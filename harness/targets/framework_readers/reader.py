@@ -146,7 +146,7 @@ class _Runner:
             warnings.simplefilter("ignore")
             for number, call in enumerate(program.calls, 1):
                 self._mark[0] = number
-                if self._has(call):
+                if self._has(call) and program.judged(call):
                     run.make(call)
             run.look(Call("end"))
         self.path.unlink()

@@ -51,6 +51,22 @@ def signatures(target: Any, run: Run, *steps: Any) -> set[str]:
     return {one.signature for one in judge_observation(target, run, data, run(data))}
 
 
+@pytest.mark.parametrize(
+    ("word", "steps", "judged"),
+    [
+        ("pt", [S("index"), S("ellipsis"), S("ellipsis")], False),
+        ("pt", [S("index"), S("ellipsis")], True),
+        ("pt", [S("pread"), S("index"), S("ellipsis"), S("ellipsis")], True),
+        ("pt", [S("pread"), S("index", 0, 0, 1), S("ellipsis"), S("ellipsis")], False),
+        ("np", [S("index"), S("ellipsis"), S("ellipsis")], True),
+    ],
+)
+def test_a_framework_that_slices_itself_gets_one_ellipsis(word: str, steps: list[Any], judged: bool) -> None:
+    program = decode(VOCABULARY.encode([S("tensor", 0, 3), *steps]))._replace(word=word)
+    (call,) = [call for call in program.calls if call.kind == "get_slice"]
+    assert program.judged(call) == judged
+
+
 def test_every_seed_is_read_to_its_last_call_and_shows_nothing_new(target: Reader, runs: dict[str, Run]) -> None:
     run = runs[target.name]
     for word, program in target.seeds().items():
