@@ -43,6 +43,8 @@ from harness.targets.ambient.states import STATES, State
 #: Dtypes that paddle has by name alone, and the one whose name means another there.
 _ODD_IN_PADDLE = ("U16", "U32", "U64")
 _INPUT, _OUTPUT = "model.safetensors", "written.safetensors"
+#: "If there is any error occurred in the trace function, it will be unset" (Python, sys.settrace): a full stack is one.
+_UNSET_BY_ERRORS = ("trace", "profile")
 
 
 class Made(NamedTuple):
@@ -135,7 +137,7 @@ class Runner:
                 event = attempt(call.kind, _limited(run, limit) if limit else run, self._documented)
                 changed = states.changed(before, states.settings())
                 states.restore(before, changed)
-                made.append((event, changed))
+                made.append((event, [name for name in changed if not (limit and name in _UNSET_BY_ERRORS)]))
 
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._directory(entered))

@@ -150,6 +150,21 @@ def test_errors_are_findings_but_for_the_documented_ones(found: Any, safetensors
     assert found(full, low, step("load_file")) == []
 
 
+@pytest.mark.parametrize("kind", ["trace", "profile"])
+def test_a_function_that_python_unsets_on_a_full_stack_is_no_side_effect(found: Any, kind: str) -> None:
+    def fill(*_: Any) -> Any:
+        return fill()
+
+    full = when(lambda: getattr(sys, f"get{kind}")() is not None, fill)
+    assert found(full, enter(kind), enter("recursion limit low"), step("load_file")) == []
+    # Without a limit of its own a call that unsets it has a side effect.
+    unset = when(
+        lambda: getattr(sys, f"get{kind}")() is not None,
+        lambda real, path: getattr(sys, f"set{kind}")(None) or real(path),
+    )
+    assert ("ambient.changed", f"numpy mmap: {kind}", SIDE_EFFECT) in found(unset, enter(kind), step("load_file"))
+
+
 def test_without_a_directory_an_error_of_every_state_is_right(found: Any) -> None:
     """A call may fail before it looks for the path."""
     relative = step("load_file", 0, 0, 2)
