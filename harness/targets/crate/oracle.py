@@ -209,7 +209,9 @@ def _refused_part(wanted: expectation.Wanted, shape: tuple[int, ...], words: str
     if wanted.fault == expectation.MISALIGNED or axis not in places:
         return []
     start, stop = places[axis]
-    if size != shape[axis] or asked < size or asked not in (min(start, LARGEST), max(stop - 1, 0)):
+    # No variant is about a start after its stop: an index within the dimension may then stand for it.
+    untrue = asked < size and max(start, stop) > shape[axis]
+    if size != shape[axis] or untrue or asked not in (min(start, LARGEST), max(stop - 1, 0)):
         return rules.found(event.call, "error/fields", f"{words}: {error}")
     return []
 

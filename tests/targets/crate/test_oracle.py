@@ -86,6 +86,10 @@ def test_the_index_after_the_largest_one_is_told_as_the_largest() -> None:
     for asked, wrong in ((largest, []), (5, [("crate.slice", "error/fields")]), (1, [("crate.slice", "error/fields")])):
         refusal = Refusal("SliceOutOfRange", f"0 {asked} 2", "", (0, asked, 2))
         assert told(REJECT, refusal, S("part"), S("narrow", 6, 14)) == wrong
+    # No variant is about 1..0: its start may stand for it, and no other number.
+    for asked, wrong in ((1, []), (2, [("crate.slice", "error/fields")])):
+        refusal = Refusal("SliceOutOfRange", f"0 {asked} 2", "", (0, asked, 2))
+        assert told(REJECT, refusal, S("part"), S("range", 1, 1, 0)) == wrong
     for stop, wrong in ((largest, []), (largest - 1, [("crate.display", "display/range")])):
         assert told(ACCEPT, [f":{stop}"], S("display"), S("range", 6, 0, 14)) == wrong
 
