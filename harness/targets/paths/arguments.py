@@ -57,7 +57,7 @@ def argument(scene: Scene, world: World) -> Argument | None:
         except OSError:
             return None
         return _opened(scene, world, number)
-    below = os.path.relpath(path, world.base)
+    below = path.removeprefix(world.base + "/")
     values: dict[str, Callable[[], Any]] = {
         "Path": lambda: Path(path), "PathLike": lambda: PathLike(path), "subclass": lambda: Subclass(path),
         "relative": lambda: below, "dotted": lambda: f"{world.base}/.//../{os.path.basename(world.base)}/{below}",

@@ -218,6 +218,13 @@ def test_a_path_that_is_too_long_is_no_pipe(run: Run) -> None:
         assert [event.outcome for event in events(run, *pipe)] == [REJECT, REJECT]
 
 
+@pytest.mark.parametrize("form", ["relative", "dotted"])
+def test_a_path_that_is_too_long_is_so_in_each_form(run: Run, form: str) -> None:
+    forms = [step("spelling", SPELLINGS.index("str")), step("spelling", SPELLINGS.index(form))]
+    written = [step("name", NAMES.index("long-path")), *(word for one in forms for word in (one, step("save_file")))]
+    assert [(event.outcome, event.about.plain.error) for event in events(run, *written)] == [(REJECT, "OSError")] * 2
+
+
 def test_a_pipe_gets_no_large_content() -> None:
     (scene,) = decode(VOCABULARY.encode([thing("fifo"), step("save_file", 0, 3, 1)]))
     assert scene.given == 3
