@@ -1,6 +1,6 @@
 """How many planted bugs does a short campaign find? Each set is a file, with the edits that make each bug.
 
-The project wrote the set ``own`` before it measured. Authors who had read only the parser's source wrote ``blind`` and ``third``.
+The project wrote the set ``own`` before it measured. Authors who had read only the parser's source wrote the others.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ KINDS = ("memory", "framework", "state", "file", "size", "relation", "promise", 
 #: The least share of bugs found.
 TARGET = 22 / 24
 #: The sets of bugs.
-SETS = ("own", "blind", "third")
+SETS = ("own", "blind", "third", "fourth")
 
 
 @dataclass(frozen=True, slots=True)

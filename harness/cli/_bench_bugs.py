@@ -68,7 +68,12 @@ def mutants(
 @click.command(epilog="Example: harness bench planted --bug lock-held")
 @_bench.only("--bug", "names", "planted bug")
 @click.option(
-    "--set", "chosen", type=click.Choice(("own", "blind", "third")), default="own", show_default=True, help="The bugs."
+    "--set",
+    "chosen",
+    type=click.Choice(("own", "blind", "third", "fourth")),
+    default="own",
+    show_default=True,
+    help="The bugs.",
 )
 @click.option(
     "--time",
