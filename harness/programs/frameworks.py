@@ -131,6 +131,13 @@ def for_paddle() -> tuple[Any, Any] | None:
     return paddle, own
 
 
+def state_of_torch(tensor: Any) -> str:
+    """A word for a tensor of torch that cannot be changed or differentiated as others can, and a space; "" for others."""
+    if getattr(tensor, "is_inference", bool)():
+        return "inference "
+    return "differentiable " if getattr(tensor, "requires_grad", False) is True else ""
+
+
 class Tensors:
     """The tensors of one framework in the neutral form."""
 
@@ -140,7 +147,10 @@ class Tensors:
         self._words: dict[Any, str] = {}
 
     def held(self, tensor: Any) -> dict[str, Any]:
-        """Dtype of the format, shape in elements and bytes; the framework's own word for another dtype."""
+        """Dtype of the format, shape in elements and bytes; the framework's own word for another dtype.
+
+        The dtype of a tensor of torch that may not be used as others says so: an inference tensor, or one with gradients.
+        """
         if not isinstance(tensor, self._kind):
             return {"dtype": f"a {type(tensor).__name__}", "shape": [], "data": b""}
         dtype = self._words.get(tensor.dtype)
@@ -154,4 +164,4 @@ class Tensors:
         if dtype == "F4" and shape:
             # Two to a byte: the frameworks count bytes, the format counts elements.
             shape[-1] *= 2
-        return {"dtype": dtype, "shape": shape, "data": data}
+        return {"dtype": f"{state_of_torch(tensor)}{dtype}", "shape": shape, "data": data}

@@ -107,6 +107,14 @@ class Lifecycle(ProgramTarget):
             ],
             "beside": [*opened, step("threads", 0, 0, 1), step("fork"), step("misuse"), step("load_file")],
             "cut": [step("open", 0, 0, 1), step("cut"), step("get_tensor")],
+            # Pairs of calls by both backends: one of them reads without the lock of the interpreter.
+            **{
+                f"threads-{backend}": [
+                    step("open", 0, 0, number),
+                    *(step("threads", 0, *pair) for pair in ((0, 0), (0, 1), (0, 3), (3, 3), (3, 1), (0, 2))),
+                ]
+                for number, backend in enumerate(("mmap", "pread"))
+            },
         }
         return {name: encode(steps) for name, steps in plans.items()}
 

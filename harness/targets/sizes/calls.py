@@ -280,7 +280,7 @@ class Session:
         content = self._content
         entries = [Entry(one.name, one.dtype, one.shape, one.begin, one.begin + one.size) for one in content.tensors]
         head = encode_header(entries, self._metadata)
-        spaces = content.pad
+        spaces = max(content.pad, content.whole - (len(head) - 8))
         head = (len(head) - 8 + spaces).to_bytes(8, "little") + head[8:] + b" " * spaces
         os.ftruncate(descriptor, len(head) + content.size)
         _put(descriptor, head, 0)

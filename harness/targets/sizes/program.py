@@ -84,10 +84,10 @@ VOCABULARY = Vocabulary(
         Kind("serialize_file", 3),
         Kind("save_model", 3),
         Kind("load_model", 3, ((0,), _TWO)),
+        Kind("header", 4, (_CHARS, _PLACED)),
     ],
     max_steps=8,
 )
-_FIRST_CALL = VOCABULARY.number["safe_open"]
 
 
 class Tensor(NamedTuple):
@@ -120,6 +120,7 @@ class Call(NamedTuple):
 class Content:
     """The content of the files of a program: tensors, metadata, and spaces after the header of a file of ours.
 
+    ``whole`` is the length that spaces bring a shorter header to.
     ``size`` has the bytes of the buffer, ``memory`` those of the memory of a writer, where tensors begin at multiples of 64.
     ``header`` is an upper limit of the bytes of the header.
     """
@@ -127,6 +128,7 @@ class Content:
     tensors: list[Tensor] = field(default_factory=list)
     metadata: dict[str, str] = field(default_factory=dict)
     pad: int = 0
+    whole: int = 0
     size: int = 0
     memory: int = 0
     header: int = 64
@@ -162,8 +164,10 @@ def length(bits: int, place: int) -> int:
 def decode(program: bytes) -> Program:
     """Decode a program. Never raises. Leaves out steps past the caps, and calls that would need too much memory."""
     steps = VOCABULARY.decode(program)
-    content = _content(tuple(step for step in steps if step.kind < _FIRST_CALL))
-    calls = [_call(step) for step in steps if step.kind >= _FIRST_CALL] or [Call("deserialize")]
+    described = [VOCABULARY.kinds[step.kind].name in _STEPS for step in steps]
+    content = _content(tuple(step for step, of_content in zip(steps, described, strict=True) if of_content))
+    calls = [_call(step) for step, of_content in zip(steps, described, strict=True) if not of_content]
+    calls = calls or [Call("deserialize")]
     return Program(content, tuple(call for call in calls if _possible(call, content)))
 
 
@@ -246,9 +250,16 @@ def _pad(content: Content, index: int, step: Step) -> None:
         content.pad = count
 
 
+def _header(content: Content, index: int, step: Step) -> None:
+    """Spaces up to a length of the whole header; of several steps the last counts."""
+    count = length(TEXT_BITS[step.a % len(TEXT_BITS)], step.b)
+    if content.room(count):
+        content.whole = count
+
+
 _STEPS: dict[str, Callable[[Content, int, Step], None]] = {
     "tensor": _tensor, "large": _large, "many": _many, "rank": _rank, "name": _name, "entries": _entries, "value": _value,
-    "pad": _pad,
+    "pad": _pad, "header": _header,
 }  # fmt: skip
 
 
@@ -331,6 +342,19 @@ def seeds() -> dict[str, bytes]:
         "name": [step("name", 12, 1), step("name", 8, 2, 3), *read[:2], step("save"), step("save", 1)],
         "metadata": [step("entries", 10, 1), step("value", 12, 1), step("value", 8, 2, 7), *read[:2], step("save")],
         "pad": [step("pad", 12, 1), *two, *read[:2], step("deserialize")],
+        # More pieces than 4,096, and than 65,536.
+        "pieces": [
+            step("tensor", 13, 1, 20),
+            step("safe_open", 0, 0, 6),
+            step("safe_open", 0, 1, 6),
+            step("safe_open", 1, 1, 6),
+        ],
+        "more-pieces": [step("tensor", 15, 1, 20), step("safe_open", 0, 0, 6)],
+        **{
+            f"header-{bits}{'-less' * (place > 0)}": [*two, step("header", bits, place), *read[:2], step("deserialize")]
+            for bits in range(9, 22)
+            for place in (0, _NEAR.index(-3))
+        },
         "model": [*two, step("save_model"), step("load_model"), step("load_model", 0, 1)],
         "models": [step("many", 6, 1, 5), step("name", 8, 2, 3), step("save_model"), step("load_model")],
         "paddle-load": [*two, step("load", 2), step("load_file", 2), step("load_file", 2, 1)],

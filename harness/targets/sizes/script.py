@@ -20,6 +20,8 @@ def explain(program: Program) -> str:
     lines.append(f"# {content.size:,} bytes in all, {len(content.metadata):,} entries of metadata")
     if content.pad:
         lines.append(f"# {content.pad:,} spaces after the header of the file that is read")
+    if content.whole:
+        lines.append(f"# spaces up to {content.whole:,} bytes of header in the file that is read")
     lines += [call(content, one) for one in program.calls] or ["# no call"]
     return "\n".join(lines) + "\n"
 

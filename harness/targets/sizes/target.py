@@ -80,7 +80,7 @@ class Sizes(ProgramTarget):
 def _bits(content: Content) -> list[tuple[str, int]]:
     largest = max((tensor.size for tensor in content.tensors), default=0)
     lengths = {
-        "largest": largest, "next": largest + 1, "size": content.size, "header": content.header, "pad": content.pad,
+        "largest": largest, "next": largest + 1, "size": content.size, "header": content.header, "pad": content.pad, "whole": content.whole,
         "count": len(content.tensors), "rank": content.rank, "entries": len(content.metadata),
     }  # fmt: skip
     return [(word, length.bit_length()) for word, length in lengths.items()]

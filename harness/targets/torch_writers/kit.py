@@ -98,7 +98,7 @@ def raw(tensor: Any) -> Any:
 def held(tensors: Any) -> Any:
     """Dtype, shape and bytes of tensors by name; of other values, the type."""
     return {
-        name: (str(one.dtype).partition(".")[2], tuple(one.shape), raw(one))
+        name: ("inference " * one.is_inference() + str(one.dtype).partition(".")[2], tuple(one.shape), raw(one))
         if isinstance(one, torch.Tensor) else (type(one).__name__, (), None)
         for name, one in tensors.items()
     }  # fmt: skip
