@@ -62,6 +62,7 @@ VOCABULARY = Vocabulary(
         Kind("save_model", 2, ((0, 1), (0,), _PATHS)),
         Kind("load_model", 3, (STRICT, _BACKEND, _PATHS)),
         Kind("index", 4, (range(4), range(len(INDICES)))),
+        Kind("save_shared", 2),
     ],
     max_steps=16,
 )
@@ -74,13 +75,14 @@ PARTS = frozenset({"get_slice", "index"})
 WITH_PATH = frozenset({"load_file", "open", "open_handle", "save_file", "serialize_file", "save_model", "load_model"})
 #: Calls of torch alone.
 MODULES = frozenset({"save_model", "load_model"})
+_OF_TORCH = MODULES | {"save_shared"}
 #: Calls that write a file.
 WRITES = frozenset({"save_file", "serialize_file", "save_model"})
 
 #: The way of the data in calls without a backend.
 _WAYS = {
     "load": "bytes", "deserialize": "bytes", "save": "write", "save_file": "write", "serialize": "write",
-    "serialize_file": "write", "save_model": "write",
+    "serialize_file": "write", "save_model": "write", "save_shared": "write",
 }  # fmt: skip
 
 
@@ -156,5 +158,5 @@ def decode(program: bytes) -> Program:
 
 def _how(kind: str, step: Step) -> tuple[str, str, int]:
     """Framework, backend and path of a call."""
-    framework = "pt" if kind in MODULES else FRAMEWORKS[step.a % len(FRAMEWORKS)]
+    framework = "pt" if kind in _OF_TORCH else FRAMEWORKS[step.a % len(FRAMEWORKS)]
     return framework, BACKENDS[step.b % len(BACKENDS)], step.c % len(PATHS)

@@ -53,6 +53,7 @@ def _source(call: Call, program: Program) -> str:
         "load_file": f"{module}.load_file({path}{scripts.backend(call.backend)})",
         "deserialize": "safetensors.deserialize(FILE)",
         "save": f"{module}.save(tensors, metadata)",
+        "save_shared": f"{module}.save({{**tensors, 'shared': the first of them}}, metadata)",
         "save_file": f"{module}.save_file(tensors, {path}, metadata)",
         "serialize": "safetensors.serialize(specs, metadata)",
         "serialize_file": f"safetensors.serialize_file(specs, {path}, metadata)",

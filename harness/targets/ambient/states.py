@@ -21,6 +21,8 @@ from typing import Any, NamedTuple
 
 import numpy
 
+from harness.targets.ambient.optimised import codes, optimised
+
 #: The signal that states handle: no part of the harness and of libFuzzer uses it.
 SIGNAL = signal.SIGRTMIN + 5
 #: Environment variables: those that Rust's standard library, the tempfile crate, Python, torch and tools around them read.
@@ -299,7 +301,10 @@ def _of_paddle() -> Iterator[State]:
 
 
 #: The states by number. New states go to the end.
-STATES: tuple[State, ...] = (*_of_torch(), *_of_numpy(), *_of_python(), *_of_environment(), *_of_paddle())
+STATES: tuple[State, ...] = (
+    *_of_torch(), *_of_numpy(), *_of_python(), *_of_environment(), *_of_paddle(),
+    *(State("interpreter", f"-{'O' * level}", lambda level=level: optimised(level)) for level in (1, 2)),  # type: ignore[misc]
+)  # fmt: skip
 assert len(STATES) <= 256
 
 
@@ -317,6 +322,7 @@ def settings() -> dict[str, Any]:
         "digits of integers": sys.get_int_max_str_digits(),
         "trace": sys.gettrace(),
         "profile": sys.getprofile(),
+        "interpreter": codes(),
         "stdout": (sys.stdout, sys.stderr),
         "byte order": sys.byteorder,
         "path": list(sys.path),

@@ -106,13 +106,24 @@ class Ambient(ProgramTarget):
                 step("get_tensors"),
                 step("names"),
             ],
-            "writes": [step("save"), step("save_file"), step("save", 1), step("save_file", 1), step("save_model")],
+            "writes": [
+                step("save"),
+                step("save_file"),
+                step("save", 1),
+                step("save_file", 1),
+                step("save_model"),
+                step("save_shared"),
+            ],
             "raw": [step("deserialize"), step("serialize"), step("serialize_file"), step("open_handle"), step("close")],
         }
         first = {state.kind: number for number, state in reversed([*enumerate(STATES)]) if state.needs != "paddle"}
         plans = {
             f"{kind.replace(' ', '-')}-{name}": [*two, step("enter", number), *calls]
             for (kind, number), (name, calls) in zip(first.items(), itertools.cycle(groups.items()), strict=False)
+        }
+        # Each branch on __debug__ is the library's own.
+        plans |= {
+            f"interpreter-{name}": [*two, step("enter", first["interpreter"]), *calls] for name, calls in groups.items()
         }
         # Further values of a kind: each with a reader and a writer, by bytes and by path.
         both = [*groups["writes"][:2], *groups["reads"][:2]]
