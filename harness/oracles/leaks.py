@@ -12,6 +12,7 @@ import gc
 import itertools
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -30,6 +31,8 @@ QUICK = 16
 LONG = 160
 #: The last look, before bytes alone are told: allocators keep what was freed for a while, and count it as given out.
 LONGEST = 640
+#: Seconds of a run, beyond which it is not repeated.
+SLOW_S = 0.05
 #: Bytes for each run, below which a growth is not told: glibc rounds every block up to 16 and keeps a header of 8.
 _BYTES = 24
 
@@ -102,10 +105,15 @@ LEAKS = Rule(
 def check(execution: Execution) -> list[Finding]:
     """The findings on one input, which is run some fifty times, and five hundred times more where those leave something.
 
-    However the runs end, what they keep is judged. Bytes that nothing else goes with are looked at once more, for longer.
+    However the runs end, what they keep is judged. Bytes that nothing else goes with are looked at once more, for longer. A run
+    that takes longer than :data:`SLOW_S` is not repeated.
     """
     run, data = execution.run, execution.data
     assert run is not None
+    began = time.process_time()
+    run(data)
+    if time.process_time() - began > SLOW_S:
+        return []
     found = _look(run, data, QUICK) and _look(run, data, LONG)
     return _look(run, data, LONGEST) if found and found[0].aspect == "bytes" else found
 

@@ -92,13 +92,16 @@ def judge_observation(
 
     With ``relations``, accepted files are also run in about thirty other spellings (the metamorphic oracle).
     ``variants`` then gets the other spelling that each of its findings is about, as far as it can be told. With
-    ``leaking``, every file is run some fifty times more, and the leak oracle judges the leaks of those runs. With ``memory``,
+    ``leaking``, the input is run some fifty times more, and the leak oracle judges the leaks of those runs. With ``memory``,
     the input also runs in guarded memory where its target does so.
     """
     execution = Execution(data, observation, judgement_of(target, data), run, target)
     oracles = [*EVERY, *target.oracles]
     if execution.judgement is not None:
-        oracles += [*OF_FILES, *(COSTLY if relations else ()), *((leaks.check,) if leaking else ())]
+        oracles += [*OF_FILES, *(COSTLY if relations else ())]
+    # In a fork server each run has a process of its own, which takes all with it.
+    if leaking and not target.runs_in_fork_server:
+        oracles.append(leaks.check)
     if memory and target.guarded_every:
         oracles.append(guard.check)
     found = [finding.on(target.name) for oracle in oracles for finding in ask(oracle, execution)]

@@ -19,13 +19,14 @@ def rerun(
     *,
     live: Callable[[Replayer], AbstractContextManager[object]] = contextlib.nullcontext,
     over: Callable[[], bool] = lambda: False,
+    costly: bool = False,
 ) -> Iterator[tuple[bytes, list[Finding]]]:
-    """Each input with its findings, the smallest input first. The costly oracles are not asked.
+    """Each input with its findings, the smallest input first. The costly oracles are asked if so wanted.
 
     ``live`` is entered while the child may run, so that another thread can kill it. Nothing more is given once ``over``: a
     killed child is no finding. Raises HarnessError when the child cannot start, EngineError when an oracle of ours fails.
     """
-    with Replayer(parser, target, relations=False, forks=True) as replayer, live(replayer):
+    with Replayer(parser, target, relations=costly, forks=True) as replayer, live(replayer):
         for data in sorted(inputs, key=lambda one: (len(one), one)):
             if over():
                 return

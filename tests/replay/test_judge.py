@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -62,6 +63,35 @@ def test_what_runs_leave_behind_is_asked_for_apart(safetensors: ModuleType):
         for descriptor in kept:
             os.close(descriptor)
     assert found.signature == "deserialize|memory|leaks.descriptors|descriptors"
+
+
+@pytest.mark.parametrize(("slow", "leaks"), [(0.0, ["slices|memory|leaks.objects|objects"]), (0.06, [])])
+def test_a_program_is_asked_for_leaks_unless_it_is_slow(safetensors: ModuleType, slow: float, leaks: list[str]):
+    target, kept = get_target("slices"), list[list[int]]()
+    honest, data = target.open(safetensors), target.seeds()["whole"]
+
+    def leaky(data: bytes):
+        kept.append([])
+        ends = time.process_time() + slow
+        while time.process_time() < ends:
+            pass
+        return honest(data)
+
+    found = judge_observation(target, leaky, data, leaky(data), leaking=True)
+    assert [one.signature for one in found if "|leaks." in one.signature] == leaks
+
+
+def test_a_target_whose_runs_have_processes_of_their_own_is_not_asked_for_leaks(safetensors: ModuleType):
+    target, runs = get_target("lifetimes"), list[bytes]()
+    honest, data = target.open(safetensors), next(iter(target.seeds().values()))
+    observation = honest(data)
+
+    def counted(data: bytes):
+        runs.append(data)
+        return honest(data)
+
+    judge_observation(target, counted, data, observation, leaking=True)
+    assert runs == []
 
 
 def test_only_files_are_judged_as_files():

@@ -95,6 +95,11 @@ class ReplayPool:
         finally:
             self._live.discard(replayer)
 
+    def begins(self, settings: WorkerSettings) -> None:
+        """A worker of a target begins. Unless the run must repeat, the target's own seeds run beside it."""
+        if self._sample:
+            self.wheel.take_seeds(settings)
+
     def offer(self, worker: WorkerProcess) -> None:
         """Unless one is busy, start a replay: of a finding, of an input that ``worker`` skipped, or of a corpus member."""
         if self._busy():

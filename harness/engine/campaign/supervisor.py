@@ -211,6 +211,9 @@ class Supervisor:
             job = _Job(unit, self.folder, self._seen, self._corpora[unit.target])
             self._jobs.append(job)
             self.progress.started(job.worker)
+            # Hosts that share a store would all do the same.
+            if self.exchange is None:
+                self.replay_pool.begins(job.worker.settings)
             started = True
         if self._finishing():
             for job in self._jobs:

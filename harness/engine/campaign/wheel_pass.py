@@ -1,8 +1,9 @@
 """Runs the programs that a campaign keeps again, on the release wheel.
 
 Instrumented builds check overflow and bounds, so they panic first and hide what the wheel does there. A unit that ends hands over
-the programs that its workers brought to the corpus. They run in forks of one child, at low priority, the smallest first. Findings
-that no worker has met are stored with the name of the wheel.
+the programs that its workers brought to the corpus. They run in forks of one child, at low priority, the smallest first. When
+its target begins, some of the target's own seeds run, and the oracle for leaks judges them: it repeats each program. Findings that
+no worker has met are stored with the name of the wheel.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class WheelPass:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="wheel", initializer=initializer)
         self._batches: list[Future[None]] = []
         self._found: deque[dict[str, Any]] = deque()
+        # Targets whose seeds were handed over.
+        self._seeded: set[str] = set()
         self._wheels: dict[str | None, Parser | None] = {}
         #: Numbers of programs that were handed over, and of those that ran.
         self.given = self.ran = 0
@@ -54,18 +57,32 @@ class WheelPass:
         """Wait for the running program; the others do not run."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
+    def take_seeds(self, settings: WorkerSettings) -> None:
+        """Run the target's own seeds, one for each call, and ask for leaks too; once for each target."""
+        target = get_target(settings.target)
+        if target.name not in self._seeded and (wheel := self._drives(target, settings.parser)):
+            self._seeded.add(target.name)
+            seeds = _one_for_each_call(target)
+            self._submit(wheel, settings, lambda: seeds, len(seeds), costly=True)
+
     def take(self, settings: WorkerSettings, names: Iterable[str]) -> None:
         """Run the programs of these names in the corpus of a target, unless the target or the parser has no wheel."""
         target = get_target(settings.target)
-        kept = sorted(names)
-        if (
-            kept
-            and target.input_kind == PROGRAM
-            and target.uses_parser
-            and (wheel := self._wheel(target, settings.parser))
-        ):
-            self.given += len(kept)
-            self._batches.append(self._pool.submit(self._run, wheel, settings, kept))
+        folder = self._campaign / "corpus" / target.name
+        kept = [folder / name for name in sorted(names)]
+        if kept and (wheel := self._drives(target, settings.parser)):
+            # libFuzzer replaces inputs by smaller ones.
+            self._submit(wheel, settings, lambda: [path.read_bytes() for path in kept if path.is_file()], len(kept))
+
+    def _drives(self, target: Target, parser: str | None) -> Parser | None:
+        """The wheel that programs of a target run on; None where it has no programs of the parser, or no wheel."""
+        return self._wheel(target, parser) if target.input_kind == PROGRAM and target.uses_parser else None
+
+    def _submit(
+        self, wheel: Parser, settings: WorkerSettings, programs: Callable[[], Iterable[bytes]], count: int, **how: bool
+    ) -> None:
+        self.given += count
+        self._batches.append(self._pool.submit(self._run, wheel, settings, programs, **how))
 
     def _wheel(self, target: Target, name: str | None) -> Parser | None:
         """The wheel of a parser; None where there is none, where it is the parser itself, or where the target takes none."""
@@ -79,11 +96,11 @@ class WheelPass:
             self._wheels[name] = wheel
         return self._wheels[name] if "wheel" in target.flavours else None
 
-    def _run(self, wheel: Parser, settings: WorkerSettings, names: list[str]) -> None:
-        folder = self._campaign / "corpus" / settings.target
-        # libFuzzer replaces inputs by smaller ones.
-        programs = [path.read_bytes() for name in names if (path := folder / name).is_file()]
-        for data, findings in rerun(wheel, settings.target, programs, live=self._live, over=self._over.is_set):
+    def _run(
+        self, wheel: Parser, settings: WorkerSettings, programs: Callable[[], Iterable[bytes]], *, costly: bool = False
+    ) -> None:
+        found = rerun(wheel, settings.target, programs(), live=self._live, over=self._over.is_set, costly=costly)
+        for data, findings in found:
             self.ran += 1
             for finding in findings:
                 if not (self._campaign / "findings" / finding.id).exists():
@@ -109,3 +126,19 @@ class WheelPass:
         for one in waiting:
             one.cancel()
         say("")
+
+
+# Seeds of a target that does not tell its calls.
+_FEW = 12
+
+
+def _one_for_each_call(target: Target) -> list[bytes]:
+    """Of the target's own seeds those that make a call which no seed before them makes."""
+    chosen: list[bytes] = []
+    seen: set[str] = set()
+    for data in target.seeds().values():
+        names = set(target.call_names(data))
+        if names - seen or (not names and len(chosen) < _FEW):
+            chosen.append(data)
+            seen |= names
+    return chosen

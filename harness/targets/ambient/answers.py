@@ -63,6 +63,16 @@ def held(tensor: Any) -> Held:
     return Held(dtype, shape, device, b"" if 0 in shape else _bytes_of_torch()(tensor))
 
 
+def or_refusal(save: Callable[[], bytes]) -> bytes | str:
+    """The file, or torch's words on tensors that share memory, which are not to be saved."""
+    try:
+        return save()
+    except RecursionError:
+        raise
+    except RuntimeError as error:
+        return str(error).partition("\n")[0]
+
+
 @cache
 def _bytes_of_torch() -> Callable[[Any], bytes]:
     like = FRAMEWORKS["torch"]

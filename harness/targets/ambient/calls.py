@@ -213,16 +213,6 @@ class Runner:
         return self.paddle.to_tensor(numpy.frombuffer(content, "uint8")).view(kind).reshape(shape)
 
 
-def _refusal(save: Callable[[], bytes]) -> bytes | str:
-    """The file, or torch's words on tensors that share memory, which are not to be saved."""
-    try:
-        return save()
-    except RecursionError:
-        raise
-    except RuntimeError as error:
-        return str(error).partition("\n")[0]
-
-
 def _limited(run: Callable[[], Any], more: int) -> Callable[[], Any]:
     """The call with a stack that may grow by ``more`` frames."""
 
@@ -294,7 +284,9 @@ class _Session:
         if call.kind == "save":
             return lambda: module.save(given, metadata)
         if call.kind == "save_shared":
-            return lambda: _refusal(lambda: module.save({**given, "shared": next(iter(given.values()))}, metadata))
+            return lambda: answers.or_refusal(
+                lambda: module.save({**given, "shared": next(iter(given.values()))}, metadata)
+            )
         return lambda: module.save_file(given, path, metadata)
 
     def _spec(self, array: Any, dtype: str, shape: tuple[int, ...]) -> Any:

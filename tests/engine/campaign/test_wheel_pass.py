@@ -12,6 +12,7 @@ from harness import corpus_store
 from harness.engine.campaign.wheel_pass import WheelPass
 from harness.findings import crashes
 from harness.parsers.registry import Parser
+from harness.targets.registry import get_target
 
 CRASH = next(
     crash for crash in crashes.crashes() if crash.target == "writers" and crash.rule.name == "roundtrip.written"
@@ -42,6 +43,20 @@ def test_a_finding_of_the_wheel_is_stored_once_with_the_name_of_the_wheel(
     assert f'"parser": "{wheel_parser.name}"' in (tmp_path / "findings" / found["id"] / "finding.json").read_text()
     again = passed(tmp_path, given, names, threading.Event())
     assert (again.ran, again.found()) == (1, [])
+
+
+def test_seeds_run_once_one_for_each_call_and_their_leaks_are_found(
+    tmp_path: Path, sancov_parser: Parser, wheel_parser: Parser
+) -> None:
+    target = get_target("writers")
+    wheel = WheelPass(tmp_path, lambda _: contextlib.nullcontext(), threading.Event(), lambda: None)
+    for _ in range(2):
+        wheel.take_seeds(settings(sancov_parser.name))
+    wheel.take_seeds(settings(sancov_parser.name, "deserialize"))
+    wheel.finish(lambda: False, lambda _: None)
+    wheel.close()
+    assert 2 < wheel.given == wheel.ran < len(target.seeds())
+    assert wheel.failures() == []
 
 
 def test_nothing_runs_after_the_end_nor_files_nor_the_wheel_itself(
