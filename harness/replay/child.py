@@ -7,22 +7,28 @@ that is its purpose. Its stderr belongs to the parent, which reads the place of 
 from __future__ import annotations
 
 import base64
+import json
 import mmap
 import os
 import resource
 import signal
 import sys
+import time
 import traceback
 from typing import Any
 
 from harness.findings.finding import Finding
-from harness.observation import Run
+from harness.observation import Observation, Run
+from harness.oracles import leaks
 from harness.parsers import registry, runtime
 from harness.programs import progress
 from harness.replay import wire
-from harness.replay.judge import death, judge_observation
-from harness.targets.base import Target
+from harness.replay.judge import death, judge_observation, leaks_of_program
+from harness.targets.base import PROGRAM, Target
 from harness.targets.registry import get_target
+
+# Most seconds of a look for leaks of a program.
+_LEAKS_S = 60.0
 
 
 def limit_memory(megabytes: int) -> None:
@@ -38,18 +44,50 @@ def limit_memory(megabytes: int) -> None:
 
 def answer(target: Target, run: Run, data: bytes, *, relations: bool) -> dict[str, Any]:
     """Run one input and judge it."""
+    began = time.process_time()
     observation = run(data)
+    # A first run may be slow by itself.
+    quick = time.process_time() - began < 10 * leaks.SLOW_S
     outcome, error, value = observation
     variants: dict[Finding, bytes] = {}
     if isinstance(value, MemoryError):
         outcome, findings = "memory", [death(target, data, "memory", "allocation")]
     else:
         findings = judge_observation(
-            target, run, data, observation, relations=relations, leaking=relations, memory=True, variants=variants
+            target,
+            run,
+            data,
+            observation,
+            relations=relations,
+            leaking=relations and quick,
+            memory=True,
+            variants=variants,
         )
-    fields = [finding.fields() for finding in findings]
+    fields: list[tuple[str, ...]] = [finding.fields() for finding in findings]
+    # In a fork server each run has a process of its own, which takes all with it.
+    if relations and quick and target.input_kind == PROGRAM and not target.runs_in_fork_server:
+        fields += _leaks_apart(target, run, data, observation)
     other = [base64.b64encode(variants.get(finding, b"")).decode() for finding in findings]
+    other += [""] * (len(fields) - len(other))
     return {"outcome": outcome, "error": error, "findings": fields, "variants": other}
+
+
+def _leaks_apart(target: Target, run: Run, data: bytes, observation: Observation) -> list[tuple[str, ...]]:
+    """The leaks of a program that a fork of this process finds; none where it dies, or takes too long."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, _LEAKS_S)
+            found = leaks_of_program(target, run, data, observation)
+            os.write(writer, json.dumps([finding.fields() for finding in found]).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with open(reader, "rb") as pipe:
+        raw = pipe.read()
+    os.waitpid(child, 0)
+    return [tuple(fields) for fields in json.loads(raw or b"[]")]
 
 
 def main() -> None:

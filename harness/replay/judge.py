@@ -92,22 +92,25 @@ def judge_observation(
 
     With ``relations``, accepted files are also run in about thirty other spellings (the metamorphic oracle).
     ``variants`` then gets the other spelling that each of its findings is about, as far as it can be told. With
-    ``leaking``, the input is run some fifty times more, and the leak oracle judges the leaks of those runs. With ``memory``,
+    ``leaking``, every file is run some fifty times more, and the leak oracle judges the leaks of those runs. With ``memory``,
     the input also runs in guarded memory where its target does so.
     """
     execution = Execution(data, observation, judgement_of(target, data), run, target)
     oracles = [*EVERY, *target.oracles]
     if execution.judgement is not None:
-        oracles += [*OF_FILES, *(COSTLY if relations else ())]
-    # In a fork server each run has a process of its own, which takes all with it.
-    if leaking and not target.runs_in_fork_server:
-        oracles.append(leaks.check)
+        oracles += [*OF_FILES, *(COSTLY if relations else ()), *((leaks.check,) if leaking else ())]
     if memory and target.guarded_every:
         oracles.append(guard.check)
     found = [finding.on(target.name) for oracle in oracles for finding in ask(oracle, execution)]
     if variants is not None:
         variants |= {finding.on(target.name): other for finding, other in execution.variants.items()}
     return found
+
+
+def leaks_of_program(target: Target, run: Run, data: bytes, observation: Observation) -> list[Finding]:
+    """What many runs of a program leave behind. Call it in a process that may die: a program may end it sooner or later."""
+    execution = Execution(data, observation, None, run, target)
+    return [finding.on(target.name) for finding in ask(leaks.check, execution)]
 
 
 def death(target: Target, data: bytes, kind: str, sign: str, call: str = "") -> Finding:

@@ -139,6 +139,10 @@ class Target(ABC):
         """The code of a reproducer where the check of the rule does not fit, else ""."""
         return ""
 
+    def rare_seeds(self) -> dict[str, bytes]:
+        """Programs that take too long for a worker. They run once in a campaign, beside it."""
+        return {}
+
     def call_names(self, data: bytes) -> list[str]:
         """The kinds of the calls of a program, in order. Empty where the target does not tell them."""
         return []

@@ -14,7 +14,15 @@ from harness.findings.finding import Finding
 from harness.format.encode import pack
 from harness.oracles import contract, leaks
 from harness.oracles.oracle import Execution, oracle
-from harness.replay.judge import UndeclaredRuleError, ask, death, judge_observation, judge_run, judgement_of
+from harness.replay.judge import (
+    UndeclaredRuleError,
+    ask,
+    death,
+    judge_observation,
+    judge_run,
+    judgement_of,
+    leaks_of_program,
+)
 from harness.targets.base import UNCAUGHT
 from harness.targets.files.model import Model
 from harness.targets.files.on_disk import OpenFile, against_header, judge_file
@@ -77,21 +85,7 @@ def test_a_program_is_asked_for_leaks_unless_it_is_slow(safetensors: ModuleType,
             pass
         return honest(data)
 
-    found = judge_observation(target, leaky, data, leaky(data), leaking=True)
-    assert [one.signature for one in found if "|leaks." in one.signature] == leaks
-
-
-def test_a_target_whose_runs_have_processes_of_their_own_is_not_asked_for_leaks(safetensors: ModuleType):
-    target, runs = get_target("lifetimes"), list[bytes]()
-    honest, data = target.open(safetensors), next(iter(target.seeds().values()))
-    observation = honest(data)
-
-    def counted(data: bytes):
-        runs.append(data)
-        return honest(data)
-
-    judge_observation(target, counted, data, observation, leaking=True)
-    assert runs == []
+    assert [one.signature for one in leaks_of_program(target, leaky, data, leaky(data))] == leaks
 
 
 def test_only_files_are_judged_as_files():

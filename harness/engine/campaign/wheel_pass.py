@@ -58,12 +58,14 @@ class WheelPass:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def take_seeds(self, settings: WorkerSettings) -> None:
-        """Run the target's own seeds, one for each call, and ask for leaks too; once for each target."""
+        """Run some of the target's own seeds and all rare ones, once. The oracle for leaks is asked too. A changed parser may lack a wheel."""
         target = get_target(settings.target)
-        if target.name not in self._seeded and (wheel := self._drives(target, settings.parser)):
-            self._seeded.add(target.name)
-            seeds = _one_for_each_call(target)
-            self._submit(wheel, settings, lambda: seeds, len(seeds), costly=True)
+        if target.name in self._seeded or target.input_kind != PROGRAM or not target.uses_parser:
+            return
+        self._seeded.add(target.name)
+        parser = self._wheel(target, settings.parser) or registry.find(settings.parser)
+        seeds = [*_one_for_each_call(target), *target.rare_seeds().values()]
+        self._submit(parser, settings, lambda: seeds, len(seeds), costly=True)
 
     def take(self, settings: WorkerSettings, names: Iterable[str]) -> None:
         """Run the programs of these names in the corpus of a target, unless the target or the parser has no wheel."""

@@ -369,3 +369,13 @@ def seeds() -> dict[str, bytes]:
         ],
     }
     return {name: encode(steps) for name, steps in plans.items()}
+
+
+def rare_seeds() -> dict[str, bytes]:
+    """Reads and writes of 2 GiB and a byte: a call of read(2) or write(2) transfers at most 0x7ffff000 bytes."""
+    step, encode = VOCABULARY.step, VOCABULARY.encode
+    plans = {
+        "write": [step("save_file"), step("serialize_file")],
+        "read": [step("load_file", 0, 1), step("safe_open", 0, 1, 0)],
+    }
+    return {f"two-gibibytes-{word}": encode([step("large", 4, 1), *calls]) for word, calls in plans.items()}

@@ -18,7 +18,7 @@ from harness.targets import scratch
 from harness.targets.base import Language, ProgramTarget, absent
 from harness.targets.sizes import oracle, script
 from harness.targets.sizes.calls import Session
-from harness.targets.sizes.program import VOCABULARY, Call, Content, decode, seeds
+from harness.targets.sizes.program import VOCABULARY, Call, Content, decode, rare_seeds, seeds
 
 
 class Sizes(ProgramTarget):
@@ -60,6 +60,10 @@ class Sizes(ProgramTarget):
     def seeds(self) -> dict[str, bytes]:
         """A program per kind of call, and per kind of length."""
         return seeds()
+
+    def rare_seeds(self) -> dict[str, bytes]:
+        """Reads and writes past 2 GiB, which is more than the kernel transfers in one system call."""
+        return rare_seeds()
 
     def call_names(self, data: bytes) -> list[str]:
         """The kinds of the calls of a program, in order."""
