@@ -108,7 +108,7 @@ def judge_observation(
 
 
 def leaks_of_program(target: Target, run: Run, data: bytes, observation: Observation) -> list[Finding]:
-    """What many runs of a program leave behind. Call it in a process that may die: a program may end it sooner or later."""
+    """The leaks of many runs of a program. Call it in a process that may die: a program may end it sooner or later."""
     execution = Execution(data, observation, None, run, target)
     return [finding.on(target.name) for finding in ask(leaks.check, execution)]
 
