@@ -27,8 +27,8 @@ from harness.replay.judge import death, judge_observation, leaks_of_program
 from harness.targets.base import PROGRAM, Target
 from harness.targets.registry import get_target
 
-# Most seconds of a look for leaks of a program.
-_LEAKS_S = 60.0
+# Share of the time of a run in which a program is looked at for leaks: the parent takes a longer wait for a hang.
+_LEAKS_SHARE = 0.25
 
 
 def limit_memory(megabytes: int) -> None:
@@ -78,7 +78,7 @@ def _leaks_apart(target: Target, run: Run, data: bytes, observation: Observation
     child = os.fork()
     if not child:
         try:
-            signal.setitimer(signal.ITIMER_REAL, _LEAKS_S)
+            signal.setitimer(signal.ITIMER_REAL, _LEAKS_SHARE * target.timeout_s)
             found = leaks_of_program(target, run, data, observation)
             os.write(writer, json.dumps([finding.fields() for finding in found]).encode())
         finally:
