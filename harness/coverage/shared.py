@@ -22,7 +22,7 @@ def targets(objects: Objects) -> list[str]:
 def prune(objects: Objects, target: str, parser: Parser, host: str, terms: Terms = EVERYTHING) -> Change:
     """Remove inputs of ``target`` that reach nothing the others do not, as :func:`upkeep.minimize` does. Regions stay.
 
-    Inputs that hosts store meanwhile stay too. Raises HarnessError and EngineError as it does, and where the store cannot be used.
+    Inputs that hosts store meanwhile stay too, and so do regions where two prunings run at once. Raises HarnessError and EngineError as it does, and where the store cannot be used.
     """
     corpus = SharedCorpus(objects, target, parser.content)
     names = corpus.whole(host)
@@ -33,5 +33,5 @@ def prune(objects: Objects, target: str, parser: Parser, host: str, terms: Terms
             corpus_store.add(folder, data, durable=False)
         change = upkeep.minimize(Path(place), target, parser, terms)
         kept = {name for name, _ in corpus_store.list_seeds(folder).seeds}
-    corpus.prune(inputs.keys() - kept, kept, host)
+    corpus.prune(inputs.keys() - kept, {name: inputs[name] for name in kept}, host)
     return change

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from harness.corpus_store import MAX_SEED, is_name, sha1
-from harness.store.objects import Objects
+from harness.store.objects import Entry, Objects
 
 #: Seconds that a reader looks back. The clocks of two hosts may differ by half of it (:data:`SKEW_S`).
 SLACK_S = 120.0
@@ -40,7 +40,7 @@ class SharedCorpus:
         self.position = position
         # Batches within the slack that were read.
         self._read: set[str] = set()
-        # All batches that :meth:`whole` has read.
+        # The batches that :meth:`whole` has read.
         self._whole: list[str] = []
 
     def push(self, inputs: Mapping[str, bytes], host: str) -> frozenset[str]:
@@ -64,23 +64,29 @@ class SharedCorpus:
 
     def fresh(self) -> set[str]:
         """The names in batches that this reader did not know, its own left out."""
-        after, now = self.position, time.time()
+        after = self.position
         if after:
             after = f"{self._manifest}/{max(int(after) - int(SLACK_S * 1e9), 0):020d}"
         found = set[str]()
+        for entry in self._batches(after):
+            if entry.name not in self._read:
+                found |= self._names(entry.path)
+                self._read.add(entry.name)
+            self.position = max(self.position, entry.name[:20])
+        horizon = f"{max(int(self.position or 0) - int(2 * SLACK_S * 1e9), 0):020d}"
+        self._read = {name for name in self._read if name > horizon}
+        return found
+
+    def _batches(self, after: str = "") -> Iterator[Entry]:
+        """The batches behind the path ``after``; others are refused."""
+        now = time.time()
         for entry in self._objects.list(self._manifest, after):
             match = _BATCH_NAME.fullmatch(entry.name)
             if match is None or int(match[1]) > (now + SLACK_S) * 1e9:
                 # A batch of the far future would hide all later ones.
                 self._objects.refused.add(entry.path, "no name of a batch, or a time in the future")
-                continue
-            if entry.name not in self._read:
-                found |= self._names(entry.path)
-                self._read.add(entry.name)
-            self.position = max(self.position, match[1])
-        horizon = f"{max(int(self.position or 0) - int(2 * SLACK_S * 1e9), 0):020d}"
-        self._read = {name for name in self._read if name > horizon}
-        return found
+            else:
+                yield entry
 
     def _names(self, path: str) -> set[str]:
         """The names in one batch; none, with a refusal, where it is no list of names."""
@@ -128,18 +134,25 @@ class SharedCorpus:
         return left
 
     def whole(self, host: str) -> set[str]:
-        """The names of all inputs, for :meth:`prune`. Use a new reader. Inputs in no batch are announced first."""
-        self._whole = [entry.path for entry in self._objects.list(self._manifest)]
-        names = self.fresh()
+        """The names of all inputs, for :meth:`prune` too. Inputs in no batch are announced first."""
+        names = set[str]()
+        self._whole = []
+        # Only what was read may be replaced: two listings can differ.
+        for entry in self._batches():
+            names |= self._names(entry.path)
+            self._whole.append(entry.path)
         return names | self.adopt(names, host)
 
-    def prune(self, lost: Collection[str], kept: Collection[str], host: str) -> None:
+    def prune(self, lost: Collection[str], kept: Mapping[str, bytes], host: str) -> None:
         """Delete the inputs ``lost``, and put batches with ``kept`` in the place of those that :meth:`whole` read.
 
         The new batches are written first, so a kill in between leaves a whole corpus. Inputs that hosts stored since then stay.
+        Another pruning may have run at the same time with another choice: inputs of ``kept`` that are gone are stored again.
         """
         names = sorted(kept)
         for start in range(0, len(names), BATCH):
             self.announce(names[start : start + BATCH], host)
         self._objects.delete(self._whole)
         self._objects.delete([f"{self._inputs}/{name}" for name in sorted(lost)])
+        there = {entry.name for entry in self._objects.list(self._inputs)}
+        self.push({name: data for name, data in kept.items() if name not in there}, host)

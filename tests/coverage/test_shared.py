@@ -10,11 +10,9 @@ from harness import corpus_store, paths
 from harness.corpus_store import sha1
 from harness.coverage import shared
 from harness.coverage.choose import Terms
-from harness.errors import HarnessError
 from harness.parsers.registry import Parser
 from harness.store.objects import open_store
 from harness.store.shared_corpus import SharedCorpus
-from tests.cli.running import run
 
 pytest.importorskip("obstore", reason="the extra cluster brings it")
 
@@ -33,8 +31,3 @@ def test_inputs_that_reach_nothing_new_go_and_the_others_stay(tmp_path: Path, sa
     assert SharedCorpus(objects, "deserialize", sancov_parser.content).fresh() == left
     again = shared.prune(objects, "deserialize", sancov_parser, "pruner", Terms(regions=False))
     assert (again.before, again.after) == (change.after, change.after)
-
-
-def test_a_store_without_inputs_is_an_error(tmp_path: Path, sancov_parser: Parser) -> None:
-    with pytest.raises(HarnessError, match="has no inputs"):
-        run("cluster", "prune", "--store", tmp_path / "store")

@@ -135,7 +135,7 @@ def test_pruning_deletes_what_it_has_seen_and_no_more(objects: Objects, mine: Sh
     assert pruner.whole("pruner") == named(b"a", b"b", b"c").keys()
     # A host stores one more while the inputs are judged.
     mine.push(named(b"later"), "one")
-    pruner.prune(named(b"b").keys(), named(b"a", b"c").keys(), "pruner")
+    pruner.prune(named(b"b").keys(), named(b"a", b"c"), "pruner")
     left = named(b"a", b"c", b"later").keys()
     assert {entry.name for entry in objects.list("corpus/deserialize")} == left
     assert other(objects).fresh() == left
@@ -143,5 +143,15 @@ def test_pruning_deletes_what_it_has_seen_and_no_more(objects: Objects, mine: Sh
     # A host that runs learns of the later one, and misses nothing.
     assert host.fresh() >= named(b"later").keys()
     # Twice is as good as once.
-    pruner.prune(named(b"b").keys(), named(b"a", b"c").keys(), "pruner")
+    pruner.prune(named(b"b").keys(), named(b"a", b"c"), "pruner")
     assert other(objects).fresh() == left
+
+
+def test_two_prunings_at_once_keep_the_choice_of_the_last_one(objects: Objects, mine: SharedCorpus) -> None:
+    mine.push(named(b"a", b"b"), "one")
+    first, last = other(objects), other(objects)
+    assert first.whole("first") == last.whole("last") == named(b"a", b"b").keys()
+    first.prune(named(b"b").keys(), named(b"a"), "first")
+    last.prune(named(b"a").keys(), named(b"b"), "last")
+    reader = other(objects)
+    assert dict(reader.fetch(sorted(reader.fresh()))) == named(b"b")
