@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _LOCAL = re.compile(r"local(?::(\d{1,3}))?")
 #: Seconds in which a scheduler must answer at the start, and in which a lost one may come back.
 ANSWER_S, RETURN_S = 15.0, 120.0
+#: Seconds after which hosts that are left out are checked again.
+CHECK_S = 30.0
 # Seconds in which the first host must be there.
 _FIRST_S = 60.0
 
@@ -75,6 +77,7 @@ class Hosts:
         self.refused: dict[str, str] = {}
         self._sound: dict[str, int] = {}
         self._lost_at: float | None = None
+        self._checked = time.monotonic()
         self._placed: list[Placed] = []
 
     def close(self) -> None:
@@ -106,10 +109,14 @@ class Hosts:
             return self._again()
         workers = self._client.scheduler_info(n_workers=-1)["workers"]
         self.refused = {name: why for name, why in self.refused.items() if name in workers}
+        if time.monotonic() - self._checked > CHECK_S:
+            # The reason may be gone: a store gave no answer, or a disk was full.
+            self._checked = time.monotonic()
+            self.refused.clear()
         fresh = [name for name in workers if name not in self._sound and name not in self.refused]
         self._forget([name for name in self._sound if name not in workers])
         for name, found in self._asked(fresh).items():
-            why = problem(self._mine, found) if isinstance(found, Facts) else str(found)
+            why = problem(self._mine, found) if isinstance(found, Facts) else repr(found)
             if why:
                 self.refused[name] = f"host {workers[name].get('name', name)} is left out: {why}"
             else:

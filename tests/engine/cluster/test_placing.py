@@ -44,6 +44,22 @@ def test_local_without_hosts_is_an_error() -> None:
         pass
 
 
+def test_a_host_that_is_left_out_is_checked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placing, "CHECK_S", 0.0)
+    monkeypatch.setenv(FOLDER, str(tmp_path / "host"))
+    store = tmp_path / "store"
+    # No store for a moment.
+    store.touch()
+    with scheduler("local:1", 1) as address:
+        hosts = placing.Hosts(address, "ab" * 32, str(store))
+        assert "cannot use the folder" in hosts.look()
+        assert hosts.slots() == 0
+        store.unlink()
+        assert hosts.look() == ""
+        assert hosts.slots() == 1
+        hosts.close()
+
+
 def test_no_scheduler_at_the_address_is_said_with_the_remedy() -> None:
     with pytest.raises(HarnessError, match=f"no scheduler answers at {NOWHERE}") as raised:
         connect(NOWHERE, 1.0)
