@@ -24,6 +24,8 @@ from harness.processes import family_cpu_seconds
 LEAST = 0.95
 _WAYS = {"one": ("--workers", "2"), "two": ("--cluster", "local:2")}
 _END_S = 300.0
+# Seconds in which a campaign that was asked to end stores what it has.
+_STORE_S = 60.0
 
 
 def pairs(target: str, parser: str, count: int, seconds: float, say: Say) -> dict[str, Any]:
@@ -74,14 +76,26 @@ def _run(command: Sequence[str], limit: float) -> float:
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
         deadline, spent = time.monotonic() + limit, 0.0
-        while process.poll() is None:
-            spent = max(spent, family_cpu_seconds(process.pid))
-            if time.monotonic() > deadline:
-                process.kill()
-            time.sleep(0.5)
+        try:
+            while process.poll() is None and time.monotonic() < deadline:
+                spent = max(spent, family_cpu_seconds(process.pid))
+                time.sleep(0.5)
+        finally:
+            _end(process)
         if process.returncode not in (0, 1):
             errors.seek(0)
             raise EngineError(
                 f"a campaign ended with {process.returncode}: {errors.read().decode(errors='replace')[-500:]}"
             )
     return spent
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a campaign that still runs, with its hosts: its time is over, or Ctrl-C ends the bench."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(_STORE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
