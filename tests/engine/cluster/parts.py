@@ -151,6 +151,16 @@ class Cluster:
     def wait(self, name: str) -> int:
         return self.processes[name].wait(LONG)
 
+    def interrupt(self) -> None:
+        """Ctrl-C to the driver, and its end: units store what they have."""
+        self.processes["driver"].send_signal(signal.SIGINT)
+        assert self.wait("driver") in (0, 1), self.log("driver").read_text()
+
+    def end(self, name: str) -> None:
+        """SIGTERM to one process, and its end."""
+        self.processes[name].terminate()
+        self.wait(name)
+
     def kill(self, name: str) -> None:
         """SIGKILL to one process, as the kernel does when memory is short."""
         self.processes[name].kill()
