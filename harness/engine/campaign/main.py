@@ -200,7 +200,7 @@ class Campaign:
             ended=self._ended,
             supervisor_cpu_seconds=round(usage.cpu_seconds(children=False) - self._cpu, 3),
             replay_cpu_seconds=round(supervisor.replay_cpu_seconds() - self._replay_cpu, 3),
-            wheel={"given": supervisor.replay_pool.wheel.given, "ran": supervisor.replay_pool.wheel.ran},
+            wheel=supervisor.wheel(),
             replaced=dict(supervisor.replaced),
             left_out={name: one.reason for name, one in self.settings.others.items() if one.able}
             | {name: str(error) for name, error in supervisor.left_out.items()},

@@ -41,6 +41,10 @@ class Progress:
         #: Whether a signal asked for the end.
         self.stopping = False
         self.workers = 0
+        #: By target, the number of inputs that were not saved because of the quota.
+        self.passed_over: dict[str, int] = {}
+        #: Numbers of programs that were ``given`` to the release wheel, and of those that it ``ran``.
+        self.wheel = {"given": 0, "ran": 0}
         self.findings: dict[str, dict[str, Any]] = {}
         self.targets: dict[str, TargetFigures] = {}
         # Sums over ended workers: a night has hundreds of them.

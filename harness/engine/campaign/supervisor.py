@@ -181,6 +181,10 @@ class Supervisor:
         """By target, the number of inputs that were not saved: beyond the quota and without a new edge."""
         return {name: corpus.passed_over for name, corpus in self._corpora.items() if corpus.passed_over}
 
+    def wheel(self) -> dict[str, int]:
+        """Numbers of programs that were ``given`` to the release wheel, and of those that it ``ran``."""
+        return {"given": self.replay_pool.wheel.given, "ran": self.replay_pool.wheel.ran}
+
     def _drive(self) -> None:
         shown = synced = time.monotonic()
         while self._start() or self._jobs:
@@ -229,6 +233,7 @@ class Supervisor:
 
     def _show(self) -> None:
         self.progress.update([job.worker for job in self._jobs])
+        self.progress.passed_over, self.progress.wheel = self.passed_over(), self.wheel()
         self.view(self.progress)
 
     def _say(self, note: str) -> None:

@@ -61,6 +61,8 @@ class Reporter:
             "waiting": state["waiting"],
             "lag_seconds": state["lag_seconds"],
             "replay_cpu_seconds": replay.cpu_seconds(),
+            "passed_over": progress.passed_over.get(self._target, 0),
+            "wheel": progress.wheel,
         }
 
 

@@ -23,6 +23,7 @@ from harness.engine.worker import species
 from harness.engine.worker.status import WorkerStatus
 from harness.errors import EngineError, HarnessError
 from harness.foreign_json import number
+from harness.foreign_json import table as table_of
 from harness.store import records
 from harness.targets import scratch
 
@@ -53,6 +54,8 @@ class RemoteWorker:
         self.status = WorkerStatus()
         self.lag = (0, 0.0)
         self.replay_cpu_seconds = 0.0
+        self.passed_over = 0
+        self.wheel = {"given": 0, "ran": 0}
 
     def take(self, report: dict[str, Any]) -> None:
         """Take a report. One that is none, or older, changes nothing."""
@@ -72,6 +75,9 @@ class RemoteWorker:
         waiting, lag = report.get("waiting"), report.get("lag_seconds")
         self.lag = (waiting, lag) if isinstance(waiting, int) and isinstance(lag, float) else (0, 0.0)
         self.replay_cpu_seconds = max(self.replay_cpu_seconds, number(report.get("replay_cpu_seconds")))
+        self.passed_over = max(self.passed_over, int(number(report.get("passed_over"))))
+        told = table_of(report.get("wheel"))
+        self.wheel = {name: max(count, int(number(told.get(name)))) for name, count in self.wheel.items()}
         if table:
             (self.settings.memory / species.FILE).write_bytes(table)
 
@@ -97,8 +103,10 @@ class ClusterSupervisor(Supervisor):
         self._running: list[_Job] = []
         self._reports: deque[dict[str, Any]] = deque()
         self._problems: Counter[str] = Counter()
-        # Of replays of units that have ended.
+        # Of units that have ended: CPU seconds of replays, inputs beyond the quota, and programs on the release wheel.
         self._replay_cpu = 0.0
+        self._passed_over: Counter[str] = Counter()
+        self._wheel: Counter[str] = Counter()
         # The last words about the hosts.
         self._warned = ""
         hosts.listen(topic, self._reports.append)
@@ -118,8 +126,16 @@ class ClusterSupervisor(Supervisor):
         return super().replay_cpu_seconds() + self._replay_cpu + running
 
     def passed_over(self) -> dict[str, int]:
-        """Nothing: the quota of a folder holds on the host that has it."""
-        return {}
+        """By target, the number of inputs that hosts did not save: beyond the quota of a unit and without a new edge."""
+        counts = Counter(self._passed_over)
+        for job in self._running:
+            counts[job.unit.target] += job.worker.passed_over
+        return {name: count for name, count in counts.items() if count}
+
+    def wheel(self) -> dict[str, int]:
+        """Numbers of programs that hosts gave to their release wheels, and of those that ran there."""
+        counts = [self._wheel, *(job.worker.wheel for job in self._running)]
+        return {name: sum(one[name] for one in counts) for name in ("given", "ran")}
 
     def _drive_hosts(self) -> None:
         shown = kept = asked = 0.0
@@ -238,6 +254,8 @@ class ClusterSupervisor(Supervisor):
         self._running.remove(job)
         self.progress.ended(job.worker)
         self._replay_cpu += job.worker.replay_cpu_seconds
+        self._passed_over[job.unit.target] += job.worker.passed_over
+        self._wheel.update(job.worker.wheel)
         scratch.remove(job.worker.settings.memory)
         self.plan.finished(job.unit, result)
 

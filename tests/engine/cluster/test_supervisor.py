@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,8 @@ from harness.bench import simulated_hosts
 from harness.bench.simulated_hosts import SimulatedHosts
 from harness.engine.campaign.units import Result
 from harness.engine.cluster.host import Task
+from harness.engine.cluster.supervisor import RemoteWorker
+from harness.engine.worker.status import WorkerStatus
 from harness.parsers.registry import Parser
 
 pytest.importorskip("obstore", reason="the extra cluster brings it")
@@ -43,6 +47,15 @@ def test_a_driver_waits_while_there_is_no_host(sancov_parser: Parser, monkeypatc
     monkeypatch.setattr(simulated_hosts, "SimulatedHosts", Away)
     simulated_hosts.drive("deserialize", sancov_parser, 2, 12.0, 1.0, recorded())
     assert Away.later > 0
+
+
+def test_reports_have_what_a_unit_did_not_save_and_what_ran_on_its_wheel(tmp_path: Path) -> None:
+    worker = RemoteWorker("deserialize", tmp_path)
+    report = {"status": json.loads(WorkerStatus().to_json()), "now": time.monotonic()}
+    worker.take({**report, "passed_over": 3, "wheel": {"given": 2, "ran": 1}})
+    # One that comes late or is damaged takes nothing away.
+    worker.take({**report, "passed_over": 1, "wheel": {"given": "many"}})
+    assert (worker.passed_over, worker.wheel) == (3, {"given": 2, "ran": 1})
 
 
 @pytest.mark.parametrize(
