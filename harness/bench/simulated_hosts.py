@@ -21,7 +21,7 @@ from harness.engine.campaign.progress import Progress
 from harness.engine.campaign.units import Unit
 from harness.engine.cluster import host
 from harness.engine.cluster.drive import begin
-from harness.engine.cluster.host import Task
+from harness.engine.cluster.host import Task, UnitTask
 from harness.engine.cluster.mirror import Mirror
 from harness.engine.cluster.supervisor import ClusterSupervisor
 from harness.engine.ui.view import line
@@ -122,7 +122,7 @@ def record(target: str, parser: Parser) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="harness-bench-") as folder:
         store = f"{folder}/store"
         unit = dataclasses.asdict(Unit(target, parser.name, 1, seed_dirs(target), seconds=_RECORDED_S))
-        task = Task("recorded", unit, store, parser.content, time.time() + 600, "")
+        task = UnitTask("recorded", store, parser.name, parser.content, "", unit, time.time() + 600)
         (Path(folder) / "slot").mkdir()
         status, words = host.run_in(task, Path(folder) / "slot", lambda: True, lambda _: None)
         found = records.get_result(open_store(store), "recorded")

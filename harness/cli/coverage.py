@@ -52,7 +52,7 @@ def command(
         raise HarnessError("the baseline is of all targets", hint="leave --target out")
     wanted = reference.read(paths.corpus_dir() / reference.NAME) if baseline else None
     inputs = _inputs(targets, campaign, console)
-    found = collect(_parser(parser, console), inputs)
+    found = collect(measuring(parser, console), inputs)
     found.warnings += [] if targets else [f"not replayed: {name}: {why}" for name, why in not_installed().items()]
     page = outputs.write(found, folder or paths.build_dir() / "coverage")
     if lcov is not None:
@@ -64,14 +64,14 @@ def command(
     if as_json:
         _options.print_json(outputs.as_json(found) | {"lost": lost})
     else:
-        _print(found, console)
+        show(found, console)
         for sentence in lost:
             click.echo(f"lost: {sentence}", err=True)
         click.echo(f"page: {page}")
     return int(bool(lost))
 
 
-def _parser(name: str | None, console: Console) -> Parser:
+def measuring(name: str | None, console: Console) -> Parser:
     """The coverage build of ``name``. One of a release is built where it is missing, or where nothing here reads it."""
     release = name or registry.default_release()
     is_release = re.fullmatch(r"\d+(\.\d+)+\w*", release)
@@ -129,7 +129,8 @@ def _inputs(chosen: tuple[str, ...], campaign: Path | None, console: Console) ->
     return inputs
 
 
-def _print(found: Coverage, console: Console) -> None:
+def show(found: Coverage, console: Console) -> None:
+    """Print what each target reaches, and a table of the files."""
     for warning in found.warnings:
         console.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
     for name, reach in found.targets.items():
@@ -156,7 +157,9 @@ def _print(found: Coverage, console: Console) -> None:
             table.add_row(python.path, "", "not driven here", "", style="dim")
             continue
         table.add_row(python.path, _cell(python.branch_tally), _cell(python.line_tally), "")
-    table.add_row("all Python", _cell(totals["python"]["branches"]), _cell(totals["python"]["lines"]), "", style="bold")
+    if found.python:
+        row = map(_cell, (totals["python"]["branches"], totals["python"]["lines"]))
+        table.add_row("all Python", *row, "", style="bold")
     console.print(table)
 
 

@@ -61,13 +61,29 @@ def collect(parser: Parser, inputs: Mapping[str, Sequence[bytes]]) -> Coverage:
     """Replay ``inputs`` (by target) on a coverage build. Raises HarnessError when ``parser`` is none, or nothing runs."""
     if parser.flavour != "coverage":
         raise HarnessError(f"parser {parser.name} is no coverage build", hint="harness build --coverage makes one")
+    for target in inputs:
+        if not get_target(target).uses_parser:
+            raise HarnessError(f"target {target} does not run the parser", hint="choose another target")
     with tempfile.TemporaryDirectory(prefix="harness-coverage-") as name:
         scratch = Path(name)
-        targets = {target: _target_reach(parser, target, data, scratch / target) for target, data in inputs.items()}
-        if not (written := profiles(scratch)):
-            raise HarnessError("no input was replayed", hint="harness corpus stats lists the targets with seeds")
-        rust = rust_coverage(parser, written, scratch)
-        python = python_coverage(parser, sorted(scratch.glob("*/python.*")), scratch)
+        replayed = {}
+        for target, data in inputs.items():
+            (scratch / target).mkdir()
+            replayed[target] = replay(parser, target, data, scratch / target, python=True)
+        return measured(parser, replayed, scratch)
+
+
+def measured(parser: Parser, replayed: Mapping[str, Replayed], scratch: Path) -> Coverage:
+    """Coverage from what replays left in a folder below ``scratch`` for each target.
+
+    Without data of coverage.py it has no Python files. Raises HarnessError when nothing ran.
+    """
+    if not (written := profiles(scratch)):
+        raise HarnessError("no input was replayed", hint="harness corpus stats lists the targets with seeds")
+    targets = {target: _target_reach(parser, one, scratch / target) for target, one in replayed.items()}
+    rust = rust_coverage(parser, written, scratch)
+    watched = sorted(scratch.glob("*/python.*"))
+    python = python_coverage(parser, watched, scratch) if watched else []
     excluded, releases = exclusions.load()
     known = parser.version in releases
     warnings = exclusions.apply(rust, excluded, exact=known)
@@ -79,11 +95,7 @@ def collect(parser: Parser, inputs: Mapping[str, Sequence[bytes]]) -> Coverage:
     return Coverage(parser, targets, rust, python, warnings)
 
 
-def _target_reach(parser: Parser, target: str, inputs: Sequence[bytes], folder: Path) -> TargetReach:
-    if not get_target(target).uses_parser:
-        raise HarnessError(f"target {target} does not run the parser", hint="choose another target")
-    folder.mkdir(parents=True)
-    replayed = replay(parser, target, inputs, folder, python=True)
+def _target_reach(parser: Parser, replayed: Replayed, folder: Path) -> TargetReach:
     written = profiles(folder)
     files = rust_coverage(parser, written, folder) if written else []
     by_file = {file.path: sum(count > 0 for count in file.regions.values()) for file in files}

@@ -49,15 +49,18 @@ def python_version() -> str:
     return ".".join(platform.python_version_tuple()[:2])
 
 
-def join(objects: Objects, mine: Identity, targets: Sequence[str] = ()) -> Identity:
+def join(objects: Objects, mine: Identity, targets: Sequence[str] = (), *, begin: bool = True) -> Identity:
     """Join the campaign in the store, or begin it. Returns its identity. Raises HarnessError for another campaign.
 
-    ``targets``: those that are to be driven; those of ``mine`` where it is empty.
+    ``targets``: those that are to be driven; those of ``mine`` where it is empty. Without ``begin``, none is an error too.
     """
-    words = json.dumps({"format": FORMAT, **dataclasses.asdict(mine)})
-    if objects.create(IDENTITY, words.encode()):
-        return mine
+    if begin:
+        words = json.dumps({"format": FORMAT, **dataclasses.asdict(mine)})
+        if objects.create(IDENTITY, words.encode()):
+            return mine
     raw = _table(objects, IDENTITY, _SMALL)
+    if raw is None and IDENTITY not in objects.refused.named:
+        raise HarnessError(f"the store {objects.address} has no campaign", hint="name the store of a campaign")
     if raw is None:
         raise HarnessError(
             f"{IDENTITY} in the store {objects.address} is damaged", hint="name an empty prefix as --store"
@@ -114,14 +117,21 @@ def put_finding(objects: Objects, about: Mapping[str, Any], data: bytes) -> bool
     return objects.create(f"signatures/{about['id']}", b"")
 
 
-def get_findings(objects: Objects, known: Mapping[str, int]) -> Iterator[tuple[dict[str, Any], bytes]]:
-    """The findings that ``known``, sizes of inputs by id, lacks or has with a larger input: fields, and the smallest input."""
+def get_findings(
+    objects: Objects, known: Mapping[str, int], names: Collection[str] | None = None
+) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """The findings that ``known``, sizes of inputs by id, lacks or has with a larger input: fields, and the smallest input.
+
+    ``names``: only findings with these ids.
+    """
     done = set[str]()
     for entry in objects.list("findings"):
         parts = entry.path.split("/")
         match = _CANDIDATE.fullmatch(entry.name)
         if len(parts) != 3 or match is None:
             objects.refused.add(entry.path, "no name of a finding")
+            continue
+        if names is not None and parts[1] not in names:
             continue
         if parts[1] in done or int(match[1]) >= known.get(parts[1], 1 << 62):
             continue

@@ -89,6 +89,13 @@ def shows(target: str, sig: str, data: bytes, parsers: list[Parser | None] | Non
     return found
 
 
+def repeated(target: str, sig: str, data: bytes, own: Parser | None) -> list[Shown]:
+    """As :func:`shows`, at the first of some tries, on ``own``, the build of the campaign, and on those of the newest release."""
+    newest = newest_builds(target)
+    first = [*newest, own] if own and own not in newest and _runs(own, get_target(target)) else newest
+    return next((found for _ in range(TRIES) if (found := shows(target, sig, data, first))), [])
+
+
 def smallest(parser: Parser | None, target: str, sig: str, data: bytes, progress: Progress | None = None) -> bytes:
     """``data`` minimised so that it shows ``sig`` still. Raises HarnessError when it does not show it at all."""
     chosen = get_target(target)
@@ -167,8 +174,7 @@ def file_finding(
         say(f"{stored.id}: is about {other}, not the parser; left in the campaign: report it there")
         return None
     data = stored.data()
-    first = _first_builds(stored)
-    shown = next((found for _ in range(TRIES) if (found := shows(stored.target, stored.signature, data, first))), [])
+    shown = repeated(stored.target, stored.signature, data, registry.read(stored.parser))
     shown = shown or shows(stored.target, stored.signature, data)
     if shown and all(one.parser and _changed(one.parser) for one in shown):
         # The folders in crashes/ are about releases.
@@ -241,13 +247,6 @@ def _on_the_wheel(stored: Stored, data: bytes, shown: list[Shown], campaign: Pat
         if judged.signature not in seen and known_findings.known(judged.signature) is None:
             store.add(campaign, judged.finding, data, parser=wheel.name, seed=stored.seed)
     return f"{wheel.name}: {result.outcome}{': ' + result.error[:200] if result.error else ''}"
-
-
-def _first_builds(stored: Stored) -> list[Parser | None]:
-    """The build a finding was made on, and those of the newest release: enough to know whether it repeats."""
-    newest = newest_builds(stored.target)
-    own = registry.read(stored.parser)
-    return [*newest, own] if own and own not in newest and _runs(own, get_target(stored.target)) else newest
 
 
 def group(sig: str) -> str:

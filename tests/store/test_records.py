@@ -37,6 +37,14 @@ def test_the_first_one_begins_the_campaign_and_others_join_it(objects: Objects) 
         records.join(objects, one, ("numpy",))
 
 
+def test_a_store_without_a_campaign_is_left_as_it_is(objects: Objects) -> None:
+    with pytest.raises(HarnessError, match="has no campaign"):
+        records.join(objects, MINE, begin=False)
+    assert objects.list("") == []
+    records.join(objects, MINE)
+    assert records.join(objects, MINE, begin=False) == MINE
+
+
 def test_a_store_without_targets_takes_any(objects: Objects) -> None:
     records.join(objects, dataclasses.replace(MINE, targets=()))
     assert records.join(objects, MINE).targets == ()

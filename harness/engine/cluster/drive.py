@@ -11,9 +11,10 @@ from collections.abc import Callable
 from harness.engine.campaign import folder
 from harness.engine.campaign.main import Campaign, CampaignSettings, Outcome
 from harness.engine.campaign.progress import Progress
+from harness.engine.cluster import placing
 from harness.engine.cluster.host import FOLDER
 from harness.engine.cluster.mirror import Mirror
-from harness.engine.cluster.placing import Hosts, needs_dask, scheduler, unsafe
+from harness.engine.cluster.placing import needs_dask, shared_address
 from harness.engine.cluster.supervisor import ClusterSupervisor
 from harness.errors import HarnessError
 from harness.parsers import registry
@@ -36,30 +37,18 @@ def run(
     needs_dask()
     if settings.fresh:
         raise HarnessError("a store cannot be started over", hint="name an empty prefix as --store in place of --fresh")
-    if store.startswith("memory:"):
-        raise HarnessError(f"{store} is the memory of one process", hint="name a folder or s3://BUCKET/PREFIX")
-    if "://" not in store:
-        store = os.path.abspath(store)
+    store = shared_address(store)
     parser = registry.find(settings.parser)
     mirror = Mirror(open_store(store), settings.folder, parser, socket.gethostname())
     mirror.join(settings.targets)
     # Hosts of this machine have their folders beside the campaign's.
     os.environ.setdefault(FOLDER, str(settings.folder / "hosts"))
-    with scheduler(cluster, settings.workers) as address:
-        if warning := unsafe(address):
-            say(warning)
-        hosts = Hosts(address, parser.content, store)
-        try:
-            hosts.first()
-            for reason in hosts.refused.values():
-                say(reason)
-            begin(mirror, settings)
-            settings = dataclasses.replace(settings, workers=hosts.slots())
-            outcome = Campaign(settings, view, lambda *given, **named: ClusterSupervisor(*given, **named).on(
-                hosts, mirror, f"unit-{secrets.token_hex(4)}")).run()  # fmt: skip
-            mirror.sessions()
-        finally:
-            hosts.close()
+    with placing.hosts(cluster, settings.workers, parser.content, store, say) as hosts:
+        begin(mirror, settings)
+        settings = dataclasses.replace(settings, workers=hosts.slots())
+        outcome = Campaign(settings, view, lambda *given, **named: ClusterSupervisor(*given, **named).on(
+            hosts, mirror, f"unit-{secrets.token_hex(4)}")).run()  # fmt: skip
+        mirror.sessions()
     return outcome
 
 

@@ -1,7 +1,7 @@
-"""The part of a campaign that runs on a host: one unit in a process of its own, started by a task of Dask.
+"""The part of a campaign that runs on a host: one unit, or a task of another kind, in a process of its own, started by Dask.
 
-The task ends the unit where nobody waits for it any more: its driver or its scheduler is gone, or asked for the end. A unit whose
-host process dies gets a signal from the kernel. Either way it stores its results first.
+It ends where nobody waits for it any more: its driver or its scheduler is gone, or asked for the end. A process whose host process
+dies gets a signal from the kernel. Either way a unit stores its results first.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from harness.engine.campaign.unit_report import REPORT
 from harness.engine.campaign.units import Unit
 from harness.errors import HarnessError
 from harness.parsers import parcel
+from harness.parsers.registry import Parser
 from harness.store.objects import open_store
 from harness.targets import scratch
 
@@ -35,20 +37,42 @@ FOLDER = "HARNESS_HOST_FOLDER"
 #: Free shared memory below which workers use the disk in its place, and free disk below which no unit starts.
 SHARED_MB, DISK_MB = 256, 200
 _POLL_S = 0.5
-# Seconds that a unit may take to store its results after it was asked to end. Then it is killed, and its folder keeps them.
+# Seconds that a process may take to store its results after it was asked to end. Then it is killed, and its folder keeps them.
 _END_S = 90.0
 
 
 @dataclass(frozen=True)
-class Task:
-    """A unit for any host. ``until``: the time (Unix) when it ends at the latest. ``topic``: of its reports."""
+class Task(ABC):
+    """Work for any host, in a process of its own there, whose result goes to the store under the task's id.
+
+    ``store``: the address. ``parser`` and ``content``: name and hash of the build that it needs; a host may have it by another
+    name. ``topic``: of its reports.
+    """
 
     id: str
-    unit: dict[str, Any]
     store: str
+    parser: str | None
     content: str
-    until: float
     topic: str
+
+    @abstractmethod
+    def command(self, place: Path, parser: Parser) -> list[str]:
+        """The module that does it and its first arguments; its files are in the folder ``place``. Raises HarnessError."""
+
+
+@dataclass(frozen=True)
+class UnitTask(Task):
+    """A unit for any host. ``until``: the time (Unix) when it ends at the latest."""
+
+    unit: dict[str, Any]
+    until: float
+
+    def command(self, place: Path, parser: Parser) -> list[str]:
+        """The command of the unit."""
+        unit = Unit.of(self.unit, "the unit")
+        left = max(min(unit.seconds, self.until - time.time()), 1.0)
+        dataclasses.replace(unit, parser=parser.name, seconds=0.0 if unit.runs else left).save(place / "unit.json")
+        return ["harness.engine.unit", *(str(place / name) for name in ("unit.json", "result.json", "."))]
 
 
 def folder() -> Path:
@@ -57,7 +81,7 @@ def folder() -> Path:
 
 
 def run(task: Task) -> dict[str, Any]:
-    """Run the unit of ``task``, whose result goes to the store. Returns the exit status, the host and the last words."""
+    """Do ``task``. Returns the exit status of its process, the host and the last words."""
     from distributed import get_worker
 
     worker = get_worker()
@@ -78,7 +102,7 @@ def run(task: Task) -> dict[str, Any]:
 def run_in(
     task: Task, place: Path, wanted: Callable[[], bool], report: Callable[[dict[str, Any]], object]
 ) -> tuple[int, str]:
-    """Run the unit in the folder ``place`` while it is ``wanted``. Returns its exit status and what it said last."""
+    """Do ``task`` in the folder ``place`` while it is ``wanted``. Returns its exit status and what it said last."""
     try:
         command = _prepared(task, place)
     except HarnessError as error:
@@ -109,18 +133,14 @@ def run_in(
 
 
 def _prepared(task: Task, place: Path) -> list[str]:
-    """The command of the unit. Raises HarnessError where this host cannot run it."""
+    """The command of the task. Raises HarnessError where this host cannot run it."""
     free = shutil.disk_usage(place).free >> 20
     if free < DISK_MB:
         raise HarnessError(f"{place} has {free} MB of free disk, fewer than {DISK_MB}", hint="free some")
-    unit = Unit.of(task.unit, "the unit")
-    parser = parcel.obtain(open_store(task.store), task.content, unit.parser)
-    left = max(min(unit.seconds, task.until - time.time()), 1.0)
+    parser = parcel.obtain(open_store(task.store), task.content, task.parser)
     (place / REPORT).unlink(missing_ok=True)
-    dataclasses.replace(unit, parser=parser.name, seconds=0.0 if unit.runs else left).save(place / "unit.json")
-    files = [str(place / "unit.json"), str(place / "result.json"), str(place)]
     names = ["--store", task.store, "--id", task.id, "--parent", str(os.getpid())]
-    return [sys.executable, "-m", "harness.engine.unit", *files, *names]
+    return [sys.executable, "-m", *task.command(place, parser), *names]
 
 
 def _environment(place: Path) -> dict[str, str]:

@@ -1,14 +1,15 @@
 """Keeps a campaign's folder in step with its store, so that every other command works on the folder as on one machine.
 
 The driver stores the seeds of its targets at the start, and gets findings while the campaign runs. Sessions of the ledger and inputs
-come at its beginning and at its end.
+come at its beginning and at its end. Several drivers share a campaign without a list of targets: they share inputs, and each has its
+own sessions and the findings of its own units.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,15 @@ class Mirror:
         self.objects = objects
         self.content = parser.content
         self._place, self._parser, self._host = place, parser, host
+        # Whether other drivers have sessions and findings of their own in the store.
+        self._shared = False
         self._sizes: dict[str, int] = {}
         self._corpora: dict[str, SharedCorpus] = {}
 
     def join(self, targets: Sequence[str]) -> None:
         """Join the campaign in the store. Raises HarnessError: another campaign's store, or one that cannot be used."""
-        records.join(self.objects, identity(self._parser, tuple(sorted(targets))), targets)
+        there = records.join(self.objects, identity(self._parser, tuple(sorted(targets))), targets)
+        self._shared = not there.targets
         records.check_clock(self.objects, self._host)
 
     def begin(self, targets: Mapping[str, tuple[Path, ...]]) -> None:
@@ -56,7 +60,7 @@ class Mirror:
             own = dict(seed for one in folders for seed in corpus_store.list_seeds(one).seeds)
             corpus.push({name: data for name, data in own.items() if name not in there}, self._host)
             self._save(target, there - own.keys())
-        self.get(())
+        self.get((), ())
 
     def _save(self, target: str, names: Iterable[str]) -> None:
         """Get inputs that the folder lacks."""
@@ -64,9 +68,12 @@ class Mirror:
         for _, data in self._corpora[target].fetch([name for name in names if not (place / name).is_file()]):
             corpus_store.add(place, data, durable=False)
 
-    def get(self, targets: Iterable[str]) -> None:
-        """Get new and smaller findings, and the inputs of ``targets``. Raises HarnessError."""
-        for about, data in records.get_findings(self.objects, self._sizes):
+    def get(self, targets: Iterable[str], own: Collection[str]) -> None:
+        """Get new and smaller findings, and the inputs of ``targets``. Raises HarnessError.
+
+        ``own``: ids of the findings of this driver's units.
+        """
+        for about, data in records.get_findings(self.objects, self._sizes, own if self._shared else None):
             finding = Finding.of_signature(about["signature"], about["oracle"], about["summary"])
             more = {name: about[name] for name in _MORE if name in about}
             figures = {name: number(about.get(name)) for name in ("seed", "execution", "seconds")}
@@ -88,12 +95,14 @@ class Mirror:
                     store.update(stored, **fields)
 
     def sessions(self) -> None:
-        """Make folder and store know the same sessions of the ledger. Raises HarnessError."""
+        """Make folder and store know the same sessions of the ledger; in a shared campaign, the store those of the folder."""
         own = store.sessions(self._place)
         known = {str(session.get("id")) for session in own}
         for session in own:
             with contextlib.suppress(HarnessError, KeyError):
                 records.put_session(self.objects, session)
+        if self._shared:
+            return
         if theirs := records.get_sessions(self.objects, known):
             both = sorted([*own, *theirs], key=lambda session: str(session.get("started")))
             words = json.dumps({"format": folder.FORMAT, "sessions": both})

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import ipaddress
 import logging
+import os
 import re
 import time
 from collections import Counter
@@ -33,7 +34,7 @@ _FIRST_S = 60.0
 
 @dataclasses.dataclass(eq=False)
 class Placed:
-    """A unit on the host of the address ``host``. ``gone``: the host, or its scheduler, is."""
+    """A task on the host of the address ``host``. ``gone``: the host, or its scheduler, is."""
 
     task: Task
     host: str
@@ -44,14 +45,18 @@ class Placed:
         """Whether its task has ended in any way, or is lost."""
         return self.gone or self.future.done() or self.future.status == "lost"
 
-    def words(self) -> str:
-        """The last words of a task that ended without a result."""
+    def end(self) -> str:
+        """The host's words on the end of the task's process; "" where the host is gone."""
         if self.gone or self.future.status != "finished":
-            return "its host is gone"
+            return ""
         with contextlib.suppress(Exception):
             ended = self.future.result(timeout=5)
             return f"{ended['host']} ended it with status {ended['status']}: {str(ended['words'])[-300:]}"
-        return "its host is gone"
+        return ""
+
+    def words(self) -> str:
+        """The last words of a task that ended without a result."""
+        return self.end() or "its host is gone"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,7 +200,7 @@ class Hosts:
         return next((name for name, units in self._sound.items() if used[name] < units), None)
 
     def submit(self, task: Task) -> Placed:
-        """Give a unit to a host with room; there must be one (:meth:`free`).
+        """Give a task to a host with room; there must be one (:meth:`free`).
 
         Dask would queue the unit of a lost host behind another one, and leave a host that joins later idle.
         """
@@ -211,7 +216,7 @@ class Hosts:
         return not placed.gone and placed.host in self._sound
 
     def cancel(self, placed: list[Placed]) -> None:
-        """Ask units to end. Their results go to the store."""
+        """Ask tasks to end. The results of units go to the store."""
         with contextlib.suppress(Exception):
             self._client.cancel([one.future for one in placed], force=True)
 
@@ -262,6 +267,29 @@ def unsafe(address: str) -> str:
     if parts.hostname == "localhost":
         return ""
     return f"{address} has no TLS: everyone who reaches it can run programs on its hosts (docs/scale.md)"
+
+
+def shared_address(store: str) -> str:
+    """The address of a store as all processes of this machine understand it. Raises HarnessError for memory."""
+    if store.startswith("memory:"):
+        raise HarnessError(f"{store} is the memory of one process", hint="name a folder or s3://BUCKET/PREFIX")
+    return store if "://" in store else os.path.abspath(store)
+
+
+@contextlib.contextmanager
+def hosts(cluster: str, workers: int, content: str, store: str, say: Callable[[str], object]) -> Iterator[Hosts]:
+    """The hosts of :func:`scheduler`, of which one at least is sound. ``say`` gets warnings. Raises HarnessError."""
+    with scheduler(cluster, workers) as address:
+        if warning := unsafe(address):
+            say(warning)
+        found = Hosts(address, content, store)
+        try:
+            found.first()
+            for reason in found.refused.values():
+                say(reason)
+            yield found
+        finally:
+            found.close()
 
 
 @contextlib.contextmanager

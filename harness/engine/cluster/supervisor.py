@@ -16,7 +16,7 @@ from typing import Any
 from harness.engine.campaign.supervisor import Supervisor
 from harness.engine.campaign.unit_report import read_species, read_status
 from harness.engine.campaign.units import Result, Unit
-from harness.engine.cluster.host import Task
+from harness.engine.cluster.host import UnitTask
 from harness.engine.cluster.mirror import Mirror
 from harness.engine.cluster.placing import Hosts, Placed
 from harness.engine.worker import species
@@ -87,7 +87,7 @@ class _Job:
     """A unit on its way, on one host at a time."""
 
     unit: Unit
-    task: Task
+    task: UnitTask
     worker: RemoteWorker
     placed: Placed
     lost: int = 0
@@ -170,13 +170,14 @@ class ClusterSupervisor(Supervisor):
             name = f"{self._topic}-{secrets.token_hex(6)}"
             seconds = min(unit.seconds, LONGEST_S)
             placed = dataclasses.replace(unit, seed_dirs=(), guards=(), shared=False, seconds=seconds)
-            task = Task(
+            task = UnitTask(
                 name,
-                _plain(placed),
                 self.mirror.objects.address,
+                unit.parser,
                 self.mirror.content,
-                time.time() + self.plan.left(),
                 self._topic,
+                _plain(placed),
+                time.time() + self.plan.left(),
             )
             (self._memory / name).mkdir()
             worker = RemoteWorker(unit.target, self._memory / name)
@@ -278,7 +279,7 @@ class ClusterSupervisor(Supervisor):
     def _keep_hosts(self, *, last: bool = False) -> None:
         """Get new findings, look after the hosts, and write the ledger."""
         try:
-            self.mirror.get(self.progress.targets if last else ())
+            self.mirror.get(self.progress.targets if last else (), self.progress.findings)
             self.mirror.replayed(self.progress.findings)
         except HarnessError as error:
             self.progress.warning = f"{error}; hosts go on"

@@ -11,7 +11,7 @@ import pytest
 
 from harness.engine.campaign.units import Unit
 from harness.engine.cluster import host
-from harness.engine.cluster.host import Task
+from harness.engine.cluster.host import Task, UnitTask
 from harness.parsers.registry import Parser
 from harness.store import records
 from harness.store.objects import open_store
@@ -22,7 +22,9 @@ pytest.importorskip("obstore", reason="the extra cluster brings it")
 @pytest.fixture
 def task(tmp_path: Path, sancov_parser: Parser) -> Task:
     unit = dataclasses.asdict(Unit("deserialize", sancov_parser.name, 1, (), seconds=600.0))
-    return Task("unit-1", unit, str(tmp_path / "store"), sancov_parser.content, time.time() + 900, "topic")
+    return UnitTask(
+        "unit-1", str(tmp_path / "store"), sancov_parser.name, sancov_parser.content, "topic", unit, time.time() + 900
+    )
 
 
 def test_units_at_a_time_have_folders_of_their_own(tmp_path: Path) -> None:
@@ -41,6 +43,8 @@ def test_a_unit_that_nobody_waits_for_ends_and_stores_its_result(tmp_path: Path,
     result = records.get_result(open_store(task.store), "unit-1")
     assert result is not None
     assert result["executions"] >= reports[-1]["status"]["executions"]
+    # The target makes no programs, and few inputs.
+    assert (result["report"]["passed_over"], result["report"]["wheel"]) == (0, {"given": 0, "ran": 0})
     # A second time it has its result.
     status, words = host.run_in(task, tmp_path / "slot", lambda: True, reports.append)
     assert (status, "has a result in the store" in words) == (0, True)
