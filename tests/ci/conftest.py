@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from harness.parsers.registry import Parser
+from tests import s3_server
 from tests.ci.playing import ROOT, Stage, git
 
 
@@ -49,3 +51,10 @@ def checkout(stage: Stage, sancov_parser: Parser) -> Path:
     git(folder, "add", "-A")
     git(folder, "commit", "-qm", "as released")
     return folder
+
+
+@pytest.fixture
+def s3(tmp_path: Path) -> Iterator[s3_server.S3Server]:
+    """A server whose address and credentials nobody knows but the test."""
+    with s3_server.running(tmp_path / "s3") as server:
+        yield server

@@ -16,6 +16,7 @@ from harness.parsers import build, registry
 from harness.parsers.registry import Parser
 from tests.ci import test_fuzz
 from tests.ci.playing import WORKFLOWS, Played, Stage, load, shell_steps
+from tests.s3_server import S3Server
 from tests.triage import test_verify
 
 #: Steps that no test plays, each with the reason.
@@ -48,6 +49,13 @@ WHY = f"target {NOT_OPENED} cannot be used: OSError: libcudart.so.13: cannot ope
 # No finding of the newest release is needed twice: one that was found here, on a parser with a defect, is new.
 # The target of another package fails at its start.
 SHARDS = {"1": (f"deserialize {NOT_OPENED}", ""), "2": ("numpy", test_fuzz.PLANTED)}
+
+
+#: What the expressions of the step `Fuzz` stand for where no store is configured.
+NO_STORE = {
+    **dict.fromkeys(("vars.HARNESS_STORE", "vars.AWS_ENDPOINT_URL", "vars.AWS_REGION"), ""),
+    **dict.fromkeys(("secrets.AWS_ACCESS_KEY_ID", "secrets.AWS_SECRET_ACCESS_KEY"), ""),
+}
 
 
 def test_every_step_is_played_or_stands_in_a_list_with_the_reason() -> None:
@@ -98,7 +106,7 @@ def test_a_night(stage: Stage, sancov_parser: Parser) -> None:
         played = stage.play(
             nightly,
             "fuzz",
-            values,
+            NO_STORE | values,
             package | {"TIME": "2s", "MENDED_TIME": "2s"},
             ["Set up", *(["Build the parser"] if planted else [])],
         )
@@ -124,6 +132,37 @@ def test_a_night(stage: Stage, sancov_parser: Parser) -> None:
     not_run(kept / "report", played)
     # The next night starts from what this one kept.
     assert any((kept / "corpus/deserialize").iterdir())
+
+
+def test_shards_share_a_store(stage: Stage, s3: S3Server) -> None:
+    """The second shard gets what the first one stored. Where the store is away, a shard fuzzes alone and the step fails."""
+    pytest.importorskip("distributed", reason="the extra cluster brings it")
+    kept = stage.home / "build/nightly/corpus/deserialize"
+    rare = corpus_store.add(kept, b"\x02\0\0\0\0\0\0\0{}" + b"kept by an earlier night")
+    values = NO_STORE | {
+        "vars.HARNESS_STORE": "s3://fuzz/nights",
+        "matrix.targets": "deserialize",
+        **{f"vars.{name}": s3.environment[name] for name in ("AWS_ENDPOINT_URL", "AWS_REGION")},
+        **{f"secrets.{name}": value for name, value in s3.environment.items() if "KEY" in name},
+    }
+    for number in ("1", "2", "3"):
+        if number == "3":
+            s3.kill()
+        played = stage.play(
+            "nightly.yml", "fuzz", values | {"matrix.shard": number}, {"TIME": "5s"}, ["Set up", "Build the parser"]
+        )
+        # On a busy machine the first two may run nothing in this time.
+        alone = number == "3"
+        assert ("gives no answer" in played.said, "fuzzing alone" in played.said) == (alone, alone), played.said
+        assert "--- Fuzz: 2\n" in played.said or not alone
+        assert s3.secret not in played.said
+        shard = stage.home / f"build/shard/shard-{number}"
+        assert (shard / "corpus/deserialize" / rare.name).exists() != alone
+        rare.unlink(missing_ok=True)
+        # Each has its own ledger.
+        (session,) = json.loads((shard / "campaign.json").read_text())["sessions"]
+        assert session["ended"] == "time"
+        assert (shard / "hosts").exists() != alone
 
 
 def not_run(report: Path, played: Played) -> None:
