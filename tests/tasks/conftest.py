@@ -32,11 +32,11 @@ def large() -> bytes:
     return len(text).to_bytes(8, "little") + text + header[8 + size :]
 
 
-def fill(objects: Objects, parser: Parser) -> Finding:
-    """Begin a campaign with some inputs of two targets, and one finding, which is returned."""
+def fill(objects: Objects, parser: Parser, count: int = 20) -> Finding:
+    """Begin a campaign with ``count`` inputs of two targets, and one finding, which is returned."""
     records.join(objects, identity(parser))
     for target in ("deserialize", "numpy"):
-        SharedCorpus(objects, target, parser.content).push(seeds(target, 20), "host")
+        SharedCorpus(objects, target, parser.content).push(seeds(target, count), "host")
     (judged,) = replay.once(parser, "deserialize", large()).findings
     found = judged.finding
     about = {**found.about(), "summary": found.summary, "size": len(large())}

@@ -22,8 +22,8 @@ pytest.importorskip("distributed", reason="the extra cluster brings it")
 NOWHERE = "tcp://127.0.0.1:9"
 
 
-def begin(parts: Cluster, parser: Parser, *words: str) -> None:
-    fill(open_store(STORE), parser)
+def begin(parts: Cluster, parser: Parser, *words: str, count: int = 20) -> None:
+    fill(open_store(STORE), parser, count)
     parts.scheduler()
     parts.host(1)
     parts.joined(1)
@@ -58,7 +58,8 @@ def test_a_task_that_fails_is_told_and_the_others_are_done(
 
 
 def test_ctrl_c_ends_the_command_and_the_host_takes_other_tasks(parts: Cluster, sancov_parser: Parser) -> None:
-    begin(parts, sancov_parser, "prune")
+    # So many inputs that a task takes seconds.
+    begin(parts, sancov_parser, "prune", count=400)
     wait_until(lambda: says(parts, ": on tcp://"), what="a task is on a host")
     parts.processes["tasks"].send_signal(signal.SIGINT)
     assert parts.wait("tasks") == 130, parts.log("tasks").read_text()
