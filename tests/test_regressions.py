@@ -20,12 +20,12 @@ import pytest
 from harness import corpus_store, paths
 from harness.findings import crashes, defects
 from harness.findings.crashes import BY_DESIGN, DISPUTED, FIXED, OPEN, Crash
-from harness.findings.rule import SIGNATURE
 from harness.parsers import registry
 from harness.replay import replay
 from harness.replay.replay import Replay, Replayer
 from harness.targets.known_findings import known, missing
 from harness.targets.registry import all_targets, get_target
+from harness.triage import reproducer
 from harness.triage.filing import TRIES
 from tests import preloaded
 from tests.waiting import LONG
@@ -120,7 +120,8 @@ def reproduced(
     """
     environment = {"PATH": os.environ["PATH"], "RUST_BACKTRACE": "0", "PYTHONDONTWRITEBYTECODE": "1"}
     environment |= {"SAFETENSORS_CRATE": crate} if crate else {}
-    if crash.rule.check == SIGNATURE or not get_target(crash.target).uses_parser:
+    text = (crash.folder / crashes.REPRODUCER).read_text(encoding="utf-8")
+    if reproducer.needs_harness(text) or not get_target(crash.target).uses_parser:
         # The rule has no check in plain Python, or the harness is the subject.
         libraries = (*libraries, paths.home())
         environment["HARNESS_HOME"] = str(paths.home())
