@@ -60,7 +60,7 @@ class WheelPass:
     def take_seeds(self, settings: WorkerSettings) -> None:
         """Run some of the target's own seeds and all rare ones, once. The oracle for leaks is asked too. A changed parser may lack a wheel."""
         target = get_target(settings.target)
-        if target.name in self._seeded or target.input_kind != PROGRAM or not target.uses_parser:
+        if target.name in self._seeded or not _drives(target):
             return
         self._seeded.add(target.name)
         parser = self._wheel(target, settings.parser) or registry.find(settings.parser)
@@ -72,13 +72,9 @@ class WheelPass:
         target = get_target(settings.target)
         folder = self._campaign / "corpus" / target.name
         kept = [folder / name for name in sorted(names)]
-        if kept and (wheel := self._drives(target, settings.parser)):
+        if kept and _drives(target) and (wheel := self._wheel(target, settings.parser)):
             # libFuzzer replaces inputs by smaller ones.
             self._submit(wheel, settings, lambda: [path.read_bytes() for path in kept if path.is_file()], len(kept))
-
-    def _drives(self, target: Target, parser: str | None) -> Parser | None:
-        """The wheel that programs of a target run on; None where it has no programs of the parser, or no wheel."""
-        return self._wheel(target, parser) if target.input_kind == PROGRAM and target.uses_parser else None
 
     def _submit(
         self, wheel: Parser, settings: WorkerSettings, programs: Callable[[], Iterable[bytes]], count: int, **how: bool
@@ -128,6 +124,11 @@ class WheelPass:
         for one in waiting:
             one.cancel()
         say("")
+
+
+def _drives(target: Target) -> bool:
+    """Whether the inputs of a target are programs for the parser."""
+    return target.input_kind == PROGRAM and target.uses_parser
 
 
 # Seeds of a target that does not tell its calls.

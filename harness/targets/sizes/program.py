@@ -164,10 +164,8 @@ def length(bits: int, place: int) -> int:
 def decode(program: bytes) -> Program:
     """Decode a program. Never raises. Leaves out steps past the caps, and calls that would need too much memory."""
     steps = VOCABULARY.decode(program)
-    described = [VOCABULARY.kinds[step.kind].name in _STEPS for step in steps]
-    content = _content(tuple(step for step, of_content in zip(steps, described, strict=True) if of_content))
-    calls = [_call(step) for step, of_content in zip(steps, described, strict=True) if not of_content]
-    calls = calls or [Call("deserialize")]
+    content = _content(tuple(step for step in steps if step.kind in _DESCRIPTIONS))
+    calls = [_call(step) for step in steps if step.kind not in _DESCRIPTIONS] or [Call("deserialize")]
     return Program(content, tuple(call for call in calls if _possible(call, content)))
 
 
@@ -261,6 +259,7 @@ _STEPS: dict[str, Callable[[Content, int, Step], None]] = {
     "tensor": _tensor, "large": _large, "many": _many, "rank": _rank, "name": _name, "entries": _entries, "value": _value,
     "pad": _pad, "header": _header,
 }  # fmt: skip
+_DESCRIPTIONS = frozenset(VOCABULARY.number[name] for name in _STEPS)
 
 
 _OF_FRAMEWORKS = frozenset(("safe_open", "load_file", "load", "save", "save_file"))
