@@ -38,7 +38,7 @@ from harness.targets.ambient.program import (
     Call,
     Program,
 )
-from harness.targets.ambient.states import STATES, State
+from harness.targets.ambient.states import STATES, last_directory
 
 #: Dtypes that paddle has by name alone, and the one whose name means another there.
 _ODD_IN_PADDLE = ("U16", "U32", "U64")
@@ -122,8 +122,9 @@ class Runner:
         entered = [STATES[number] for number in call.states]
         thread = next((state.value for state in entered if state.kind == "thread"), "")
         limit = min((state.limit for state in entered if state.limit), default=0)
-        # Warnings are filtered last: to enter another state may warn.
-        entered.sort(key=lambda state: state.kind == "warnings")
+        # Once each: torch takes the newest of its modes off for a second default device. Warnings are filtered last: to enter
+        # another state may warn.
+        entered = sorted(dict.fromkeys(entered), key=lambda state: state.kind == "warnings")
         inside = [state for state in entered if thread == "of its own" and not state.process]
         outside = [state for state in entered if state not in inside]
         run: Callable[[], Any] = session.call(call)
@@ -140,7 +141,7 @@ class Runner:
                 made.append((event, [name for name in changed if not (limit and name in _UNSET_BY_ERRORS)]))
 
         with contextlib.ExitStack() as stack:
-            stack.enter_context(self._directory(entered))
+            stack.enter_context(self._directory(call))
             for state in outside:
                 stack.enter_context(state.enter())
             if thread:
@@ -155,9 +156,9 @@ class Runner:
         return Made(call, ACCEPT, "", session.answer(call, event.value), tuple(changed))
 
     @contextlib.contextmanager
-    def _directory(self, entered: list[State]) -> Iterator[None]:
-        """The current directory of the states; a folder with the file where they name none."""
-        named = next((state.value for state in reversed(entered) if state.kind == "directory"), "")
+    def _directory(self, call: Call) -> Iterator[None]:
+        """The current directory of the call's last state that names one; a folder with the file where none does."""
+        named = last_directory(call.states)
         before = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
         try:
             if named == "removed":

@@ -15,7 +15,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
 
@@ -306,6 +306,11 @@ STATES: tuple[State, ...] = (
     *(State("interpreter", f"-{'O' * level}", lambda level=level: optimised(level)) for level in (1, 2)),  # type: ignore[misc]
 )  # fmt: skip
 assert len(STATES) <= 256
+
+
+def last_directory(numbers: Sequence[int]) -> str:
+    """The current directory that the last of these states names; "" where none does."""
+    return next((STATES[number].value for number in reversed(numbers) if STATES[number].kind == "directory"), "")
 
 
 def settings() -> dict[str, Any]:

@@ -96,6 +96,16 @@ def test_states_are_left_in_any_order() -> None:
     assert [call.states for call in decode(VOCABULARY.encode(around)).calls] == [(first, second), (second,), ()]
 
 
+@pytest.mark.skipif(not TORCH, reason="needs torch")
+@pytest.mark.parametrize("thread", [(), (enter("thread of its own"),)])
+def test_default_devices_are_left_that_were_entered_within_others(run: Any, thread: tuple[Any, ...]) -> None:
+    of_context, of_process = (at for at, state in enumerate(STATES) if state.words == "default device meta")
+    before = states.settings()
+    around = [step("enter", at) for at in (of_process, of_context, of_process, of_context)]
+    assert aspects(run, *around, *thread, step("load")) == set()
+    assert states.changed(before, states.settings()) == []
+
+
 def test_a_signal_that_waits_while_another_state_blocks_it_ends_no_process() -> None:
     child = os.fork()
     if not child:
