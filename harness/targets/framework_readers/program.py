@@ -52,6 +52,9 @@ _ITEMS = range(subscripts.RANGE, subscripts.ODD_ITEM + 1)
 READS = ("get_tensor", "get_tensors", "load", "load_file", "get_slice", "split")
 _CALLS_OF_HANDLES = ("get_tensor", "get_tensors", "get_slice", "split")
 
+#: Part of the source of an integer beyond those of torch, or near the largest.
+_LARGE = "2**6"
+
 Held = tuple[str, tuple[int, ...], bytes]
 """A tensor: dtype of the format, shape in elements, bytes."""
 
@@ -95,10 +98,14 @@ class Program(NamedTuple):
         return bool(call.indices) and call.backend == "mmap" and self.word in ("pt", "paddle")
 
     def judged(self, call: Call) -> bool:
-        """Whether the answer is the parser's. An index has one ellipsis at most, and frameworks take a second one in ways of their own."""
+        """Whether the answer is the parser's.
+
+        Where a framework slices by itself, it has ways of its own for a second ellipsis, and for integers of 64 bits or more.
+        """
         asked = call.backend == "mmap" or call.twin
         several = any(isinstance(index, tuple) and sum(item is ... for item in index) > 1 for index in call.indices)
-        return not (several and asked and self.slices_itself(call._replace(backend="mmap")))
+        large = any(_LARGE in source for source in call.sources)
+        return not ((several or large) and asked and self.slices_itself(call._replace(backend="mmap")))
 
     def file(self, version: int) -> bytes:
         """The file in one of its two contents: the same header, other values."""

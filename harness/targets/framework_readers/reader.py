@@ -31,7 +31,7 @@ from harness.targets.framework_readers.program import READS, VOCABULARY, Call, H
 #: sequence, IndexError should be raised" (Python, object.__getitem__); a step of another sign has the right type. A
 #: framework that slices by itself raises them.
 _INDEXING = (IndexError, TypeError, ValueError)
-#: Further errors of a framework over a subscript that only frameworks know, or over an integer past its own.
+#: Further errors of a framework over a subscript that only frameworks know.
 _FOREIGN = (RuntimeError, OverflowError)
 #: Entry points by call and backend: those of one name fail for one reason.
 _NAMES = {
@@ -231,7 +231,7 @@ class _Run:
 
         own = self._program.slices_itself(call)
         documented = self._runner.documented + (_INDEXING if own else ())
-        if own and (call.framework_form or call.form == "huge"):
+        if own and call.framework_form:
             documented += _FOREIGN
         name = _NAMES.get(call.kind, {}).get(call.backend, call.kind)
         event = attempt(name, read, documented, call)

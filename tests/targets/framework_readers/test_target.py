@@ -59,9 +59,16 @@ def signatures(target: Any, run: Run, *steps: Any) -> set[str]:
         ("pt", [S("pread"), S("index"), S("ellipsis"), S("ellipsis")], True),
         ("pt", [S("pread"), S("index", 0, 0, 1), S("ellipsis"), S("ellipsis")], False),
         ("np", [S("index"), S("ellipsis"), S("ellipsis")], True),
+        ("pt", [S("index"), S("range", 2, 3, 11)], False),
+        ("pt", [S("index"), S("range", 22, 3)], False),
+        ("pt", [S("index"), S("range", 2, 15)], True),
+        ("pt", [S("pread"), S("index"), S("range", 2, 3, 11)], True),
+        ("np", [S("index"), S("range", 2, 3, 11)], True),
     ],
 )
-def test_a_framework_that_slices_itself_gets_one_ellipsis(word: str, steps: list[Any], judged: bool) -> None:
+def test_a_framework_that_slices_itself_gets_one_ellipsis_and_no_large_integer(
+    word: str, steps: list[Any], judged: bool
+) -> None:
     program = decode(VOCABULARY.encode([S("tensor", 0, 3), *steps]))._replace(word=word)
     (call,) = [call for call in program.calls if call.kind == "get_slice"]
     assert program.judged(call) == judged
