@@ -49,6 +49,10 @@ class UnviableError(Exception):
     """The change does not compile."""
 
 
+class IdenticalError(Exception):
+    """The change compiles to the very libraries of the parser without it: trivial compiler equivalence (Papadakis et al., ICSE 2015)."""
+
+
 class Slot:
     """A folder in which one mutant at a time is built, from the source of ``base``. Two slots work side by side."""
 
@@ -90,6 +94,7 @@ class Slot:
         if extension.usable(base):
             shutil.copyfile(extension.place(base), self._extension)
         extension.describe(parser, compiler, lacks=extension.lacking(self._crate_api.features))
+        self._libraries = (parser.module, self._extension)
         self._pristine = self.folder / "pristine"
 
     def compile_unchanged(self) -> None:
@@ -99,19 +104,22 @@ class Slot:
         except UnviableError as error:
             raise HarnessError(f"the unchanged source does not compile:\n{error}", hint="harness doctor") from error
         self._pristine.mkdir()
-        for place in (self.parser.module, self._extension):
+        for place in self._libraries:
             shutil.copyfile(place, self._pristine / place.name)
 
     @contextmanager
     def build(self, mutant: Mutant) -> Iterator[Parser]:
-        """The parser with ``mutant``, until the context ends. Raises UnviableError with the compiler's first error."""
+        """The parser with ``mutant``, until the context ends.
+
+        Raises UnviableError with the compiler's first error, and IdenticalError where the compiler sees no difference.
+        """
         path = self.source / mutant.file
         before = path.read_text(encoding="utf-8")
         after = mutant.applied(before)
         if not mutant.python and not self._pristine.is_dir():
             self.compile_unchanged()
         if self._pristine.is_dir():
-            for place in (self.parser.module, self._extension):
+            for place in self._libraries:
                 _replace(self._pristine / place.name, place)
         try:
             path.write_text(after, encoding="utf-8")
@@ -119,6 +127,8 @@ class Slot:
                 self._put_module(mutant, path)
             else:
                 self._compile(crate=mutant.of_crate)
+                if all(place.read_bytes() == (self._pristine / place.name).read_bytes() for place in self._libraries):
+                    raise IdenticalError
             yield self.parser
         finally:
             path.write_text(before, encoding="utf-8")

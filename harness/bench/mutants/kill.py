@@ -121,6 +121,11 @@ class Judge:
         self.inputs = inputs
         self._reached = reached
         self._known = killers or {}
+        self._by_name = {
+            Killer(target, corpus_store.sha1(data)[:DIGITS]): data
+            for target, rows in inputs.by_target.items()
+            for data in rows
+        }
         self._healthy = healthy
         self._lock = threading.Lock()
         self._kills: dict[str, Counter[str]] = defaultdict(Counter)
@@ -178,9 +183,9 @@ class Judge:
     def _last_killer(self, mutant: Mutant, target: str) -> list[bytes]:
         """The input of ``target`` that killed the mutant in the last measurement, if there is one."""
         known = self._known.get(mutant.id)
-        if known is None or known.target != target or not known.input:
+        if known is None or known.target != target or (data := self._by_name.get(known)) is None:
             return []
-        return [data for data in self.inputs.by_target[target] if corpus_store.sha1(data)[:DIGITS] == known.input]
+        return [data]
 
     def _is_new(self, judged: Judged, target: str, data: bytes) -> bool:
         return judged.signature not in self.inputs.signatures[target][data]

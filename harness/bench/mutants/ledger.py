@@ -11,6 +11,8 @@ from harness.bench.mutants.mutant import Mutant
 from harness.bench.row_file import Row, RowFile
 
 KILLED, SURVIVED, UNVIABLE = "killed", "survived", "unviable"
+#: It compiles to the same libraries: no input can tell, or no code of this platform has it.
+IDENTICAL = "identical"
 
 
 class Ledger:
@@ -36,7 +38,9 @@ class Ledger:
     def lacking(self, mutant: Mutant, peers: Iterable[str]) -> list[str]:
         """Those of the ``peers`` that have not judged it yet."""
         row = self.rows.get(mutant.id) or {"status": "", "peers": {}}
-        return [name for name in peers if name not in row["peers"]] if row["status"] != UNVIABLE else []
+        return (
+            [name for name in peers if name not in row["peers"]] if row["status"] not in (UNVIABLE, IDENTICAL) else []
+        )
 
     def add(self, mutant: Mutant, status: str, inputs: str, **fields: Any) -> Row:
         """Write the result of a mutant to the disk. Raises HarnessError where it cannot be written."""

@@ -13,9 +13,9 @@ from typing import Any
 
 from harness.bench.mutants import killers, reached, reasons, survivors
 from harness.bench.mutants import mutant as listing
-from harness.bench.mutants.build import Slot, UnviableError, folder
+from harness.bench.mutants.build import IdenticalError, Slot, UnviableError, folder
 from harness.bench.mutants.kill import Inputs, Judge
-from harness.bench.mutants.ledger import KILLED, SURVIVED, UNVIABLE, Ledger
+from harness.bench.mutants.ledger import IDENTICAL, KILLED, SURVIVED, UNVIABLE, Ledger
 from harness.bench.mutants.mutant import Mutant
 from harness.bench.mutants.peers import Peer, Upstream, make
 from harness.bench.row_file import Row, part_name
@@ -151,6 +151,8 @@ class _Run:
                 return row
         except UnviableError as error:
             return self._ledger.add(one, UNVIABLE, key, why=str(error)[:300])
+        except IdenticalError:
+            return self._ledger.add(one, IDENTICAL, key)
 
     def _replay(self, one: Mutant, built: Parser) -> Row:
         began = time.monotonic()
@@ -176,14 +178,14 @@ class _Run:
                 self._say(f"  survived: {row['name']}")
             if done % _SAY_EVERY == 0 or done == self._most:
                 left = (time.monotonic() - self._began) / done * (self._most - done)
-                figures = ", ".join(f"{self._seen[word]} {word}" for word in (KILLED, SURVIVED, UNVIABLE))
+                figures = ", ".join(f"{self._seen[word]} {word}" for word in (KILLED, SURVIVED, UNVIABLE, IDENTICAL))
                 self._say(f"  {done} of {self._most}: {figures}; about {left / 60:.0f} min left")
 
 
 def summary(rows: Iterable[Row]) -> dict[str, Any]:
     """Figures by file and in all, the kills by target, and the survivors with their reasons.
 
-    ``score`` is the share of killed mutants among those that compile and are not proven to be equivalent.
+    ``score`` is the share of killed mutants among those that compile, to other code, and are not argued to be equivalent.
     """
     rows = list(rows)
     explained, known = reasons.load(), killers.load()
@@ -195,7 +197,7 @@ def summary(rows: Iterable[Row]) -> dict[str, Any]:
             "reached": row.get("reached"),
             "killed_before_by": known[row["id"]].target if row["id"] in known else "",
         }
-        | explained.get(row["name"], reasons.NONE)
+        | reasons.of(row, explained)
         for row in rows
         if row["status"] == SURVIVED
     ]
@@ -223,7 +225,7 @@ def _figures(rows: Sequence[Row], equivalent: set[str]) -> dict[str, Any]:
     rated = counts[KILLED] + counts[SURVIVED] - same
     return {
         "mutants": len(rows),
-        **{word: counts[word] for word in (KILLED, SURVIVED, UNVIABLE)},
+        **{word: counts[word] for word in (KILLED, SURVIVED, UNVIABLE, IDENTICAL)},
         "equivalent": same,
         "score": round(counts[KILLED] / rated, 4) if rated else None,
     }

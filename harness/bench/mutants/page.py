@@ -8,7 +8,9 @@ from typing import Any
 
 def lines(result: Mapping[str, Any]) -> Iterator[str]:
     """A table by file, the targets that killed, and the survivors without a reason."""
-    rows: list[tuple[str, ...]] = [("file", "mutants", "unviable", "killed", "survived", "equivalent", "score")]
+    rows: list[tuple[str, ...]] = [
+        ("file", "mutants", "unviable", "identical", "killed", "survived", "equivalent", "score")
+    ]
     rows += [_row(file, figures) for file, figures in [*result["files"].items(), ("all", result["all"])]]
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     for row in rows:
@@ -30,5 +32,5 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
 
 def _row(name: str, figures: Mapping[str, Any]) -> tuple[str, ...]:
     score = "" if figures["score"] is None else f"{figures['score']:.1%}"
-    counts = [str(figures[key]) for key in ("mutants", "unviable", "killed", "survived", "equivalent")]
+    counts = [str(figures[key]) for key in ("mutants", "unviable", "identical", "killed", "survived", "equivalent")]
     return (name, *counts, score)

@@ -28,7 +28,7 @@ def fuzz(
     explained = reasons.load()
     for one in mutants:
         row = ledger.rows.get(one.id)
-        if row is None or row["status"] != SURVIVED or one.name in explained:
+        if row is None or row["status"] != SURVIVED or reasons.of(row, explained)["reason"]:
             continue
         if (row.get("campaign") or {}).get("asked", 0) >= seconds:
             continue

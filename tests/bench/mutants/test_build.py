@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from harness.bench.mutants.build import Slot, UnviableError
+from harness.bench.mutants.build import IdenticalError, Slot, UnviableError
 from harness.parsers.registry import Parser
 from tests.bench.mutants.conftest import NUMPY, Make
 
@@ -44,9 +44,12 @@ def test_one_of_the_crate_is_compiled_into_both_extensions(slot: Slot, make: Mak
     unviable = make("pub struct SafeTensors<'data> {", "pub struct SafeTensors<'data> { x: Nothing,", file)
     with pytest.raises(UnviableError, match="cannot find type `Nothing`"), slot.build(unviable):
         pass
+    same = make("pub struct SafeTensors<'data> {", "pub struct SafeTensors<'data> {  ", file)
+    with pytest.raises(IdenticalError), slot.build(same):
+        pass
     before = {path: path.read_bytes() for path in (slot.parser.module, *slot.parser.root.glob("crate-api-*.so"))}
-    with slot.build(make('Dtype::U8 => "U8"', 'Dtype::U8 => "I8"', file)):
-        assert '"I8"' in _saves(slot.parser)
+    with slot.build(make("name.to_string(), tensor_info", 'name.to_string() + "x", tensor_info', file)):
+        assert '"ax"' in _saves(slot.parser)
         assert {path for path, content in before.items() if path.read_bytes() == content} == set()
-    with slot.build(make("tensor_dict.items()", "tensor_dict.items()  # as before", NUMPY)):
+    with slot.build(make("tensor_dict.items()", "(tensor_dict.items())", NUMPY)):
         assert _saves(slot.parser) == healthy

@@ -26,7 +26,9 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def _row(name: str, target: str = "", data: str = "") -> dict[str, Any]:
     kill = {"target": target, "input": data, "oracle": "", "rule": ""}
-    fields: dict[str, Any] = {"file": "a.rs", "status": "killed" if target else "survived", "failed": 0, "peers": {}}
+    fields: dict[str, Any] = {
+        "file": "a.rs", "function": "", "status": "killed" if target else "survived", "failed": 0, "peers": {},
+    }  # fmt: skip
     return {"id": name, "name": f"a.rs:{name}", "by": kill if target else None, **fields}
 
 

@@ -30,6 +30,7 @@ def _row(name: str, status: str, **fields: Any) -> dict[str, Any]:
         "id": name,
         "name": name,
         "file": name.split(":", maxsplit=1)[0],
+        "function": "",
         "status": status,
         "by": None,
         "failed": 0,
@@ -45,18 +46,19 @@ def test_the_score_leaves_out_what_does_not_compile_and_what_is_proven_equal(mon
         _row("a.rs:2", "survived", failed=2),
         _row("a.rs:3", "survived"),
         _row("a.rs:4", "unviable"),
+        _row("a.rs:5", "identical"),
         _row("b.py:1", "unviable"),
     ]
     found = measure.summary(rows)
     assert found["files"]["a.rs"] == {
-        "mutants": 4, "killed": 1, "survived": 2, "unviable": 1, "equivalent": 1, "score": 0.5,
+        "mutants": 5, "killed": 1, "survived": 2, "unviable": 1, "identical": 1, "equivalent": 1, "score": 0.5,
     }  # fmt: skip
     assert found["files"]["b.py"]["score"] is None
     assert found["killed_by_target"] == {"numpy": 1}
     assert found["harness_failed"] == ["a.rs:2"]
     assert [(one["name"], one["reason"]) for one in found["survivors"]] == [("a.rs:2", ""), ("a.rs:3", "equivalent")]
     lines = list(page.lines(found))
-    assert lines[0].split() == ["file", "mutants", "unviable", "killed", "survived", "equivalent", "score"]
+    assert lines[0].split() == ["file", "mutants", "unviable", "identical", "killed", "survived", "equivalent", "score"]
     assert lines[-1] == "survivor without a reason: a.rs:2"
     told = claims.claims("mutants", found)
     assert [(one.figure, one.met) for one in told] == [
@@ -97,7 +99,7 @@ def test_mutants_are_judged_once_and_survivors_again_on_other_inputs(
     said: list[str] = []
     found = measure.measure(sancov_parser, folder, said.append)
     assert found["all"] | {"score": 0} == {
-        "mutants": 3, "killed": 1, "survived": 1, "unviable": 1, "equivalent": 0, "score": 0,
+        "mutants": 3, "killed": 1, "survived": 1, "unviable": 1, "identical": 0, "equivalent": 0, "score": 0,
     }  # fmt: skip
     assert found["killed_by_target"] == {"numpy": 1}
     assert said[-1].startswith("  3 of 3: 1 killed, 1 survived, 1 unviable")
