@@ -23,7 +23,7 @@ from harness.programs import arrays
 from harness.programs.arrays import WRITER_DTYPES
 from harness.programs.frameworks import for_paddle
 from harness.targets import scratch
-from harness.targets.ambient import answers, states
+from harness.targets.ambient import answers, process
 from harness.targets.ambient.answers import File, Raw
 from harness.targets.ambient.program import (
     INDICES,
@@ -134,10 +134,10 @@ class Runner:
             with contextlib.ExitStack() as stack:
                 for state in inside:
                     stack.enter_context(state.enter())
-                before = states.settings()
+                before = process.settings()
                 event = attempt(call.kind, _limited(run, limit) if limit else run, self._documented)
-                changed = states.changed(before, states.settings())
-                states.restore(before, changed)
+                changed = process.changed(before, process.settings())
+                process.restore(before, changed)
                 made.append((event, [name for name in changed if not (limit and name in _UNSET_BY_ERRORS)]))
 
         with contextlib.ExitStack() as stack:

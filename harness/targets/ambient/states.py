@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy
 
-from harness.targets.ambient.optimised import codes, optimised
+from harness.targets.ambient.optimised import optimised
 
 #: The signal that states handle: no part of the harness and of libFuzzer uses it.
 SIGNAL = signal.SIGRTMIN + 5
@@ -33,7 +33,7 @@ VARIABLES = (
 _VALUES = (b"", b"/nonexistent/\xff", b"1")
 _LOCALES = ("C", "POSIX", "C.UTF-8")
 #: The flag of paddle under which each operation looks for infinite numbers and others that are none.
-_CHECK = "FLAGS_check_nan_inf"
+CHECK = "FLAGS_check_nan_inf"
 
 
 class State(NamedTuple):
@@ -81,7 +81,7 @@ def _set(read: Callable[[], Any], write: Callable[[Any], Any], value: Any) -> It
         write(before)
 
 
-def _umask() -> int:
+def umask() -> int:
     """The umask. Nothing reads it without writing it."""
     mask = os.umask(0)
     os.umask(mask)
@@ -96,14 +96,15 @@ def _attribute(holder: Any, name: str, value: Any) -> Callable[[], AbstractConte
 def _variable(name: str, value: bytes | None) -> Iterator[None]:
     key = os.fsencode(name)
     before = os.environb.get(key)
-    _put(key, value)
+    put_variable(key, value)
     try:
         yield
     finally:
-        _put(key, before)
+        put_variable(key, before)
 
 
-def _put(key: bytes, value: bytes | None) -> None:
+def put_variable(key: bytes, value: bytes | None) -> None:
+    """Write a variable of the environment; None removes it."""
     if value is None:
         os.environb.pop(key, None)
     else:
@@ -237,7 +238,7 @@ def _of_torch() -> Iterator[State]:
 
 def _of_python() -> Iterator[State]:
     for number in (0, 0o777, 0o077):
-        yield State("umask", oct(number), lambda number=number: _set(_umask, os.umask, number))  # type: ignore[misc]
+        yield State("umask", oct(number), lambda number=number: _set(umask, os.umask, number))  # type: ignore[misc]
     for name in _LOCALES:
         read = lambda: locale.setlocale(locale.LC_ALL)  # noqa: E731
         yield State(
@@ -296,8 +297,8 @@ def _of_paddle() -> Iterator[State]:
         )  # fmt: skip
     yield one("no_grad", "", lambda: _paddle().no_grad())
     yield one("enable_grad", "", lambda: _paddle().enable_grad())
-    read, write = lambda: _paddle().get_flags(_CHECK), lambda flags: _paddle().set_flags(flags)
-    yield one("check of numbers", "", lambda: _set(read, write, {_CHECK: True}))
+    read, write = lambda: _paddle().get_flags(CHECK), lambda flags: _paddle().set_flags(flags)
+    yield one("check of numbers", "", lambda: _set(read, write, {CHECK: True}))
 
 
 #: The states by number. New states go to the end.
@@ -311,94 +312,3 @@ assert len(STATES) <= 256
 def last_directory(numbers: Sequence[int]) -> str:
     """The current directory that the last of these states names; "" where none does."""
     return next((STATES[number].value for number in reversed(numbers) if STATES[number].kind == "directory"), "")
-
-
-def settings() -> dict[str, Any]:
-    """The aspects of the process that a call must leave alone, each by its name; see :func:`changed`."""
-    place = os.stat(".")
-    found: dict[str, Any] = {
-        "umask": _umask(),
-        "directory": (place.st_dev, place.st_ino),
-        "locale": locale.setlocale(locale.LC_ALL),
-        "environment": dict(vars(os.environ)["_data"]),
-        "warnings": list(warnings.filters),
-        "gc": (gc.isenabled(), gc.get_threshold()),
-        "switch interval": sys.getswitchinterval(),
-        "digits of integers": sys.get_int_max_str_digits(),
-        "trace": sys.gettrace(),
-        "profile": sys.getprofile(),
-        "interpreter": codes(),
-        "stdout": (sys.stdout, sys.stderr),
-        "byte order": sys.byteorder,
-        "path": list(sys.path),
-        "signal": (signal.getsignal(SIGNAL), signal.getsignal(signal.SIGINT), signal.pthread_sigmask(signal.SIG_BLOCK, ())),
-        "numpy errors": (numpy.geterr(), numpy.geterrcall(), numpy.getbufsize()),
-        "numpy print options": numpy.get_printoptions(),
-    }  # fmt: skip
-    if (torch := sys.modules.get("torch")) is not None:
-        found |= {
-            "default device": str(torch.get_default_device()),
-            "default dtype": torch.get_default_dtype(),
-            "grad mode": (torch.is_grad_enabled(), torch.is_inference_mode_enabled()),
-            "deterministic": (
-                torch.get_deterministic_debug_mode(), torch.utils.deterministic.fill_uninitialized_memory,
-            ),
-            "autocast": torch.is_autocast_enabled("cpu"),
-            "module params": (
-                torch.__future__.get_swap_module_params_on_conversion(),
-                torch.__future__.get_overwrite_module_params_on_conversion(),
-            ),
-            "torch random": torch.default_generator.get_state().numpy().tobytes(),
-        }  # fmt: skip
-    if (paddle := sys.modules.get("paddle")) is not None:
-        found |= {
-            "paddle default dtype": paddle.get_default_dtype(),
-            "paddle grad mode": paddle.is_grad_enabled(),
-            # No state of ours: in static mode paddle makes no tensors, and says so.
-            "paddle mode": paddle.in_dynamic_mode(),
-            "paddle device": paddle.get_device(),
-            "paddle check of numbers": paddle.get_flags(_CHECK),
-        }
-    return found
-
-
-def _write_environment(values: dict[bytes, bytes]) -> None:
-    for name in {*os.environb, *values}:
-        _put(name, values.get(name))
-
-
-def _write_warnings(filters: list[Any]) -> None:
-    in_use: list[Any] = warnings.filters  # type: ignore[assignment]
-    in_use[:] = filters
-
-
-def _write_gc(given: tuple[bool, tuple[int, int, int]]) -> None:
-    enabled, thresholds = given
-    gc.set_threshold(*thresholds)
-    (gc.enable if enabled else gc.disable)()
-
-
-#: How to write the settings that a call may change for good.
-_WRITERS: dict[str, Callable[[Any], Any]] = {
-    "umask": os.umask,
-    "locale": lambda name: locale.setlocale(locale.LC_ALL, name),
-    "environment": _write_environment,
-    "warnings": _write_warnings,
-    "gc": _write_gc,
-    "switch interval": sys.setswitchinterval,
-    "byte order": lambda name: setattr(sys, "byteorder", name),
-    "numpy errors": lambda given: (numpy.seterr(**given[0]), numpy.seterrcall(given[1]), numpy.setbufsize(given[2])),
-    "default dtype": lambda dtype: _torch().set_default_dtype(dtype),
-}
-
-
-def restore(before: dict[str, Any], names: list[str]) -> None:
-    """Write the settings of these names again where that can be done: so a call that changes one does so each time."""
-    for name in names:
-        if name in _WRITERS:
-            _WRITERS[name](before[name])
-
-
-def changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """The names of the aspects that differ. A module that a call imports adds aspects, which do not count."""
-    return [name for name, value in before.items() if after.get(name) != value]

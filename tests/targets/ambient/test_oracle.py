@@ -18,7 +18,7 @@ import pytest
 
 from harness.findings.severity import SIDE_EFFECT, STRICTNESS, WRONG_DATA, WRONG_EXCEPTION
 from harness.oracles.oracle import Execution
-from harness.targets.ambient import oracle, states
+from harness.targets.ambient import oracle, process
 from harness.targets.ambient.program import VOCABULARY
 from harness.targets.ambient.states import STATES
 from harness.targets.ambient.target import Ambient
@@ -243,12 +243,12 @@ def test_a_setting_that_a_call_changes_is_a_finding_each_time(found: Any, change
     def lie(real: Load) -> Load:
         return lambda path, **more: (real(path, **more), change())[0]
 
-    before = states.settings()
+    before = process.settings()
     for _ in range(2):
         assert found(lie, enter("stdout none"), step("load_file")) == [
             ("ambient.changed", f"numpy mmap: {name}", SIDE_EFFECT)
         ]
-    assert states.changed(before, states.settings()) == []
+    assert process.changed(before, process.settings()) == []
 
 
 def test_a_setting_that_changes_once_is_no_finding(found: Any) -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from harness.observation import ACCEPT, REJECT, Trace
 from harness.oracles.oracle import Execution
 from harness.programs.strategies import programs
-from harness.targets.ambient import answers, oracle, states
+from harness.targets.ambient import answers, oracle, process, states
 from harness.targets.ambient.answers import File
 from harness.targets.ambient.program import DTYPES, INDICES, PATHS, SHAPES, VOCABULARY, decode
 from harness.targets.ambient.states import STATES
@@ -62,16 +62,16 @@ def aspects(run: Any, *steps: Any) -> set[str]:
 
 def within(state: states.State) -> list[str]:
     """The settings that a state changes, seen from within it; a call in it fails."""
-    before, seen = states.settings(), list[str]()
+    before, seen = process.settings(), list[str]()
 
     def fail() -> None:
         with state.enter():
-            seen.extend(states.changed(before, states.settings()))
+            seen.extend(process.changed(before, process.settings()))
             raise LookupError("within")
 
     with pytest.raises(LookupError, match="within"):
         fail()
-    assert states.changed(before, states.settings()) == [], state.words
+    assert process.changed(before, process.settings()) == [], state.words
     return seen
 
 
@@ -100,10 +100,10 @@ def test_states_are_left_in_any_order() -> None:
 @pytest.mark.parametrize("thread", [(), (enter("thread of its own"),)])
 def test_default_devices_are_left_that_were_entered_within_others(run: Any, thread: tuple[Any, ...]) -> None:
     of_context, of_process = (at for at, state in enumerate(STATES) if state.words == "default device meta")
-    before = states.settings()
+    before = process.settings()
     around = [step("enter", at) for at in (of_process, of_context, of_process, of_context)]
     assert aspects(run, *around, *thread, step("load")) == set()
-    assert states.changed(before, states.settings()) == []
+    assert process.changed(before, process.settings()) == []
 
 
 def test_a_signal_that_waits_while_another_state_blocks_it_ends_no_process() -> None:
@@ -118,13 +118,13 @@ def test_a_signal_that_waits_while_another_state_blocks_it_ends_no_process() -> 
 @settings(max_examples=40)
 @given(data=st.one_of(programs(VOCABULARY), st.binary(max_size=VOCABULARY.max_len)))
 def test_any_bytes_are_a_program_that_leaves_the_process_as_it_was(run: Any, data: bytes) -> None:
-    place, before = os.getcwd(), states.settings()
+    place, before = os.getcwd(), process.settings()
     trace = run(data)[2]
     assert isinstance(trace, Trace)
     assert len(trace.events) == len(trace.program.calls)
     assert Ambient().explain(data)
     assert os.getcwd() == place
-    assert states.changed(before, states.settings()) == []
+    assert process.changed(before, process.settings()) == []
 
 
 @pytest.mark.parametrize("name", Ambient().seeds())
