@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -48,9 +48,9 @@ _POLL_S = 0.0005
 #: Seconds after which no further input runs: slow ones may take half a minute each.
 BUDGET_S = 60.0
 
-# A number of llvm-cov holds four runs whose counts are below the limit: digits leave room for sums, and llvm-profdata
-# refuses numbers above 2**56.
-_TOGETHER, _BITS, _LIMIT = 4, 14, 1 << 10
+# A number of llvm-cov holds several runs. Each has the digits of its largest count, and some for sums. llvm-profdata refuses
+# numbers above 2**56.
+_BITS, _FOR_SUMS = 56, 4
 
 Counts = NDArray[np.uint64]
 
@@ -61,7 +61,8 @@ class Runs:
 
     ``signatures`` are those of all findings of a run. ``rust`` has the counters of llvm-cov. ``lines`` counts how often each
     Python line ran; ``files`` has the place of each file's first line. ``raised`` is the number of the step at which an
-    exception passed a line. ``profile`` is a raw profile, in which ``pattern`` stands for the counters.
+    exception passed a line. ``profile`` is a raw profile, in which ``pattern`` stands for the counters. ``loaded`` has the
+    counters of llvm-cov from before the first input.
     """
 
     signatures: list[tuple[str, ...]]
@@ -71,18 +72,32 @@ class Runs:
     files: list[tuple[str, int]]
     profile: bytes
     pattern: bytes
+    loaded: Counts
 
 
-def spectra(build: Parser, target: str, inputs: Sequence[bytes], signature: str, *, relations: bool = False) -> Runs:
-    """Run ``inputs`` on a coverage build, as many as BUDGET_S allows. Raises EngineError when the child cannot start.
+def spectra(
+    build: Parser,
+    target: str,
+    inputs: Sequence[bytes],
+    signature: str = "",
+    *,
+    relations: bool = False,
+    oracles: bool = False,
+    budget_s: float = BUDGET_S,
+) -> Runs:
+    """Run ``inputs`` on a coverage build, as many as ``budget_s`` allows. Raises EngineError when the child cannot start.
 
-    A finding of ``signature`` may be about another spelling of its input: the run of that is measured too. With
-    ``relations``, the costly oracles are asked (:class:`harness.replay.replay.Replayer`).
+    A finding of ``signature`` may be about another spelling of its input: the run of that is measured too. With ``oracles``
+    the runs are measured that oracles make. With ``relations``, the costly oracles are asked
+    (:class:`harness.replay.replay.Replayer`).
     """
     with tempfile.TemporaryDirectory(prefix="harness-spectra-") as name:
         folder = Path(name)
         found = (build.name, str(build.root))
-        spec = {"parser": found, "target": target, "out": name, "signature": signature, "relations": relations}
+        spec = {
+            "parser": found, "target": target, "out": name, "signature": signature, "relations": relations,
+            "oracles": oracles, "budget_s": budget_s,
+        }  # fmt: skip
         profile = folder / "profraw"
         batches.run(
             "harness.coverage.spectra", inputs, spec, lambda _: {"LLVM_PROFILE_FILE": str(profile)}, batch=len(inputs)
@@ -97,6 +112,7 @@ def spectra(build: Parser, target: str, inputs: Sequence[bytes], signature: str,
             [(path, first) for path, first in told["files"]],
             profile.read_bytes(),
             _pattern(told["counters"]).tobytes(),
+            np.load(folder / "loaded.npy"),
         )
 
 
@@ -106,24 +122,31 @@ def regions(build: Parser, runs: Runs) -> tuple[list[tuple[str, Region]], Counts
     llvm-cov takes one number per counter. So several runs share a profile, each with some digits of the number.
     """
     distinct, places = np.unique(runs.rust, axis=0, return_inverse=True)
-    large = [at for at, row in enumerate(distinct) if row.max(initial=0) >= _LIMIT]
-    small = [at for at in range(len(distinct)) if at not in large]
-    groups = [[at] for at in large] + [small[at : at + _TOGETHER] for at in range(0, len(small), _TOGETHER)]
     rows: dict[int, dict[tuple[str, Region], int]] = {}
     with tempfile.TemporaryDirectory(prefix="harness-spectra-") as name:
         folder = Path(name)
         profile = folder / "packed.profraw"
-        for group in groups:
-            shifts = np.arange(len(group), dtype=np.uint64)[:, None] * np.uint64(_BITS)
+        for group, bits in _groups([int(row.max(initial=0)) for row in distinct]):
+            shifts = np.arange(len(group), dtype=np.uint64)[:, None] * np.uint64(bits)
             packed: Counts = (distinct[group] << shifts).sum(axis=0, dtype=np.uint64)
             profile.write_bytes(runs.profile.replace(runs.pattern, packed.tobytes()))
             counts = region_counts(build, [profile], folder)
-            mask = (1 << _BITS) - 1 if len(group) > 1 else (1 << 64) - 1
+            mask = (1 << bits) - 1 if len(group) > 1 else (1 << 64) - 1
             for digits, at in enumerate(group):
-                rows[at] = {place: count >> digits * _BITS & mask for place, count in counts.items()}
+                rows[at] = {place: count >> digits * bits & mask for place, count in counts.items()}
     names = sorted({place for row in rows.values() for place in row})
     table = np.array([[rows[at].get(place, 0) for place in names] for at in range(len(distinct))], np.uint64)
     return names, table[places.reshape(-1)]
+
+
+def _groups(largest: Sequence[int]) -> Iterator[tuple[list[int], int]]:
+    """Runs that share a profile, and the bits of each. ``largest`` has the largest count of each run."""
+    waiting = sorted(range(len(largest)), key=largest.__getitem__, reverse=True)
+    while waiting:
+        bits = largest[waiting[0]].bit_length() + _FOR_SUMS
+        together = max(_BITS // bits, 1)
+        yield waiting[:together], bits
+        del waiting[:together]
 
 
 def _pattern(size: int) -> Counts:
@@ -158,6 +181,7 @@ class _RustCounters:
             raise EngineError("the coverage counters cannot be shared", hint="harness doctor checks the set-up")
         ctypes.memmove(first, self._saved, length)
         self.table: Counts = np.ctypeslib.as_array((ctypes.c_uint64 * (size // 8)).from_address(place))
+        self.loaded = self.table.copy()
         self.table[:] = 0
         self._saved = ctypes.string_at(first, length)
 
@@ -215,16 +239,16 @@ class _Measurer:
         progress.use(memoryview(self._cell))
         self._open: Run = self.target.open(runtime.load(self._parser))
         self._signature = spec["signature"]
-        self._relations = bool(spec["relations"])
+        self._relations, self._oracles = bool(spec["relations"]), bool(spec["oracles"])
         self.rust = _RustCounters(self.target.instrumented(self._parser))
         self.python = _PythonLines(self._parser)
-        # The counters at the end of the run, before any oracle ran the input again.
+        # The counters at the end of the run, before any oracle ran the input again. They stay empty where oracles are measured.
         self._ended = _Shared((1 + len(self.rust.table),)).table
         self.told: list[list[str]] = []
         self.counts: list[Counts] = []
         self.lines: list[Counts] = []
         limit_memory(self.target.memory_mb)
-        self._deadline = time.monotonic() + BUDGET_S
+        self._deadline = time.monotonic() + spec["budget_s"]
 
     def _measured(self, data: bytes) -> Observation:
         self.rust.table[:] = 0
@@ -260,7 +284,7 @@ class _Measurer:
         self.lines.append(self.python.table.astype(np.uint32))
 
     def _run(self, data: bytes, said: int, told: int) -> None:
-        """In the fork: run and judge; the oracles' own runs are not measured, but the other spelling of a finding is."""
+        """In the fork: run and judge. The other spelling of a finding is measured too."""
         status = 1
         try:
             os.dup2(said, 2)
@@ -270,7 +294,9 @@ class _Measurer:
             def run(data: bytes) -> Observation:
                 return self._measured(data) if waiting and waiting.pop() else self._open(data)
 
-            reply = answer(self.target, run, data, relations=self._relations)
+            if self._oracles:
+                self.python.start()
+            reply = answer(self.target, self._open if self._oracles else run, data, relations=self._relations)
             names = [f"{self.target.name}|{kind}|{rule}|{aspect}" for _, kind, rule, aspect, _ in reply["findings"]]
             for name, variant in zip(names, reply["variants"], strict=True):
                 if variant and name == self._signature:
@@ -282,6 +308,7 @@ class _Measurer:
 
     def save(self, folder: Path) -> None:
         np.save(folder / "rust.npy", np.array(self.counts, np.uint64))
+        np.save(folder / "loaded.npy", self.rust.loaded)
         np.save(folder / "python.npy", np.array(self.lines, np.uint64))
         told = {"runs": self.told, "files": self.python.files, "counters": len(self.rust.table)}
         (folder / "told.json").write_text(json.dumps(told))

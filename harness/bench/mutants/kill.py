@@ -6,7 +6,7 @@ import hashlib
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from harness import corpus_store, paths
@@ -116,7 +116,7 @@ class Judge:
         reached: Reached | None = None,
         killers: Mapping[str, Killer] | None = None,
     ) -> None:
-        """``reached`` leaves out targets that do not run the place of a mutant. ``killers``, by id of a mutant, come first."""
+        """``reached`` leaves out inputs that do not run the place of a mutant. ``killers``, by id of a mutant, come first."""
         #: The inputs that it replays.
         self.inputs = inputs
         self._reached = reached
@@ -139,11 +139,15 @@ class Judge:
         With ``kinds`` other kinds of findings are overlooked. Raises KeyboardInterrupt once :attr:`stop` is set.
         """
         failed = 0
-        order = self._order(mutant)
-        # Only survivors are asked the costly oracles.
-        for target, relations in [*((name, False) for name in order), *((n, True) for n in order if _has_relations(n))]:
+        inputs = self._inputs(mutant)
+        order = self._order(mutant, inputs)
+        rounds = [(name, False, inputs[name]) for name in order]
+        # Only survivors are asked the costly oracles. Their runs are not measured, so the function counts.
+        costly = self._inputs(mutant, function=True)
+        rounds += [(name, True, costly[name]) for name in self._order(mutant, costly) if _has_relations(name)]
+        for target, relations, replayed in rounds:
             try:
-                kill, failures = self._on_target(mutant, parser, target, kinds, relations=relations)
+                kill, failures = self._on_target(mutant, parser, target, replayed, kinds, relations=relations)
                 failed += failures
             except StartError as error:
                 # A busy machine may be too slow to start a process.
@@ -159,14 +163,21 @@ class Judge:
         return Verdict(None, failed, len(order))
 
     def _on_target(
-        self, mutant: Mutant, parser: Parser, target: str, kinds: frozenset[str] | None, *, relations: bool
+        self,
+        mutant: Mutant,
+        parser: Parser,
+        target: str,
+        inputs: list[bytes],
+        kinds: frozenset[str] | None,
+        *,
+        relations: bool,
     ) -> tuple[Kill | None, int]:
-        """The first kill by an input of ``target``, and how many inputs the harness failed on before."""
+        """The first kill by one of ``inputs`` of ``target``, and how many inputs the harness failed on before."""
         with self._lock:
             killers = [*self._last_killer(mutant, target), *self._killers[target, mutant.file]]
-        failed = 0
+        failed, chosen = 0, set(inputs)
         with Replayer(parser, target, relations=relations, forks=_forks(target)) as replayer:
-            for data in dict.fromkeys([*killers, *self.inputs.by_target[target]]):
+            for data in dict.fromkeys([*(data for data in killers if data in chosen), *inputs]):
                 if self.stop.is_set():
                     break
                 replayed = _attempt(replayer, data)
@@ -195,10 +206,19 @@ class Judge:
         name = corpus_store.sha1(data)
         return Kill(target, finding.oracle, finding.kind, finding.rule.name, judged.signature, name, masked)
 
-    def _order(self, mutant: Mutant) -> list[str]:
-        reached = self._reached.targets(mutant) if self._reached is not None else None
-        if reached is None:
-            reached = changed.choose([mutant.file], changed.measured(), list(self.inputs.by_target)).targets
+    def _inputs(self, mutant: Mutant, *, function: bool = False) -> dict[str, list[bytes]]:
+        """The inputs, by target, that run the place of a mutant; all of each target that runs its file where nothing tells."""
+        every = self.inputs.by_target
+        ran = self._reached.inputs(mutant, function=function) if self._reached is not None else None
+        if ran is None:
+            return {
+                name: every[name] for name in changed.choose([mutant.file], changed.measured(), list(every)).targets
+            }
+        return {
+            name: [data for data, runs in zip(every[name], flags, strict=True) if runs] for name, flags in ran.items()
+        }
+
+    def _order(self, mutant: Mutant, reached: Iterable[str]) -> list[str]:
         last = known.target if (known := self._known.get(mutant.id)) else None
         with self._lock:
             place, file = self._kills[f"{mutant.file} {mutant.function}"], self._kills[mutant.file]

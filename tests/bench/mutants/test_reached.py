@@ -1,4 +1,4 @@
-"""The targets that run the place of a mutant, on a coverage build of the released parser."""
+"""The inputs that run the place of a mutant, on a coverage build of the released parser."""
 
 from __future__ import annotations
 
@@ -36,18 +36,38 @@ def found(coverage_parser: Parser) -> Reached:
     ],
 )
 def test_targets_that_run_the_place(found: Reached, make: Make, old: str, file: str, targets: set[str]) -> None:
-    assert set(found.targets(make(old, "", file)) or ()) == targets
+    assert set(found.inputs(make(old, "", file)) or ()) == targets
+
+
+def test_an_input_that_fails_before_the_place_is_left_out(coverage_parser: Parser, make: Make) -> None:
+    header = b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}   '
+    whole = len(header).to_bytes(8, "little") + header + b"\0"
+    found = reached.measure(coverage_parser, {"deserialize": [b"", whole, whole[:-1]]}, lambda _: None)
+    validated = dataclasses.replace(make("let buffer_end = metadata.validate()?;", "", TENSOR), column=26)
+    measured = dataclasses.replace(make("buffer_end + N_LEN + n != buffer_len", "", TENSOR), column=12)
+    for mutant in (validated, measured):
+        assert list((found.inputs(mutant) or {})["deserialize"]) == [False, True, True]
+    assert list((found.inputs(measured, function=True) or {})["deserialize"]) == [True, True, True]
+
+
+def test_inputs_for_which_no_time_is_left_count_as_running_all(
+    coverage_parser: Parser, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reached, "_BUDGET_S", 0)
+    found = reached.measure(coverage_parser, {"deserialize": [b"", b"1", b"2"]}, lambda _: None)
+    mutant = dataclasses.replace(make("let buffer_end = metadata.validate()?;", "", TENSOR), column=26)
+    assert list((found.inputs(mutant) or {})["deserialize"]) == [False, True, True]
 
 
 def test_a_function_that_is_not_compiled_is_run_by_none(found: Reached, coverage_parser: Parser) -> None:
     text = (coverage_parser.source / TENSOR).read_text(encoding="utf-8")
     start = text.index("match self", text.index("impl core::error::Error for SafeTensorError"))
     mutant = Mutant(TENSOR, text.count("\n", 0, start) + 1, 9, "source", "", start, start + 5, "")
-    assert found.targets(mutant) == []
+    assert found.inputs(mutant) == {}
 
 
 def test_outside_of_functions_coverage_cannot_tell(found: Reached, make: Make) -> None:
-    assert found.targets(make('"F64": np.float64', "", "py_src/safetensors/numpy.py")) is None
+    assert found.inputs(make('"F64": np.float64', "", "py_src/safetensors/numpy.py")) is None
 
 
 def test_a_mutant_that_nothing_runs_survives_without_a_replay(
