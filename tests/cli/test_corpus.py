@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import struct
 from pathlib import Path
 
 import click
@@ -20,11 +19,7 @@ from harness.coverage.features import features_of
 from harness.coverage.intake import generated
 from harness.errors import HarnessError
 from harness.parsers.registry import Parser
-
-
-def framed(header: str, data: bytes = b"") -> bytes:
-    return struct.pack("<Q", len(header)) + header.encode() + data
-
+from tests.framing import framed
 
 EMPTY = framed("{}")
 ONE = framed('{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', b"1234")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import struct
 from pathlib import Path
 
 import pytest
@@ -18,12 +17,9 @@ from harness.errors import HarnessError
 from harness.parsers import build, registry, toolchain
 from harness.report import html
 from harness.targets.registry import not_installed
+from tests.framing import framed
 
 ROOT = Path(__file__).parents[2]
-
-
-def framed(header: str, data: bytes = b"") -> bytes:
-    return struct.pack("<Q", len(header)) + header.encode() + data
 
 
 ONE = framed('{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', b"1234")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import struct
 import subprocess
 
 import pytest
@@ -13,11 +12,7 @@ from harness.coverage.collect import collect
 from harness.coverage.llvm import rust_coverage
 from harness.errors import HarnessError
 from harness.parsers import toolchain
-
-
-def framed(header: str, data: bytes = b"") -> bytes:
-    return struct.pack("<Q", len(header)) + header.encode() + data
-
+from tests.framing import framed
 
 EMPTY = framed("{}")
 ONE = framed('{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', b"1234")

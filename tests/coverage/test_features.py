@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import struct
-
 from harness.coverage.features import features_of
 from harness.coverage.llvm import reached_regions
 from harness.coverage.reached import Reached
-
-
-def framed(header: str, data: bytes = b"") -> bytes:
-    return struct.pack("<Q", len(header)) + header.encode() + data
-
+from tests.framing import framed
 
 ONE = framed('{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', b"1234")
 JUNK = b"junk"

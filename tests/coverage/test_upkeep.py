@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-import struct
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -22,11 +21,7 @@ from harness.coverage.features import features_of
 from harness.coverage.intake import generated
 from harness.coverage.reached import CODE, Reached, Writer
 from harness.errors import HarnessError
-
-
-def framed(header: str, data: bytes = b"") -> bytes:
-    return struct.pack("<Q", len(header)) + header.encode() + data
-
+from tests.framing import framed
 
 JUNK = b"junk"
 ONE = framed('{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', b"1234")

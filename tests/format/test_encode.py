@@ -13,6 +13,7 @@ from harness.format.encode import encode, encode_header, pack
 from harness.format.features import FEATURES, features
 from harness.format.header import Tensor
 from harness.format.judge import judge
+from tests.framing import framed
 
 Part = tuple[str, str, tuple[int, ...], bytes]
 METADATA = st.none() | st.dictionaries(st.text(), st.text(), max_size=3)
@@ -89,13 +90,9 @@ def test_a_buffer_of_zeros_is_made_where_none_is_given() -> None:
     assert encode([Tensor("a", "U8", (2,), 0, 2)], pad=1).endswith(b"}\0\0")
 
 
-def frame(header: str, buffer: bytes = b"") -> bytes:
-    return len(header.encode()).to_bytes(8, "little") + header.encode() + buffer
-
-
 SCALAR = '{"dtype":"F32","shape":[],"data_offsets":[0,4]}'
 SHOWS = {
-    "no-tensors": frame("{}"),
+    "no-tensors": framed("{}"),
     "scalar": pack([("a", "U8", (), b"1")]),
     "zero-dim": pack([("a", "U8", (0,), b"")]),
     "zero-dim-with-huge-product": pack([("a", "U8", (2**40, 0, 2**40), b"")]),
@@ -105,12 +102,12 @@ SHOWS = {
     "nul-in-name": pack([("a\0", "U8", (1,), b"1")]),
     "control-in-name": pack([("a\n", "U8", (1,), b"1")]),
     "non-ascii-name": pack([("é", "U8", (1,), b"1")]),
-    "escape-in-key": frame('{"\\u0061":' + SCALAR + "}", bytes(4)),
-    "escape-in-value": frame('{"__metadata__":{"a":"\\/"}}'),
-    "whitespace-inside": frame("{ }"),
-    "padded": frame("{} "),
-    "empty-metadata": frame('{"__metadata__":{}}'),
-    "metadata-not-first": frame('{"a":' + SCALAR + ',"__metadata__":{}}', bytes(4)),
+    "escape-in-key": framed('{"\\u0061":' + SCALAR + "}", bytes(4)),
+    "escape-in-value": framed('{"__metadata__":{"a":"\\/"}}'),
+    "whitespace-inside": framed("{ }"),
+    "padded": framed("{} "),
+    "empty-metadata": framed('{"__metadata__":{}}'),
+    "metadata-not-first": framed('{"a":' + SCALAR + ',"__metadata__":{}}', bytes(4)),
     "offsets-out-of-order": encode([Tensor("b", "U8", (2,), 2, 4), Tensor("a", "U8", (2,), 0, 2)]),
     "misaligned": pack([("a", "U8", (1,), b"1"), ("b", "F32", (1,), b"1234")]),
     "large-header": encode_header([], {"a": "b" * (1 << 20)}),
@@ -125,6 +122,6 @@ def test_every_feature_has_a_file_that_shows_it(tag: str) -> None:
 
 def test_a_plain_file_has_no_features() -> None:
     data = pack([("a", "F32", (2,), bytes(8)), ("b", "U8", (3,), bytes(3))], {"k": "v"}, pad=1)
-    data = frame(data[8:-11].decode().ljust(160), data[-11:])
+    data = framed(data[8:-11].decode().ljust(160), data[-11:])
     assert features(data, judge(data)) == ("padded",)
     assert features(b"", judge(b"")) == ()

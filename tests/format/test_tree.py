@@ -9,12 +9,9 @@ from hypothesis import strategies as st
 from harness.format.judge import judge
 from harness.format.tree import DEEP, NUMBER, PARSED_LIMIT, SHALLOW, SOUND, STRING, Doc, prefix, text
 from harness.mutate import Rng, generate
+from tests.framing import framed
 
 HEADER = b'{"a":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}, "__metadata__":{"k":"v"},"b":{"shape":[],"dtype":"U8","data_offsets":[24,25]} }'
-
-
-def framed(header: bytes, buffer: bytes = b"") -> bytes:
-    return len(header).to_bytes(8, "little") + header + buffer
 
 
 def test_it_reads_tensors_metadata_and_layout() -> None:

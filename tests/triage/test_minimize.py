@@ -14,6 +14,7 @@ from harness.errors import HarnessError
 from harness.format.judge import judge
 from harness.triage.minimize import minimize
 from harness.triage.search import remove_most
+from tests.framing import framed
 
 TENSORS = {
     "__metadata__": {"format": "pt", "k": "v"},
@@ -24,10 +25,6 @@ TENSORS = {
 SPREAD = json.dumps(TENSORS, indent=1).encode()
 PLAIN = json.dumps(TENSORS).encode()
 BUFFER = bytes(range(33))
-
-
-def framed(header: bytes, buffer: bytes = b"") -> bytes:
-    return struct.pack("<Q", len(header)) + header + buffer
 
 
 def breaks(rule: str, aspect: str = "") -> Callable[[bytes], bool]:

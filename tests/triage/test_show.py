@@ -9,14 +9,11 @@ from hypothesis import strategies as st
 from harness.format.encode import pack
 from harness.format.judge import judge
 from harness.triage import show
+from tests.framing import framed
 
 
 def shown(data: bytes, *, width: int = 80, colour: bool = False, size: int | None = None) -> list[str]:
     return list(show.lines(data, size or len(data), judge(data, size).span, width=width, colour=colour))
-
-
-def framed(header: bytes, buffer: bytes = b"") -> bytes:
-    return struct.pack("<Q", len(header)) + header + buffer
 
 
 def test_the_header_stands_a_tensor_a_line_with_the_fault_marked():
