@@ -28,18 +28,14 @@ def stage(tmp_path: Path, sancov_parser: Parser, wheel_parser: Parser) -> Stage:
             shutil.copy2(source, target)
         else:
             target.unlink(missing_ok=True)
-    parsers = home / "build/parsers"
-    (parsers / ".builds").mkdir(parents=True)
-    for parser in (sancov_parser, wheel_parser):
-        (parsers / parser.name).symlink_to(parser.root)
-        # Where `harness build` looks for what need not be compiled again.
-        (parsers / ".builds" / parser.root.name).symlink_to(parser.root)
+    found = Stage(tmp_path, home)
+    found.have(sancov_parser, wheel_parser)
     # Its dependencies need not be either.
     (home / "build/cache").mkdir()
     (ROOT / "build/cache/target").mkdir(parents=True, exist_ok=True)
     for name in ("target", "lock", "sdists"):
         (home / "build/cache" / name).symlink_to(ROOT / "build/cache" / name)
-    return Stage(tmp_path, home)
+    return found
 
 
 @pytest.fixture

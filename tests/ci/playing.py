@@ -16,6 +16,8 @@ from typing import Any
 
 import yaml
 
+from harness.parsers.registry import Parser
+
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = ROOT / ".github/workflows"
 
@@ -62,6 +64,15 @@ class Stage:
     def __init__(self, workspace: Path, home: Path) -> None:
         self.workspace = workspace
         self.home = home
+
+    def have(self, *built: Parser) -> None:
+        """Link builds of parsers into the checkout, so that nothing is compiled again."""
+        parsers = self.home / "build/parsers"
+        (parsers / ".builds").mkdir(parents=True, exist_ok=True)
+        for parser in built:
+            (parsers / parser.name).symlink_to(parser.root)
+            # Where `harness build` looks for what need not be compiled again.
+            (parsers / ".builds" / parser.root.name).symlink_to(parser.root)
 
     def play(
         self,

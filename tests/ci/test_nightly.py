@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -38,8 +39,8 @@ UNPLAYED = {
 LONG = {"Fuzz every target past its seeds", "Measure what calls cost"}
 PLAYED = {
     *test_fuzz.ALL,
-    *("Plan", "Build the parser", "Fuzz", "Gather", "Fail on what is new", "Replay", "Measure", "Show the trend"),
-    "Make the page",
+    *("Plan", "Build the parser", "Fuzz", "Gather", "Fail on what is new", "Prune the store", "Replay", "Measure"),
+    *("Show the trend", "Make the page"),
 }
 
 #: A target that does not open, and the folder of the package that brings it.
@@ -118,8 +119,10 @@ def test_a_night(stage: Stage, sancov_parser: Parser) -> None:
     (build_folder / "shard").rename(build_folder / "shards")
     # A third one ended before it fuzzed.
     (build_folder / "shards/shard-3/corpus/slices").mkdir(parents=True)
-    played = stage.play(nightly, "gather", {}, package, ["Set up", "Build the parser"])
-    assert (played.ran, played.failed) == (["Gather", "Fail on what is new"], "Fail on what is new"), played.said
+    played = stage.play(nightly, "gather", NO_STORE, package, ["Set up", "Build the parser"])
+    assert played.failed == "Fail on what is new", played.said
+    assert played.ran == ["Gather", "Fail on what is new", "Prune the store"]
+    assert played.said.endswith("--- Prune the store: 0\nnightly: no store is configured\n")
     kept = build_folder / "nightly"
     assert {path.name for path in (kept / "corpus").iterdir()} == {"deserialize", "numpy", "slices", NOT_OPENED}
     assert len(list((kept / "ledger").glob("*.json"))) == 4
@@ -134,7 +137,10 @@ def test_a_night(stage: Stage, sancov_parser: Parser) -> None:
     assert any((kept / "corpus/deserialize").iterdir())
 
 
-def test_shards_share_a_store(stage: Stage, s3: S3Server) -> None:
+_BEFORE_PRUNING = ("Set up", "Build the parser", "Gather", "Fail on what is new")
+
+
+def test_shards_share_a_store(stage: Stage, s3: S3Server, coverage_parser: Parser) -> None:
     """The second shard gets what the first one stored. Where the store is away, a shard fuzzes alone and the step fails."""
     pytest.importorskip("distributed", reason="the extra cluster brings it")
     kept = stage.home / "build/nightly/corpus/deserialize"
@@ -147,6 +153,12 @@ def test_shards_share_a_store(stage: Stage, s3: S3Server) -> None:
     }
     for number in ("1", "2", "3"):
         if number == "3":
+            stage.have(coverage_parser)
+            pruned = stage.play("nightly.yml", "gather", values, {}, _BEFORE_PRUNING)
+            assert (pruned.ran, pruned.failed) == (["Prune the store"], ""), pruned.said
+            assert re.search(
+                r"deserialize: \d+ inputs before, \d+ after; regions (\d+) to \1$", pruned.said, re.MULTILINE
+            ), pruned.said
             s3.kill()
         played = stage.play(
             "nightly.yml", "fuzz", values | {"matrix.shard": number}, {"TIME": "5s"}, ["Set up", "Build the parser"]
