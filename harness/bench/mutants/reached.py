@@ -29,7 +29,7 @@ _BUDGET_S = 900.0
 
 
 class Ran(NamedTuple):
-    """What each input of a target runs: a row per input, in two tables.
+    """The code that each input of a target runs: a row per input, in two tables.
 
     ``regions`` tells of each of the ``places``, a path and a Rust region. ``lines`` tells of each Python line; ``first`` has the
     column of line 0 of each file.
@@ -42,7 +42,7 @@ class Ran(NamedTuple):
 
 
 class Reached:
-    """What the inputs of each target run. One that was not measured, for want of time, counts as running everything."""
+    """The code that the inputs of each target run. One that was not measured, for want of time, counts as running everything."""
 
     def __init__(self, functions: Functions, ran: Mapping[str, Ran]) -> None:
         self._functions = functions
