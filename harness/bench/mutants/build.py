@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -140,7 +141,9 @@ class Slot:
 
     def _put_module(self, mutant: Mutant, path: Path) -> None:
         try:
-            compile(path.read_text(encoding="utf-8"), mutant.file, "exec")
+            # A mutant may be one that Python warns of.
+            with warnings.catch_warnings(action="ignore"):
+                compile(path.read_text(encoding="utf-8"), mutant.file, "exec")
         except (SyntaxError, ValueError) as error:
             raise UnviableError(f"SyntaxError: {error}") from error
         _replace(path, self._module(mutant))
