@@ -247,13 +247,13 @@ class _Run:
         return event
 
     def _ask(self, call: Call) -> Any:
-        """The tensors by name, or a list of them."""
+        """The tensors by name, or a list of them. Arguments have the names of the documentation."""
         runner = self._runner
         if call.kind == "load":
-            return runner.own.load(runner.path.read_bytes())
+            return runner.own.load(data=runner.path.read_bytes())
         if call.kind == "load_file":
             return runner.own.load_file(
-                str(runner.path), **self._backend(call, f"{runner.own.__name__.rpartition('.')[2]}.load_file")
+                filename=str(runner.path), **self._backend(call, f"{runner.own.__name__.rpartition('.')[2]}.load_file")
             )
         handle = self._handle(call)
         if call.kind == "get_tensors":

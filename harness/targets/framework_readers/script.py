@@ -45,8 +45,8 @@ def _source(like: Framework, program: Program, call: Call) -> str:
     return {
         "get_tensor": f"{call.backend}.get_tensor({name})",
         "get_tensors": f"{call.backend}.get_tensors()",
-        "load": f"{like.module}.load(pathlib.Path(path).read_bytes())",
-        "load_file": f"{like.module}.load_file(path{scripts.backend(call.backend)})",
+        "load": f"{like.module}.load(data=pathlib.Path(path).read_bytes())",
+        "load_file": f"{like.module}.load_file(filename=path{scripts.backend(call.backend)})",
         "get_slice": f"{call.backend}.get_slice({name})[{''.join(call.sources[:1])}]",
         "split": "[" + ", ".join(f"{call.backend}.get_slice({name})[{source}]" for source in call.sources) + "]",
     }[call.kind]
@@ -130,7 +130,7 @@ def script(like: Framework, program: Program) -> Script:
     calls = []
     for line in lines:
         name = next((name for name, part in names.items() if part in line and "safe_open" not in line), "")
-        if "load_file(path)" in line:
+        if "load_file(filename=path)" in line:
             name = "mmap.get_tensor"
         calls.append(scripts.Call(name, line.replace("assert write", "write")))
     return Script(_setup(like, program), tuple(calls))
