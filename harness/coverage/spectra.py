@@ -11,12 +11,14 @@ import ctypes
 import json
 import mmap
 import os
+import shutil
 import signal
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -123,17 +125,23 @@ def regions(build: Parser, runs: Runs) -> tuple[list[tuple[str, Region]], Counts
     """
     distinct, places = np.unique(runs.rust, axis=0, return_inverse=True)
     rows: dict[int, dict[tuple[str, Region], int]] = {}
-    with tempfile.TemporaryDirectory(prefix="harness-spectra-") as name:
-        folder = Path(name)
-        profile = folder / "packed.profraw"
-        for group, bits in _groups([int(row.max(initial=0)) for row in distinct]):
+    with tempfile.TemporaryDirectory(prefix="harness-spectra-") as name, ThreadPoolExecutor(batches.cores()) as pool:
+
+        def count(numbered: tuple[int, tuple[list[int], int]]) -> None:
+            number, (group, bits) = numbered
+            folder = Path(name) / str(number)
+            folder.mkdir()
             shifts = np.arange(len(group), dtype=np.uint64)[:, None] * np.uint64(bits)
             packed: Counts = (distinct[group] << shifts).sum(axis=0, dtype=np.uint64)
+            profile = folder / "packed.profraw"
             profile.write_bytes(runs.profile.replace(runs.pattern, packed.tobytes()))
             counts = region_counts(build, [profile], folder)
             mask = (1 << bits) - 1 if len(group) > 1 else (1 << 64) - 1
             for digits, at in enumerate(group):
-                rows[at] = {place: count >> digits * bits & mask for place, count in counts.items()}
+                rows[at] = {place: value >> digits * bits & mask for place, value in counts.items()}
+            shutil.rmtree(folder)
+
+        list(pool.map(count, enumerate(_groups([int(row.max(initial=0)) for row in distinct]))))
     names = sorted({place for row in rows.values() for place in row})
     table = np.array([[rows[at].get(place, 0) for place in names] for at in range(len(distinct))], np.uint64)
     return names, table[places.reshape(-1)]

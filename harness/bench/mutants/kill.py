@@ -7,13 +7,14 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from harness import corpus_store, paths
 from harness.bench.mutants.killers import DIGITS, Killer
 from harness.bench.mutants.mutant import Mutant
 from harness.bench.mutants.reached import Reached
-from harness.coverage import changed
+from harness.coverage import batches, changed
 from harness.errors import EngineError, StartError
 from harness.findings import crashes
 from harness.parsers.registry import Parser
@@ -89,17 +90,28 @@ class Inputs:
 
     def judge_healthy(self, parser: Parser, say: Callable[[str], None]) -> None:
         """Note the signatures that ``parser`` shows in two replays of each kind, and how long a replay takes."""
-        for name, inputs in self.by_target.items():
-            shown: dict[bytes, set[str]] = defaultdict(set)
-            began = time.monotonic()
-            for relations in (False, False, *((True, True) if _has_relations(name) else ())):
-                with Replayer(parser, name, relations=relations, forks=_forks(name)) as replayer:
-                    for data in inputs:
-                        shown[data].update(_run(replayer, data).signatures)
-                self.seconds.setdefault(name, time.monotonic() - began)
-            self.signatures[name] = {data: frozenset(found) for data, found in shown.items()}
-            count = len(self.known(name))
-            say(f"  {name}: {len(inputs)} inputs, {count} signatures, {self.seconds[name]:.1f} s")
+        over = threading.Event()
+        with ThreadPoolExecutor(batches.cores()) as pool:
+            try:
+                # The list raises what a thread raised.
+                list(pool.map(lambda name: self._judge_target(parser, name, say, over), self.by_target))
+            finally:
+                over.set()
+
+    def _judge_target(self, parser: Parser, name: str, say: Callable[[str], None], over: threading.Event) -> None:
+        inputs = self.by_target[name]
+        shown: dict[bytes, set[str]] = defaultdict(set)
+        began = time.monotonic()
+        for relations in (False, False, *((True, True) if _has_relations(name) else ())):
+            with Replayer(parser, name, relations=relations, forks=_forks(name)) as replayer:
+                for data in inputs:
+                    if over.is_set():
+                        return
+                    shown[data].update(_run(replayer, data).signatures)
+            self.seconds.setdefault(name, time.monotonic() - began)
+        self.signatures[name] = {data: frozenset(found) for data, found in shown.items()}
+        count = len(self.known(name))
+        say(f"  {name}: {len(inputs)} inputs, {count} signatures, {self.seconds[name]:.1f} s")
 
     def known(self, target: str) -> frozenset[str]:
         """All signatures that the healthy parser shows on a target."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from harness.bench.mutants.mutant import Mutant
 from harness.bench.runner import Say
-from harness.coverage import batches, spectra
+from harness.coverage import spectra
 from harness.coverage.counts import Region
 from harness.coverage.functions import PYTHON, Functions, Place
 from harness.errors import HarnessError
@@ -119,5 +118,4 @@ def measure(build: Parser, inputs: Mapping[str, Sequence[bytes]], say: Say) -> R
             np.pad(runs.lines > 0, missing, constant_values=True),
         )
 
-    with ThreadPoolExecutor(batches.cores()) as pool:
-        return Reached(Functions(build), dict(zip(inputs, pool.map(ran, inputs), strict=True)))
+    return Reached(Functions(build), {target: ran(target) for target in inputs})

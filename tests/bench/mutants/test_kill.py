@@ -62,3 +62,14 @@ def test_a_known_signature_on_an_input_that_did_not_show_it_kills(
         signatures["numpy"][other] |= {first.signature}
         again = Judge(Inputs(inputs.by_target, signatures, inputs.seconds), sancov_parser).verdict(one, built).kill
     assert again == dataclasses.replace(first, masked=True)
+
+
+def test_a_failure_on_one_target_ends_the_look_at_the_others(sancov_parser: Parser) -> None:
+    few = Inputs({"deserialize": [b""], "numpy": [b""] * 100_000})
+
+    def say(line: str) -> None:
+        raise OSError("no room for the log")
+
+    with pytest.raises(OSError, match="no room"):
+        few.judge_healthy(sancov_parser, say)
+    assert "numpy" not in few.signatures
