@@ -29,16 +29,27 @@ class Functions:
         self._parser = parser
         self._rust: dict[str, Source] = {}
         self._python: dict[str, list[tuple[int, int, str]]] = {}
+        self._statements: dict[str, list[tuple[int, int]]] = {}
 
     def at(self, file: str, line: int, column: int = 0) -> Place | None:
         """The innermost function around a place; column 0 is the first text of the line. None outside of functions."""
         if file.endswith(".rs"):
             return self._in_rust(file, line, column)
         if file not in self._python:
-            path = self._parser.site / Path(file).relative_to(PYTHON)
-            self._python[file] = list(_spans(ast.parse(path.read_text(encoding="utf-8")))) if path.is_file() else []
+            self._python[file] = list(_spans(self._tree(file)))
         around = [span for span in self._python[file] if span[0] <= line <= span[1]]
         return Place(file, around[-1][2], around[-1][0]) if around else None
+
+    def statement(self, file: str, line: int) -> int:
+        """The first line of the innermost statement of Python around a line; 0 where there is none."""
+        if file not in self._statements:
+            every = (node for node in ast.walk(self._tree(file)) if isinstance(node, ast.stmt))
+            self._statements[file] = [(node.lineno, node.end_lineno or node.lineno) for node in every]
+        return max((first for first, last in self._statements[file] if first <= line <= last), default=0)
+
+    def _tree(self, file: str) -> ast.Module:
+        path = self._parser.site / Path(file).relative_to(PYTHON)
+        return ast.parse(path.read_text(encoding="utf-8") if path.is_file() else "")
 
     def _in_rust(self, file: str, line: int, column: int) -> Place | None:
         if file not in self._rust:

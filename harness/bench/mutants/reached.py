@@ -58,17 +58,22 @@ class Reached:
         found = {}
         for target, ran in self._ran.items():
             table, columns = (
-                self._in_python(ran, place) if mutant.python else self._in_rust(ran, place, mutant, function)
+                self._in_python(ran, place, mutant, function)
+                if mutant.python
+                else self._in_rust(ran, place, mutant, function)
             )
             flags: Flags = np.any(table[:, columns], axis=1)
             if flags.any():
                 found[target] = flags
         return found
 
-    def _in_python(self, ran: Ran, place: Place) -> tuple[Flags, list[int]]:
-        """The lines of the function. Its first line runs where it is defined."""
+    def _in_python(self, ran: Ran, place: Place, mutant: Mutant, function: bool) -> tuple[Flags, list[int]]:
+        """The first line of the statement, or the lines of the function, whose own first line runs where it is defined."""
         name = place.file.removeprefix(f"{PYTHON}/")
         first = ran.first[name]
+        statement = self._functions.statement(place.file, mutant.line)
+        if statement > place.line and not function:
+            return ran.lines, [first + statement]
         end = min((at for at in ran.first.values() if at > first), default=ran.lines.shape[1])
         inside = range(place.line + 1, end - first)
         return ran.lines, [first + line for line in inside if self._functions.at(place.file, line) == place]

@@ -1,7 +1,7 @@
 """The language of target ``crate``: tensors and metadata, a file of them and what is wrong with it, and calls of the Rust API.
 
 Steps ``tensor``, ``entry`` and ``claim`` make the file, ``damage`` changes its bytes, and ``change`` changes the caller's own tensors,
-wherever the steps stand. ``part``, ``byte_ranges`` and ``display`` begin an index. The steps ``range`` and ``narrow`` after it are
+wherever the steps stand. ``no_tensors`` makes a file without tensors, which the caller still has. ``part``, ``byte_ranges`` and ``display`` begin an index. The steps ``range`` and ``narrow`` after it are
 its items. Each other step is a call.
 """
 
@@ -83,6 +83,7 @@ VOCABULARY = Vocabulary(
         Kind("header_into", 1, (_ROOM,)),
         Kind("refusal_into", 1, (_ROOM, range(MOST_TENSORS))),
         Kind("past_limit", 1, (range(2), range(2)), always_invalid=True, expensive=True),
+        Kind("no_tensors", 1, rare=True),
     ],
     max_steps=16,
 )
@@ -138,8 +139,10 @@ def decode(program: bytes) -> Program:
     row = {text(KEYS[s.a % len(KEYS)]): text(VALUES[s.b % len(VALUES)]) for s in of["entry"]}
     metadata = row or ({} if of["no_entries"] else None)
     raw = _file(tensors, tuple((metadata or {}).items()), metadata is not None, tuple(of["claim"]), tuple(of["damage"]))
+    if of["no_tensors"]:
+        raw = encode([], metadata, b"")
     own, infos = _own(tensors, tuple(of["change"]), tuple(of["claim"][:1]))
-    damaged = bool(of["damage"] or of["claim"])
+    damaged = bool(of["damage"] or of["claim"] or of["no_tensors"])
     calls = tuple(call for call in _calls(steps, tensors) if own or call.kind not in ("view", "refusal_into"))
     return Program(tensors, metadata, raw, damaged, own, infos, calls)
 

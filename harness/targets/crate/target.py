@@ -83,6 +83,7 @@ class RustCrate(ProgramTarget):
         plans: dict[str, list[Step]] = {
             "file": [*file, step("entry"), step("deserialize"), step("read_metadata"), step("named"), step("named", 1)],
             "absent": [*file, step("named", 3)],
+            "empty": [step("no_tensors"), step("deserialize"), step("read_metadata")],
             "parts": [*file, step("part"), step("range", 1, 0, 1), step("range", 3)],
             "one": [*file, step("part", 0, 1), step("range", 0, 1)],
             "tuple": [*file, step("part", 1, 2), step("range", 0, 1), step("range", 4, 0, 0), step("range", 5, 0, 1)],
