@@ -66,7 +66,8 @@ class Slot:
         self.source = self.folder / "src"
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
-        shutil.copytree(base.source, self.source)
+        # New times: by old ones, cargo would take the build of the last mutant here for that of this source.
+        shutil.copytree(base.source, self.source, copy_function=shutil.copy)
         shutil.copytree(base.site, self.folder / "site", ignore=shutil.ignore_patterns("__pycache__"))
         # A build with changes is no release: no finding is tried on it.
         write_atomic(self.folder / "manifest.json", json.dumps({**base.manifest, "fixes": ["mutant"]}))

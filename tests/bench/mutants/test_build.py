@@ -38,7 +38,7 @@ def test_one_that_is_no_python_is_unviable_and_leaves_nothing(slot: Slot, make: 
 
 
 @pytest.mark.long
-def test_one_of_the_crate_is_compiled_into_both_extensions(slot: Slot, make: Make) -> None:
+def test_one_of_the_crate_is_compiled_into_both_extensions(slot: Slot, make: Make, sancov_parser: Parser) -> None:
     healthy = _saves(slot.parser)
     file = "safetensors/src/tensor.rs"
     unviable = make("pub struct SafeTensors<'data> {", "pub struct SafeTensors<'data> { x: Nothing,", file)
@@ -53,3 +53,8 @@ def test_one_of_the_crate_is_compiled_into_both_extensions(slot: Slot, make: Mak
         assert {path for path, content in before.items() if path.read_bytes() == content} == set()
     with slot.build(make("tensor_dict.items()", "(tensor_dict.items())", NUMPY)):
         assert _saves(slot.parser) == healthy
+    with slot.build(make("name.to_string(), tensor_info", 'name.to_string() + "x", tensor_info', file)):
+        pass
+    later = Slot(slot.number, sancov_parser)
+    later.compile_unchanged()
+    assert _saves(later.parser) == healthy
