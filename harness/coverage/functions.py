@@ -30,11 +30,17 @@ class Functions:
         self._rust: dict[str, Source] = {}
         self._python: dict[str, list[tuple[int, int, str]]] = {}
         self._statements: dict[str, list[tuple[int, int]]] = {}
+        self._places: dict[tuple[str, int, int], Place | None] = {}
 
     def at(self, file: str, line: int, column: int = 0) -> Place | None:
         """The innermost function around a place; column 0 is the first text of the line. None outside of functions."""
-        if file.endswith(".rs"):
-            return self._in_rust(file, line, column)
+        asked = file, line, column
+        if asked not in self._places:
+            in_rust = file.endswith(".rs")
+            self._places[asked] = self._in_rust(file, line, column) if in_rust else self._in_python(file, line)
+        return self._places[asked]
+
+    def _in_python(self, file: str, line: int) -> Place | None:
         if file not in self._python:
             self._python[file] = list(_spans(self._tree(file)))
         around = [span for span in self._python[file] if span[0] <= line <= span[1]]

@@ -6,7 +6,7 @@ import hashlib
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -152,12 +152,7 @@ class Judge:
         """
         failed = 0
         inputs = self._inputs(mutant)
-        order = self._order(mutant, inputs)
-        rounds = [(name, False, inputs[name]) for name in order]
-        # Only survivors are asked the costly oracles. Their runs are not measured, so the function counts.
-        costly = self._inputs(mutant, function=True)
-        rounds += [(name, True, costly[name]) for name in self._order(mutant, costly) if _has_relations(name)]
-        for target, relations, replayed in rounds:
+        for target, relations, replayed in self._rounds(mutant, inputs):
             try:
                 kill, failures = self._on_target(mutant, parser, target, replayed, kinds, relations=relations)
                 failed += failures
@@ -169,10 +164,20 @@ class Judge:
                 words = str(error).strip().splitlines()[-1][:200]
                 kill = Kill(target, "start", "start", "it does not load", words, "")
             if kill is not None:
-                return Verdict(kill, failed, len(order))
+                return Verdict(kill, failed, len(inputs))
             if self.stop.is_set():
                 raise KeyboardInterrupt
-        return Verdict(None, failed, len(order))
+        return Verdict(None, failed, len(inputs))
+
+    def _rounds(self, mutant: Mutant, inputs: Mapping[str, list[bytes]]) -> Iterator[tuple[str, bool, list[bytes]]]:
+        """Target, whether the costly oracles are asked, and the inputs to replay."""
+        for name in self._order(mutant, inputs):
+            yield name, False, inputs[name]
+        # Only survivors come so far. The runs of these oracles are not measured, so the function counts.
+        costly = self._inputs(mutant, function=True)
+        for name in self._order(mutant, costly):
+            if _has_relations(name):
+                yield name, True, costly[name]
 
     def _on_target(
         self,
