@@ -119,12 +119,13 @@ def prune(store: str, on: str | None, as_json: bool, targets: tuple[str, ...], p
     """
     place = _joined(store, parser, targets)
     done = _done("prune", _targets(place, targets), place, on)
-    if as_json:
-        _options.print_json([*done.results.values()])
-    for one in () if as_json else done.results.values():
+
+    def line(one: dict[str, Any]) -> str:
         regions = f"regions {one.get('regions_before')} to {one.get('regions_after')}"
         told = f"regions not measured: {one['unmeasured']}" if one["unmeasured"] else regions
-        click.echo(f"{one['target']}: {one['before']} inputs before, {one['after']} after; {told}")
+        return f"{one['target']}: {one['before']} inputs before, {one['after']} after; {told}"
+
+    _tell(done, as_json, line)
     done.complain()
 
 
@@ -142,11 +143,12 @@ def minimize(store: str, on: str | None, as_json: bool, names: tuple[str, ...], 
     place = _joined(store, parser)
     chosen = names or tuple(about["id"] for about, _ in records.get_findings(place.objects, {}))
     done = _done("minimize", chosen, place, on)
-    if as_json:
-        _options.print_json([*done.results.values()])
-    for one in () if as_json else done.results.values():
+
+    def line(one: dict[str, Any]) -> str:
         note = f": {one['note']}" if one["note"] else ""
-        click.echo(f"{one['id']}: {one['before']} -> {one['after']} bytes{note}")
+        return f"{one['id']}: {one['before']} -> {one['after']} bytes{note}"
+
+    _tell(done, as_json, line)
     if not chosen:
         click.echo("no findings", err=as_json)
     done.complain()
@@ -183,6 +185,15 @@ def coverage(store: str, on: str | None, as_json: bool, targets: tuple[str, ...]
             else:
                 show(found, console)
     done.complain()
+
+
+def _tell(done: Done, as_json: bool, line: Callable[[dict[str, Any]], str]) -> None:
+    """Print the results: as JSON, or each in the words of ``line``."""
+    if as_json:
+        _options.print_json([*done.results.values()])
+        return
+    for one in done.results.values():
+        click.echo(line(one))
 
 
 def _joined(store: str, parser: str | None, targets: tuple[str, ...] = ()) -> Place:
