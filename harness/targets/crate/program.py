@@ -1,8 +1,8 @@
 """The language of target ``crate``: tensors and metadata, a file of them and what is wrong with it, and calls of the Rust API.
 
 Steps ``tensor``, ``entry`` and ``claim`` make the file, ``damage`` changes its bytes, and ``change`` changes the caller's own tensors,
-wherever the steps stand. ``no_tensors`` makes a file without tensors, which the caller still has. ``part``, ``byte_ranges`` and ``display`` begin an index. The steps ``range`` and ``narrow`` after it are
-its items. Each other step is a call.
+wherever the steps stand. ``no_tensors`` makes a file without tensors, which the caller still has. ``part``, ``byte_ranges`` and
+``display`` begin an index. The steps ``range`` and ``narrow`` after it are its items. Each other step is a call.
 """
 
 from __future__ import annotations
